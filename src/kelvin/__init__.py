@@ -1,0 +1,1 @@
+"""Kelvin: one scale for hot and cold diffusion."""

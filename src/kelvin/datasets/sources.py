@@ -1,0 +1,91 @@
+"""Where a data set comes from: scikit-learn's digits, torchvision's sets, any folder or tar.
+
+A spec (a data set's entry in params.yaml) is read by its attributes: source, name, path,
+image_size, channels, classes, validation, test, seed, licence, on_error.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from kelvin.datasets.convert import convert_images, select_classes
+from kelvin.datasets.folders import load_folder
+from kelvin.datasets.published import load_published
+from kelvin.datasets.raw import RawData
+from kelvin.errors import KelvinError
+
+_DOWNLOADS = Path("data/raw")
+
+
+def data_roots(environ: Mapping[str, str]) -> list[Path]:
+    """Folders to look for raw data in, best first: KELVIN_DATA, then data/raw of the project.
+
+    A relative KELVIN_DATA is taken from the working directory or else from DVC_ROOT, since a
+    queued DVC experiment works in a temporary copy of the repository that DVC_ROOT names.
+    """
+    bases = [Path.cwd()]
+    if environ.get("DVC_ROOT"):
+        bases.append(Path(environ["DVC_ROOT"]))
+    roots = []
+    if environ.get("KELVIN_DATA"):
+        named = [base / Path(environ["KELVIN_DATA"]).expanduser() for base in bases]
+        roots.append(next((path for path in named if path.is_dir()), named[0]))
+    # The repository before its temporary copy: a download must outlive the experiment.
+    roots += [base / _DOWNLOADS for base in reversed(bases)]
+    return list(dict.fromkeys(root.resolve() for root in roots))
+
+
+def load_source(spec, roots: Sequence[Path]) -> RawData:
+    """The data set that spec describes, at its size, channels and classes, not yet split."""
+    if spec.source == "folder":
+        return load_folder(find_folder(spec.path, roots), spec)
+    if spec.source == "sklearn":
+        raw = load_digits(spec.name)
+    elif spec.source == "torchvision":
+        raw = load_published(spec.name, roots)
+    else:
+        raise KelvinError(
+            f"source {spec.source!r} is unknown; choose sklearn, torchvision or folder"
+        )
+    raw = select_classes(raw, spec.classes)
+    images = convert_images(raw.images, spec.image_size, spec.channels)
+    resampled = images.shape[1:] != raw.images.shape[1:] and not _only_repeated(raw.images, images)
+    return replace(raw, images=images, grey_levels=256 if resampled else raw.grey_levels)
+
+
+def load_digits(name: str) -> RawData:
+    """scikit-learn's 1,797 handwritten 8x8 digits, 17 grey levels spread over 0..255."""
+    if name != "digits":
+        raise KelvinError(f"sklearn data set {name!r} is unknown; the only one is 'digits'")
+    import sklearn.datasets
+
+    digits = sklearn.datasets.load_digits()
+    return RawData(
+        images=np.rint(digits.images[:, None] * (255 / 16)).astype(np.uint8),
+        labels=digits.target.astype(np.int64),
+        class_names=[str(digit) for digit in digits.target_names],
+        groups=np.arange(len(digits.target), dtype=np.int64),
+        grey_levels=17,
+    )
+
+
+def find_folder(path: str | None, roots: Sequence[Path]) -> Path:
+    """The folder or tar that path names: under a root, the working directory or the project."""
+    if not path:
+        raise KelvinError("source: folder needs a path; name a folder or a tar of class folders")
+    projects = [root.parents[1] for root in roots if root.parts[-2:] == _DOWNLOADS.parts]
+    bases = list(dict.fromkeys([*roots, Path.cwd(), *projects]))
+    for base in bases:
+        found = base / Path(path).expanduser()
+        if found.exists():
+            return found
+    raise KelvinError(
+        f"folder or tar {path!r} was not found under {', '.join(map(str, bases))}; "
+        "put it there or set KELVIN_DATA=<folder> to the folder that holds it"
+    )
+
+
+def _only_repeated(before: np.ndarray, after: np.ndarray) -> bool:
+    return before.shape[1] == 1 and before.shape[2:] == after.shape[2:]

@@ -1,0 +1,181 @@
+"""The prepared store: a folder of plain arrays and a manifest that vouches for them."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kelvin.datasets.archives import file_hash
+from kelvin.datasets.raw import RawData
+from kelvin.datasets.splits import PARTS
+from kelvin.errors import KelvinError
+
+ARRAYS = ("images", "labels", "groups", "split")
+_DTYPES = {"images": "uint8", "labels": "int64", "groups": "int64", "split": "uint8"}
+_MANIFEST = "manifest.json"
+_RANGE_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Split:
+    """Some images of a store: uint8 (n, C, H, W), labels, groups, and their rows in the store."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+    indices: np.ndarray
+
+
+def write_store(folder: Path, name: str, raw: RawData, split: np.ndarray, spec) -> dict:
+    """Write arrays and manifest in one go, replacing what was there; returns the manifest.
+
+    The same input gives the same bytes: nothing depends on time, machine or path.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        fresh = scratch / "fresh"
+        fresh.mkdir()
+        arrays = dict(zip(ARRAYS, (raw.images, raw.labels, raw.groups, split), strict=True))
+        hashes = {}
+        for key, array in arrays.items():
+            hashes[key] = _save(fresh / f"{key}.npy", array.astype(_DTYPES[key], copy=False))
+        manifest = _manifest(name, raw, split, spec, hashes)
+        (fresh / _MANIFEST).write_text(_text(manifest), encoding="utf-8")
+        if folder.exists():
+            os.replace(folder, scratch / "old")
+        os.replace(fresh, folder)
+    finally:
+        shutil.rmtree(scratch)
+    return manifest
+
+
+class PreparedStore:
+    """A store opened for reading: shapes checked, images mapped into memory, not read.
+
+    images uint8 (n, C, H, W); labels, groups int64 (n,); parts uint8 (n,), 0 train, 1 validation,
+    2 test. Raises KelvinError where the folder is missing or does not fit its manifest.
+    """
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+        try:
+            self._text = (self.folder / _MANIFEST).read_bytes()
+            self.manifest = json.loads(self._text)
+            arrays = {
+                key: np.load(self.folder / f"{key}.npy", mmap_mode="r" if key == "images" else None)
+                for key in ARRAYS
+            }
+            self.class_names = [entry["name"] for entry in self.manifest["classes"]]
+            self.images, self.labels, self.groups, self.parts = (arrays[key] for key in ARRAYS)
+            fits = self._fits(arrays)
+        except FileNotFoundError as error:
+            raise KelvinError(
+                f"{self.folder}: no prepared data set ({Path(error.filename).name} is missing); "
+                "run the stage `prepare`"
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise KelvinError(f"{self.folder}: damaged ({error}); run `prepare` again") from error
+        if not fits:
+            raise KelvinError(
+                f"{self.folder}: its arrays do not fit manifest.json; run `prepare` again"
+            )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest, which holds the SHA-256 of every array."""
+        return hashlib.sha256(self._text).hexdigest()
+
+    def verify(self) -> None:
+        """Read every array and compare its bytes with the manifest's checksum."""
+        for key in ARRAYS:
+            path = self.folder / f"{key}.npy"
+            if file_hash(path, "sha256") != self.manifest["sha256"][key]:
+                raise KelvinError(
+                    f"{path}: its sha256 is not the manifest's, so the file was changed or "
+                    "damaged; run `prepare` again"
+                )
+
+    def split(self, part: str) -> Split:
+        """The images of 'train', 'validation' or 'test', in the store's order."""
+        if part not in PARTS:
+            raise KelvinError(f"split {part!r} is unknown; choose from {', '.join(PARTS)}")
+        return self._rows(np.flatnonzero(self.parts == PARTS.index(part)))
+
+    def reference(self) -> Split:
+        """Everything that is not held out for the test: train and validation together."""
+        return self._rows(np.flatnonzero(self.parts != PARTS.index("test")))
+
+    def _rows(self, indices: np.ndarray) -> Split:
+        return Split(
+            np.asarray(self.images[indices]), self.labels[indices], self.groups[indices], indices
+        )
+
+    def _fits(self, arrays: dict[str, np.ndarray]) -> bool:
+        images, sizes = self.manifest["image_shape"], self.manifest["sizes"]
+        total = sum(sizes[part] for part in PARTS)
+        shapes = {key: (total,) for key in ARRAYS} | {"images": (total, *images)}
+        return (
+            all(array.shape == shapes[key] for key, array in arrays.items())
+            and all(array.dtype == _DTYPES[key] for key, array in arrays.items())
+            and self.manifest["classes"] == _class_table(self.class_names, self.labels, self.parts)
+        )
+
+
+def to_unit(images: np.ndarray) -> np.ndarray:
+    """uint8 0..255 as float32 [0, 1]; `to_uint8` gives back the same bytes."""
+    if images.dtype != np.uint8:
+        raise KelvinError(f"stored images are uint8, not {images.dtype}; convert them first")
+    return images.astype(np.float32) / np.float32(255)
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """[0, 1] as uint8, rounded to the nearest; refuses values that are not finite or outside."""
+    images = np.asarray(images)
+    low, high = (images.min(), images.max()) if images.size else (0, 0)
+    if not (low >= -_RANGE_TOLERANCE and high <= 1 + _RANGE_TOLERANCE):  # also catches NaN
+        raise KelvinError(
+            f"images run from {low:.6g} to {high:.6g}, where [0, 1] and finite values are needed; "
+            "convert them first"
+        )
+    return np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
+
+
+def _manifest(name: str, raw: RawData, split: np.ndarray, spec, hashes: dict[str, str]) -> dict:
+    sizes = np.bincount(split, minlength=len(PARTS))
+    return {
+        "dataset": name,
+        "licence": spec.licence,
+        "seed": spec.seed,
+        "sizes": {part: int(size) for part, size in zip(PARTS, sizes, strict=True)},
+        "image_shape": list(raw.images.shape[1:]),
+        "grey_levels": raw.grey_levels,
+        "classes": _class_table(raw.class_names, raw.labels, split),
+        "sha256": hashes,
+        "sources": raw.checksums,
+        "skipped": raw.skipped,
+    }
+
+
+def _class_table(class_names: list[str], labels: np.ndarray, split: np.ndarray) -> list[dict]:
+    pairs = labels.astype(np.int64) * len(PARTS) + split
+    counts = np.bincount(pairs, minlength=len(class_names) * len(PARTS)).reshape(-1, len(PARTS))
+    return [
+        {"name": name} | {part: int(n) for part, n in zip(PARTS, row, strict=True)}
+        for name, row in zip(class_names, counts, strict=True)
+    ]
+
+
+def _save(path: Path, array: np.ndarray) -> str:
+    np.save(path, np.ascontiguousarray(array), allow_pickle=False)
+    return file_hash(path, "sha256")
+
+
+def _text(manifest: dict) -> str:
+    return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,6 @@
+"""The bare nets; nothing here knows of diffusion."""
+
+from kelvin.networks import cnn, unet  # noqa: F401 - they enter themselves in the registry
+from kelvin.networks.base import Shape, build, flops_per_image, networks, parameter_count
+
+__all__ = ["Shape", "build", "flops_per_image", "networks", "parameter_count"]

@@ -1,0 +1,44 @@
+"""What every network is: (x, time) -> an image of the same shape. Networks know nothing of diffusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from kelvin.registry import Registry
+
+networks = Registry("network")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The images a network is built for."""
+
+    channels: int
+    height: int
+    width: int
+
+
+def build(section: Mapping[str, Any], shape: Shape, where: str = "network") -> nn.Module:
+    """The network that a section of params.yaml names: forward(x (n, C, H, W), time (n,) in [0, 1])."""
+    return networks.build(section, shape, where=where)
+
+
+def parameter_count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def flops_per_image(network: nn.Module, shape: Shape) -> int:
+    """Floating point operations of one evaluation of one image, a multiply-add counted as two."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    device = next(network.parameters()).device
+    x = torch.zeros(1, shape.channels, shape.height, shape.width, device=device)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        network(x, torch.zeros(1, device=device))
+    return counter.get_total_flops()

@@ -1,0 +1,331 @@
+"""params.yaml as typed, validated objects: what a run is after all layers are merged.
+
+Layers, later wins: defaults < datasets.<dataset>.run < scales.<scale>.run < runs.<run>
+< runs.<run>.scales.<scale>. A section with a `kind` is replaced whole by a layer that names another
+kind, else merged key by key; a list is replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kelvin.errors import KelvinError
+from kelvin.overrides import refuse_masked
+from kelvin.registry import sentence
+
+Count = Annotated[int, Field(ge=1)]
+Index = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Layer = dict[str, Any]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Kinded(Section):
+    """A part by name; its options are checked by the registry that holds the part."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    kind: str
+
+
+class Images(Section):
+    """Where a data set comes from and what is made of it (see kelvin.datasets)."""
+
+    source: Literal["sklearn", "torchvision", "folder"]
+    name: str | None
+    path: str | None
+    image_size: Count | None
+    channels: Literal[1, 3] | None
+    classes: list[int | str] | None
+    validation: Annotated[int | float, Field(gt=0)]
+    test: Annotated[int | float, Field(gt=0)] | None
+    seed: Index
+    licence: str
+    on_error: Literal["refuse", "skip"]
+
+
+class ClassifierConfig(Section):
+    """The network whose penultimate features FMD is measured in."""
+
+    channels: list[Count]
+    features: Count
+    epochs: Count
+    batch: Count
+    lr: Positive
+    images: Count | None
+
+
+class SmallProtocol(Section):
+    """Study A's own FMD: few samples against the head of the test set, band from its tail."""
+
+    images: Annotated[int, Field(ge=2)]
+    reference: Annotated[int, Field(ge=2)]
+    draws: Annotated[int, Field(ge=2)]
+
+
+class MetricsConfig(Section):
+    """The protocol, the same for every run of a comparison."""
+
+    images: Annotated[int, Field(ge=8)] | Annotated[float, Field(gt=0, lt=1)]
+    limit: Annotated[int, Field(ge=8)] | None
+    reference: Literal["train+validation"]
+    floor_draws: Annotated[int, Field(ge=2)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    ssim_window: Annotated[int, Field(ge=3)]
+    copy_ratio: Annotated[float, Field(gt=0, lt=1)]
+    small: SmallProtocol
+    seed: Index
+
+
+class RestorerConfig(Section):
+    """What the network predicts, the pixel range it sees, and the clipping of x0_hat."""
+
+    parameterisation: Literal["eps", "x0", "v"]
+    low: float
+    high: float
+    clip: bool
+
+    @model_validator(mode="after")
+    def _range(self) -> RestorerConfig:
+        if self.low >= self.high:
+            raise ValueError(f"low = {self.low:g} must lie below high = {self.high:g}")
+        return self
+
+
+class TrainingConfig(Section):
+    loss: Literal["l1", "l2", "huber"]
+    epochs: Count
+    batch: Count
+    images: Count | None
+    lr: Positive
+    warmup: Fraction
+    decay: Literal["constant", "cosine"]
+    weight_decay: Annotated[float, Field(ge=0)]
+    grad_clip: Positive | None
+    ema: Fraction
+    precision: Literal["auto", "fp32", "bf16"]
+    sample_every: Count
+    checkpoint_every: Count
+
+
+class SamplingConfig(Section):
+    samplers: Annotated[list[Name], Field(min_length=1)]
+    epoch_sampler: Name
+    epoch_images: Annotated[int, Field(ge=2)]
+    batch: Count
+    strip: Annotated[int, Field(ge=2)]
+    restore_images: Annotated[int, Field(ge=2)]
+    restore_times: Annotated[int, Field(ge=2)]
+
+
+class RunConfig(Section):
+    """One entry of `runs`, all layers merged."""
+
+    title: str
+    source: Literal["train", "folder"]
+    path: str | None
+    schedule: Kinded
+    degradation: Kinded
+    prior: Kinded
+    network: Kinded
+    restorer: RestorerConfig
+    training: TrainingConfig
+    sampling: SamplingConfig
+
+    @model_validator(mode="after")
+    def _folder(self) -> RunConfig:
+        if (self.source == "folder") != (self.path is not None):
+            raise ValueError("path goes with source: folder, and only with it")
+        return self
+
+
+class Study(Section):
+    """A question the report answers from some of the runs."""
+
+    title: str
+    kind: Literal["schedules", "hyperparameters", "blur"]
+    question: str
+    runs: Annotated[list[Name], Field(min_length=1)]
+
+
+class DatasetLayers(Section):
+    images: Images
+    classifier: Layer
+    metrics: Layer
+    run: Layer
+
+
+class ScaleLayers(Section):
+    classifier: Layer
+    metrics: Layer
+    run: Layer
+
+
+class House(Section):
+    """The file as it is written."""
+
+    dataset: Name
+    scale: Name
+    seed: Index
+    threads: Count
+    replicates: Annotated[list[Index], Field(min_length=1)]
+    active: Annotated[list[Name], Field(min_length=1)]
+    datasets: dict[Name, DatasetLayers]
+    scales: dict[Name, ScaleLayers]
+    classifier: Layer
+    metrics: Layer
+    defaults: Layer
+    samplers: dict[Name, Kinded]
+    runs: dict[Name, Layer]
+    studies: dict[Name, Study]
+
+    @model_validator(mode="after")
+    def _names(self) -> House:
+        for key, value, known in (("dataset", [self.dataset], self.datasets),
+                                  ("scale", [self.scale], self.scales),
+                                  ("active", self.active, self.runs)):
+            for name in value:
+                if name not in known:
+                    raise ValueError(f"{key} names {name!r}, which is not defined; known are "
+                                     f"{', '.join(sorted(known))}")
+        for study, entry in self.studies.items():
+            for name in entry.runs:
+                if name not in self.runs:
+                    raise ValueError(f"studies.{study}.runs names {name!r}, which is not in runs")
+        for key, names in (("active", self.active), ("replicates", self.replicates)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{key} names an entry twice")
+        for name, run in self.runs.items():
+            for scale in run.get("scales", {}):
+                if scale not in self.scales:
+                    raise ValueError(f"runs.{name}.scales names {scale!r}, which is not in scales")
+        return self
+
+
+def read(path: Path | str = "params.yaml") -> dict[str, Any]:
+    """The file as plain Python (YAML 1.2, as DVC reads it: 1e-4 is a number)."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise KelvinError(f"{path} is not there: run from the project's root") from error
+    except YAMLError as error:
+        raise KelvinError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`; a mapping that changes its `kind` replaces the one below."""
+    out = dict(below)
+    for key, value in above.items():
+        old = out.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping) \
+                and value.get("kind", old.get("kind")) == old.get("kind"):
+            out[key] = merge(old, value)
+        else:
+            out[key] = value
+    return out
+
+
+class Params:
+    """A validated params.yaml and the configurations that it resolves to."""
+
+    def __init__(self, raw: Mapping[str, Any]):
+        self.house = validated(House, raw, "")
+        h = self.house
+        dataset, scale = h.datasets[h.dataset], h.scales[h.scale]
+        self.images = dataset.images
+        layers = {key: merge(merge(getattr(h, key), getattr(dataset, key)), getattr(scale, key))
+                  for key in ("classifier", "metrics")}
+        self.classifier = validated(ClassifierConfig, layers["classifier"], "classifier")
+        self.metrics = validated(MetricsConfig, layers["metrics"], "metrics")
+        self.runs = {name: self._run(name) for name in h.runs}
+
+    def layers(self, name: str) -> list[tuple[str, Layer]]:
+        """The layers of a run, lowest first, with the place each is written in."""
+        h = self.house
+        own = {key: value for key, value in h.runs[name].items() if key != "scales"}
+        return [("defaults", h.defaults),
+                (f"datasets.{h.dataset}.run", h.datasets[h.dataset].run),
+                (f"scales.{h.scale}.run", h.scales[h.scale].run),
+                (f"runs.{name}", own),
+                (f"runs.{name}.scales.{h.scale}", h.runs[name].get("scales", {}).get(h.scale, {}))]
+
+    def _run(self, name: str) -> RunConfig:
+        merged: Layer = {}
+        for _, layer in self.layers(name):
+            merged = merge(merged, layer)
+        run = validated(RunConfig, merged, f"runs.{name}")
+        for sampler in [*run.sampling.samplers, run.sampling.epoch_sampler]:
+            if sampler not in self.house.samplers:
+                raise KelvinError(f"runs.{name}.sampling names the sampler {sampler!r}, which is not in "
+                                  f"samplers; known are {', '.join(sorted(self.house.samplers))}")
+        if run.training.batch > (run.training.images or run.training.batch):
+            raise KelvinError(f"runs.{name}.training.batch = {run.training.batch} is more than "
+                              f"training.images = {run.training.images}: no batch would be full")
+        return run
+
+    def run(self, name: str) -> RunConfig:
+        if name not in self.runs:
+            raise KelvinError(f"runs has no entry {name!r}; known are {', '.join(sorted(self.runs))}")
+        return self.runs[name]
+
+    def sampler(self, name: str) -> dict[str, Any]:
+        return self.house.samplers[name].model_dump()
+
+    def active(self) -> list[tuple[str, int]]:
+        """Every (run, replicate) of this pipeline."""
+        return [(run, r) for run in self.house.active for r in self.house.replicates]
+
+    def folder(self, kind: str) -> Path:
+        """data/<kind>/<dataset>."""
+        return Path("data") / kind / self.house.dataset
+
+
+def validated(model: type[BaseModel], raw: Any, where: str) -> Any:
+    try:
+        return model(**raw) if isinstance(raw, Mapping) else model.model_validate(raw)
+    except ValidationError as error:
+        raise KelvinError(f"params.yaml: {sentence(error, where)}") from error
+
+
+def load(path: Path | str = "params.yaml") -> Params:
+    """Read, validate, merge; refuses an edited value that a later layer masks in every run."""
+    raw = read(path)
+    params = Params(raw)
+    refuse_masked(raw, params, Path(path))
+    return params
+
+
+def fingerprint(*parts: Any) -> str:
+    """A short name for everything that decides a result: 16 hex digits of a SHA-256."""
+    text = json.dumps(parts, sort_keys=True, default=lambda o: o.model_dump())
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def code_digest(*packages: str) -> str:
+    """SHA-256 over the source files of sub-packages of kelvin, by name and content."""
+    here, digest = Path(__file__).parent, hashlib.sha256()
+    for package in packages:
+        for file in sorted((here / package).rglob("*.py")) or [here / f"{package}.py"]:
+            digest.update(str(file.relative_to(here)).encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def project_root() -> Path:
+    """The repository that owns scratch and tracking: DVC_ROOT under DVC (the parent repository of a
+    queued experiment), else the working directory."""
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()

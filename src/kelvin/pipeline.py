@@ -1,0 +1,162 @@
+"""`make repro`: the stages of dvc.yaml side by side, with their progress on one line each.
+
+DVC decides what is to be done; this module only orders the work. Every stage is run as
+`dvc --wait-for-lock repro -s <stage>`, which is DVC's safe way to share a workspace.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+DVC = (sys.executable, "-m", "dvc")
+OWN_NOISE = re.compile(r"^(Running stage|> |Updating lock file|Use `dvc push`|To track the changes|"
+                       r"\s*git add|To enable auto staging|Stage '.*' is cached|$)")
+
+
+def stage_graph() -> dict[str, set[str]]:
+    """stage -> the stages it needs, in an order that respects them."""
+    import networkx
+    from dvc.repo import Repo
+
+    with Repo(".") as repo:
+        graph = repo.index.graph
+        return {stage.addressing: {need.addressing for need in graph.successors(stage)}
+                for stage in reversed(list(networkx.topological_sort(graph)))}
+
+
+def changed(stages: Iterable[str]) -> set[str]:
+    """The stages that `dvc status` would not call up to date."""
+    from dvc.repo import Repo
+
+    with Repo(".") as repo:
+        return set(repo.status()) & set(stages)
+
+
+def todo(graph: dict[str, set[str]], start: set[str]) -> list[str]:
+    """Changed stages and everything downstream of them, in order."""
+    wanted: set[str] = set()
+    for stage, needs in graph.items():
+        if stage in start or needs & wanted:
+            wanted.add(stage)
+    return [stage for stage in graph if stage in wanted]
+
+
+class Board:
+    """One line of output at a time from several stages."""
+
+    def __init__(self, total: int):
+        self.total, self.done, self._lock = total, 0, threading.Lock()
+        self.live: dict[str, str] = {}
+        self.terminal = sys.stdout.isatty()
+
+    def say(self, line: str) -> None:
+        with self._lock:
+            print(f"\r\033[K{line}" if self.terminal else line, flush=True)
+            self._draw()
+
+    def show(self, stage: str, line: str) -> None:
+        """A progress bar's newest line: redrawn in place on a terminal, printed in a log."""
+        with self._lock:
+            self.live[stage] = line
+            if self.terminal:
+                self._draw()
+            else:
+                print(f"  {line}", flush=True)
+
+    def _draw(self) -> None:
+        if self.terminal and self.live:
+            width = os.get_terminal_size().columns // len(self.live) - 3
+            print("\r\033[K" + " | ".join(line[:width] for line in self.live.values()),
+                  end="", flush=True)
+
+
+def run_stage(stage: str, number: int, board: Board) -> bool:
+    """One stage through DVC, its output passed on; True where it succeeded."""
+    started, tail = time.monotonic(), []
+    board.say(f"[{number}/{board.total}] {stage}")
+    process = subprocess.Popen([*DVC, "--wait-for-lock", "repro", "-s", stage],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
+    text = b""
+    while chunk := process.stdout.read(4096):
+        text += chunk
+        *lines, text = re.split(rb"[\r\n]", text)
+        for line in lines:
+            line = line.decode(errors="replace")
+            if re.search(r"\d+%\|", line):
+                board.show(stage, line)
+            elif not OWN_NOISE.match(line):
+                tail.append(line)
+                board.say(f"  {line}")
+    board.live.pop(stage, None)
+    ok = process.wait() == 0
+    board.done += ok
+    seconds = time.monotonic() - started
+    board.say(f"[{number}/{board.total}] {stage} {'done' if ok else 'FAILED'} in {seconds:.0f} s")
+    return ok
+
+
+def run_all(graph: dict[str, set[str]], wanted: list[str], jobs: int) -> bool:
+    """Run the wanted stages, `jobs` at once, each after what it needs; stops at a failure."""
+    board, waiting, running = Board(len(wanted)), list(wanted), {}
+    finished: set[str] = set(graph) - set(wanted)
+    failed, results, ready = False, {}, threading.Condition()
+
+    def work(stage: str, number: int) -> None:
+        ok = run_stage(stage, number, board)
+        with ready:
+            results[stage] = ok
+            ready.notify()
+
+    with ready:
+        while running or (waiting and not failed):
+            while not failed and len(running) < jobs:
+                stage = next((s for s in waiting if graph[s] <= finished), None)
+                if stage is None:
+                    break
+                waiting.remove(stage)
+                number = len(wanted) - len(waiting)
+                running[stage] = threading.Thread(target=work, args=(stage, number))
+                running[stage].start()
+            ready.wait()
+            for stage in list(results):
+                running.pop(stage).join()
+                if results.pop(stage):
+                    finished.add(stage)
+                else:
+                    failed = True
+    return not failed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=2, help="stages side by side")
+    jobs = parser.parse_args().jobs
+    started = time.monotonic()
+    graph = stage_graph()
+    wanted = todo(graph, changed(graph))
+    report = Path("reports/index.html").resolve()
+    if not wanted:
+        print(f"Everything is up to date ({len(graph)} stages). The report: {report}")
+    else:
+        print(f"{len(wanted)} of {len(graph)} stages to run, {jobs} side by side")
+        if not run_all(graph, wanted, jobs):
+            print("Stopped: the stage named above failed; what was finished before it is kept.")
+            return 1
+        minutes = (time.monotonic() - started) / 60
+        print(f"Done in {minutes:.1f} minutes. The report: {report}")
+    from kelvin.tracking import publish_missing  # its MLflow import is paid only where needed
+
+    publish_missing()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Named parts (schedules, degradations, networks, samplers ...) and the check of their options.
+
+A part is a function or class. Its keyword-only parameters, with their annotations, ARE its entry in
+params.yaml: nothing is declared twice. Positional parameters come from the code that builds it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from kelvin.errors import KelvinError
+
+OWN_PART = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")  # module:name, a user's own part
+
+
+def sentence(error: ValidationError, where: str) -> str:
+    """The first of pydantic's complaints as one sentence that names the key."""
+    first = error.errors()[0]
+    key = ".".join([where, *(str(part) for part in first["loc"])]).strip(".")
+    if first["type"] == "extra_forbidden":
+        return f"{key} is not a known parameter"
+    if first["type"] in ("missing", "missing_keyword_only_argument"):
+        return f"{key} is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+@cache
+def options_model(part: Callable) -> type[BaseModel]:
+    """The pydantic model of a part's keyword-only parameters (strict types, unknown keys refused)."""
+    target = part.__init__ if inspect.isclass(part) else part
+    hints = typing.get_type_hints(target, include_extras=True)
+    fields = {
+        name: (hints[name], ... if p.default is inspect.Parameter.empty else p.default)
+        for name, p in inspect.signature(target).parameters.items()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    return create_model(part.__name__, __config__=ConfigDict(extra="forbid", strict=True), **fields)
+
+
+class Registry:
+    """What a `kind` in params.yaml may name; a user's own part is named as `module:name`."""
+
+    def __init__(self, what: str):
+        self.what = what
+        self._parts: dict[str, Callable] = {}
+
+    def register(self, kind: str) -> Callable:
+        """Decorator: enter a function or class under `kind`."""
+        def enter(part: Callable) -> Callable:
+            self._parts[kind] = part
+            return part
+        return enter
+
+    def kinds(self) -> list[str]:
+        return sorted(self._parts)
+
+    def find(self, kind: str, where: str = "") -> Callable:
+        """The part of that name; raises KelvinError naming the known ones."""
+        if kind in self._parts:
+            return self._parts[kind]
+        if not OWN_PART.match(kind):
+            raise KelvinError(f"{where or self.what}.kind = {kind!r}: no such {self.what}; known are "
+                              f"{', '.join(self.kinds())}, or your own as module:name")
+        module, name = kind.split(":")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise KelvinError(f"{where or self.what}.kind = {kind!r}: {error}; it must be importable "
+                              "from the project's root or installed") from error
+
+    def check(self, section: Mapping[str, Any], where: str) -> tuple[Callable, dict[str, Any]]:
+        """The part that a section of params.yaml names, and its validated options."""
+        options = {key: value for key, value in section.items() if key != "kind"}
+        part = self.find(section["kind"], where)
+        try:
+            return part, dict(options_model(part)(**options))
+        except ValidationError as error:
+            raise KelvinError(sentence(error, where)) from error
+
+    def build(self, section: Mapping[str, Any], *context: Any, where: str = "") -> Any:
+        """Call the part with `context` (positional) and its validated options."""
+        part, options = self.check(section, where or self.what)
+        return part(*context, **options)

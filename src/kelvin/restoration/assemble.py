@@ -1,0 +1,81 @@
+"""From a run's configuration, or its saved weights, to a Restorer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from kelvin import degradations, networks
+from kelvin.degradations import ImageSpec
+from kelvin.errors import KelvinError
+from kelvin.networks import Shape
+from kelvin.params import RunConfig
+from kelvin.restoration.restorer import Restorer
+
+PRIOR = "prior."  # how the prior's tensors are named beside the network's
+
+
+def image_spec(run: RunConfig, shape: Shape) -> ImageSpec:
+    return ImageSpec(shape.channels, shape.height, shape.width, run.restorer.low, run.restorer.high)
+
+
+def build(run: RunConfig, shape: Shape, where: str = "run") -> Restorer:
+    """An untrained restorer for images of that shape; its prior is not fitted yet."""
+    image = image_spec(run, shape)
+    process = degradations.build(image, run.degradation.model_dump(), run.schedule.model_dump(),
+                                 run.prior.model_dump())
+    network = networks.build(run.network.model_dump(), shape, f"{where}.network")
+    return Restorer(network, run.restorer.parameterisation, process, image, run.restorer.clip)
+
+
+def save(path: Path, network: torch.nn.Module, restorer: Restorer, run: RunConfig,
+         shape: Shape) -> None:
+    """Weights, fitted prior and resolved configuration in one safetensors file."""
+    tensors = {name: tensor.detach().cpu().contiguous()
+               for name, tensor in network.state_dict().items()}
+    tensors |= {PRIOR + name: tensor.contiguous()
+                for name, tensor in restorer.degradation.prior.tensors().items()}
+    save_file(tensors, path, metadata={
+        "run": run.model_dump_json(),
+        "shape": json.dumps([shape.channels, shape.height, shape.width])})
+
+
+def load(path: Path | str, device: str | torch.device = "cpu") -> Restorer:
+    """The restorer saved at `path`, ready to sample; KelvinError on a file that does not fit."""
+    path = Path(path)
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        tensors = load_file(path)
+        run = RunConfig(**json.loads(metadata["run"]))
+        shape = Shape(*json.loads(metadata["shape"]))
+    except FileNotFoundError as error:
+        raise KelvinError(f"{path}: no such weight file") from error
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise KelvinError(f"{path} is not a weight file of Kelvin: {error}") from error
+    restorer = build(run, shape)
+    load_weights(restorer.network, {name: tensor for name, tensor in tensors.items()
+                                    if not name.startswith(PRIOR)}, path)
+    restorer.degradation.prior.load({name.removeprefix(PRIOR): tensor
+                                     for name, tensor in tensors.items()
+                                     if name.startswith(PRIOR)})
+    restorer.network.eval().requires_grad_(False).to(device)
+    restorer.degradation.to(device)
+    return restorer
+
+
+def load_weights(network: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Put tensors into a network; one sentence when names or shapes differ."""
+    own = network.state_dict()
+    odd = sorted(own.keys() ^ tensors.keys()) or [
+        name for name in own if own[name].shape != tensors[name].shape]
+    if odd:
+        name = odd[0]
+        shapes = [tuple(side[name].shape) if name in side else "absent" for side in (tensors, own)]
+        raise KelvinError(f"{path}: tensor {name!r} is {shapes[0]} in the file but {shapes[1]} in the "
+                          "network; the file belongs to another network or image size")
+    network.load_state_dict(tensors)

@@ -1,0 +1,54 @@
+"""Restorer = network + parameterisation + degradation. Samplers ask it one thing: x0_hat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from kelvin.degradations import Degradation, ImageSpec
+from kelvin.restoration.parameterisation import PARAMETERISATIONS, check, coefficients
+
+Network = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """x0_hat (n, C, H, W); log_variance of p(x_{t-1} | x_t) where the network learns it."""
+
+    x0_hat: torch.Tensor
+    log_variance: torch.Tensor | None = None
+
+
+class Restorer:
+    """restorer(x_t, t) -> Restoration; x_t in the model's range, t long (n,), 1..T.
+
+    With `clip`, x0_hat is clipped to the model's range before a sampler sees it, and samplers derive
+    the noise from the clipped x0_hat (diffusers' DDIM keeps the unclipped one by default).
+    """
+
+    def __init__(self, network: Network, parameterisation: str, degradation: Degradation,
+                 image: ImageSpec, clip: bool):
+        check(parameterisation, degradation)
+        self.network, self.degradation, self.image, self.clip = network, degradation, image, clip
+        self.parameterisation = PARAMETERISATIONS[parameterisation]
+        self.evaluations = 0  # calls of the network: for a batch, its NFE
+
+    def predict(self, x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """The bare prediction; the network is given t / T."""
+        self.evaluations += 1
+        return self.network(x_t, t.to(x_t.dtype) / self.degradation.steps)
+
+    def target(self, x0: torch.Tensor, z: torch.Tensor | None, t: torch.Tensor) -> torch.Tensor:
+        """What `predict` should have said."""
+        return self.parameterisation.target(x0, z, *coefficients(self.degradation, t, x0))
+
+    def x0_hat(self, prediction: torch.Tensor, x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """x0_hat from a prediction, not clipped."""
+        return self.parameterisation.x0_hat(prediction, x_t,
+                                            *coefficients(self.degradation, t, x_t))
+
+    def __call__(self, x_t: torch.Tensor, t: torch.Tensor) -> Restoration:
+        x0_hat = self.x0_hat(self.predict(x_t, t).float(), x_t, t)
+        return Restoration(x0_hat.clamp(self.image.low, self.image.high) if self.clip else x0_hat)

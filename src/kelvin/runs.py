@@ -1,0 +1,199 @@
+"""A run's life: trained (or read from a folder), then sampled. What the stages call."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from kelvin import networks
+from kelvin.errors import KelvinError
+from kelvin.files import write_arrays, write_csv, write_json
+from kelvin.networks import Shape
+from kelvin.params import Params, SamplingConfig, code_digest, fingerprint, project_root
+from kelvin.progress import progress_bar
+from kelvin.restoration import assemble
+from kelvin.restoration.sampling import (
+    decoding,
+    encoding,
+    error_at_log_snr,
+    generate,
+    restore,
+)
+from kelvin.stage import log
+from kelvin.training.checkpoint import Checkpoint
+from kelvin.training.device import pick_device
+from kelvin.training.loop import Trainer
+from kelvin.training.precision import hardware, resolve
+
+if TYPE_CHECKING:
+    from kelvin.datasets import PreparedStore
+
+LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
+STRIP_IMAGES = 4
+LINEAR_FIT = 5000  # training images at most that the linear restorer learns from
+CODE = ("degradations", "networks", "restoration", "training", "datasets", "random")
+
+
+def shape_of(store: PreparedStore) -> Shape:
+    return Shape(*store.split("train").images.shape[1:])
+
+
+def run_fingerprint(params: Params, name: str, replicate: int, store: PreparedStore,
+                    precision: str, device: str) -> str:
+    """Names a training: resolved parameters, code, data, precision, device and threads."""
+    run = params.run(name).model_dump(exclude={"title"})
+    sampler = params.sampler(params.run(name).sampling.epoch_sampler)
+    return fingerprint(run, sampler, params.house.seed + replicate, store.digest, precision, device,
+                       params.house.threads, torch.__version__, code_digest(*CODE))
+
+
+def train_run(params: Params, name: str, replicate: int, store: PreparedStore, out: Path) -> None:
+    """Train, and write ema/raw.safetensors, history.csv, samples.npz, config.json, cost.json."""
+    run, shape, device = params.run(name), shape_of(store), pick_device()
+    torch.manual_seed(params.house.seed + replicate)  # initial weights
+    restorer = assemble.build(run, shape, f"runs.{name}")
+    precision = resolve(run.training.precision, device, restorer.network)
+    mark = run_fingerprint(params, name, replicate, store, precision.mixed, device.type)
+    checkpoint = Checkpoint(mark)
+    train = store.split("train").images[: run.training.images]
+    fit_prior(restorer, train, replicate)
+    trainer = Trainer(run, restorer, train, store.split("validation").images,
+                      params.house.seed + replicate, params.sampler(run.sampling.epoch_sampler),
+                      precision, checkpoint)
+    result = trainer.run(f"train {name}-{replicate}")
+    if not trainer.accelerator.is_main_process:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    assemble.save(out / "ema.safetensors", trainer.ema.network, restorer, run, shape)
+    assemble.save(out / "raw.safetensors", trainer.bare, restorer, run, shape)
+    write_csv(out / "history.csv", result.history)
+    write_arrays(out / "samples.npz", epochs=np.array(result.epochs),
+                 samples=torch.stack(result.samples).numpy())
+    write_json(out / "config.json", {"run": name, "replicate": replicate, "fingerprint": mark,
+                                     "dataset": params.house.dataset, "scale": params.house.scale,
+                                     "config": run.model_dump(), "data": store.digest})
+    write_json(out / "cost.json", {
+        "updates": trainer.updates, "parameters": networks.parameter_count(trainer.bare),
+        "flops_per_image": networks.flops_per_image(trainer.bare, shape),
+        "train_seconds": result.seconds, "hardware": hardware(device),
+        "precision": "bf16" if precision.mixed == "bf16" else "fp32",
+        "threads": params.house.threads, "processes": trainer.accelerator.num_processes})
+    checkpoint.remove()
+
+
+def fit_prior(restorer: assemble.Restorer, images: np.ndarray, replicate: int) -> None:
+    """Fit the prior to training images degraded to T (a part of them in a large set)."""
+    from kelvin.restoration.sampling import degrader
+
+    chosen = torch.from_numpy(np.ascontiguousarray(images[:20_000])).float() / 255
+    state, _ = degrader(restorer, chosen, (replicate, "prior"))(restorer.degradation.steps)
+    restorer.degradation.prior.fit(state.x)
+
+
+def score_folder(params: Params, name: str, store: PreparedStore, out: Path) -> None:
+    """In place of training: read the images of `path`, refused unless they fit the data set."""
+    from kelvin.datasets import load_folder_images
+
+    shape, path = shape_of(store), Path(params.run(name).path or "")
+    found = [root / path for root in (Path("."), project_root()) if (root / path).exists()]
+    if not found:
+        raise KelvinError(f"runs.{name}.path = {str(path)!r} is not there; it must be a folder of images "
+                          "(or a tar of one), relative to the project's root")
+    images, digest = load_folder_images(found[0], shape.height, shape.channels)
+    log.info("%s: %d images from %s", name, len(images), path)
+    out.mkdir(parents=True, exist_ok=True)
+    write_arrays(out / "samples.npz", samples=images)
+    write_json(out / "config.json", {"run": name, "replicate": 0, "fingerprint": digest[:16],
+                                     "dataset": params.house.dataset, "scale": params.house.scale,
+                                     "config": params.run(name).model_dump(), "data": digest})
+
+
+def sample_run(params: Params, name: str, replicate: int, store: PreparedStore, model: Path,
+               out: Path) -> None:
+    """Write samples.npz (see `drawn`) and cost.json for a run."""
+    n = sample_count(params, store)
+    out.mkdir(parents=True, exist_ok=True)
+    if params.run(name).source == "folder":
+        images = np.load(model / "samples.npz")["samples"]
+        if len(images) < n:
+            raise KelvinError(f"runs.{name}.path holds {len(images)} images, but metrics.images asks for "
+                              f"{n}; add images, or lower metrics.images for every run")
+        order = np.random.default_rng(params.metrics.seed).permutation(len(images))[:n]
+        write_arrays(out / "samples.npz", **{"samples/folder": images[order]})
+        write_json(out / "cost.json", {"nfe": {}, "seconds": {}})
+        return
+    arrays, cost = drawn(params, name, replicate, store, model, n)
+    write_arrays(out / "samples.npz", **arrays)
+    write_json(out / "cost.json", cost)
+
+
+def sample_count(params: Params, store: PreparedStore) -> int:
+    """n of the protocol: metrics.images, a number or a share of the test set."""
+    wanted, test = params.metrics.images, len(store.split("test").images)
+    n = round(wanted * test) if isinstance(wanted, float) else wanted
+    if n > test:
+        raise KelvinError(f"metrics.images = {wanted} asks for {n} images, but the floor is drawn from "
+                          f"the {test} test images of {params.house.dataset}; take at most {test}")
+    return n
+
+
+def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model: Path, n: int
+          ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays: samples/<sampler> and samples/raw uint8 (n, C, H, W); strips; restorations."""
+    run, device = params.run(name), pick_device()
+    options, primary = run.sampling, run.sampling.samplers[0]
+    sections = {s: params.sampler(s) for s in options.samplers}
+    restorer = assemble.load(model / "ema.safetensors", device)
+    raw = assemble.load(model / "raw.safetensors", device)
+    seed = (params.house.seed + replicate, "samples")
+    arrays: dict[str, np.ndarray] = {}
+    cost: dict[str, Any] = {"nfe": {}, "seconds": {}}
+    total = n * (len(sections) + 1) + options.restore_times
+    with progress_bar(total, f"sample {name}-{replicate}", "image") as bar:
+        for key, source, section in [*((s, restorer, sections[s]) for s in sections),
+                                     ("raw", raw, sections[primary])]:
+            started = time.perf_counter()
+            images = generate(source, section, n, seed, options.batch, device, bar.update)
+            arrays[f"samples/{key}"] = as_uint8(images.images)
+            cost["nfe"][key] = images.nfe
+            cost["seconds"][key] = time.perf_counter() - started
+        arrays |= strips(options.strip, restorer, sections, store, seed, device)
+        arrays |= restorations(options, restorer, sections, store, seed, device, bar.update)
+    return arrays, cost
+
+
+def strips(count: int, restorer: assemble.Restorer, sections: dict, store: PreparedStore,
+           seed: tuple, device: torch.device) -> dict[str, np.ndarray]:
+    """encoding(_times) of test images and decoding(_times)/<sampler> of the first samples."""
+    test = torch.from_numpy(np.array(store.split("test").images[:STRIP_IMAGES])).to(device)
+    times, encoded = encoding(restorer, test.float() / 255, seed, count)
+    out = {"encoding_times": np.array(times), "encoding": as_uint8(encoded)}
+    for name, section in sections.items():
+        times, states = decoding(restorer, section, STRIP_IMAGES, seed, count, device)
+        out |= {f"decoding_times/{name}": np.array(times), f"decoding/{name}": as_uint8(states)}
+    return out
+
+
+def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections: dict,
+                 store: PreparedStore, seed: tuple, device: torch.device, progress: Any
+                 ) -> dict[str, np.ndarray]:
+    """restore_times, restore_truth, restore_degraded, restore/<method>; x0 error on a log-SNR grid."""
+    test = torch.from_numpy(np.array(store.split("test").images[: options.restore_images])).to(device)
+    fit = torch.from_numpy(np.array(store.split("train").images[:LINEAR_FIT])).to(device)
+    found = restore(restorer, sections, test.float() / 255, fit.float() / 255, seed,
+                    options.restore_times, progress)
+    out = {"restore_times": np.array(found.times), "restore_truth": test.cpu().numpy(),
+           "restore_degraded": as_uint8(found.degraded)}
+    out |= {f"restore/{name}": as_uint8(images) for name, images in found.methods.items()}
+    if hasattr(restorer.degradation, "schedule"):
+        grid, errors = error_at_log_snr(restorer, test.float() / 255, LOG_SNR_GRID, seed)
+        out |= {"log_snr": np.array(grid), "log_snr_error": errors.cpu().numpy()}
+    return out
+
+
+def as_uint8(images: torch.Tensor) -> np.ndarray:
+    return (images * 255).round().to(torch.uint8).cpu().numpy()

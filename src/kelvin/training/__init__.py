@@ -1,0 +1,1 @@
+"""The loop: batches, precision, EMA, checkpoints."""

@@ -1,0 +1,61 @@
+"""One resumable checkpoint per fingerprint, in a scratch folder, written atomically."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kelvin.errors import KelvinError
+from kelvin.params import project_root
+
+
+class Checkpoint:
+    """<project>/.kelvin/checkpoints/<fingerprint>.pt; survives kill -9 at any moment.
+
+    DVC deletes a stage's outputs before it runs, so the checkpoint lives outside of them.
+    """
+
+    def __init__(self, fingerprint: str, folder: Path | None = None):
+        folder = folder or project_root() / ".kelvin" / "checkpoints"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{fingerprint}.pt"
+        self._lock = folder / f"{fingerprint}.lock"
+
+    def load(self) -> dict[str, Any] | None:
+        """What `save` wrote last; None where nothing was."""
+        if not self.path.exists():
+            return None
+        try:
+            return torch.load(self.path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, ValueError) as error:
+            raise KelvinError(f"{self.path} cannot be read ({error}); delete it to start this run "
+                              "from the beginning") from error
+
+    def save(self, state: dict[str, Any]) -> None:
+        part = self.path.with_suffix(".part")
+        with part.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, self.path)
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Held while training, so that two processes never train the same thing into one file."""
+        with self._lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise KelvinError(f"another process is training the same run ({self._lock} is "
+                                  "locked); wait for it or stop it") from error
+            yield
+        self._lock.unlink(missing_ok=True)

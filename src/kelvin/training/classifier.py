@@ -1,0 +1,60 @@
+"""Training of the classifier that FMD is measured with (study A)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from kelvin.networks.classifier import Classifier
+from kelvin.params import ClassifierConfig
+from kelvin.progress import progress_bar
+from kelvin.random import derive_seed, generator
+
+
+def train_classifier(config: ClassifierConfig, network: Classifier, images: np.ndarray,
+                     labels: np.ndarray, seed: int) -> list[float]:
+    """Cross-entropy, Adam, full batches in a seeded order; returns the mean loss of each epoch.
+
+    images uint8 (n, C, H, W); the first `config.images` of them are used.
+    """
+    device = next(network.parameters()).device
+    images = torch.from_numpy(np.ascontiguousarray(images[: config.images])).to(device)
+    labels = torch.from_numpy(np.ascontiguousarray(labels[: config.images])).long().to(device)
+    torch.manual_seed(derive_seed(seed, "classifier"))
+    for module in network.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    optimizer = torch.optim.Adam(network.parameters(), config.lr, fused=True)
+    batch, history = min(config.batch, len(images)), []
+    network.to(memory_format=torch.channels_last).train()
+    bar = progress_bar(config.epochs, "classifier", "epoch")
+    for epoch in range(1, config.epochs + 1):
+        order = torch.randperm(len(images), generator=generator(seed, "classifier", epoch))
+        losses = []
+        for first in range(0, len(images) - batch + 1, batch):
+            index = order[first:first + batch].to(device)
+            loss = F.cross_entropy(network(images[index].float() / 255), labels[index])
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            losses.append(loss.detach())
+        history.append(float(torch.stack(losses).mean()))
+        bar.set_postfix(loss=f"{history[-1]:.4f}", refresh=False)
+        bar.update()
+    bar.close()
+    network.eval()
+    return history
+
+
+@torch.no_grad()
+def features_and_probabilities(network: Classifier, images: np.ndarray, batch: int = 256
+                               ) -> tuple[np.ndarray, np.ndarray]:
+    """Penultimate features (n, d) and class probabilities (n, K) of uint8 or [0, 1] images."""
+    device, features, probabilities = next(network.parameters()).device, [], []
+    for first in range(0, len(images), batch):
+        chunk = torch.from_numpy(np.ascontiguousarray(images[first:first + batch])).to(device)
+        chunk = chunk.float() / 255 if chunk.dtype == torch.uint8 else chunk.float()
+        f = network.features(chunk)
+        features.append(f.cpu().numpy())
+        probabilities.append(network.head(f).softmax(1).cpu().numpy())
+    return np.concatenate(features), np.concatenate(probabilities)

@@ -1,0 +1,215 @@
+"""The training loop: one for every degradation, network and target; a laptop, a GPU, or several."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from kelvin.errors import KelvinError
+from kelvin.params import RunConfig
+from kelvin.progress import progress_bar
+from kelvin.random import BatchRandom, BlockRandom, derive_seed, generator
+from kelvin.restoration.objectives import loss_per_image
+from kelvin.restoration.restorer import Restorer
+from kelvin.restoration.sampling import generate
+from kelvin.training.checkpoint import Checkpoint
+from kelvin.training.ema import EMA
+from kelvin.training.precision import Precision
+
+HELD = 1024  # images at most on which losses are evaluated after each epoch
+CHECK = 20  # updates between looks for NaN: each look waits for the device
+
+
+@dataclass
+class Trained:
+    """What training leaves: per-epoch history, samples kept at chosen epochs, seconds of training."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
+    samples: list[torch.Tensor] = field(default_factory=list)  # uint8 (n, C, H, W) per kept epoch
+    seconds: float = 0.0
+
+
+class Trainer:
+    """Trains a restorer's network; after `run`, `network` and `ema.network` hold the weights.
+
+    Every draw of epoch e comes from a stream named by (seed, e), so that a resumed run repeats an
+    undisturbed one. All processes draw the whole batch and take their share of it, so that their
+    number does not change what is learnt (up to the order of sums).
+    """
+
+    def __init__(self, run: RunConfig, restorer: Restorer, train: np.ndarray, held: np.ndarray,
+                 seed: int, sampler: Mapping[str, Any], precision: Precision,
+                 checkpoint: Checkpoint):
+        self.config, self.restorer, self.seed = run, restorer, seed
+        self.sampler, self.checkpoint = sampler, checkpoint
+        self.accelerator = Accelerator(mixed_precision=precision.mixed)
+        device = self.accelerator.device
+        options = run.training
+        if len(train) < options.batch:
+            raise KelvinError(f"training.batch = {options.batch} is more than the {len(train)} training "
+                              "images: no batch would be full")
+        self.batches = len(train) // options.batch
+        self.updates = self.batches * options.epochs
+        self.format = precision.memory_format
+        self.images = torch.from_numpy(np.ascontiguousarray(train)).to(device)
+        self.held = {"val": torch.from_numpy(np.ascontiguousarray(held[:HELD])).to(device),
+                     "train": self.images[: min(len(held), HELD)]}
+        restorer.degradation.to(device)
+        self.bare = restorer.network.to(device, memory_format=self.format)
+        self.ema = EMA(self.bare, options.ema)
+        optimizer = torch.optim.AdamW(self.bare.parameters(), options.lr,
+                                      weight_decay=options.weight_decay, fused=True)
+        self.network, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
+        self.result = Trained()
+
+    def learning_rate(self, update: int) -> float:
+        """Linear warm-up over a fraction of all updates, then constant or a half cosine to zero."""
+        options = self.config.training
+        warmup = options.warmup * self.updates
+        if update < warmup:
+            return options.lr * (update + 1) / warmup
+        if options.decay == "constant":
+            return options.lr
+        done = (update - warmup) / max(self.updates - warmup, 1)
+        return options.lr * 0.5 * (1 + float(np.cos(np.pi * done)))
+
+    def batch(self, index: torch.Tensor, source: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """x0, z and t of this process's share of a batch; t uniform in 1..T, T included."""
+        process, n = self.restorer.degradation, len(index)
+        t = torch.randint(1, process.steps + 1, (n,), generator=source)
+        z = process.draw(BatchRandom(n, source))
+        share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
+        device = self.accelerator.device
+        x0 = self.restorer.image.encode(self.images[index[share].to(device)].float() / 255)
+        return x0, None if z is None else z[share].to(device), t[share].to(device)
+
+    def losses(self, network: torch.nn.Module, x0, z, t) -> torch.Tensor:
+        """Loss of each image, (n,)."""
+        self.restorer.network = network
+        x_t = self.restorer.degradation.degrade(x0, t, z).contiguous(memory_format=self.format)
+        with self.accelerator.autocast():
+            prediction = self.restorer.predict(x_t, t)
+        return loss_per_image(self.config.training.loss, prediction,
+                              self.restorer.target(x0, z, t))
+
+    @torch.no_grad()
+    def evaluate(self, network: torch.nn.Module, split: str) -> float:
+        """Mean loss at the same seeded t (evenly spread over 1..T) and z every time."""
+        images, total = self.held[split], 0.0
+        T, n = self.restorer.degradation.steps, len(images)
+        t_all = 1 + torch.arange(n) * T // n
+        for first in range(0, n, self.config.training.batch):
+            random = BlockRandom(first, min(first + self.config.training.batch, n),
+                                 self.seed, "held", split)
+            z = self.restorer.degradation.draw(random)
+            device = self.accelerator.device
+            x0 = self.restorer.image.encode(images[first:first + random.n].float() / 255)
+            losses = self.losses(network, x0, None if z is None else z.to(device),
+                                 t_all[first:first + random.n].to(device))
+            total += float(losses.sum())
+        return total / n
+
+    def check_finite(self, losses: list[torch.Tensor], last: int) -> list[float]:
+        """Losses as numbers; KelvinError names the update at which one was not."""
+        values = torch.stack(losses).tolist()
+        for offset, value in enumerate(values):
+            if not np.isfinite(value):
+                update = last - len(values) + 1 + offset
+                raise KelvinError(
+                    f"training diverged: the loss is {value} at update {update} of {self.updates}; try "
+                    f"a lower training.lr (now {self.config.training.lr:g}), a longer "
+                    "training.warmup, or training.grad_clip = 1.0")
+        return values
+
+    def epoch(self, epoch: int, bar: tqdm) -> dict[str, float]:
+        """One pass over the data in a seeded order, full batches only."""
+        options = self.config.training
+        source = generator(self.seed, "train", epoch)
+        torch.manual_seed(derive_seed(self.seed, "network", epoch))  # dropout, where there is any
+        order = torch.randperm(len(self.images), generator=source)
+        pending, losses, norms = [], [], []
+        self.network.train()
+        for b in range(self.batches):
+            update = (epoch - 1) * self.batches + b
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.learning_rate(update)
+            index = order[b * options.batch:(b + 1) * options.batch]
+            loss = self.losses(self.network, *self.batch(index, source)).mean()
+            self.accelerator.backward(loss)
+            norms.append(self.accelerator.clip_grad_norm_(
+                self.network.parameters(), options.grad_clip or float("inf")))
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.ema.update(self.bare)
+            pending.append(loss.detach())
+            if len(pending) == CHECK or b == self.batches - 1:
+                losses += self.check_finite(pending, update + 1)
+                pending = []
+                bar.set_postfix(epoch=epoch, loss=f"{losses[-1]:.4f}", refresh=False)
+            bar.update()
+        return {"epoch": epoch, "updates": epoch * self.batches, "lr": self.learning_rate(update),
+                "running_loss": float(np.mean(losses)),
+                "grad_norm": float(torch.stack([n.detach() for n in norms]).mean())}
+
+    def run(self, name: str = "train") -> Trained:
+        """Train from the checkpoint, or from the start, to the last epoch."""
+        options, main = self.config.training, self.accelerator.is_main_process
+        with self.checkpoint.locked() if main else nullcontext():
+            first = self.resume()
+            started, before = time.perf_counter(), self.result.seconds
+            bar = progress_bar(self.updates, name, "update", initial=(first - 1) * self.batches,
+                               disable=not main)
+            for epoch in range(first, options.epochs + 1):
+                row = self.epoch(epoch, bar)
+                self.network.eval()
+                row |= {"train_loss": self.evaluate(self.bare, "train"),
+                        "val_loss": self.evaluate(self.bare, "val"),
+                        "train_loss_ema": self.evaluate(self.ema.network, "train"),
+                        "val_loss_ema": self.evaluate(self.ema.network, "val")}
+                self.result.history.append(row)
+                if epoch == 1 or epoch == options.epochs or epoch % options.sample_every == 0:
+                    self.keep_samples(epoch)
+                self.result.seconds = before + time.perf_counter() - started
+                if main and (epoch % options.checkpoint_every == 0 or epoch == options.epochs):
+                    self.checkpoint.save(self.state(epoch))
+            bar.close()
+            self.restorer.network = self.bare.eval()
+            self.accelerator.wait_for_everyone()
+        return self.result
+
+    def keep_samples(self, epoch: int) -> None:
+        """Samples of the EMA weights, the same seeds at every epoch."""
+        if not self.accelerator.is_main_process:
+            return
+        self.restorer.network = self.ema.network
+        sampling = self.config.sampling
+        drawn = generate(self.restorer, self.sampler, sampling.epoch_images,
+                         (self.seed, "epoch samples"), sampling.batch, self.accelerator.device)
+        self.result.epochs.append(epoch)
+        self.result.samples.append((drawn.images * 255).round().to(torch.uint8))
+
+    def state(self, epoch: int) -> dict[str, Any]:
+        return {"epoch": epoch, "network": self.bare.state_dict(),
+                "ema": self.ema.network.state_dict(), "ema_updates": self.ema.updates,
+                "optimizer": self.optimizer.state_dict(), "result": vars(self.result)}
+
+    def resume(self) -> int:
+        """Put the checkpoint back; returns the first epoch to train."""
+        state = self.checkpoint.load()
+        if state is None:
+            return 1
+        self.bare.load_state_dict(state["network"])
+        self.ema.network.load_state_dict(state["ema"])
+        self.ema.updates = state["ema_updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.result = Trained(**state["result"])
+        return state["epoch"] + 1

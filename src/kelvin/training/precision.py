@@ -1,0 +1,51 @@
+"""Precision and memory layout: bf16 and channels_last where the hardware gains from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Precision:
+    """`mixed` as accelerate names it ("bf16" or "no"), and the memory format of images."""
+
+    mixed: str
+    channels_last: bool
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Does the hardware multiply bf16 natively? Emulated bf16 is ten times slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported()
+                                     or torch.cpu._is_amx_tile_supported())
+
+
+def resolve(wanted: str, device: torch.device, network: torch.nn.Module) -> Precision:
+    """`auto` takes bf16 only where the hardware has it; fp32 and bf16 are taken at their word.
+
+    A network that computes its convolutions itself in contiguous layout says so by an attribute
+    `contiguous = True`; it keeps that layout in fp32.
+    """
+    mixed = "bf16" if wanted == "bf16" or (wanted == "auto" and has_bf16(device)) else "no"
+    return Precision(mixed, not (getattr(network, "contiguous", False) and mixed == "no"))
+
+
+def hardware(device: torch.device) -> str:
+    """The device's name, for records of cost."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
+        return f"CPU {names[0]}" if names else "CPU"
+    except FileNotFoundError:
+        import platform
+
+        return f"CPU {platform.processor() or platform.machine()}"

@@ -1,0 +1,26 @@
+"""Train the classifier whose penultimate features FMD is measured in."""
+
+from kelvin.classifier import save
+from kelvin.datasets import PreparedStore
+from kelvin.networks import Shape
+from kelvin.networks.classifier import Classifier
+from kelvin.params import Params
+from kelvin.stage import log, main, set_threads
+from kelvin.training.classifier import train_classifier
+from kelvin.training.device import pick_device
+
+
+def work(params: Params) -> None:
+    set_threads(params)
+    store, config = PreparedStore(params.folder("prepared")), params.classifier
+    train, test = store.split("train"), store.split("test")
+    network = Classifier(Shape(*train.images.shape[1:]), config.channels, config.features,
+                         len(store.class_names)).to(pick_device())
+    history = train_classifier(config, network, train.images, train.labels, params.house.seed)
+    limit = params.metrics.limit
+    record = save(params.folder("models") / "classifier", network, config, history,
+                  test.images[:limit], test.labels[:limit])
+    log.info("classifier: test accuracy %.4f on %d images", record["accuracy"], record["n"])
+
+
+main(work)

@@ -1,0 +1,16 @@
+"""Raw images -> the prepared store: uint8 arrays, labels, split, manifest with checksums."""
+
+import os
+
+from kelvin.datasets import prepare
+from kelvin.params import Params
+from kelvin.stage import log, main
+
+
+def work(params: Params, dataset: str) -> None:
+    images = params.house.datasets[dataset].images
+    manifest = prepare(dataset, images, os.environ, params.folder("prepared"))
+    log.info("%s: %s", dataset, ", ".join(f"{n} {split}" for split, n in manifest["sizes"].items()))
+
+
+main(work, "dataset")

@@ -1,0 +1,16 @@
+"""Sample one trained run: new images by every sampler, strips, restorations over t."""
+
+from kelvin.datasets import PreparedStore
+from kelvin.params import Params
+from kelvin.runs import sample_run
+from kelvin.stage import main, replicate_of, set_threads
+
+
+def work(params: Params, run: str, replicate: str) -> None:
+    set_threads(params)
+    r = replicate_of(params, replicate)
+    sample_run(params, run, r, PreparedStore(params.folder("prepared")),
+               params.folder("models") / f"{run}-{r}", params.folder("samples") / f"{run}-{r}")
+
+
+main(work, "run", "replicate")

@@ -1,0 +1,216 @@
+import hashlib
+import unicodedata
+
+import numpy as np
+import pytest
+
+from kelvin.datasets.folders import load_folder, load_folder_images, natural_key
+from kelvin.errors import KelvinError
+
+
+@pytest.fixture
+def load(make_tree, make_spec):
+    def run(contents, **changes):
+        return load_folder(make_tree(contents), make_spec(**changes))
+
+    return run
+
+
+def _values(raw):
+    return raw.images[:, 0, 0, 0].tolist()
+
+
+def test_natural_order():
+    names = ["10.png", "2.png", "B/1.png", "a/1.png", "a/01.png", "1.png"]
+    ordered = ["1.png", "2.png", "10.png", "a/01.png", "a/1.png", "B/1.png"]
+    assert sorted(names, key=natural_key) == ordered
+
+
+def test_class_folders(load, picture):
+    raw = load({"b/10.png": picture(1), "b/2.png": picture(2), "a/1.bmp": picture(3, format="BMP")})
+    assert raw.class_names == ["a", "b"]
+    assert raw.labels.tolist() == [0, 1, 1]
+    assert _values(raw) == [3, 2, 1]
+    assert raw.groups.tolist() == [0, 1, 2]
+    assert raw.given_test is None
+    assert raw.images.dtype == np.uint8 and raw.images.shape == (3, 1, 4, 4)
+
+
+def test_groups_by_class(load, picture):
+    tree = {"b/1.png": picture(1), "b/2.png": picture(2), "a/1.png": picture(3)}
+    assert load(tree, groups="class").groups.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("train", ["train", "Training", "TRAIN"])
+@pytest.mark.parametrize("test", ["test", "Test", "Validation", "val", "valid", "testing"])
+@pytest.mark.parametrize("outer", ["", "fruits-360/", "x/y/"])
+def test_split_folders(load, picture, train, test, outer):
+    raw = load({
+        f"{outer}{train}/a/1.png": picture(1), f"{outer}{test}/a/2.png": picture(2),
+        f"{outer}{train}/b/1.png": picture(3),
+    })  # fmt: skip
+    assert raw.class_names == ["a", "b"]
+    assert dict(zip(_values(raw), raw.given_test.tolist(), strict=True)) == {1: 0, 2: 1, 3: 0}
+    assert dict(zip(_values(raw), raw.labels.tolist(), strict=True)) == {1: 0, 2: 0, 3: 1}
+
+
+def test_with_test_and_validation_folders_only_test_is_held_out(load, picture):
+    raw = load({f"{s}/a/1.png": picture(i) for i, s in enumerate(["test", "train", "val"])})
+    assert _values(raw) == [0, 1, 2]
+    assert raw.given_test.tolist() == [True, False, False]
+
+
+def test_train_alone_gives_no_test(load, picture):
+    raw = load({"train/a/1.png": picture(1), "train/b/1.png": picture(2)})
+    assert raw.class_names == ["a", "b"] and raw.given_test is None
+
+
+def test_test_alone_is_refused(load, picture):
+    with pytest.raises(KelvinError, match="no training folder"):
+        load({"test/a/1.png": picture(1), "test/b/1.png": picture(2)})
+
+
+def test_a_class_called_train_is_a_class(load, picture):
+    raw = load({"bus/1.png": picture(1), "train/1.png": picture(2)})
+    assert raw.class_names == ["bus", "train"]
+
+
+@pytest.mark.parametrize("outer", ["", "samples/", "train/"])
+def test_flat_folder_has_one_class(load, picture, outer):
+    raw = load({f"{outer}10.png": picture(1), f"{outer}9.png": picture(2)})
+    assert raw.labels.tolist() == [0, 0] and len(raw.class_names) == 1
+    assert _values(raw) == [2, 1]
+
+
+def test_unicode_spaces_and_two_spellings_of_one_class(load, picture):
+    name = "Äpfel rot 🍎"
+    raw = load({
+        f"train/{unicodedata.normalize('NFC', name)}/ü 1.png": picture(1),
+        f"test/{unicodedata.normalize('NFD', name)}/ü 1.png": picture(2),
+    })  # fmt: skip
+    assert raw.class_names == [name]
+    assert sorted(raw.given_test) == [False, True]
+
+
+def test_tar_equals_tree(make_tree, make_tar, make_spec, picture):
+    contents = {f"set/{s}/c {i % 3}/{i}.png": picture(i) for s in ("train", "test")
+                for i in reversed(range(12))}  # fmt: skip
+    paths = [make_tree(contents), make_tar(contents), make_tar(contents, "t.tar.gz")]
+    tree, *tars = [load_folder(path, make_spec()) for path in paths]
+    for tar in tars:
+        for key in ("images", "labels", "groups", "given_test"):
+            assert np.array_equal(getattr(tree, key), getattr(tar, key))
+        assert tree.class_names == tar.class_names
+
+
+def test_sizes_and_channels_are_converted_while_reading(load, picture):
+    contents = {"a/1.png": picture(9, (8, 6)), "a/2.jpg": picture((9, 9, 9), mode="RGB",
+                format="JPEG")}  # fmt: skip
+    raw = load(contents, image_size=4, channels=1)
+    assert raw.images.shape == (2, 1, 4, 4)
+    assert np.abs(raw.images.astype(int) - 9).max() <= 1
+    with pytest.raises(KelvinError, match=r"set image_size and channels"):
+        load(contents)
+
+
+def test_class_subset_never_opens_the_others(load, picture):
+    raw = load({"a/1.png": b"broken", "b/1.png": picture(1), "c/1.png": picture(2)},
+               classes=["c", 1])  # fmt: skip
+    assert raw.class_names == ["c", "b"]
+    assert dict(zip(_values(raw), raw.labels.tolist(), strict=True)) == {2: 0, 1: 1}
+
+
+BROKEN = {
+    "truncated.jpg": lambda picture: picture(5, (64, 64), format="JPEG")[:-40],
+    "truncated.png": lambda picture: picture(5, (64, 64))[:60],
+    "empty.png": lambda picture: b"",
+    "text.png": lambda picture: b"<html>not found</html>",
+    "gif.png": lambda picture: picture(5, format="GIF"),
+    "deep.png": lambda picture: picture(5, mode="I;16"),
+    "glass.png": lambda picture: picture((5, 5, 5, 0), mode="RGBA"),
+    "labels.csv": lambda picture: b"1,2",
+}
+
+
+@pytest.mark.parametrize("bad", BROKEN)
+def test_a_bad_file_is_named_and_refused_or_skipped(load, picture, bad):
+    contents = {"ä/1.png": picture(1), f"ä/{bad}": BROKEN[bad](picture), "b/2.png": picture(2)}
+    with pytest.raises(KelvinError, match=f"'ä/{bad}' is|'ä/{bad}' has"):
+        load(contents)
+    raw = load(contents, on_error="skip")
+    assert dict(zip(_values(raw), raw.labels.tolist(), strict=True)) == {1: 1, 2: 0}
+    assert [entry["file"] for entry in raw.skipped] == [f"ä/{bad}"]
+    assert "0x" not in raw.skipped[0]["why"]  # an address would change from run to run
+
+
+def test_bad_files_are_counted(load, picture):
+    with pytest.raises(KelvinError, match=r"'a/2.png' .*\(and 2 more like it\)"):
+        load({"a/1.png": picture(1)} | {f"a/{i}.png": b"x" for i in (2, 3, 10)})
+
+
+def test_images_outside_the_layout_are_foreign(load, picture):
+    beside = {"a/1.png": picture(1), "preview.png": picture(2)}
+    with pytest.raises(KelvinError, match=r"'preview.png' lies beside class folders"):
+        load(beside)
+    assert _values(load(beside, on_error="skip")) == [1]
+
+
+def test_images_outside_the_splits_are_foreign(load, picture):
+    contents = {f"{s}/a/1.png": picture(i) for i, s in enumerate(["papers", "test", "train"])}
+    with pytest.raises(KelvinError, match=r"'papers/a/1.png' lies outside the split"):
+        load(contents)
+    assert _values(load(contents, on_error="skip")) == [1, 2]
+
+
+def test_hidden_files_are_not_looked_at(load, picture):
+    raw = load({"a/1.png": picture(1), ".DS_Store": b"x", "a/._1.png": b"x", ".git/x": b"x"})
+    assert len(raw.images) == 1 and raw.skipped == []
+
+
+@pytest.mark.parametrize("on_error", ["refuse", "skip"])
+def test_an_empty_class_is_refused(load, picture, on_error):
+    with pytest.raises(KelvinError, match="class 'b' holds no usable image"):
+        load({"a/1.png": picture(1), "b": None}, on_error=on_error)
+
+
+def test_a_class_whose_images_are_all_broken_is_refused(load, picture):
+    with pytest.raises(KelvinError, match="class 'b' holds no usable image"):
+        load({"a/1.png": picture(1), "b/1.png": b"x"}, on_error="skip")
+
+
+def test_an_empty_class_can_be_left_out(load, picture):
+    assert load({"a/1.png": picture(1), "b": None}, classes=["a"]).class_names == ["a"]
+
+
+def test_a_folder_without_images_is_refused(load):
+    with pytest.raises(KelvinError, match="no PNG, JPEG or BMP file"):
+        load({"a/readme.txt": b"x"})
+
+
+def test_checksum_follows_the_content(load, picture):
+    first = load({"a/1.png": picture(1)}).checksums
+    assert load({"a/1.png": picture(1)}).checksums == first
+    assert load({"a/1.png": picture(2)}).checksums != first
+    assert list(first) == ["tree"]
+
+
+def test_folder_images_for_scoring(make_tree, make_tar, picture):
+    contents = {f"{i}.png": picture(i) for i in (1, 2, 10)} | {"x/3.png": picture(3)}
+    images, digest = load_folder_images(make_tree(contents), None, None)
+    assert images[:, 0, 0, 0].tolist() == [1, 2, 10, 3]
+    assert digest == hashlib.sha256(b"(4, 1, 4, 4)\0" + images.tobytes()).hexdigest()
+    again, same = load_folder_images(str(make_tar(contents)), None, None)
+    assert np.array_equal(images, again) and same == digest
+    assert load_folder_images(make_tree(contents), 2, 3)[0].shape == (4, 3, 2, 2)
+    assert load_folder_images(make_tree(contents), 2, None)[1] != digest
+
+
+def test_folder_images_name_what_is_wrong(make_tree, tmp_path, picture):
+    path = make_tree({"1.png": picture(1), "2.png": b"x"})
+    with pytest.raises(KelvinError, match=r"'2.png' is no readable"):
+        load_folder_images(path, None, None)
+    assert len(load_folder_images(path, None, None, on_error="skip")[0]) == 1
+    with pytest.raises(KelvinError, match="every image in it is broken"):
+        load_folder_images(make_tree({"1.png": b"x"}, "bad"), None, None, on_error="skip")
+    with pytest.raises(KelvinError, match="no such folder"):
+        load_folder_images(tmp_path / "nowhere", None, None)
