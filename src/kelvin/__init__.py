@@ -1,1 +1,19 @@
-"""Kelvin: one scale for hot and cold diffusion."""
+"""Kelvin: one scale for hot and cold diffusion.
+
+    import kelvin
+    kelvin.load("weights/hot.safetensors").sample(16).save("digits.png")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kelvin.published import Published
+
+
+def load(path: str) -> Published:
+    """A published weight file, ready to draw images from; see kelvin.published."""
+    from kelvin.published import load
+
+    return load(path)

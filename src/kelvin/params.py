@@ -83,7 +83,9 @@ class MetricsConfig(Section):
     floor_draws: Annotated[int, Field(ge=2)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     ssim_window: Annotated[int, Field(ge=3)]
-    copy_ratio: Annotated[float, Field(gt=0, lt=1)]
+    groups: Annotated[int, Field(ge=5)]
+    copy_quantile: Annotated[float, Field(gt=0, lt=1)]
+    copy_fraction: Annotated[float, Field(gt=0, lt=1)]
     small: SmallProtocol
     seed: Index
 

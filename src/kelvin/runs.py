@@ -11,6 +11,7 @@ import torch
 
 from kelvin import networks
 from kelvin.errors import KelvinError
+from kelvin.evaluation import sample_count
 from kelvin.files import write_arrays, write_csv, write_json
 from kelvin.networks import Shape
 from kelvin.params import Params, SamplingConfig, code_digest, fingerprint, project_root
@@ -129,16 +130,6 @@ def sample_run(params: Params, name: str, replicate: int, store: PreparedStore, 
     arrays, cost = drawn(params, name, replicate, store, model, n)
     write_arrays(out / "samples.npz", **arrays)
     write_json(out / "cost.json", cost)
-
-
-def sample_count(params: Params, store: PreparedStore) -> int:
-    """n of the protocol: metrics.images, a number or a share of the test set."""
-    wanted, test = params.metrics.images, len(store.split("test").images)
-    n = round(wanted * test) if isinstance(wanted, float) else wanted
-    if n > test:
-        raise KelvinError(f"metrics.images = {wanted} asks for {n} images, but the floor is drawn from "
-                          f"the {test} test images of {params.house.dataset}; take at most {test}")
-    return n
 
 
 def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model: Path, n: int

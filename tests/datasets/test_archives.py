@@ -23,6 +23,11 @@ def test_disk_and_tar_hold_the_same_tree(make_tree, make_tar):
             assert {name: tree.read(name) for name in order} == contents
 
 
+def test_a_packed_tar_is_read_forward(make_tar):
+    with open_tree(make_tar({"b": b"1", "c": b"2", "a": b"3"}, "t.tar.gz")) as tree:
+        assert tree.reading_order(["a", "b", "c"]) == ["b", "c", "a"]
+
+
 def test_leading_dots_and_repeated_members(make_tar):
     path = make_tar({"./a/1.png": b"old", "a/1.png": b"new"})
     with open_tree(path) as tree:

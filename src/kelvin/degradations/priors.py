@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 
 from kelvin.degradations.base import Degradation, ImageSpec, Prior, State
+from kelvin.errors import KelvinError
 from kelvin.registry import Registry
 
 priors = Registry("prior")
@@ -51,6 +52,9 @@ class FittedGaussian(Prior):
         self.mean, self.directions = mean.float(), (vectors * values.clamp(min=0).sqrt()).float()
 
     def draw(self, random):
+        if self.mean is None:
+            raise KelvinError("the prior is not fitted: fit it to degraded training images, or load "
+                              "weights that carry it")
         place = random.normal(self.directions.shape[1]) @ self.directions.cpu().T
         x = (self.mean.cpu() + place).view(-1, *self.image.shape)
         x = x + self.jitter * random.normal(*self.image.shape)

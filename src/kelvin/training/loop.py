@@ -173,7 +173,6 @@ class Trainer:
                 self.network.eval()
                 row |= {"train_loss": self.evaluate(self.bare, "train"),
                         "val_loss": self.evaluate(self.bare, "val"),
-                        "train_loss_ema": self.evaluate(self.ema.network, "train"),
                         "val_loss_ema": self.evaluate(self.ema.network, "val")}
                 self.result.history.append(row)
                 if epoch == 1 or epoch == options.epochs or epoch % options.sample_every == 0:

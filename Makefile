@@ -1,0 +1,50 @@
+# Kelvin: one scale for hot and cold diffusion. `make` lists what there is.
+PYTHON ?= python3
+JOBS ?= 2
+BIN := .venv/bin
+STAMP := .venv/.installed
+# The environment first on PATH, for the stages that DVC starts; one thread a process (params.yaml).
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export OMP_NUM_THREADS ?= 1
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro smoke test ui bench lint publish clean
+
+help:    ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make .venv and install the lock file
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Kelvin needs Python 3.11 or newer: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+repro: $(STAMP)  ## reproduce everything (JOBS=2 stages side by side), then name the report
+	@python -m kelvin.pipeline --jobs $(JOBS)
+
+smoke: $(STAMP)  ## the whole pipeline at smoke scale, in a throw-away copy
+	@python -m kelvin.throwaway --jobs $(JOBS)
+
+test: $(STAMP)   ## all tests, the pipeline end to end among them
+	@python -m pytest
+
+ui: $(STAMP)     ## MLflow on 127.0.0.1:5000
+	@python -m kelvin.tracking ui
+
+bench: $(STAMP)  ## speed against peers, both sides in one run
+	@OMP_NUM_THREADS=$(shell nproc) python benchmarks/bench.py
+
+lint: $(STAMP)   ## ruff
+	@ruff check .
+
+publish: $(STAMP)  ## refresh weights/ and the README's picture and table from reports/
+	@python -m kelvin.publish
+
+clean:   ## remove scratch and results that dvc can bring back; keeps .venv and DVC's cache
+	rm -rf .kelvin .pytest_cache .ruff_cache .hypothesis data/prepared data/models data/samples data/evaluations data/checked
+	find src stages tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

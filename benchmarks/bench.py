@@ -1,0 +1,153 @@
+"""`make bench`: Kelvin against a plain way of doing the same, both sides in one run.
+
+Each row times ours and the peer in turn, several rounds, and reports medians; the ratio is what
+counts, since machines differ. Writes benchmarks/results.json: [{name, ours, peer, unit, ratio}].
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from kelvin.files import write_json
+from kelvin.training.precision import hardware
+
+
+@dataclass(frozen=True)
+class Row:
+    """Ours and the peer in `unit` (more is better), and in words what was compared."""
+
+    name: str
+    ours: float
+    peer: float
+    unit: str
+    compared: str
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.peer
+
+
+def rates(work: int, ours: Callable[[], None], peer: Callable[[], None], rounds: int
+          ) -> tuple[float, float]:
+    """Items per second of both, medians over rounds taken in turn, after one unmeasured call."""
+    ours(), peer()
+    seconds: dict[Callable, list[float]] = {ours: [], peer: []}
+    for _ in range(rounds):
+        for side in (ours, peer):
+            started = time.perf_counter()
+            side()
+            seconds[side].append(time.perf_counter() - started)
+    return work / statistics.median(seconds[ours]), work / statistics.median(seconds[peer])
+
+
+def train_cnn_vs_plain() -> Row:
+    """One training step of study A's CNN: Kelvin's network and settings, against nn.Conv2d, fp32."""
+    from torch import nn
+
+    from kelvin.networks import Shape, build
+    from kelvin.training.precision import resolve
+
+    shape, batch = Shape(1, 28, 28), 128
+    section = {"kind": "cnn", "hidden": [16, 32, 64, 32, 16], "kernel": 7}
+    device = torch.device("cpu")
+    x, t = torch.randn(batch, 1, 28, 28), torch.rand(batch)
+
+    def stepper(network: nn.Module, mixed: str, memory_format: torch.memory_format):
+        network = network.to(memory_format=memory_format)
+        images = x.contiguous(memory_format=memory_format)
+        optimizer = torch.optim.AdamW(network.parameters(), 2e-4, fused=True)
+
+        def step() -> None:
+            with torch.autocast("cpu", torch.bfloat16, enabled=mixed == "bf16"):
+                loss = (network(images, t).float() - x).square().mean()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+        return step
+
+    network = build(section, shape)
+    plain = build(section, shape)
+    for block in plain.blocks:  # the same network as torch's own layers
+        convolution = nn.Conv2d(block[0].in_channels, block[0].out_channels, 7, padding=3)
+        convolution.load_state_dict(block[0].state_dict())
+        block[0] = convolution
+    precision = resolve("auto", device, network)
+    ours, peer = rates(batch, stepper(network, precision.mixed, precision.memory_format),
+                       stepper(plain, "no", torch.contiguous_format), 5)
+    return Row("train-cnn-vs-plain", ours, peer, "images/s",
+               f"CNN (16,32,64,32,16) 7x7, 28x28, batch {batch}, "
+               f"{'bf16' if precision.mixed == 'bf16' else 'fp32'} against plain fp32 nn.Conv2d")
+
+
+def blur_vs_loop() -> Row:
+    """Blur of a batch at mixed times: one batched product, against images and kernels in loops."""
+    import torch.nn.functional as F
+
+    from kelvin import degradations
+    from kelvin.degradations import ImageSpec
+
+    batch, image = 128, ImageSpec(1, 28, 28, 0.0, 1.0)
+    process = degradations.build(
+        image, {"kind": "gaussian-blur", "kernel": 0.4643, "sigma": 0.25, "sigma_start": 0.0125,
+                "growth": "proportional", "sigma_of": "step", "border": "circular",
+                "reading": "composed"},
+        {"kind": "own", "steps": 20}, {"kind": "gaussian", "rank": 8, "jitter": 0.0})
+    x = torch.rand(batch, *image.shape)
+    t = torch.randint(1, 21, (batch,), generator=torch.Generator().manual_seed(0))
+    pad = process.taps // 2
+    offsets = torch.arange(process.taps) - pad
+    kernels = []
+    for sigma in process.sigmas:
+        weights = torch.exp(-0.5 * (offsets / float(sigma)) ** 2)
+        weights = weights / weights.sum()
+        kernels.append(weights[:, None] * weights)
+
+    def loop() -> torch.Tensor:
+        """Each image by the kernels of its steps, one after another, as study B had it."""
+        out = torch.empty_like(x)
+        for i in range(batch):
+            blurred = x[i:i + 1]
+            for step in range(int(t[i])):
+                padded = F.pad(blurred, (pad,) * 4, mode="circular")
+                blurred = F.conv2d(padded, kernels[step][None, None])
+            out[i] = blurred[0]
+        return out
+
+    torch.testing.assert_close(process.degrade(x, t, None), loop(), rtol=0, atol=1e-5)
+    ours, peer = rates(batch, lambda: process.degrade(x, t, None), loop, 15)
+    return Row("blur-vs-loop", ours, peer, "images/s",
+               f"blur, T = 20, kernel 13, 28x28, batch {batch} at mixed t, equal to 1e-5, "
+               "against a loop over images and composed kernels")
+
+
+ROWS = {"train-cnn-vs-plain": train_cnn_vs_plain, "blur-vs-loop": blur_vs_loop}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ROWS)}; default all")
+    names = parser.parse_args().names or list(ROWS)
+    print(f"{hardware(torch.device('cpu'))}, {torch.get_num_threads()} threads, "
+          f"torch {torch.__version__}")
+    print(f"{'name':22} {'ours':>12} {'peer':>12} {'ratio':>7}  unit")
+    rows = []
+    for name in names:
+        row = ROWS[name]()
+        rows.append({"name": row.name, "ours": row.ours, "peer": row.peer, "unit": row.unit,
+                     "ratio": row.ratio})
+        print(f"{row.name:22} {row.ours:12,.1f} {row.peer:12,.1f} {row.ratio:6.1f}x  {row.unit}\n"
+              f"  {row.compared}", flush=True)
+    if set(names) == set(ROWS):
+        write_json(Path(__file__).with_name("results.json"), rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""One run under the protocol: its flat record, and the details that figures are drawn from."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kelvin.errors import KelvinError
+from kelvin.files import read_arrays, read_json
+from kelvin.metrics import Scale, psnr, rmse, ssim
+from kelvin.params import Params
+from kelvin.reference import Protocol
+
+if TYPE_CHECKING:
+    from kelvin.datasets import PreparedStore
+
+UNIT = 255.0
+
+
+def sample_count(params: Params, store: PreparedStore) -> int:
+    """n of the protocol: metrics.images, a number or a share of the test set."""
+    wanted, test = params.metrics.images, len(store.split("test").images)
+    n = round(wanted * test) if isinstance(wanted, float) else wanted
+    if n >= test:
+        raise KelvinError(f"metrics.images = {wanted} asks for {n} images, but the floor is drawn from "
+                          f"the {test} test images of {params.house.dataset}; take fewer than {test}")
+    return n
+
+
+def scale_record(scale: Scale, prefix: str) -> dict[str, Any]:
+    """A scale as it stands in calibration.json."""
+    return {f"{prefix}n": scale.n, f"{prefix}floor": scale.band.mean,
+            f"{prefix}floor_sd": scale.band.sd, f"{prefix}floor_draws": len(scale.band.values),
+            f"{prefix}ceiling": scale.ceiling}
+
+
+def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
+             model: Path, samples: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Record and details of one run; a folder of images has neither history nor restorations."""
+    config, arrays = read_json(model / "config.json"), read_arrays(samples / "samples.npz")
+    cost = read_json(samples / "cost.json")
+    scale = protocol.scale(sample_count(params, store))
+    scored = {name.removeprefix("samples/"): protocol.score(images, scale)
+              for name, images in arrays.items() if name.startswith("samples/")}
+    primary = next(iter(scored))
+    record = {key: config[key] for key in ("run", "replicate", "dataset", "scale", "fingerprint")}
+    record |= {"sampler": primary, "nfe": cost["nfe"].get(primary),
+               "reference_n": about["reference_n"], "extractor": about["extractor"]}
+    record |= scored[primary][0]
+    details = {"histograms": {name: d["histogram"] for name, (_, d) in scored.items()},
+               "nearest": {k: scored[primary][1][k] for k in ("nearest_sample", "nearest_training")}}
+    if config["config"]["source"] == "train":
+        model_cost = read_json(model / "cost.json")
+        record |= final_losses(model / "history.csv")
+        record |= {key: model_cost[key] for key in ("updates", "parameters", "flops_per_image")}
+        rows = restoration_rows(arrays, params.metrics.ssim_window)
+        details |= {"restoration": rows, "epochs": epoch_rows(protocol, model / "samples.npz"),
+                    "log_snr": log_snr_rows(arrays), "cost": {**model_cost, **cost}}
+        record |= {key: value for key, value in mean_over_t(rows, "one-shot").items()}
+        record["restoration"] = {method: mean_over_t(rows, method)
+                                 for method in dict.fromkeys(r["method"] for r in rows)}
+    record["samplers"] = {name: {"nfe": cost["nfe"].get(name), **scores}
+                          for name, (scores, _) in scored.items()}
+    return record, details
+
+
+def final_losses(path: Path) -> dict[str, float]:
+    """The last row of history.csv, losses only."""
+    with path.open(encoding="utf-8") as file:
+        *_, last = csv.DictReader(file)
+    return {key: float(last[key]) for key in ("train_loss", "val_loss", "val_loss_ema")}
+
+
+def epoch_rows(protocol: Protocol, path: Path) -> list[dict[str, float]]:
+    """FMD of the samples that training kept, by the honest protocol and by study A's small one."""
+    kept = read_arrays(path)
+    n, rows = kept["samples"].shape[1], []
+    scale, small = protocol.scale(n), protocol.small()
+    for epoch, images in zip(kept["epochs"].tolist(), kept["samples"], strict=True):
+        features, _ = protocol.judge(images)
+        honest, few = scale.score(features), small.score(features[:small.n])
+        rows.append({"epoch": epoch, "n": n, "fmd": honest.value,
+                     "fmd_normalised": honest.normalised, "floor": scale.band.mean,
+                     "floor_sd": scale.band.sd, "small_n": small.n, "small_fmd": few.value,
+                     "small_fmd_normalised": few.normalised, "small_floor": small.band.mean,
+                     "small_floor_sd": small.band.sd})
+    return rows
+
+
+def restoration_rows(arrays: Mapping[str, np.ndarray], window: int) -> list[dict[str, Any]]:
+    """SSIM, PSNR and RMSE over t: mean, standard deviation over images, standard error."""
+    truth, rows = arrays["restore_truth"] / UNIT, []
+    methods = {"untouched": arrays["restore_degraded"]} | {
+        key.removeprefix("restore/"): a for key, a in arrays.items() if key.startswith("restore/")}
+    for method, images in methods.items():
+        for t, restored in zip(arrays["restore_times"].tolist(), images / UNIT, strict=True):
+            row: dict[str, Any] = {"method": method, "t": t, "n": len(truth)}
+            for name, measure in (("ssim", ssim(truth, restored, window)),
+                                  ("psnr", psnr(truth, restored)), ("rmse", rmse(truth, restored))):
+                # two equal images have no PSNR; it is capped at one grey level in all pixels
+                values = np.minimum(measure, 20 * np.log10(UNIT)) if name == "psnr" else measure
+                row |= {name: float(values.mean()), f"{name}_sd": float(values.std(ddof=1)),
+                        f"{name}_se": float(values.std(ddof=1) / len(values) ** 0.5)}
+            rows.append(row)
+    return rows
+
+
+def mean_over_t(rows: list[dict[str, Any]], method: str) -> dict[str, float]:
+    """A method's SSIM, PSNR and RMSE, averaged over the evenly spaced times."""
+    chosen = [row for row in rows if row["method"] == method]
+    return {name: float(np.mean([row[name] for row in chosen])) for name in ("ssim", "psnr", "rmse")}
+
+
+def log_snr_rows(arrays: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
+    """Mean squared x0 error on the common log-SNR grid; empty for a process without noise."""
+    if "log_snr" not in arrays:
+        return []
+    return [{"log_snr": value, "x0_error": float(errors.mean()),
+             "x0_error_se": float(errors.std(ddof=1) / len(errors) ** 0.5)}
+            for value, errors in zip(arrays["log_snr"].tolist(), arrays["log_snr_error"],
+                                     strict=True)]

@@ -1,0 +1,71 @@
+"""Measures of images and features; nothing here knows a model."""
+
+from kelvin.metrics.checks import check_features, check_images
+from kelvin.metrics.classes import ClassView, class_view
+from kelvin.metrics.extractors import Extractor, classifier_extractor, fid_extractor
+from kelvin.metrics.fmd import (
+    Band,
+    Scale,
+    Score,
+    black_ceiling,
+    make_scale,
+    normalise,
+    score_band,
+    small_protocol,
+    small_scale,
+)
+from kelvin.metrics.frechet import frechet_distance, frechet_from_features
+from kelvin.metrics.intervals import (
+    FrechetInterval,
+    MeanInterval,
+    frechet_interval,
+    mean_interval,
+)
+from kelvin.metrics.moments import MomentAccumulator, Moments, moments, stream_moments
+from kelvin.metrics.nearest import (
+    Memorisation,
+    find_copies,
+    is_copier,
+    memorisation,
+    nearest,
+    nearest_ratio,
+)
+from kelvin.metrics.similarity import psnr, rmse, ssim
+
+__all__ = [
+    "Band",
+    "ClassView",
+    "Extractor",
+    "FrechetInterval",
+    "MeanInterval",
+    "Memorisation",
+    "MomentAccumulator",
+    "Moments",
+    "Scale",
+    "Score",
+    "black_ceiling",
+    "check_features",
+    "check_images",
+    "class_view",
+    "classifier_extractor",
+    "fid_extractor",
+    "find_copies",
+    "frechet_distance",
+    "frechet_from_features",
+    "frechet_interval",
+    "is_copier",
+    "make_scale",
+    "mean_interval",
+    "memorisation",
+    "moments",
+    "nearest",
+    "nearest_ratio",
+    "normalise",
+    "psnr",
+    "rmse",
+    "score_band",
+    "small_protocol",
+    "small_scale",
+    "ssim",
+    "stream_moments",
+]

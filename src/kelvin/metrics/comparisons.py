@@ -1,0 +1,95 @@
+"""Is one run better than another? Paired tests over training seeds, corrected for their number.
+
+Replicates of two runs share their seeds, so the differences are taken seed by seed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import stdtr, stdtrit
+from scipy.stats import nct
+
+from kelvin.errors import KelvinError
+
+LEAST = 5  # replicates that a test needs
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A paired comparison of a measure where lower is better, candidate minus baseline.
+
+    difference, low, high: mean of the paired differences with its t interval. effect, effect_low,
+    effect_high: Cohen's d_z, the mean difference in standard deviations of the differences, with
+    the noncentral t interval; None where all differences are equal. p: two-sided, after Holm's
+    correction. verdict: better, worse, or no significant difference.
+    """
+
+    difference: float
+    low: float
+    high: float
+    effect: float | None
+    effect_low: float | None
+    effect_high: float | None
+    p: float
+    verdict: str
+
+
+def compare(baseline, candidates, level=0.95):
+    """{name: Comparison} of candidates {name: values} with baseline values, one value a seed.
+
+    The p-values are corrected together (Holm 1979); a verdict other than no significant difference
+    needs p < 1 - level. KelvinError with fewer than 5 seeds or with unequal numbers of them.
+    """
+    base = _values(baseline, "the baseline")
+    raw = {name: _paired(_values(values, name) - base if len(values) == len(base)
+                         else _unequal(name, len(values), len(base)), level)
+           for name, values in candidates.items()}
+    corrected = holm([found[-1] for found in raw.values()])
+    out = {}
+    for (name, (*numbers, _)), p in zip(raw.items(), corrected, strict=True):
+        verdict = "no significant difference"
+        if p < 1 - level:
+            verdict = "better" if numbers[0] < 0 else "worse"
+        out[name] = Comparison(*numbers, p, verdict)
+    return out
+
+
+def holm(p_values):
+    """Holm's step-down correction (1979): the largest of (m - j) p_(j) so far, at most 1."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    out = np.empty(len(p))
+    out[order] = np.minimum(stepped, 1.0)
+    return out.tolist()
+
+
+def _values(values, name):
+    x = np.asarray(values, dtype=np.float64).ravel()
+    if len(x) < LEAST or not np.isfinite(x).all():
+        raise KelvinError(f"a comparison needs at least {LEAST} finite values of {name}, one a seed: "
+                          f"given {x.tolist()}.")
+    return x
+
+
+def _unequal(name, given, wanted):
+    raise KelvinError(f"{name} has {given} seeds and the baseline {wanted}: pairs need equal numbers.")
+
+
+def _paired(d, level):
+    """Mean difference, interval, d_z, interval, and p of Student's t test."""
+    n, mean, sd = len(d), float(d.mean()), float(d.std(ddof=1))
+    if sd <= 1e-12 * abs(mean) or sd == 0:
+        return mean, mean, mean, None, None, None, float(mean == 0)
+    t = mean / (sd / n**0.5)
+    reach = float(stdtrit(n - 1, (1 + level) / 2)) * sd / n**0.5
+    p = float(2 * stdtr(n - 1, -abs(t)))
+    ends = (_noncentrality(t, n - 1, (1 + level) / 2), _noncentrality(t, n - 1, (1 - level) / 2))
+    return mean, mean - reach, mean + reach, mean / sd, ends[0] / n**0.5, ends[1] / n**0.5, p
+
+
+def _noncentrality(t, freedom, share):
+    """The noncentrality under which `share` of the t statistics lie below t."""
+    far = 10 + 3 * abs(t)
+    return float(brentq(lambda shift: nct.cdf(t, freedom, shift) - share, t - far, t + far))

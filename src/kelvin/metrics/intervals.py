@@ -1,0 +1,171 @@
+"""How far a Frechet distance may be trusted: a jackknife that knows the value is biased.
+
+A percentile bootstrap is of no use here: resampling adds the bias a second time, and the interval
+excludes its own estimate (tested). Instead groups of rows are left out:
+
+- one group at a time gives a standard error (delete-a-group jackknife with unequal groups: Busing,
+  Meijer and van der Leeden 1999). It is biased upward where the distance is quadratic in the data
+  (Efron and Stein 1981): near zero distance the interval is wider than it need be, never narrower;
+- one and two groups at a time give E[FD_n] = FD + b/n + c/n^2 at three sizes, and so FD: the
+  second-order jackknife. The first order leaves a bias as large as the standard error at n = 4 d.
+  The second leaves one of the order d (d/n)^2 standard errors, which is small where `rows_needed`
+  says so, and large below.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from kelvin.errors import KelvinError
+from kelvin.metrics.checks import check_features
+from kelvin.metrics.frechet import trace_sqrt
+
+
+@dataclass(frozen=True)
+class FrechetInterval:
+    """A Frechet distance with its uncertainty; the reference counts as known exactly.
+
+    estimate: the plain, biased value of these n rows. standard_error: of both estimates.
+    low_at_n, high_at_n: for the mean of the estimate at this n, comparable with a floor at this n.
+    debiased, low, high: for the distance at infinite n; not clipped, so that means over replicates
+    stay unbiased. They are None, and `why` says so, with too few rows per dimension.
+    """
+
+    n: int
+    estimate: float
+    standard_error: float
+    low_at_n: float
+    high_at_n: float
+    debiased: float | None
+    low: float | None
+    high: float | None
+    why: str | None
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Additive sums over rows, of one subset or of a batch of subsets (leading axis)."""
+
+    n: np.ndarray  # (...)
+    x: np.ndarray  # (..., d) centred rows
+    squares: np.ndarray  # (...) squared norms
+    gram: np.ndarray  # (..., r, r) products of the rows seen through the reference's factor
+
+    def __sub__(self, other):
+        return _Sums(*(getattr(self, k) - getattr(other, k) for k in self.__dataclass_fields__))
+
+    def __getitem__(self, index):
+        return _Sums(*(getattr(self, k)[index] for k in self.__dataclass_fields__))
+
+    def distances(self, shift, reference):
+        """Frechet distance of each subset to the reference."""
+        n, seen = self.n, self.x @ reference.factor
+        gap = shift + self.x / n[..., None]
+        trace = (self.squares - (self.x**2).sum(-1) / n) / (n - 1) + np.trace(reference.cov)
+        inner = self.gram - seen[..., :, None] * seen[..., None, :] / n[..., None, None]
+        return (gap**2).sum(-1) + trace - 2 * trace_sqrt(inner / (n - 1)[..., None, None])
+
+
+def frechet_interval(features, reference, groups=15, seed=0, level=0.95):
+    """Estimate, debiased estimate and t intervals of the distance of features (n, d) to Moments.
+
+    groups: how many random groups (seeded) are left out in turn; n rows make at most n groups.
+    Cost: groups^2 / 2 eigenvalue problems of the reference's rank. At least 8 rows are needed.
+    Coverage at a nominal 95 %, tested on Gaussians: 90-99 %, near zero distance up to 100 %.
+    """
+    x = check_features(features, "features", minimum=8, dim=reference.dim)
+    groups, n = min(groups, len(x)), len(x)
+    if groups < 5 or not 0 < level < 1:
+        raise KelvinError(f"an interval needs 5 groups and a level in (0, 1): {groups}, {level}.")
+    parts, shift = _group_sums(x, reference, groups, seed)
+    whole = _Sums(*(getattr(parts, k).sum(0) for k in parts.__dataclass_fields__))
+    rest = whole - parts
+    estimate = float(whole.distances(shift, reference))
+    without_one = rest.distances(shift, reference)
+    error = _standard_error(estimate, without_one, parts.n)
+    reach = error * float(stdtrit(groups - 1, (1 + level) / 2))
+    at_n = (estimate - reach, estimate + reach)
+    rank = reference.factor.shape[1]
+    if n < rows_needed(rank):
+        why = f"{n} rows for {rank} dimensions: a debiased distance needs {rows_needed(rank)}."
+        return FrechetInterval(n, estimate, error, *at_n, None, None, None, why)
+    sizes, without_two = _leave_two_out(rest, parts, shift, reference)
+    debiased = _extrapolate(
+        [whole.n[None], rest.n, sizes], [np.array([estimate]), without_one, without_two]
+    )
+    true = (debiased - reach, debiased + reach)
+    return FrechetInterval(n, estimate, error, *at_n, debiased, *true, None)
+
+
+def rows_needed(dim):
+    """Fewest rows from which a distance in `dim` dimensions is debiased: 2 d, or d^1.5 / 4 if more.
+
+    There the bias left is below one standard error even at zero distance and a flat spectrum, the
+    worst case (simulated for d = 32 to 256; d = 256 and n = 2 d leaves three).
+    """
+    return int(np.ceil(dim * max(2.0, np.sqrt(dim) / 4)))
+
+
+def _group_sums(x, reference, groups, seed):
+    """Sums of each random group, and the gap between the means."""
+    mean = x.mean(0)
+    order = np.random.default_rng(seed).permutation(len(x))
+    rows = [x[part] - mean for part in np.array_split(order, groups)]
+    seen = [part @ reference.factor for part in rows]
+    sums = _Sums(
+        np.array([float(len(part)) for part in rows]),
+        np.array([part.sum(0) for part in rows]),
+        np.array([(part**2).sum() for part in rows]),
+        np.array([part.T @ part for part in seen]),
+    )
+    return sums, mean - reference.mean
+
+
+def _standard_error(estimate, without_one, sizes):
+    """Delete-a-group jackknife for unequal groups (Busing et al. 1999, eq. 2 and 3)."""
+    n, h = sizes.sum(), sizes.sum() / sizes
+    centre = len(sizes) * estimate - ((n - sizes) / n) @ without_one
+    pseudo = h * estimate - (h - 1) * without_one
+    return float(np.sqrt(np.mean((pseudo - centre) ** 2 / (h - 1))))
+
+
+def _leave_two_out(rest, parts, shift, reference):
+    """Sizes and distances of all subsets that lack two groups, a row of pairs at a time."""
+    sizes, values = [], []
+    for i in range(len(parts.n) - 1):
+        # parts[i + 1:] are a batch, rest[i] is one subset: broadcasting pairs them.
+        subset = rest[i : i + 1] - parts[i + 1 :]
+        sizes.append(subset.n)
+        values.append(subset.distances(shift, reference))
+    return np.concatenate(sizes), np.concatenate(values)
+
+
+def _extrapolate(sizes, values):
+    """The constant a of a + b/n + c/n^2 through the mean values at three sizes.
+
+    Means are weighted by subset size, which makes every row count alike in each of them, so that
+    groups of unequal size do not turn a linear statistic into noise.
+    """
+    weights = [n / n.sum() for n in sizes]
+    terms = [[w.sum(), w @ (1 / n), w @ n**-2] for w, n in zip(weights, sizes, strict=True)]
+    means = [w @ v for w, v in zip(weights, values, strict=True)]
+    return float(np.linalg.solve(np.array(terms), np.array(means))[0])
+
+
+@dataclass(frozen=True)
+class MeanInterval:
+    mean: float
+    low: float
+    high: float
+
+
+def mean_interval(values, level=0.95):
+    """Student's t interval of the mean of at least two finite values (replicates, folds)."""
+    x = np.asarray(values, dtype=np.float64).ravel()
+    if len(x) < 2 or not np.isfinite(x).all():
+        raise KelvinError(
+            f"an interval of a mean needs at least 2 finite values, given {x.tolist()}."
+        )
+    reach = stdtrit(len(x) - 1, (1 + level) / 2) * x.std(ddof=1) / np.sqrt(len(x))
+    return MeanInterval(float(x.mean()), float(x.mean() - reach), float(x.mean() + reach))

@@ -1,0 +1,80 @@
+"""`make publish`: weights/ and the README's picture and table, from the results under reports/."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from kelvin.errors import KelvinError
+from kelvin.files import read_json, write_text
+from kelvin.params import Params, load
+from kelvin.published import publish
+
+LIMIT = 2_000_000  # bytes of a published weight file
+
+
+def best_runs(params: Params, metrics: dict) -> dict[str, str]:
+    """hot and cold -> the run of lowest normalised FMD that was trained here."""
+    found = {}
+    for kind in ("hot", "cold"):
+        runs = [name for name in metrics if params.run(name).source == "train"
+                and (params.run(name).degradation.kind == "gaussian-noise") == (kind == "hot")]
+        if runs:
+            found[kind] = min(runs, key=lambda name: metrics[name]["fmd_normalised"])
+    return found
+
+
+def readme_table(params: Params, metrics: dict, calibration: dict) -> str:
+    """The README's table of results, one row a run, best first, with the calibrating rows."""
+    rows = [(r["fmd_normalised"], f"{r['title']} *(real or trivial images)*", r, "-")
+            for r in calibration["rows"].values()]
+    rows += [(r["fmd_normalised"], f"`{name}`: {params.run(name).title}", r, r["nfe"])
+             for name, r in metrics.items()]
+    lines = ["| run | evaluations | FMD (95 % interval) | normalised FMD | class evenness | nearest |",
+             "|---|--:|--:|--:|--:|--:|"]
+    for normalised, title, r, nfe in sorted(rows, key=lambda row: row[0]):
+        lines.append(f"| {title} | {nfe} | {r['fmd']:.2f} ({r['fmd_low']:.2f} to {r['fmd_high']:.2f}) "
+                     f"| {normalised:.4f} | {r['class_evenness']:.3f} | {r['nearest_ratio']:.2f} |")
+    return "\n".join(lines)
+
+
+def write_between(path: Path, mark: str, text: str) -> None:
+    """Replace what stands between <!-- mark --> and <!-- /mark --> in a file."""
+    whole = path.read_text(encoding="utf-8")
+    pattern = rf"(<!-- {mark} -->\n).*?(\n<!-- /{mark} -->)"
+    new, n = re.subn(pattern, lambda m: m[1] + text + m[2], whole, flags=re.S)
+    if n != 1:
+        raise KelvinError(f"{path} has no place marked <!-- {mark} --> ... <!-- /{mark} -->")
+    write_text(path, new)
+
+
+def main() -> None:
+    params = load()
+    dataset = params.house.dataset
+    try:
+        metrics = read_json(Path("reports/metrics.json"))
+        calibration = read_json(Path("reports/runs") / dataset / "calibration.json")
+    except FileNotFoundError as error:
+        raise KelvinError(f"{error.filename} is not there: run make repro first") from error
+    for kind, run in best_runs(params, metrics).items():
+        source = params.folder("models") / f"{run}-{params.house.replicates[0]}" / "ema.safetensors"
+        path = Path("weights") / f"{kind}.safetensors"
+        publish(source, params.sampler(metrics[run]["sampler"]),
+                {"run": run, "dataset": dataset, "scale": params.house.scale,
+                 "fmd_normalised": metrics[run]["fmd_normalised"]}, path)
+        if path.stat().st_size > LIMIT:
+            size = path.stat().st_size
+            path.unlink()
+            raise KelvinError(f"{run}: its weights are {size:,} bytes, more than the {LIMIT:,} that are "
+                              "published; publish from scale: laptop")
+        print(f"{path}: {run}, {path.stat().st_size:,} bytes")
+    write_between(Path("README.md"), "results", readme_table(params, metrics, calibration))
+    print("README.md: table of results")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KelvinError as error:
+        sys.exit(f"kelvin: {error}")

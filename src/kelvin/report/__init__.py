@@ -1,0 +1,1 @@
+"""The report: metrics.json, tables, curves, figures, findings and one page."""

@@ -1,0 +1,91 @@
+"""One flat record per run for metrics.json, aggregated over its training seeds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kelvin.metrics import mean_interval
+from kelvin.report.collect import Results, Run
+
+IDENTITY = ("run", "replicate", "fingerprint", "dataset", "scale", "extractor")
+NESTED = ("samplers", "restoration")
+INTERVALS = ("fmd", "fmd_debiased", "fmd_normalised", "ssim")  # a t interval over training seeds
+COMPACT = ("fmd", "fmd_normalised", "nfe", "class_evenness", "nearest_ratio")
+OVER_IMAGES, OVER_SEEDS = "over images", "over training seeds"
+
+
+def metrics(results: Results) -> dict[str, dict[str, Any]]:
+    """{run: record}, without seconds: the same seed gives the same bytes."""
+    level = results.params.metrics.confidence
+    return {name: run_record(run, level) for name, run in results.runs.items()}
+
+
+def run_record(run: Run, level: float) -> dict[str, Any]:
+    """The record's values of one replicate; of several the mean, `<key>_sd`, and t intervals."""
+    records = [replicate.record for replicate in run.replicates]
+    several = len(records) > 1
+    out: dict[str, Any] = {"title": run.title, "family": run.family, "replicates": len(records),
+                           "interval": OVER_SEEDS if several else OVER_IMAGES,
+                           "interval_level": level}
+    flat = [{k: v for k, v in r.items() if k not in (*IDENTITY, *NESTED)} for r in records]
+    out |= over_seeds(flat, level) if several else flat[0]
+    out["samplers"] = {name: combined([r["samplers"][name] for r in records], COMPACT)
+                       for name in records[0]["samplers"]}
+    if "restoration" in records[0]:
+        out["restoration"] = {
+            name: combined([r["restoration"][name] for r in records], ("ssim", "psnr", "rmse"))
+            for name in records[0]["restoration"]}
+    return out
+
+
+def over_seeds(records: list[dict[str, Any]], level: float) -> dict[str, Any]:
+    """Means over records; numbers that vary get `_sd`, the measures in INTERVALS a t interval."""
+    out: dict[str, Any] = {}
+    for key in records[0]:
+        values = [record[key] for record in records]
+        if key.endswith(("_low", "_high")) and key.rsplit("_", 1)[0] in INTERVALS:
+            continue  # an interval over images says nothing about seeds
+        out[key] = middle(values)
+        if not constant(values) and isinstance(out[key], float):
+            out[f"{key}_sd"] = float(np.std(values, ddof=1))
+        if key in INTERVALS and out[key] is not None:
+            found = mean_interval(values, level)
+            out |= {f"{key}_low": found.low, f"{key}_high": found.high}
+    return out
+
+
+def combined(records: list[dict[str, Any]], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: middle([record[key] for record in records]) for key in keys}
+
+
+def constant(values: list[Any]) -> bool:
+    return all(value == values[0] for value in values)
+
+
+def middle(values: list[Any]) -> Any:
+    """Numbers: the mean. A flag: true if any is. None where any value is missing. Text: the first."""
+    if any(value is None for value in values):
+        return None
+    if isinstance(values[0], bool):
+        return any(values)
+    if isinstance(values[0], (int, float)) and not constant(values):
+        return float(np.mean(values))
+    return values[0]
+
+
+def costs(results: Results) -> dict[str, dict[str, Any]]:
+    """{run: cost}: what cannot be repeated to the byte, apart from the metrics; means over seeds."""
+    return {name: run_cost(run) for name, run in results.runs.items() if run.trained}
+
+
+def run_cost(run: Run) -> dict[str, Any]:
+    costs = [replicate.details["cost"] for replicate in run.replicates]
+    out = {key: middle([cost[key] for cost in costs])
+           for key in ("hardware", "precision", "threads", "processes", "parameters", "updates",
+                       "flops_per_image", "train_seconds")}
+    out["nfe"] = costs[0]["nfe"]
+    out["sample_seconds"] = {name: middle([float(cost["seconds"][name]) for cost in costs])
+                             for name in costs[0]["seconds"]}
+    return out

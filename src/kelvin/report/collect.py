@@ -1,0 +1,198 @@
+"""What the report is made of: the active runs, their records, and the protocol they share."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kelvin.datasets import PreparedStore
+from kelvin.degradations import GaussianProcess, ImageSpec, NoiseSchedule, build_schedule
+from kelvin.degradations import build as build_degradation
+from kelvin.degradations import degradations as known_degradations
+from kelvin.errors import KelvinError
+from kelvin.files import read_json
+from kelvin.params import Params, RunConfig, Study
+
+PROTOCOL = ("n", "reference_n", "extractor")  # what must be one for values to stand in one table
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """One training of a run: its record, its details, and its arrays, read when asked for."""
+
+    index: int
+    record: dict[str, Any]
+    details: dict[str, Any]
+    model: Path
+    samples: Path
+
+    def array(self, key: str) -> np.ndarray:
+        """One array of the sample stage (see kelvin.runs.drawn)."""
+        with np.load(self.samples / "samples.npz", allow_pickle=False) as file:
+            return file[key]
+
+    @cached_property
+    def keys(self) -> list[str]:
+        with np.load(self.samples / "samples.npz", allow_pickle=False) as file:
+            return list(file.files)
+
+    @cached_property
+    def history(self) -> list[dict[str, float]]:
+        """The rows of history.csv, one an epoch."""
+        with (self.model / "history.csv").open(encoding="utf-8") as file:
+            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+    def kept(self) -> tuple[list[int], np.ndarray]:
+        """Epochs, and the samples (E, n, C, H, W) uint8 that training kept after each."""
+        with np.load(self.model / "samples.npz", allow_pickle=False) as file:
+            return file["epochs"].tolist(), file["samples"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of params.yaml with its replicates. family: hot, cold, or folder (not trained here)."""
+
+    name: str
+    title: str
+    family: str
+    config: RunConfig
+    replicates: list[Replicate]
+    image: tuple[int, int, int]
+
+    @property
+    def first(self) -> Replicate:
+        return self.replicates[0]
+
+    @property
+    def trained(self) -> bool:
+        return self.family != "folder"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return self.first.record
+
+    def values(self, key: str) -> list[float]:
+        """One record value per replicate."""
+        return [replicate.record[key] for replicate in self.replicates]
+
+    def mean(self, key: str) -> float:
+        return float(np.mean(self.values(key)))
+
+    @cached_property
+    def schedule(self) -> NoiseSchedule | None:
+        """The noise schedule; None for a process that adds no noise."""
+        if self.family != "hot":
+            return None
+        return build_schedule(self.config.schedule.model_dump(), f"runs.{self.name}.schedule")
+
+    @cached_property
+    def severity(self) -> np.ndarray:
+        """The degradation's own curve over t = 0..T, 0 (untouched) to 1."""
+        config = self.config
+        spec = ImageSpec(*self.image, config.restorer.low, config.restorer.high)
+        sections = (part.model_dump() for part in (config.degradation, config.schedule, config.prior))
+        return build_degradation(spec, *sections).severity().numpy()
+
+    @property
+    def steps(self) -> int:
+        return self.config.schedule.model_dump()["steps"]
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A study's active runs in its own order, and the names of those that are not active."""
+
+    name: str
+    study: Study
+    runs: list[Run]
+    missing: list[str]
+
+    @property
+    def trained(self) -> list[Run]:
+        return [run for run in self.runs if run.trained]
+
+
+@dataclass(frozen=True)
+class Results:
+    params: Params
+    store: PreparedStore
+    calibration: dict[str, Any]
+    classifier: dict[str, Any]
+    runs: dict[str, Run]
+    studies: list[StudyResults]
+
+    @property
+    def replicates(self) -> list[int]:
+        return self.params.house.replicates
+
+    def family(self, family: str) -> list[Run]:
+        return [run for run in self.runs.values() if run.family == family]
+
+    def best(self, family: str) -> Run | None:
+        """The run of lowest FMD that does not copy its training images; None without any."""
+        honest = [run for run in self.family(family) if not any(run.values("copier"))]
+        return min(honest, key=lambda run: run.mean("fmd"), default=None)
+
+
+def collect(params: Params) -> Results:
+    """Read the active runs, and nothing else that lies in the folders.
+
+    KelvinError where a record is missing, belongs to another scale, or was made under another
+    protocol than the rest.
+    """
+    dataset = params.house.dataset
+    store = PreparedStore(params.folder("prepared"))
+    calibration = read(Path("reports/runs") / dataset / "calibration.json")
+    classifier = read(params.folder("models") / "classifier" / "record.json")
+    runs = {name: read_run(params, name, store.images.shape[1:]) for name in params.house.active}
+    records = {f"{run.name}-{r.index}": r.record for run in runs.values() for r in run.replicates}
+    refuse_mixed({"calibration": calibration, **records})
+    studies = [StudyResults(name, study, [runs[r] for r in study.runs if r in runs],
+                            [r for r in study.runs if r not in runs])
+               for name, study in params.house.studies.items()]
+    return Results(params, store, calibration, classifier, runs, studies)
+
+
+def read(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except FileNotFoundError as error:
+        raise KelvinError(f"{path} is not there; run dvc repro, which makes it") from error
+
+
+def read_run(params: Params, name: str, image: Iterable[int]) -> Run:
+    config, replicates = params.run(name), []
+    for index in params.house.replicates:
+        folder = f"{name}-{index}"
+        record = read(Path("reports/runs") / params.house.dataset / f"{folder}.json")
+        if record["scale"] != params.house.scale:
+            raise KelvinError(f"the record of {folder} was made at scale {record['scale']}, but "
+                              f"params.yaml asks for {params.house.scale}; run dvc repro")
+        details = read(params.folder("evaluations") / folder / "details.json")
+        replicates.append(Replicate(index, record, details, params.folder("models") / folder,
+                                    params.folder("samples") / folder))
+    family = "folder" if config.source == "folder" else temperature(config)
+    return Run(name, config.title or name, family, config, replicates, tuple(image))
+
+
+def temperature(config: RunConfig) -> str:
+    """hot: a Gaussian process; cold: any other degradation."""
+    process = known_degradations.find(config.degradation.kind)
+    hot = isinstance(process, type) and issubclass(process, GaussianProcess)
+    return "hot" if hot else "cold"
+
+
+def refuse_mixed(records: dict[str, dict[str, Any]]) -> None:
+    """Values under different n, reference or extractor never stand in one table."""
+    for key in PROTOCOL:
+        (first, value), *rest = ((name, record[key]) for name, record in records.items())
+        for name, other in rest:
+            if other != value:
+                raise KelvinError(f"{key} is {value} in {first}, but {other} in {name}: such values "
+                                  "are not comparable; run dvc repro, so that one protocol scores all")

@@ -1,0 +1,92 @@
+"""How figures look: readable in print and by the colour-blind, and the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# Okabe and Ito 2008, without the yellow that vanishes on white; line styles and markers repeat what
+# the colours say
+COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7")
+LINES = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1.5)),
+         (0, (6, 2, 1.5, 2, 1.5, 2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+BAND = "#B8B8B8"
+WIDTH = 8.2  # inches: the page's column
+DPI = 120
+
+STYLE = {
+    "figure.dpi": DPI, "savefig.dpi": DPI, "font.family": "DejaVu Sans", "font.size": 9,
+    "axes.titlesize": 9.5, "axes.labelsize": 9, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "grid.color": "#E3E3E3", "grid.linewidth": 0.6, "axes.axisbelow": True,
+    "xtick.labelsize": 8, "ytick.labelsize": 8, "legend.fontsize": 8, "legend.frameon": False,
+    "lines.linewidth": 1.5, "lines.markersize": 4, "text.parse_math": True,
+    "legend.handlelength": 3.2,
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure: file name without suffix, caption of the page, PNG bytes, size in pixels."""
+
+    name: str
+    caption: str
+    png: bytes
+    width: int
+    height: int
+
+
+def use() -> None:
+    """Set the style on top of matplotlib's own defaults, whatever a user's matplotlibrc says."""
+    import matplotlib
+
+    matplotlib.rcdefaults()
+    matplotlib.rcParams.update(STYLE)
+
+
+def look(i: int) -> dict[str, Any]:
+    """Colour, line and marker of the i-th run of a study."""
+    k = len(COLOURS)
+    return {"color": COLOURS[i % k], "linestyle": LINES[(i + i // k) % k],
+            "marker": MARKERS[(i + 2 * (i // k)) % k]}
+
+
+def plain(text: str) -> str:
+    """A user's text, in which a dollar is no formula."""
+    return text.replace("$", r"\$")
+
+
+def new(width: float, height: float) -> Any:
+    """A matplotlib figure with its own Agg canvas: no global state, no display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    figure = Canvas(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def legend_below(figure: Any, axes: Any, columns: int = 4) -> None:
+    """One legend for all panels, below them, where it covers nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
+
+
+def finish(figure: Any, name: str, caption: str) -> Figure:
+    """Draw; the PNG is reduced to 256 colours, which line art and grey images do not need more of."""
+    from PIL import Image
+
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    colours = image.getcolors(1 << 24) or []
+    if len(colours) > 256:
+        image = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    else:
+        image = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=True)
+    return Figure(name, caption, out.getvalue(), *image.size)

@@ -1,0 +1,203 @@
+"""The report's tables. Generation and restoration never share a column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kelvin.overrides import leaves
+from kelvin.report.collect import Results, Run, StudyResults
+from kelvin.report.table import NOTHING, Column, Row, Table, number, span, with_error
+
+MEASURES = ("ssim", "psnr", "rmse")
+CALIBRATING = ("untouched", "linear")
+PSNR_CAP = 20 * np.log10(255)  # kelvin.evaluation: two equal images
+
+
+def tables(results: Results, metrics: Mapping[str, Row], costs: Mapping[str, Row]) -> list[Table]:
+    """Every table that is written, in the order of the report."""
+    parameters = [t for t in (parameter_table(study) for study in results.studies) if t]
+    over_t = restoration_rows(results)
+    restored = [restoration_table(over_t), restoration_over_t_table(over_t)] if over_t else []
+    return [generation_table(results, metrics), samplers_table(results), *restored,
+            *([cost_table(results, costs)] if costs else []), *parameters]
+
+
+def flag(row: Row) -> str:
+    words = ["copier"] * bool(row["copier"]) + ["below floor"] * bool(row["below_floor"])
+    return ", ".join(words) or NOTHING
+
+
+def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
+    """Every run's primary sampler, and the calibrating rows that give the numbers a scale."""
+    rows: list[Row] = []
+    for name, row in results.calibration["rows"].items():
+        kept = {k: v for k, v in row.items() if k not in ("histogram", "title", "fid_why")}
+        rows.append({"run": name, "title": row["title"], "family": "calibrating", "sampler": None,
+                     "nfe": None, "replicates": 1, "interval": "over images", **kept})
+    for name, record in metrics.items():
+        flat = {k: v for k, v in record.items() if not isinstance(v, dict) and k != "fid_why"}
+        rows.append({"run": name, **flat})
+    head = list(rows[-1])
+    rows = [{key: row.get(key) for key in head} for row in rows]
+    classes = len(results.store.class_names)
+    columns = [
+        Column("run", lambda r: r["title"]), Column("kind", lambda r: r["family"]),
+        Column("sampler", lambda r: r["sampler"] or NOTHING),
+        Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
+        Column("n", lambda r: number(r["n"])),
+        Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),
+        Column("normalised", lambda r: span(r, "fmd_normalised"), "fmd_normalised", "min"),
+        Column("debiased", lambda r: span(r, "fmd_debiased"), "fmd_debiased", "min"),
+        Column("FID", lambda r: number(r["fid"])),
+        Column("nearest", lambda r: number(r["nearest_ratio"])),
+        Column("copies", lambda r: f"{100 * r['copy_fraction']:.1f} %"),
+        Column("entropy", lambda r: number(r["class_entropy"])),
+        Column("evenness", lambda r: number(r["class_evenness"])),
+        Column("confidence", lambda r: number(r["confidence"])), Column("flag", flag)]
+    level = f"{100 * results.params.metrics.confidence:.0f} %"
+    over = "over training seeds" if len(results.replicates) > 1 else "over images"
+    caption = (f"Generation: every run's first sampler. Brackets: {level} interval {over}"
+               f"{'' if over == 'over images' else ' (calibrating rows: over images)'}. Normalised: 0 "
+               "= held-out real images, 1 = black images. Debiased: extrapolated to infinitely many "
+               "samples. NFE: network evaluations per image. Nearest: median distance to the nearest "
+               "training image over that of held-out images. Evenness: entropy of the predicted "
+               f"classes over ln {classes}. Bold: lowest of the runs that are not flagged.")
+    return Table("generation", caption, columns, rows,
+                 lambda r: r["family"] != "calibrating" and flag(r) == NOTHING,
+                 notes=[f"FID n/a: {results.calibration['fid_why'].removeprefix('FID is null: ')}"])
+
+
+def samplers_table(results: Results) -> Table:
+    """Every sampler of every run, EMA weights, and raw weights with the first sampler."""
+    rows: list[Row] = []
+    for run in results.runs.values():
+        first = run.record["sampler"]
+        for name in run.record["samplers"]:
+            found = [r.record["samplers"][name] for r in run.replicates]
+            row = {"run": run.name, "title": run.title,
+                   "sampler": first if name == "raw" else name,
+                   "weights": "raw" if name == "raw" else "EMA" if run.trained else NOTHING}
+            for key in ("nfe", "n", "fmd", "fmd_normalised", "class_evenness", "nearest_ratio",
+                        "copy_fraction", "copier", "below_floor"):
+                values = [scores[key] for scores in found]
+                row[key] = values[0] if values[0] is None or isinstance(values[0], bool) \
+                    else float(np.mean(values)) if len(values) > 1 else values[0]
+            rows.append(row)
+    columns = [
+        Column("run", lambda r: r["title"]), Column("sampler", lambda r: r["sampler"]),
+        Column("weights", lambda r: r["weights"]),
+        Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
+        Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"),
+        Column("normalised", lambda r: number(r["fmd_normalised"]), "fmd_normalised", "min"),
+        Column("nearest", lambda r: number(r["nearest_ratio"])),
+        Column("evenness", lambda r: number(r["class_evenness"])), Column("flag", flag)]
+    return Table("samplers", "Generation by every sampler of every run. EMA: exponential moving "
+                 "average of the weights; raw: the last weights themselves, by the run's first "
+                 "sampler. Bold: lowest of a run.", columns, rows,
+                 lambda r: flag(r) == NOTHING, "run")
+
+
+def restoration_rows(results: Results) -> list[Row]:
+    """SSIM, PSNR and RMSE by run, method and t; means over replicates."""
+    rows: list[Row] = []
+    for run in results.runs.values():
+        if not run.trained:
+            continue
+        groups = zip(*(r.details["restoration"] for r in run.replicates), strict=True)
+        for group in groups:
+            row: Row = {"run": run.name, "title": run.title, "method": group[0]["method"],
+                        "t": group[0]["t"], "t_over_T": group[0]["t"] / run.steps,
+                        "n": group[0]["n"]}
+            row |= {key: float(np.mean([g[key] for g in group])) for m in MEASURES
+                    for key in (m, f"{m}_sd", f"{m}_se")}
+            rows.append(row)
+    return rows
+
+
+def restoration_table(over_t: list[Row]) -> Table:
+    """Means over t. The standard error is that of fully correlated times: an upper bound."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in over_t:
+        groups.setdefault((row["run"], row["method"]), []).append(row)
+    rows = [{"run": run, "title": group[0]["title"], "method": method, "n": group[0]["n"],
+             **{key: float(np.mean([r[key] for r in group]))
+                for m in MEASURES for key in (m, f"{m}_se")},
+             "capped": any(r["psnr"] >= PSNR_CAP * (1 - 1e-6) for r in group)}
+            for (run, method), group in groups.items()]
+    columns = [Column("run", lambda r: r["title"]), Column("method", lambda r: r["method"]),
+               Column("SSIM", lambda r: with_error(r, "ssim"), "ssim", "max"),
+               Column("PSNR, dB", lambda r: with_error(r, "psnr") + " (capped)" * r["capped"],
+                      "psnr", "max"),
+               Column("RMSE", lambda r: with_error(r, "rmse"), "rmse", "min")]
+    return Table("restoration", f"Restoration of {rows[0]['n']} real test images, mean over evenly "
+                 "spaced t. ±: standard error over images (an upper bound: the mean of those at each "
+                 "t). Untouched: x_t itself; linear: the linear least-squares restorer. Only methods "
+                 "of one run are comparable, since runs degrade differently. Bold: best of a run.",
+                 columns, rows, lambda r: r["method"] not in CALIBRATING, "run",
+                 notes=[f"Capped: equal images, whose PSNR is counted as {PSNR_CAP:.1f} dB."]
+                 if any(r["capped"] for r in rows) else [])
+
+
+def restoration_over_t_table(over_t: list[Row]) -> Table:
+    columns = [Column("run", lambda r: r["title"]), Column("t", lambda r: number(r["t"])),
+               Column("method", lambda r: r["method"]),
+               Column("SSIM", lambda r: with_error(r, "ssim")),
+               Column("PSNR, dB", lambda r: with_error(r, "psnr")),
+               Column("RMSE", lambda r: with_error(r, "rmse"))]
+    return Table("restoration_over_t", "Restoration over t. ±: standard error over images; the .csv "
+                 "also has the standard deviation.", columns, over_t)
+
+
+def cost_table(results: Results, costs: Mapping[str, Row]) -> Table:
+    rows = []
+    for name, cost in costs.items():
+        run = results.runs[name]
+        first = run.record["sampler"]
+        rows.append({"run": name, "title": run.title, **{k: cost[k] for k in (
+            "hardware", "precision", "threads", "parameters", "updates", "flops_per_image",
+            "train_seconds")}, "sampler": first, "nfe": cost["nfe"][first],
+            "sample_ms": 1000 * cost["sample_seconds"][first] / run.record["n"]})
+    columns = [Column("run", lambda r: r["title"]),
+               Column("parameters", lambda r: number(r["parameters"])),
+               Column("updates", lambda r: number(r["updates"])),
+               Column("training, s", lambda r: number(r["train_seconds"])),
+               Column("MFLOPs / evaluation", lambda r: number(r["flops_per_image"] / 1e6)),
+               Column("sampler", lambda r: r["sampler"]), Column("NFE", lambda r: number(r["nfe"])),
+               Column("GFLOPs / sample", lambda r: number(r["flops_per_image"] * r["nfe"] / 1e9)),
+               Column("ms / sample", lambda r: number(r["sample_ms"])),
+               Column("hardware", lambda r: f"{r['hardware']}, {r['precision']}, "
+                                            f"{r['threads']} thread{'s' * (r['threads'] > 1)}")]
+    return Table("cost", "What each run cost: one image's forward pass, the sampler of the table of "
+                 "generation, and wall-clock seconds on the hardware named.", columns, rows)
+
+
+def parameter_table(study: StudyResults) -> Table | None:
+    """The resolved parameters in which a study's runs differ; None with fewer than two runs."""
+    differing = differences(study.runs)
+    if len(study.runs) < 2 or not differing:
+        return None
+    rows = [{"run": run.name, "title": run.title, **{key: values[run.name]
+             for key, values in differing.items()}} for run in study.runs]
+    columns = [Column("run", lambda r: r["title"]),
+               *(Column(key, lambda r, key=key: r[key]) for key in differing)]
+    return Table(f"parameters-{study.name}", f"{study.study.title}: the parameters in which the runs "
+                 "differ; all others are equal.", columns, rows)
+
+
+def differences(runs: list[Run]) -> dict[str, dict[str, str]]:
+    """{dotted key: {run: value}} of the resolved configurations that are not all alike."""
+    flat = {run.name: {".".join(at): value for at, value in leaves(run.config.model_dump())
+                       if at != ("title",)} for run in runs}
+    keys = dict.fromkeys(key for values in flat.values() for key in values)
+    shown = {key: {name: shown_value(values.get(key, NOTHING)) for name, values in flat.items()}
+             for key in keys}
+    return {key: values for key, values in shown.items() if len(set(values.values())) > 1}
+
+
+def shown_value(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,49 @@
+"""Every parameterisation: the right target gives back the image."""
+
+import pytest
+import torch
+from helpers import blur, image, noise, unit_images
+
+from kelvin.errors import KelvinError
+from kelvin.random import BatchRandom, generator
+from kelvin.restoration import Restorer
+
+
+@pytest.mark.parametrize("name", ["eps", "x0", "v"])
+def test_x0_hat_of_the_target_is_x0(name):
+    process, spec = noise(), image()
+    x0 = spec.encode(unit_images(6, spec)).double()
+    z = process.draw(BatchRandom(6, generator(0))).double()
+    t = torch.tensor([1, 5, 100, 400, 900, 1000])
+    restorer = Restorer(lambda x, time: x, name, process, spec, clip=False)
+    x_t = process.degrade(x0, t, z)
+    target = restorer.target(x0, z, t)
+    torch.testing.assert_close(restorer.x0_hat(target, x_t, t), x0, rtol=1e-9, atol=1e-9)
+
+
+def test_targets_by_their_definitions():
+    process, spec = noise(), image(1, 1, 1)
+    x0, z, t = torch.full((1, 1, 1, 1), 0.4), torch.full((1, 1, 1, 1), -1.2), torch.tensor([300])
+    a = process.schedule.alpha_bar[300]
+    expected = {"eps": -1.2, "x0": 0.4, "v": a**0.5 * -1.2 - (1 - a) ** 0.5 * 0.4}
+    for name, value in expected.items():
+        restorer = Restorer(lambda x, time: x, name, process, spec, clip=False)
+        assert restorer.target(x0, z, t).item() == pytest.approx(value, rel=1e-5)
+
+
+def test_the_network_is_told_t_over_T_and_clip_clips():
+    seen = []
+
+    def network(x, time):
+        seen.append(time)
+        return torch.full_like(x, 3.0)
+
+    restorer = Restorer(network, "x0", noise(), image(), clip=True)
+    out = restorer(torch.zeros(2, 1, 8, 8), torch.tensor([1, 1000])).x0_hat
+    assert out.max() == 1.0
+    torch.testing.assert_close(seen[0], torch.tensor([0.001, 1.0]))
+
+
+def test_meaningless_targets_are_refused():
+    with pytest.raises(KelvinError, match="'eps' has no meaning for GaussianBlur; it takes x0"):
+        Restorer(lambda x, time: x, "eps", blur(), image(), clip=True)

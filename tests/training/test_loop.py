@@ -1,0 +1,230 @@
+"""Training: repeatable, resumable after a kill, honest about NaN, and able to learn."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+
+from kelvin.errors import KelvinError
+from kelvin.networks import Shape
+from kelvin.params import RunConfig, merge
+from kelvin.restoration import assemble
+from kelvin.runs import fit_prior
+from kelvin.training.checkpoint import Checkpoint
+from kelvin.training.ema import EMA
+from kelvin.training.loop import Trainer
+from kelvin.training.precision import Precision
+
+SHAPE = Shape(1, 8, 8)
+SAMPLER = {"kind": "improved", "steps": "all", "z": "kept"}
+
+
+def digits(n):
+    from sklearn.datasets import load_digits
+
+    return (load_digits().images[:n, None] * 255 / 16).round().astype(np.uint8)
+
+
+def config(params, run="blur-strong", **training):
+    small = {"network": {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1},
+             "training": {"epochs": 4, "batch": 32, "sample_every": 2, "checkpoint_every": 1,
+                          **training},
+             "sampling": {"epoch_images": 4, "batch": 4}}
+    return RunConfig(**merge(params.run(run).model_dump(), small))
+
+
+def trainer(run, folder, name="a", seed=0, n=128, sampler=SAMPLER):
+    torch.manual_seed(seed)
+    restorer = assemble.build(run, SHAPE)
+    images = digits(n + 64)
+    fit_prior(restorer, images[:n], seed)
+    return Trainer(run, restorer, images[:n], images[n:], seed, sampler, Precision("no", True),
+                   Checkpoint(name, folder))
+
+
+def test_same_seed_same_weights_and_resume_is_exact(params, tmp_path):
+    run = config(params)
+    whole = trainer(run, tmp_path, "whole")
+    result = whole.run()
+    again = trainer(run, tmp_path, "again")
+    again.run()
+    cut = trainer(run, tmp_path, "cut")
+    state_of = cut.state
+
+    def stop_after_two(epoch):  # the process dies right after its second checkpoint
+        if epoch == 3:
+            raise KeyboardInterrupt
+        return state_of(epoch)
+
+    cut.state = stop_after_two
+    with pytest.raises(KeyboardInterrupt):
+        cut.run()
+    resumed = trainer(run, tmp_path, "cut")
+    assert resumed.checkpoint.load()["epoch"] == 2
+    after = resumed.run()
+    for other in (again, resumed):
+        for mine, theirs in ((whole.bare, other.bare), (whole.ema.network, other.ema.network)):
+            for a, b in zip(mine.state_dict().values(), theirs.state_dict().values(), strict=True):
+                assert torch.equal(a, b)
+    assert result.history == after.history and result.epochs == after.epochs == [1, 2, 4]
+    assert all(torch.equal(a, b) for a, b in zip(result.samples, after.samples, strict=True))
+    other_seed = trainer(run, tmp_path, "other", seed=1)
+    other_seed.run()
+    assert not torch.equal(next(iter(whole.bare.parameters())), next(iter(other_seed.bare.parameters())))
+
+
+def test_losses_fall_and_validation_is_taken_after_the_epoch(params, tmp_path):
+    """Both losses are evaluated after the epoch on fixed t and z: twice the same number."""
+    one = trainer(config(params, epochs=12), tmp_path)
+    history = one.run().history
+    assert history[-1]["val_loss"] < 0.7 * history[0]["val_loss"]
+    assert history[-1]["train_loss"] == one.evaluate(one.bare, "train")
+    assert history[-1]["val_loss_ema"] == one.evaluate(one.ema.network, "val")
+
+
+def test_every_time_is_trained(params, tmp_path):
+    one, seen = trainer(config(params), tmp_path), set()
+    source = torch.Generator().manual_seed(0)
+    for _ in range(40):
+        seen |= set(one.batch(torch.arange(32), source)[2].tolist())
+    assert seen == set(range(1, one.restorer.degradation.steps + 1))
+
+
+def test_nan_is_one_sentence(params, tmp_path):
+    one = trainer(config(params, lr=1e-3), tmp_path)
+    with torch.no_grad():
+        next(one.bare.parameters()).fill_(float("nan"))
+    with pytest.raises(KelvinError, match=r"diverged: the loss is nan at update 1 of 16; try a lower"):
+        one.run()
+
+
+def test_more_batch_than_data_is_refused(params, tmp_path):
+    with pytest.raises(KelvinError, match="training.batch = 32 is more than the 20 training images"):
+        trainer(config(params), tmp_path, n=20)
+
+
+def test_learning_rate_warms_up_and_decays(params, tmp_path):
+    one = trainer(config(params, lr=1.0, warmup=0.25, decay="cosine"), tmp_path)
+    rates = [one.learning_rate(u) for u in range(16)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0] and rates[4] == 1.0
+    assert all(a > b for a, b in zip(rates[4:], rates[5:], strict=False)) and 0 < rates[-1] < 0.05
+    flat = trainer(config(params, lr=1.0, warmup=0.0, decay="constant"), tmp_path)
+    assert {flat.learning_rate(u) for u in range(16)} == {1.0}
+
+
+def test_ema_against_its_definition_and_buffers():
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    ema, expected = EMA(net, 0.9), net[0].weight.detach().clone()
+    for k in range(1, 30):
+        with torch.no_grad():
+            net[0].weight.add_(0.1)
+            net[1].running_mean.add_(1.0)
+        ema.update(net)
+        decay = min(0.9, (1 + k) / (10 + k))
+        expected = decay * expected + (1 - decay) * net[0].weight.detach()
+    torch.testing.assert_close(ema.network[0].weight, expected)
+    assert torch.equal(ema.network[1].running_mean, net[1].running_mean)
+
+
+def test_bf16_agrees_with_fp32(params, tmp_path):
+    """Autocast and channels_last change the loss of one batch by less than 2 %."""
+    losses = {}
+    for mixed, last in (("no", False), ("no", True), ("bf16", True)):
+        AcceleratorState._reset_state(reset_partial_state=True)  # its precision is set once a process
+        torch.manual_seed(0)
+        run = config(params, "ddpm-default")
+        one = Trainer(run, assemble.build(run, SHAPE), digits(64), digits(64), 0, SAMPLER,
+                      Precision(mixed, last), Checkpoint(f"{mixed}{last}", tmp_path))
+        torch.manual_seed(1)
+        with torch.no_grad():  # zero-initialised layers would hide the difference
+            for p in one.bare.parameters():
+                p.add_(0.05 * torch.randn(p.shape))
+        batch = one.batch(torch.arange(32), torch.Generator().manual_seed(0))
+        losses[mixed, last] = float(one.losses(one.network, *batch).detach().mean())
+    AcceleratorState._reset_state(reset_partial_state=True)
+    assert losses["no", True] == pytest.approx(losses["no", False], rel=1e-5)
+    assert losses["bf16", True] == pytest.approx(losses["no", False], rel=2e-2)
+    assert losses["bf16", True] != losses["no", False]
+
+
+def test_a_locked_checkpoint_is_refused(tmp_path):
+    with Checkpoint("x", tmp_path).locked(), \
+            pytest.raises(KelvinError, match="another process is training the same run"), \
+            Checkpoint("x", tmp_path).locked():
+        pass
+
+
+def test_a_broken_checkpoint_says_what_to_do(tmp_path):
+    checkpoint = Checkpoint("x", tmp_path)
+    checkpoint.path.write_bytes(b"not a checkpoint")
+    with pytest.raises(KelvinError, match="delete it to start this run"):
+        checkpoint.load()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_accelerate_launch_learns_the_same(params, tmp_path, processes):
+    """Two processes over gloo reach the weights of one, to the order of sums (1e-4)."""
+    script = tmp_path / "go.py"
+    script.write_text(textwrap.dedent(f"""
+        import sys, pathlib, torch
+        torch.set_num_threads(1)
+        sys.path.insert(0, {str(os.path.dirname(__file__))!r})
+        import test_loop as t
+        from kelvin import params
+        run = t.config(params.Params(params.read("params.yaml")), epochs=1)
+        one = t.trainer(run, pathlib.Path({str(tmp_path)!r}), "p{processes}")
+        one.run()
+        if one.accelerator.is_main_process:
+            torch.save(one.bare.state_dict(), {str(tmp_path / 'out.pt')!r})
+    """))
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1",
+               "--num_processes", str(processes), "--mixed_precision", "no",
+               "--dynamo_backend", "no", str(script)]
+    port = ["--main_process_port", "29641"] if processes > 1 else []
+    done = subprocess.run(command[:3] + port + command[3:], capture_output=True, text=True,
+                          timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    alone = trainer(config(params, epochs=1), tmp_path, "alone")
+    alone.run()
+    launched = torch.load(tmp_path / "out.pt", weights_only=True)
+    for name, tensor in alone.bare.state_dict().items():
+        torch.testing.assert_close(launched[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_kill_minus_nine_and_go_on(params, tmp_path):
+    """A real SIGKILL in mid-training; the resumed run ends with the undisturbed run's weights."""
+    script = tmp_path / "go.py"
+    script.write_text(textwrap.dedent(f"""
+        import sys, pathlib, torch
+        torch.set_num_threads(1)
+        sys.path.insert(0, {str(os.path.dirname(__file__))!r})
+        import test_loop as t
+        from kelvin import params
+        run = t.config(params.Params(params.read("params.yaml")), epochs=40)
+        one = t.trainer(run, pathlib.Path({str(tmp_path)!r}), "killed")
+        one.run()
+        torch.save(one.bare.state_dict(), {str(tmp_path / 'out.pt')!r})
+    """))
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.DEVNULL)
+    checkpoint = tmp_path / "killed.pt"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "out.pt").exists(), "it finished before it could be killed"
+    at = torch.load(checkpoint, weights_only=True)["epoch"]
+    assert 1 <= at < 40
+    subprocess.run([sys.executable, script], check=True, env=environment, capture_output=True)
+    whole = trainer(config(params, epochs=40), tmp_path, "whole")
+    whole.run()
+    resumed = torch.load(tmp_path / "out.pt", weights_only=True)
+    assert all(torch.equal(resumed[k], v) for k, v in whole.bare.state_dict().items())
