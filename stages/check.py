@@ -25,7 +25,8 @@ def work(params: Params) -> None:
         if run.restorer.parameterisation not in process.parameterisations:
             raise KelvinError(f"runs.{name}.restorer.parameterisation = "
                               f"{run.restorer.parameterisation!r} has no meaning for "
-                              f"{run.degradation.kind}; it takes {', '.join(process.parameterisations)}")
+                              f"{run.degradation.kind}; it takes "
+                              f"{', '.join(process.parameterisations)}")
         for sampler in {*run.sampling.samplers, run.sampling.epoch_sampler}:
             steps = params.sampler(sampler).get("steps", "all")
             if steps != "all" and steps > schedule["steps"]:

@@ -25,15 +25,18 @@ def leaves(tree: Any, at: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
 
 
 def committed(path: Path) -> dict[str, Any] | None:
-    """params.yaml as of the last commit; None without git or before the first commit."""
-    from ruamel.yaml import YAML
-
+    """params.yaml as of the last commit where it differs from the file; None where it does not, or
+    without git, or before the first commit."""
     try:
         shown = subprocess.run(["git", "show", f"HEAD:./{path.name}"], cwd=path.resolve().parent,
                                capture_output=True, text=True)
     except FileNotFoundError:
         return None
-    return YAML(typ="safe", pure=True).load(shown.stdout) if shown.returncode == 0 else None
+    if shown.returncode != 0 or shown.stdout == path.read_text(encoding="utf-8"):
+        return None
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).load(shown.stdout)
 
 
 def masking_layer(params: Params, run: str, place: str, key: Path_) -> str | None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -164,12 +165,11 @@ def test_a_locked_checkpoint_is_refused(tmp_path):
 def test_a_broken_checkpoint_says_what_to_do(tmp_path):
     checkpoint = Checkpoint("x", tmp_path)
     checkpoint.path.write_bytes(b"not a checkpoint")
-    with pytest.raises(KelvinError, match="delete it to start this run"):
+    with pytest.raises(KelvinError, match="Delete it to start this run"):
         checkpoint.load()
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_accelerate_launch_learns_the_same(params, tmp_path, processes):
+def test_accelerate_launch_on_two_processes_learns_the_same(params, tmp_path):
     """Two processes over gloo reach the weights of one, to the order of sums (1e-4)."""
     script = tmp_path / "go.py"
     script.write_text(textwrap.dedent(f"""
@@ -179,17 +179,18 @@ def test_accelerate_launch_learns_the_same(params, tmp_path, processes):
         import test_loop as t
         from kelvin import params
         run = t.config(params.Params(params.read("params.yaml")), epochs=1)
-        one = t.trainer(run, pathlib.Path({str(tmp_path)!r}), "p{processes}")
+        one = t.trainer(run, pathlib.Path({str(tmp_path)!r}), "two")
         one.run()
         if one.accelerator.is_main_process:
             torch.save(one.bare.state_dict(), {str(tmp_path / 'out.pt')!r})
     """))
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1",
-               "--num_processes", str(processes), "--mixed_precision", "no",
-               "--dynamo_backend", "no", str(script)]
-    port = ["--main_process_port", "29641"] if processes > 1 else []
-    done = subprocess.run(command[:3] + port + command[3:], capture_output=True, text=True,
-                          timeout=200)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    done = subprocess.run([sys.executable, "-m", "accelerate.commands.launch", "--cpu",
+                           "--num_machines", "1", "--num_processes", "2", "--main_process_port", port,
+                           "--mixed_precision", "no", "--dynamo_backend", "no", str(script)],
+                          capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-2000:]
     alone = trainer(config(params, epochs=1), tmp_path, "alone")
     alone.run()
@@ -207,7 +208,7 @@ def test_kill_minus_nine_and_go_on(params, tmp_path):
         sys.path.insert(0, {str(os.path.dirname(__file__))!r})
         import test_loop as t
         from kelvin import params
-        run = t.config(params.Params(params.read("params.yaml")), epochs=40)
+        run = t.config(params.Params(params.read("params.yaml")), epochs=25)
         one = t.trainer(run, pathlib.Path({str(tmp_path)!r}), "killed")
         one.run()
         torch.save(one.bare.state_dict(), {str(tmp_path / 'out.pt')!r})
@@ -222,9 +223,9 @@ def test_kill_minus_nine_and_go_on(params, tmp_path):
     process.wait()
     assert not (tmp_path / "out.pt").exists(), "it finished before it could be killed"
     at = torch.load(checkpoint, weights_only=True)["epoch"]
-    assert 1 <= at < 40
+    assert 1 <= at < 25
     subprocess.run([sys.executable, script], check=True, env=environment, capture_output=True)
-    whole = trainer(config(params, epochs=40), tmp_path, "whole")
+    whole = trainer(config(params, epochs=25), tmp_path, "whole")
     whole.run()
     resumed = torch.load(tmp_path / "out.pt", weights_only=True)
     assert all(torch.equal(resumed[k], v) for k, v in whole.bare.state_dict().items())

@@ -132,7 +132,7 @@ class GaussianProcess(Degradation):
 class Prior(ABC):
     """x_T with no image at hand."""
 
-    def fit(self, x_T: torch.Tensor) -> None:
+    def fit(self, x_T: torch.Tensor) -> None:  # noqa: B027 - most priors learn nothing
         """Learn from degraded training images x_T (N, C, H, W); nothing to learn by default."""
 
     @abstractmethod
@@ -143,5 +143,5 @@ class Prior(ABC):
         """What `fit` learnt, to be saved."""
         return {}
 
-    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:  # noqa: B027
         """Put back what `tensors` gave."""

@@ -1,4 +1,4 @@
-"""The bare nets; nothing here knows of diffusion."""
+"""The bare nets."""
 
 from kelvin.networks import cnn, unet  # noqa: F401 - they enter themselves in the registry
 from kelvin.networks.base import Shape, build, flops_per_image, networks, parameter_count

@@ -1,4 +1,4 @@
-"""What every network is: (x, time) -> an image of the same shape. Networks know nothing of diffusion."""
+"""What every network is: (x, time) -> an image of the same shape. Nothing here knows of diffusion."""
 
 from __future__ import annotations
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 from torch import nn
+from torch.nn import Conv2d as FourierConv2d
 
 from kelvin.networks.base import Shape, networks
 from kelvin.networks.embeddings import TimeEmbedding
-from torch.nn import Conv2d as FourierConv2d
 
 Width = Annotated[int, Field(ge=1)]
 

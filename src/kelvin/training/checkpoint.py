@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError  # what torch raises on a broken file; nothing is unpickled
 from typing import Any
 
 import torch
@@ -33,9 +34,9 @@ class Checkpoint:
             return None
         try:
             return torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, ValueError) as error:
-            raise KelvinError(f"{self.path} cannot be read ({error}); delete it to start this run "
-                              "from the beginning") from error
+        except (RuntimeError, EOFError, UnpicklingError) as error:
+            raise KelvinError(f"{self.path} cannot be read: {str(error).splitlines()[0]} Delete it to "
+                              "start this run from the beginning") from error
 
     def save(self, state: dict[str, Any]) -> None:
         part = self.path.with_suffix(".part")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
+
 from kelvin.networks.classifier import Classifier
 from kelvin.params import ClassifierConfig
 from kelvin.progress import progress_bar

@@ -55,8 +55,8 @@ class Trainer:
         device = self.accelerator.device
         options = run.training
         if len(train) < options.batch:
-            raise KelvinError(f"training.batch = {options.batch} is more than the {len(train)} training "
-                              "images: no batch would be full")
+            raise KelvinError(f"training.batch = {options.batch} is more than the {len(train)} "
+                              "training images: no batch would be full")
         self.batches = len(train) // options.batch
         self.updates = self.batches * options.epochs
         self.format = precision.memory_format

@@ -1,0 +1,104 @@
+"""Write the report: everything under reports/ but the runs' own records."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from kelvin.files import write_csv, write_json, write_text
+from kelvin.params import Params
+from kelvin.report import curves, grids, ranking, style
+from kelvin.report.aggregate import costs, metrics
+from kelvin.report.collect import Results, collect
+from kelvin.report.findings import hot_against_cold
+from kelvin.report.page import dataset_facts, embedded, render, shown
+from kelvin.report.studies import study_figures
+from kelvin.report.study_findings import study_findings
+from kelvin.report.style import Figure
+from kelvin.report.table import Row, Table
+from kelvin.report.tables import tables
+
+CURVES = {"loss.csv": curves.loss_rows, "fmd.csv": curves.fmd_rows,
+          "x0_error.csv": curves.log_snr_rows}
+
+
+def build(params: Params, out: Path = Path("reports")) -> Results:
+    """metrics.json, cost.json, tables/, curves/, figures/ and index.html, each whole or absent."""
+    results = collect(params)
+    records, spent = metrics(results), costs(results)
+    written = tables(results, records, spent)
+    write_json(out / "metrics.json", records)
+    write_json(out / "cost.json", spent)
+    with Folder(out / "tables") as folder:
+        for table in written:
+            for name, text in table.files().items():
+                write_text(folder / name, text)
+    with Folder(out / "curves") as folder:
+        for name, rows in CURVES.items():
+            if found := rows(results):
+                write_csv(folder / name, found)
+    style.use()
+    common = common_figures(results, records)
+    studies = {study.name: study_figures(study, results) for study in results.studies}
+    with Folder(out / "figures") as folder:
+        for figure in [*common, *(f for figures in studies.values() for f in figures)]:
+            (folder / f"{figure.name}.png").write_bytes(figure.png)
+    write_text(out / "index.html", page(results, records, written, common, studies))
+    return results
+
+
+def common_figures(results: Results, records: dict[str, Row]) -> list[Figure]:
+    best = [run for family in ("hot", "cold") if (run := results.best(family))]
+    train = results.store.split("train").images
+    found = [ranking.ranking_figure(results, records), ranking.ema_figure(results),
+             *(grids.best_figure(run) for run in best),
+             *(grids.nearest_figure(run, train) for run in best),
+             *(grids.samplers_figure(f"samplers-{run.family}", [run], f"The same starting states by "
+               f"every sampler of {run.title}.") for run in best)]
+    return [figure for figure in found if figure]
+
+
+def page(results: Results, records: dict[str, Row], written: list[Table], common: list[Figure],
+         studies: dict[str, list[Figure]]) -> str:
+    by_name = {table.name: table for table in written}
+    sections = []
+    for study in results.studies:
+        names = {run.name for run in study.runs}
+        sections.append({
+            "anchor": study.name, "title": study.study.title, "question": study.study.question,
+            "findings": study_findings(study, results, records),
+            "figures": [embedded(figure) for figure in studies[study.name]],
+            "tables": [shown(table.only(lambda row, names=names: row["run"] in names))
+                       for key in ("generation", "restoration", f"parameters-{study.name}")
+                       if (table := by_name.get(key)) and names]})
+    context: dict[str, Any] = {
+        "dataset": results.params.house.dataset, "facts": dataset_facts(results),
+        "smoke": results.params.house.scale == "smoke",
+        "summary": hot_against_cold(results, records),
+        "figures": {figure.name: embedded(figure) for figure in common}, "studies": sections,
+        "tables": {name: shown(table) for name, table in by_name.items()},
+        "level": f"{100 * results.params.metrics.confidence:.0f} %",
+        "fid_why": results.calibration["fid_why"], "about": results.calibration,
+        "several": len(results.replicates) > 1}
+    return render(context)
+
+
+class Folder:
+    """A folder that is replaced as a whole: what an earlier report left in it is gone."""
+
+    def __init__(self, path: Path):
+        self.path, self.part = path, path.with_name(f"{path.name}.part")
+
+    def __enter__(self) -> Path:
+        shutil.rmtree(self.part, ignore_errors=True)
+        self.part.mkdir(parents=True)
+        return self.part
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is None:
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.replace(self.part, self.path)
+        else:
+            shutil.rmtree(self.part)

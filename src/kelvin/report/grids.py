@@ -1,0 +1,85 @@
+"""Grids of samples: final, over epochs, by sampler, and beside their nearest training images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kelvin.report.collect import Run
+from kelvin.report.curves import overlay
+from kelvin.report.pictures import draw, montage, show, table
+from kelvin.report.style import WIDTH, Figure, finish, legend_below, new, plain
+from kelvin.report.table import number
+
+
+def samples(run: Run, count: int, sampler: str = "") -> np.ndarray:
+    return run.first.array(f"samples/{sampler or run.record['sampler']}")[:count]
+
+
+def best_figure(run: Run, count: int = 96, columns: int = 16) -> Figure:
+    """The first samples of a run, large."""
+    caption = (f"The first {count} samples of the {run.family} run of lowest FMD ({run.title}, "
+               f"{run.record['sampler']}), not chosen by hand.")
+    return show(f"best-{run.family}", caption, [montage("", samples(run, count), columns)], 1)
+
+
+def final_figure(name: str, runs: Sequence[Run], caption: str, count: int = 40) -> Figure:
+    """The first samples of every run, with its FMD."""
+    panels = [montage(f"{run.title}: FMD {number(run.record['fmd'])}", samples(run, count), 10)
+              for run in runs]
+    return show(name, caption, panels, min(2, len(panels)))
+
+
+def chosen(epochs: Sequence[int]) -> list[int]:
+    """Indices of the first, the middle and the last."""
+    return sorted({0, (len(epochs) - 1) // 2, len(epochs) - 1})
+
+
+def epochs_figure(name: str, runs: Sequence[Run], caption: str, count: int = 16) -> Figure:
+    """Samples that training kept, a row per run: first, middle and last kept epoch."""
+    panels = []
+    for run in runs:
+        epochs, kept = run.first.kept()
+        for i in chosen(epochs):
+            panels.append(montage(f"{run.title}: epoch {epochs[i]}", kept[i, :count], 8))
+    return show(name, caption, panels, len(chosen(epochs)))
+
+
+def samplers_figure(name: str, runs: Sequence[Run], caption: str, count: int = 20) -> Figure:
+    """The same starting states by every sampler of a run."""
+    panels = []
+    for run in runs:
+        for sampler in run.config.sampling.samplers:
+            scores = run.record["samplers"][sampler]
+            panels.append(montage(f"{run.title}\n{sampler}: FMD {number(scores['fmd'])}",
+                                  samples(run, count, sampler), 5))
+    return show(name, caption, panels, 3)
+
+
+def nearest_figure(run: Run, train: np.ndarray) -> Figure:
+    """The samples nearest to a training image, above that image."""
+    nearest = run.first.details["nearest"]
+    drawn = samples(run, None)
+    rows = [[drawn[i] for i in nearest["nearest_sample"]],
+            [train[i] for i in nearest["nearest_training"]]]
+    caption = (f"The {len(rows[0])} samples of {run.title} that lie nearest to a training image, and "
+               "that image below each. Alike is fine, equal is a copy.")
+    return show(f"nearest-{run.family}", caption, [table("", rows, ["sample", "nearest in training"])],
+                1, width=WIDTH * 0.75)
+
+
+def mistakes_figure(name: str, runs: Sequence[Run], caption: str, count: int = 36) -> Figure:
+    """A row per run: its losses, and its first samples beside them."""
+    figure = new(WIDTH, 1.75 * len(runs) + 0.4)
+    grid = figure.add_gridspec(len(runs), 2, width_ratios=(1, 1.75))
+    for i, run in enumerate(runs):
+        axes = figure.add_subplot(grid[i, 0])
+        overlay(axes, run)
+        axes.set_title(plain(run.title), loc="left")
+        if i < len(runs) - 1:
+            axes.set_xlabel("")
+        draw(figure.add_subplot(grid[i, 1]), montage(f"FMD {number(run.record['fmd'])}",
+                                                     samples(run, count), 12))
+    legend_below(figure, figure.axes[0])
+    return finish(figure, name, caption)

@@ -1,0 +1,58 @@
+"""The page: one self-contained file that opens from disk and needs no script."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kelvin.report.collect import Results
+from kelvin.report.style import Figure
+from kelvin.report.table import Table, number
+
+
+def embedded(figure: Figure) -> dict[str, Any]:
+    data = base64.b64encode(figure.png).decode("ascii")
+    return {"name": figure.name, "caption": figure.caption, "width": figure.width,
+            "height": figure.height, "source": f"data:image/png;base64,{data}"}
+
+
+def shown(table: Table) -> dict[str, Any]:
+    return {"name": table.name, "caption": table.caption, "notes": table.notes,
+            "columns": [column.title for column in table.columns], "rows": table.cells()}
+
+
+def dataset_facts(results: Results) -> list[tuple[str, str]]:
+    """What the numbers rest on."""
+    manifest, about = results.store.manifest, results.calibration
+    shape, sizes = manifest["image_shape"], manifest["sizes"]
+    test = results.classifier
+    seeds = results.replicates
+    return [
+        ("Images", f"{sum(sizes.values()):,}: " + ", ".join(
+            f"{n:,} {part}" for part, n in sizes.items())),
+        ("Size", f"{shape[1]}×{shape[2]}, {'grey' if shape[0] == 1 else 'RGB'}, "
+                 f"{manifest['grey_levels']} levels, {len(manifest['classes'])} classes"),
+        ("Licence", manifest["licence"]),
+        ("Checksum", f"SHA-256 {results.store.digest}"),
+        ("Classifier", f"{100 * test['accuracy']:.1f} % right on {test['n']:,} test images; its "
+                       f"{test['features']} penultimate features are what FMD is measured in "
+                       f"({about['extractor']})"),
+        ("Reference", f"{about['reference_n']:,} images ({about['reference'].replace('+', ' + ')})"),
+        ("Samples scored", f"n = {about['n']:,} of every run"),
+        ("Floor", f"FMD {number(about['floor'])} ± {number(about['floor_sd'])}: mean ± standard "
+                  f"deviation of {about['floor_draws']} draws of {about['n']:,} held-out real images"),
+        ("Ceiling", f"FMD {number(about['ceiling'])}: black images"),
+        ("Training seeds", f"{len(seeds)} ({', '.join(map(str, seeds))})"),
+        ("Scale", results.params.house.scale)]
+
+
+def render(context: Mapping[str, Any]) -> str:
+    """The page; every text is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    folder = Path(__file__).parent
+    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, trim_blocks=True,
+                              lstrip_blocks=True, undefined=StrictUndefined)
+    return environment.get_template("template.html.j2").render(context) + "\n"

@@ -1,0 +1,70 @@
+"""Figures over t: encodings, decodings and restorations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kelvin.report.collect import Run
+from kelvin.report.pictures import Panel, show, table
+from kelvin.report.style import Figure
+
+
+def fractions(count: int) -> list[str]:
+    return [f"{i / count:g}" for i in range(count + 1)]
+
+
+def placed(times: np.ndarray, steps: int, pictures: np.ndarray, count: int
+           ) -> list[np.ndarray | None]:
+    """Pictures (times, C, H, W) in `count` + 1 places by t/T; a place nothing falls into is None."""
+    row: list[np.ndarray | None] = [None] * (count + 1)
+    for t, picture in zip(times, pictures, strict=True):
+        row[round(count * int(t) / steps)] = picture
+    return row
+
+
+def encoding_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    """One test image degraded step by step, a row per run, on a common axis t/T."""
+    count = max(run.config.sampling.strip for run in runs)
+    rows = [placed(run.first.array("encoding_times"), run.steps, run.first.array("encoding")[:, 0],
+                   count) for run in runs]
+    panel = table("", rows, [run.title for run in runs], fractions(count))
+    return show(name, caption, [panel], 1, x_label="t / T")
+
+
+def decoding_figure(name: str, runs: Sequence[Run], caption: str, each: int = 2) -> Figure:
+    """New images as the first sampler makes them, from t = T on the left to 0."""
+    count = max(run.config.sampling.strip for run in runs)
+    rows, labels = [], []
+    for run in runs:
+        sampler = run.record["sampler"]
+        times = run.first.array(f"decoding_times/{sampler}")
+        states = run.first.array(f"decoding/{sampler}")
+        for i in range(min(each, states.shape[1])):
+            rows.append(placed(times, run.steps, states[:, i], count)[::-1])
+            labels.append(run.title if i == 0 else "")
+    panel = table("", rows, labels, fractions(count)[::-1])
+    return show(name, caption, [panel], 1, x_label="t / T")
+
+
+def restoration_panel(run: Run, image: int = 0) -> Panel:
+    """Truth, x_t and every method's restoration of one test image, over t."""
+    first, steps = run.first, run.steps
+    times = first.array("restore_times")
+    truth = first.array("restore_truth")[image]
+    rows, labels = [[truth] * len(times)], ["truth"]
+    rows.append(list(first.array("restore_degraded")[:, image]))
+    labels.append("$x_t$")
+    for key in first.keys:
+        if key.startswith("restore/"):
+            rows.append(list(first.array(key)[:, image]))
+            labels.append(key.removeprefix("restore/"))
+    panel = table(run.title, rows, labels, [f"{t / steps:.2g}" for t in times])
+    return panel
+
+
+def restoration_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    across = min(3, len(runs))
+    return show(name, caption, [restoration_panel(run) for run in runs], across,
+                x_label="t / T at which the image was degraded")

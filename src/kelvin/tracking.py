@@ -1,1 +1,0 @@
-def publish_missing(): pass

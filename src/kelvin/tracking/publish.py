@@ -1,0 +1,136 @@
+"""From results to runs of MLflow: what is missing, and how one is made."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kelvin.tracking.results import Result, parsed, results
+from kelvin.tracking.store import Tags, database, experiment, opened, rehome, runs_in, runs_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from kelvin.params import Params
+
+METRICS, PARAMS = 1000, 100  # MLflow's limits of one batch
+PARAM_LENGTH, DIGEST_LENGTH = 6000, 36  # and of one value
+
+
+def publish(params: Params) -> tuple[int, int]:
+    """Show every result that MLflow does not show yet; (runs made, runs kept).
+
+    Raises KelvinError for a damaged record, a number that is not finite, a store that refuses.
+    """
+    found, studies = results(), params.house.studies
+    with opened() as client:
+        shown = {name: runs_of(client, name) for name in sorted({r.dataset for r in found})}
+        wanted = [r for r in found if not is_shown(r, shown[r.dataset])]
+        for result in wanted:
+            of = [name for name, study in studies.items() if result.record["run"] in study.runs]
+            make(client, result, {"studies": ", ".join(of)}, shown[result.dataset])
+    return len(wanted), len(found) - len(wanted)
+
+
+def publish_missing() -> tuple[int, int]:
+    """`publish` where something is missing; where nothing is, found out in milliseconds."""
+    found, db = results(), database()
+    if not found:
+        return 0, 0
+    if db is not None and db.exists():
+        rehome(db)
+        shown = runs_in(db)
+        if all(is_shown(result, shown.get(result.dataset, {})) for result in found):
+            return 0, len(found)
+    from kelvin.params import load
+
+    return publish(load())
+
+
+def is_shown(result: Result, shown: dict[str, Tags]) -> bool:
+    """Also where the same record stands there whole, and the data is absent here."""
+    return any(result.identity.items() <= tags.items() and "content" in tags and
+               (tags["content"] == result.content or
+                not result.complete and tags.get("record") == result.record_hash)
+               for tags in shown.values())
+
+
+def is_replaced(result: Result, tags: Tags) -> bool:
+    """A run that is half-made or lacks its data, or an older one of the same DVC experiment."""
+    return result.identity.items() <= tags.items() and (
+        "content" not in tags or "partial" in tags
+        or tags.get("dvc_exp_name") == os.environ.get("DVC_EXP_NAME"))
+
+
+def make(client: MlflowClient, result: Result, more: Tags, shown: dict[str, Tags]) -> None:
+    """One run of MLflow from one result, in place of those it replaces."""
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    metrics = [Metric(key, value, now, 0) for key, value in result.final().items()]
+    metrics += [Metric(f"epoch/{key}", value, now, epoch) for epoch, key, value in result.curves()]
+    params = [Param(key, value[:PARAM_LENGTH]) for key, value in result.parameters().items()]
+    tags = result.identity | result.words() | more | origin() | {"record": result.record_hash}
+    if not result.complete:
+        tags["partial"] = "true"
+    for run_id in [run_id for run_id, old in shown.items() if is_replaced(result, old)]:
+        client.delete_run(run_id)
+        del shown[run_id]
+    seconds = result.details.get("cost", {}).get("train_seconds", 0)
+    run_id = client.create_run(  # its duration in MLflow is the training's
+        experiment(client, result.dataset), start_time=now - int(1000 * seconds), tags=tags,
+        run_name=result.name).info.run_id
+    for i in range(0, len(params), PARAMS):
+        client.log_batch(run_id, params=params[i:i + PARAMS])
+    for i in range(0, len(metrics), METRICS):
+        client.log_batch(run_id, metrics=metrics[i:i + METRICS])
+    if result.complete:
+        log_files(client, run_id, result)
+    client.set_terminated(run_id, end_time=now)
+    client.set_tag(run_id, "content", result.content)
+
+
+def log_files(client: MlflowClient, run_id: str, result: Result) -> None:
+    """Figures, weights, resolved parameters, and the data set with its checksum."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    for name, picture in result.pictures().items():
+        client.log_image(run_id, picture, artifact_file=f"figures/{name}.png")
+    for path in result.files:
+        client.log_artifact(run_id, str(path), "model")
+    about, digest = parsed(result.manifest), result.data_digest
+    source = {"uri": str(result.manifest.parent), "licence": about["licence"],
+              "sources": about["sources"]}
+    profile = {"sha256": digest, "sizes": about["sizes"], "image_shape": about["image_shape"]}
+    data = Dataset(result.dataset, digest[:DIGEST_LENGTH], "local", json.dumps(source),
+                   profile=json.dumps(profile))
+    context = "training" if result.trained else "evaluation"
+    client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", context),
+                                                   InputTag("sha256", digest)])])
+
+
+def origin() -> Tags:
+    """The commit, short, marked where the sources differ from it; the name of a DVC experiment."""
+    tags = {}
+    if name := os.environ.get("DVC_EXP_NAME"):
+        tags["dvc_exp_name"] = name
+    top, _, commit = git("rev-parse", "--show-toplevel", "--short", "HEAD").partition("\n")
+    if commit and Path(top) == Path.cwd():  # else a repository that merely holds this folder
+        # new results differ from the last commit by nature: only what they were made with counts
+        edited = git("status", "--porcelain", "--untracked-files=no", "--", ".",
+                     ":(exclude)reports", ":(exclude)dvc.lock")
+        tags["git_commit"] = f"{commit}-dirty" if edited else commit
+    return tags
+
+
+def git(*arguments: str) -> str:
+    """What git says; nothing where there is no git or no repository."""
+    try:
+        said = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    except FileNotFoundError:
+        return ""
+    return said.stdout.strip() if said.returncode == 0 else ""

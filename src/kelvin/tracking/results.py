@@ -1,0 +1,198 @@
+"""What there is to show: the records of reports/runs, with what data/ holds of the same training.
+
+A fresh clone has the records alone. Only the standard library is imported here, since `make repro`
+asks at its every end whether something is missing.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kelvin.errors import KelvinError
+from kelvin.overrides import leaves
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RECORDS, CALIBRATION = Path("reports/runs"), "calibration.json"
+IDENTITY = ("run", "replicate", "scale", "fingerprint")
+CONSTANT = ("epoch", "n", "small_n")  # columns of the rows per epoch that are no curve
+GRID = 8  # samples shown a side
+SIDE = 40  # pixels that a small image is enlarged to, about
+
+
+def results() -> list[Result]:
+    """Every record of every data set, in the order of their names."""
+    return [Result(path) for path in sorted(RECORDS.glob("*/*.json")) if path.name != CALIBRATION]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run and replicate, as the pipeline left it in the working directory."""
+
+    path: Path
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        record = parsed(self.path)
+        if missing := [key for key in (*IDENTITY, "dataset") if key not in record]:
+            raise KelvinError(f"{self.path} has no {missing[0]!r}; run the stage `evaluate` again")
+        return record
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """The tags that name it in MLflow."""
+        return {key: str(self.record[key]) for key in IDENTITY}
+
+    @property
+    def name(self) -> str:
+        return f"{self.record['run']}-{self.record['replicate']}"
+
+    @property
+    def dataset(self) -> str:
+        return self.record["dataset"]
+
+    def folder(self, kind: str) -> Path:
+        return Path("data") / kind / self.dataset / self.name
+
+    @property
+    def manifest(self) -> Path:
+        return Path("data/prepared") / self.dataset / "manifest.json"
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """config.json of the training behind the record; empty where that is not there."""
+        path = self.folder("models") / "config.json"
+        config = parsed(path) if path.exists() else {}
+        return config if config.get("fingerprint") == self.record["fingerprint"] else {}
+
+    @property
+    def trained(self) -> bool:
+        """Not so for a folder of images that is scored like a run."""
+        return self.config["config"]["source"] == "train"
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """What is logged as it stands; without weights and curves for a folder of images."""
+        names = ["config.json", "ema.safetensors", "history.csv"] if self.trained else ["config.json"]
+        return [self.folder("models") / name for name in names]
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether everything of this very training is there, the data set included."""
+        if not self.config or not self.manifest.exists():
+            return False
+        if self.trained and self.config["data"] != self.data_digest:
+            return False
+        rest = [self.folder("evaluations") / "details.json", self.folder("samples") / "samples.npz"]
+        return all(path.exists() for path in [*self.files, *rest])
+
+    @cached_property
+    def record_hash(self) -> str:
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    @cached_property
+    def content(self) -> str:
+        """SHA-256 of the record and, where all is there, of everything else but the weights."""
+        digest = hashlib.sha256(self.path.read_bytes())
+        if self.complete:
+            for path in [self.folder("evaluations") / "details.json", *self.files]:
+                if path.suffix != ".safetensors":  # named by the fingerprint, and large
+                    digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def data_digest(self) -> str:
+        """PreparedStore.digest, without opening the store."""
+        return hashlib.sha256(self.manifest.read_bytes()).hexdigest()
+
+    @cached_property
+    def details(self) -> dict[str, Any]:
+        return parsed(self.folder("evaluations") / "details.json") if self.complete else {}
+
+    def parameters(self) -> dict[str, str]:
+        """The resolved configuration in dotted keys, and the words of the cost (hardware)."""
+        known = [("", self.config["config"]), ("cost.", self.details.get("cost", {}))] \
+            if self.complete else []
+        return {prefix + ".".join(path): value if isinstance(value, str) else json.dumps(value)
+                for prefix, tree in known for path, value in leaves(tree)
+                if not prefix or isinstance(value, str)}
+
+    def words(self) -> dict[str, str]:
+        """What the record says in words: its first sampler, the extractor, why a value is null."""
+        return {key: value for key, value in self.record.items()
+                if isinstance(value, str) and key not in IDENTITY}
+
+    def final(self) -> dict[str, float]:
+        """Every number of the record in dotted keys, and of the cost those that it has not."""
+        out = {".".join(path): number(value, f"{self.path}: {'.'.join(path)}")
+               for path, value in leaves(self.record)
+               if path[0] not in IDENTITY and isinstance(value, (int, float))}
+        return out | {"cost." + ".".join(path): number(value, f"{self.name}: cost")
+                      for path, value in leaves(self.details.get("cost", {}))
+                      if isinstance(value, (int, float)) and ".".join(path) not in out}
+
+    def curves(self) -> Iterator[tuple[int, str, float]]:
+        """(epoch, key, value) of training's history and of the samples that it kept."""
+        if not self.complete:
+            return
+        rows: list[dict[str, Any]] = list(self.details.get("epochs", []))
+        if self.trained:
+            path = self.folder("models") / "history.csv"
+            with path.open(encoding="utf-8") as file:
+                rows += csv.DictReader(file)
+        for row in rows:
+            for key, value in row.items():
+                if key not in CONSTANT and value not in (None, ""):
+                    where = f"{self.name}: {key} of epoch {row['epoch']}"
+                    yield int(row["epoch"]), key, number(value, where)
+
+    def pictures(self) -> dict[str, np.ndarray]:
+        """Name -> uint8 (height, width, C): a grid of samples, and the strips where there are."""
+        import numpy as np
+
+        with np.load(self.folder("samples") / "samples.npz", allow_pickle=False) as file:
+            sampler = self.record["sampler"]
+            images = file[f"samples/{sampler}"][:GRID * GRID]
+            found = {"samples": [images[i:i + GRID] for i in range(0, len(images), GRID)]}
+            for name, key in (("encoding", "encoding"), ("decoding", f"decoding/{sampler}")):
+                if key in file.files:  # (times, images, C, H, W)
+                    found[name] = list(file[key].swapaxes(0, 1))
+        return {name: tiled(rows) for name, rows in found.items()}
+
+
+def tiled(rows: list[np.ndarray]) -> np.ndarray:
+    """Rows of uint8 (n, C, H, W) as one picture (height, width, C), small images enlarged."""
+    import numpy as np
+
+    channels, height, width = rows[0].shape[1:]
+    zoom = max(1, round(SIDE / height))
+    size = [len(rows), max(len(row) for row in rows), channels, height * zoom + 2, width * zoom + 2]
+    sheet = np.full(size, 255, np.uint8)
+    for i, row in enumerate(rows):
+        sheet[i, :len(row), :, 1:-1, 1:-1] = row.repeat(zoom, axis=2).repeat(zoom, axis=3)
+    sheet = sheet.transpose(0, 3, 1, 4, 2)
+    return sheet.reshape(size[0] * size[3], size[1] * size[4], channels)
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise KelvinError(f"{path} is not JSON ({error}); run its stage again") from error
+
+
+def number(value: Any, where: str) -> float:
+    """A finite float; MLflow would store NaN as 0 without a word."""
+    if not math.isfinite(found := float(value)):
+        raise KelvinError(f"{where} is {found}, and only finite numbers are tracked; find out which "
+                          "stage wrote it, and run that again")
+    return found

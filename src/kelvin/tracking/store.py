@@ -1,0 +1,120 @@
+"""Where MLflow keeps its runs, one publisher at a time, and what is there already.
+
+To import mlflow takes seconds, so that what is there is read from its database by sqlite3.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kelvin.errors import KelvinError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+
+PREFIX, ARTIFACTS = "kelvin-", "mlartifacts"
+Tags = dict[str, str]
+
+
+def root() -> Path:
+    """kelvin.params.project_root(), the import of which costs more than all that is done here."""
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def database() -> Path | None:
+    """The project's own store; None where MLFLOW_TRACKING_URI names another."""
+    return None if os.environ.get("MLFLOW_TRACKING_URI") else root() / "mlflow.db"
+
+
+def tracking_uri() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+
+
+@contextmanager
+def opened() -> Iterator[MlflowClient]:
+    """A client that nobody shares; the project's own database is made where it is not there.
+
+    The lock is held throughout: first writers crash in each other's migration of a new database,
+    and two publishers would make the same runs. Raises KelvinError for what MLflow refuses.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # sixty lines about a new database
+    lock = root() / ".kelvin" / "mlflow.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            client = MlflowClient(tracking_uri())
+            if (db := database()) is not None:
+                rehome(db)
+            yield client
+        except MlflowException as error:
+            first = str(error).strip().splitlines()[0]
+            raise KelvinError(f"MLflow at {tracking_uri()}: {first}") from error
+
+
+def experiment(client: MlflowClient, dataset: str) -> str:
+    """Id of a data set's experiment, made or taken out of the trash where need be."""
+    found = client.get_experiment_by_name(PREFIX + dataset)
+    if found is None:
+        place = None if database() is None else (root() / ARTIFACTS / (PREFIX + dataset)).as_uri()
+        return client.create_experiment(PREFIX + dataset, artifact_location=place)
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return found.experiment_id
+
+
+def runs_of(client: MlflowClient, dataset: str) -> dict[str, Tags]:
+    """run id -> tags of a data set's runs, from any store."""
+    found, page, place = {}, None, [experiment(client, dataset)]
+    while True:
+        runs = client.search_runs(place, page_token=page)
+        found |= {run.info.run_id: dict(run.data.tags) for run in runs}
+        if not (page := runs.token):
+            return found
+
+
+def runs_in(db: Path) -> dict[str, dict[str, Tags]]:
+    """data set -> run id -> tags, from the project's own store; empty where it cannot be read."""
+    found: dict[str, dict[str, Tags]] = {}
+    try:
+        with closing(sqlite3.connect(db)) as base:
+            for name, run_id, key, value in base.execute(
+                    "SELECT e.name, r.run_uuid, t.key, t.value FROM experiments e "
+                    "JOIN runs r ON r.experiment_id = e.experiment_id "
+                    "JOIN tags t ON t.run_uuid = r.run_uuid "
+                    "WHERE r.lifecycle_stage = 'active' AND e.name LIKE ?", (PREFIX + "%",)):
+                found.setdefault(name.removeprefix(PREFIX), {}).setdefault(run_id, {})[key] = value
+    except sqlite3.DatabaseError:
+        return {}  # MLflow is asked then, and says what is wrong
+    return found
+
+
+def rehome(db: Path) -> None:
+    """Point a database that was copied or moved with its project at the artifacts beside it."""
+    home = (db.parent / ARTIFACTS).as_uri() + "/"
+    try:
+        with closing(sqlite3.connect(db)) as base, base:
+            places = base.execute("SELECT artifact_location FROM experiments WHERE name LIKE ?",
+                                  (PREFIX + "%",)).fetchall()
+            for old in {place.rpartition("/")[0] + "/" for (place,) in places} - {home}:
+                if not old.endswith(f"/{ARTIFACTS}/"):
+                    continue  # chosen by somebody
+                for table, column in (("experiments", "artifact_location"),
+                                      ("runs", "artifact_uri")):
+                    base.execute(f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                                 f"WHERE substr({column}, 1, ?) = ?",
+                                 (home, len(old) + 1, len(old), old))
+    except sqlite3.DatabaseError:
+        return  # as in runs_in

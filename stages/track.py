@@ -1,0 +1,13 @@
+"""Show every result in MLflow."""
+
+from kelvin.params import Params
+from kelvin.stage import log, main
+from kelvin.tracking import publish
+
+
+def work(params: Params) -> None:
+    made, kept = publish(params)
+    log.info("MLflow: %d runs published, %d were there", made, kept)
+
+
+main(work)

@@ -1,0 +1,70 @@
+"""Weight files: what is saved comes back, what does not fit is refused, the README's example draws."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from safetensors.torch import load_file, save_file
+
+import kelvin
+from kelvin.errors import KelvinError
+from kelvin.networks import Shape
+from kelvin.params import RunConfig, merge
+from kelvin.published import load, publish
+from kelvin.restoration import assemble
+from kelvin.runs import fit_prior
+
+SHAPE = Shape(1, 8, 8)
+
+
+@pytest.fixture
+def saved(params, tmp_path):
+    run = RunConfig(**merge(params.run("blur-strong").model_dump(), {
+        "network": {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1}}))
+    torch.manual_seed(0)
+    restorer = assemble.build(run, SHAPE)
+    fit_prior(restorer, np.random.default_rng(0).integers(0, 256, (80, 1, 8, 8), np.uint8), 0)
+    path = tmp_path / "ema.safetensors"
+    assemble.save(path, restorer.network, restorer, run, SHAPE)
+    return path
+
+
+def test_published_weights_draw_images_from_a_seed(saved, tmp_path):
+    path = tmp_path / "weights" / "cold.safetensors"
+    publish(saved, {"kind": "improved", "steps": "all", "z": "kept"}, {"run": "x"}, path)
+    model = kelvin.load(str(path))
+    first = model.sample(5)
+    assert first.images.shape == (5, 1, 8, 8) and 0 <= first.images.min() <= first.images.max() <= 1
+    np.testing.assert_allclose(model.sample(20).images[:5], first.images, atol=1e-6)
+    first.save(tmp_path / "out.png")
+    assert (tmp_path / "out.png").stat().st_size > 50 and model.about == {"run": "x"}
+
+
+@pytest.mark.parametrize("kind", ["hot", "cold"])
+def test_the_repositorys_own_weights(kind):
+    path = ROOT / "weights" / f"{kind}.safetensors"
+    assert path.stat().st_size < 2_000_000
+    images = load(path).sample(32, seed=1).images
+    assert images.shape == (32, 1, 8, 8) and images.std() > 0.2 and np.ptp(images.mean((1, 2, 3))) > 0.05
+
+
+def test_files_that_do_not_fit_are_refused(saved, tmp_path):
+    with pytest.raises(KelvinError, match="no such weight file"):
+        assemble.load(tmp_path / "nothing")
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(saved.read_bytes()[:200])
+    with pytest.raises(KelvinError, match="is not a weight file of Kelvin"):
+        assemble.load(broken)
+    plain = tmp_path / "plain.safetensors"
+    save_file(load_file(saved), plain)
+    with pytest.raises(KelvinError, match="is not a weight file of Kelvin"):
+        assemble.load(plain)
+
+
+def test_weights_of_another_shape_are_refused(saved, params):
+    run = params.run("blur-strong")
+    network = assemble.build(RunConfig(**merge(run.model_dump(), {
+        "network": {"kind": "unet", "channels": 16, "multipliers": [1], "blocks": 1}})), SHAPE).network
+    tensors = {k: v for k, v in load_file(saved).items() if not k.startswith("prior.")}
+    with pytest.raises(KelvinError, match=r"tensor '.*' is \(.*\) in the file but \(.*\) in the network"):
+        assemble.load_weights(network, tensors, saved)
