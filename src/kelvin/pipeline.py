@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from kelvin.errors import KelvinError
+
 DVC = (sys.executable, "-m", "dvc")
 OWN_NOISE = re.compile(r"^(Running stage|> |Updating lock file|Use `dvc push`|To track the changes|"
                        r"\s*git add|To enable auto staging|Stage '.*' is cached|$)")
@@ -154,7 +156,11 @@ def main() -> int:
         print(f"Done in {minutes:.1f} minutes. The report: {report}")
     from kelvin.tracking import publish_missing  # its MLflow import is paid only where needed
 
-    publish_missing()
+    try:
+        publish_missing()
+    except KelvinError as error:
+        print(f"kelvin: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

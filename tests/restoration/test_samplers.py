@@ -10,7 +10,7 @@ from kelvin.degradations import State
 from kelvin.errors import KelvinError
 from kelvin.random import BlockRandom
 from kelvin.restoration import Restorer, samplers, times
-from kelvin.restoration.sampling import degrader, generate, last, trajectory
+from kelvin.restoration.sampling import degrader, generate, last, restore, trajectory
 
 SPEC = image()
 MEAN, SD = 0.3, 0.5  # of the Gaussian data below
@@ -152,6 +152,22 @@ def test_algorithm_2_forgives_a_wrong_restorer_where_algorithm_1_does_not():
         section = {"kind": kind, "steps": "all", **options}
         off[kind] = float((last(trajectory(restorer, section, state, 8, random)[1]).x - x0).abs().max())
     assert off["naive"] == pytest.approx(0.3, abs=1e-3) and off["improved"] < 1e-4
+
+
+@pytest.mark.parametrize(("kind", "options"), [("naive", {}), ("improved", {"z": "kept"})])
+def test_a_restoration_is_not_told_the_noise(kind, options):
+    """Restoring is a function of x_t alone: with z hidden, the z of the first x0_hat is kept."""
+    restorer = gaussian_restorer(noise(steps=20, beta_max=0.5))
+    section = {"s": {"kind": kind, "steps": "all", **options}}
+    unit = unit_images(6, SPEC)
+    found = restore(restorer, section, unit, unit, (0,), 1)
+    state, random = degrader(restorer, unit, (0,))(20)
+    x0_hat = restorer(state.x, torch.full((6,), 20)).x0_hat
+    z = restorer.degradation.estimate_z(state.x, x0_hat, torch.full((6,), 20))
+    _, states = trajectory(restorer, section["s"], State(state.x, z), 20, random)
+    torch.testing.assert_close(found.methods["s"][0], SPEC.decode(last(states).x))
+    _, told = trajectory(restorer, section["s"], state, 20, random)
+    assert not torch.allclose(found.methods["s"][0], SPEC.decode(last(told).x), atol=1e-2)
 
 
 def test_gaussian_samplers_refuse_a_blur():

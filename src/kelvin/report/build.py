@@ -56,7 +56,8 @@ def common_figures(results: Results, records: dict[str, Row]) -> list[Figure]:
              *(grids.best_figure(run) for run in best),
              *(grids.nearest_figure(run, train) for run in best),
              *(grids.samplers_figure(f"samplers-{run.family}", [run], f"The same starting states by "
-               f"every sampler of {run.title}.") for run in best)]
+               f"every sampler of {run.title}.") for run in best
+               if len(run.config.sampling.samplers) > 1)]
     return [figure for figure in found if figure]
 
 

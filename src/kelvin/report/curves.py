@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 
 from kelvin.report.collect import Results, Run
-from kelvin.report.style import BAND, WIDTH, Figure, finish, legend_below, look, new, plain
+from kelvin.report.style import (
+    BAND,
+    WIDTH,
+    Figure,
+    finish,
+    legend_below,
+    look,
+    new,
+    plain,
+    ticks,
+    whole,
+)
 
 Series = tuple[np.ndarray, np.ndarray]  # x (k,), y (replicates, k)
 
@@ -16,7 +27,7 @@ Series = tuple[np.ndarray, np.ndarray]  # x (k,), y (replicates, k)
 def loss_rows(results: Results) -> list[dict[str, Any]]:
     """curves/loss.csv: long form, x = epoch, y = the last column."""
     return [{"epoch": int(row["epoch"]), "run": run.name, "replicate": r.index,
-             **{k: row[k] for k in ("updates", "lr", "running_loss", "train_loss", "train_loss_ema",
+             **{k: row[k] for k in ("updates", "lr", "running_loss", "train_loss",
                                     "val_loss_ema", "val_loss")}}
             for run in results.runs.values() if run.trained for r in run.replicates
             for row in r.history]
@@ -103,6 +114,8 @@ def loss_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
                                 strict=True):
         lines(axes, runs, lambda run, key=key: history(run, key))
         axes.set(xlabel="epoch", title=f"{title} images", yscale="log")
+        ticks(axes.yaxis)
+        whole(axes.xaxis)
     panels[0].set_ylabel("loss after the epoch")
     legend_below(figure, panels[0], 3)
     return finish(figure, name, caption)
@@ -127,6 +140,8 @@ def overlay(axes: Any, run: Run) -> None:
     line(axes, history(run, "train_loss"), look(0) | {"linestyle": "-"}, "training")
     line(axes, history(run, "val_loss"), look(4) | {"linestyle": (0, (5, 2))}, "validation")
     axes.set(xlabel="epoch", ylabel="loss", yscale="log")
+    ticks(axes.yaxis)
+    whole(axes.xaxis)
 
 
 def x0_error_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
@@ -139,6 +154,7 @@ def x0_error_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
             line(axes, found, look(i), run.title)
     axes.set(xlabel="log-SNR (nats): noisy left, clean right", ylabel="mean squared error of $\\hat x_0$",
              yscale="log")
+    ticks(axes.yaxis)
     legend_below(figure, axes, 3)
     return finish(figure, name, caption)
 
@@ -155,10 +171,14 @@ def epochs_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
         axes.axhline(floor, color="#555555", linewidth=0.8, zorder=0.5)
         axes.set(xlabel="epoch", ylabel="FMD", yscale="log", title=f"{'small' if key else 'honest'} "
                  f"protocol, n = {n}")
+        ticks(axes.yaxis)
     lines(panels[2], runs, lambda run: epochs(run, "fmd_normalised"))
     panels[2].axhline(0, color="#555555", linewidth=0.8, zorder=0.5)
     panels[2].set(xlabel="epoch", ylabel="normalised FMD", title=f"normalised, n = {row['n']}")
     panels[2].set_yscale("symlog", linthresh=0.05, linscale=0.6)
+    panels[2].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    for axes in panels:
+        whole(axes.xaxis)
     legend_below(figure, panels[0], 3)
     return finish(figure, name, caption)
 

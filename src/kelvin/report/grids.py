@@ -28,7 +28,7 @@ def final_figure(name: str, runs: Sequence[Run], caption: str, count: int = 40) 
     """The first samples of every run, with its FMD."""
     panels = [montage(f"{run.title}: FMD {number(run.record['fmd'])}", samples(run, count), 10)
               for run in runs]
-    return show(name, caption, panels, min(2, len(panels)))
+    return show(name, caption, panels, 2)
 
 
 def chosen(epochs: Sequence[int]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kelvin.report.collect import Results
-from kelvin.report.style import BAND, COLOURS, WIDTH, Figure, finish, legend_below, new, plain
+from kelvin.report.style import BAND, COLOURS, WIDTH, Figure, finish, legend_below, new, plain, ticks
 from kelvin.report.table import Row
 
 FAMILIES = {"hot": (COLOURS[4], "o"), "cold": (COLOURS[5], "s"), "folder": (COLOURS[3], "D")}
@@ -34,6 +34,7 @@ def ranking_figure(results: Results, metrics: Mapping[str, Row]) -> Figure:
     axes.set(xscale="log", ylim=(-0.6, len(rows) - 0.4),
              xlabel=f"FMD at n = {about['n']} (lower is closer to real images)")
     axes.grid(axis="y", visible=False)
+    ticks(axes.xaxis)
     legend_below(figure, axes, 3)
     level, over = f"{100 * results.params.metrics.confidence:.0f} %", rows[0]["interval"]
     return finish(figure, "ranking", "FMD of every run's first sampler, lowest at the top. "
@@ -57,6 +58,7 @@ def ema_figure(results: Results) -> Figure | None:
     axes.set_yticks(range(len(runs)), [plain(run.title) for run in runs])
     axes.set(xscale="log", ylim=(-0.6, len(runs) - 0.4), xlabel="FMD (lower is closer to real images)")
     axes.grid(axis="y", visible=False)
+    ticks(axes.xaxis)
     legend_below(figure, axes)
     return finish(figure, "ema", "Samples by the averaged (EMA) against the last (raw) weights, by the "
                   "run's first sampler and from the same starting states.")

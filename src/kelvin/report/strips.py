@@ -11,6 +11,14 @@ from kelvin.report.pictures import Panel, show, table
 from kelvin.report.style import Figure
 
 
+def strip(name: str, caption: str, rows: list[list[np.ndarray | None]], labels: Sequence[str],
+          fractions: Sequence[str]) -> Figure:
+    """Rows on a common axis of t/T, without the columns that are empty in all of them."""
+    used = [j for j in range(len(fractions)) if any(row[j] is not None for row in rows)]
+    panel = table("", [[row[j] for j in used] for row in rows], labels, [fractions[j] for j in used])
+    return show(name, caption, [panel], 1, x_label="t / T")
+
+
 def fractions(count: int) -> list[str]:
     return [f"{i / count:g}" for i in range(count + 1)]
 
@@ -29,8 +37,7 @@ def encoding_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
     count = max(run.config.sampling.strip for run in runs)
     rows = [placed(run.first.array("encoding_times"), run.steps, run.first.array("encoding")[:, 0],
                    count) for run in runs]
-    panel = table("", rows, [run.title for run in runs], fractions(count))
-    return show(name, caption, [panel], 1, x_label="t / T")
+    return strip(name, caption, rows, [run.title for run in runs], fractions(count))
 
 
 def decoding_figure(name: str, runs: Sequence[Run], caption: str, each: int = 2) -> Figure:
@@ -44,8 +51,7 @@ def decoding_figure(name: str, runs: Sequence[Run], caption: str, each: int = 2)
         for i in range(min(each, states.shape[1])):
             rows.append(placed(times, run.steps, states[:, i], count)[::-1])
             labels.append(run.title if i == 0 else "")
-    panel = table("", rows, labels, fractions(count)[::-1])
-    return show(name, caption, [panel], 1, x_label="t / T")
+    return strip(name, caption, rows, labels, fractions(count)[::-1])
 
 
 def restoration_panel(run: Run, image: int = 0) -> Panel:
@@ -55,7 +61,7 @@ def restoration_panel(run: Run, image: int = 0) -> Panel:
     truth = first.array("restore_truth")[image]
     rows, labels = [[truth] * len(times)], ["truth"]
     rows.append(list(first.array("restore_degraded")[:, image]))
-    labels.append("$x_t$")
+    labels.append("x_t")
     for key in first.keys:
         if key.startswith("restore/"):
             rows.append(list(first.array(key)[:, image]))
@@ -65,6 +71,7 @@ def restoration_panel(run: Run, image: int = 0) -> Panel:
 
 
 def restoration_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
-    across = min(3, len(runs))
-    return show(name, caption, [restoration_panel(run) for run in runs], across,
+    panels = [restoration_panel(run) for run in runs]
+    across = 1 if panels[0].columns > 8 else 2 if panels[0].columns > 4 else 3
+    return show(name, caption, panels, across, cell=0.45,
                 x_label="t / T at which the image was degraded")

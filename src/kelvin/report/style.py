@@ -59,14 +59,35 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def new(width: float, height: float) -> Any:
+def new(width: float, height: float, layout: str | None = "constrained") -> Any:
     """A matplotlib figure with its own Agg canvas: no global state, no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    figure = Canvas(figsize=(width, height), layout="constrained")
+    figure = Canvas(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
+
+
+def ticks(axis: Any) -> None:
+    """Plain numbers on a logarithmic axis, as many as its range needs; call it when all is drawn."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    if high < 6 * low:
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_minor_locator(MaxNLocator(5))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,), numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def whole(axis: Any) -> None:
+    """Whole numbers only: epochs."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(6, integer=True))
 
 
 def legend_below(figure: Any, axes: Any, columns: int = 4) -> None:

@@ -45,6 +45,18 @@ def pairs(restorer: Restorer, state: State, times: Sequence[int]) -> Iterator[tu
         yield (torch.full((n,), t, device=device), torch.full((n,), s, device=device))
 
 
+def known_z(restorer: Restorer, state: State, x0_hat: torch.Tensor, t: torch.Tensor
+            ) -> torch.Tensor | None:
+    """The z to keep: the state's own, or, where it is hidden but follows from (x_t, x0_hat), that.
+
+    A prior knows its z. A restoration must not be told the noise that spoilt the image: it estimates
+    z at its first step and keeps that.
+    """
+    if state.z is None and restorer.degradation.can_estimate_z:
+        return restorer.degradation.estimate_z(state.x, x0_hat, t)
+    return state.z
+
+
 def gaussian(restorer: Restorer, name: str) -> GaussianProcess:
     """The restorer's process; KelvinError where it is not Gaussian."""
     if not isinstance(restorer.degradation, GaussianProcess):
@@ -78,7 +90,9 @@ def naive(restorer: Restorer, state: State, times: Sequence[int], random: Random
           steps: Subset) -> Iterator[State]:
     """Bansal et al. 2022, Algorithm 1: x_s = D(x0_hat, s, z), z kept."""
     for t, s in pairs(restorer, state, times):
-        state = State(restorer.degradation.degrade(restorer(state.x, t).x0_hat, s, state.z), state.z)
+        x0_hat = restorer(state.x, t).x0_hat
+        z = known_z(restorer, state, x0_hat, t)
+        state = State(restorer.degradation.degrade(x0_hat, s, z), z)
         yield state
 
 
@@ -93,7 +107,8 @@ def improved(restorer: Restorer, state: State, times: Sequence[int], random: Ran
     D = restorer.degradation.degrade
     for t, s in pairs(restorer, state, times):
         x0_hat = restorer(state.x, t).x0_hat
-        noise = state.z if z == "kept" else restorer.degradation.estimate_z(state.x, x0_hat, t)
+        noise = (known_z(restorer, state, x0_hat, t) if z == "kept"
+                 else restorer.degradation.estimate_z(state.x, x0_hat, t))
         state = State(state.x - D(x0_hat, t, noise) + D(x0_hat, s, noise), noise)
         yield state
 

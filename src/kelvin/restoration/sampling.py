@@ -139,6 +139,8 @@ def restore(restorer: Restorer, sections: Mapping[str, Mapping[str, Any]], image
         found = {"one-shot": restorer(state.x, at).x0_hat,
                  "linear": LinearRestorer(degrade_fit(t)[0].x,
                                           restorer.image.encode(fit_images))(state.x)}
+        if restorer.degradation.can_estimate_z:
+            state = State(state.x, None)  # the noise that spoilt an image is not given away
         for name, section in sections.items():
             if section["kind"] != "direct":  # direct is the one-shot restoration
                 found[name] = last(trajectory(restorer, section, state, t, random)[1]).x

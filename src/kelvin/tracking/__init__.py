@@ -6,6 +6,6 @@ alone, what changed is replaced (the old one goes to MLflow's trash, which `mlfl
 what a crash left half-made has no such tag.
 """
 
-from kelvin.tracking.publish import publish, publish_missing
+from kelvin.tracking.publishing import publish, publish_missing
 
 __all__ = ["publish", "publish_missing"]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from kelvin.errors import KelvinError
-from kelvin.tracking.publish import publish_missing
+from kelvin.tracking.publishing import publish_missing
 from kelvin.tracking.store import database, opened, tracking_uri
 
 
@@ -24,8 +24,10 @@ def ui(port: int) -> None:
         with opened():  # its workers would all create the database at once
             pass
     print(f"{made} runs published, {kept} were there. Open http://127.0.0.1:{port}", flush=True)
+    # one worker serves one person; four, and MLflow's job queues, take a gigabyte and a minute more
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1",
-                              "--port", str(port), "--backend-store-uri", uri])
+                              "--port", str(port), "--backend-store-uri", uri, "--workers", "1"])
 
 
 def main() -> None:
