@@ -31,7 +31,7 @@ smoke: $(STAMP)  ## the whole pipeline at smoke scale, in a throw-away copy
 	@python -m kelvin.throwaway --jobs $(JOBS)
 
 test: $(STAMP)   ## all tests, the pipeline end to end among them
-	@python -m pytest
+	@python -m pytest -n 2 --dist loadfile
 
 ui: $(STAMP)     ## MLflow on 127.0.0.1:5000
 	@python -m kelvin.tracking ui

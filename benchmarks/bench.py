@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from kelvin.files import write_json
+from kelvin.training.memory import keep_freed_memory
 from kelvin.training.precision import hardware
 
 
@@ -133,6 +134,7 @@ ROWS = {"train-cnn-vs-plain": train_cnn_vs_plain, "blur-vs-loop": blur_vs_loop}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    keep_freed_memory()  # for both sides
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ROWS)}; default all")
     names = parser.parse_args().names or list(ROWS)
     print(f"{hardware(torch.device('cpu'))}, {torch.get_num_threads()} threads, "

@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 
 from kelvin import params
+from kelvin.check import check
 from kelvin.errors import KelvinError
 from kelvin.params import Params, fingerprint, load, merge, read
 
@@ -88,6 +89,35 @@ def test_mistakes_are_named(path, value, said):
         Params(raw)
     text = str(error.value)
     assert said in text and "\n" not in text
+
+
+@pytest.mark.parametrize(("path", "value", "said"), [
+    ("runs.blur-strong.degradation.sigma", -1.0, "runs.blur-strong.degradation.sigma = -1.0"),
+    ("runs.blur-strong.degradation.border", "cyclic", "runs.blur-strong.degradation.border = 'cyclic'"),
+    ("runs.blur-strong.degradation.kind", "blurr", "no such degradation; known are gaussian-blur"),
+    ("runs.blur-strong.degradation.kind", "nowhere:Blur", "No module named 'nowhere'"),
+    ("runs.blur-strong.restorer.parameterisation", "eps", "has no meaning for gaussian-blur; it takes x0"),
+    ("runs.ddpm-default.schedule.steps", 0, "runs.ddpm-default.schedule.steps = 0"),
+    ("runs.ddpm-default.schedule.steps", 30, "samplers.ddim-50.steps = 50 is more than"),
+    ("runs.ddpm-default.schedule.beta_min", 1.0, "runs.ddpm-default.schedule.beta_min = 1.0"),
+    ("samplers.ddim-50.eta", 2.0, "samplers.ddim-50.eta = 2.0"),
+    ("scales.laptop.run.network.chanels", 3, "network.chanels is not a known parameter"),
+    ("scales.laptop.run.sampling.epoch_images", 8, "epoch_images = 8 is less than metrics.small.images"),
+])
+def test_parts_are_checked_before_any_stage_works(path, value, said):
+    check(Params(RAW))
+    with pytest.raises(KelvinError) as error:
+        check(Params(changed(path, value)))
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_part_of_your_own_is_named_as_module_and_name(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "from kelvin.degradations.blur import GaussianBlur\n"
+        "class Faint(GaussianBlur):\n    \"\"\"A blur of one's own.\"\"\"\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    raw = changed("runs.blur-strong.degradation.kind", "mine:Faint")
+    check(Params(raw))
 
 
 def test_yaml_numbers_and_yaml_errors(tmp_path):

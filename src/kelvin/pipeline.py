@@ -19,8 +19,9 @@ from pathlib import Path
 from kelvin.errors import KelvinError
 
 DVC = (sys.executable, "-m", "dvc")
-OWN_NOISE = re.compile(r"^(Running stage|> |Updating lock file|Use `dvc push`|To track the changes|"
-                       r"\s*git add|To enable auto staging|Stage '.*' is cached|$)")
+NOISE = re.compile(r"^(> |Updating lock file|Use `dvc push`|To track the changes|\s*git add|"
+                   r"To enable auto staging|$)")
+STARTED = re.compile(r"^(?:Running stage|Stage) '(.+?)'(.*)")
 
 
 def stage_graph() -> dict[str, set[str]]:
@@ -51,23 +52,47 @@ def todo(graph: dict[str, set[str]], start: set[str]) -> list[str]:
     return [stage for stage in graph if stage in wanted]
 
 
+def units(graph: dict[str, set[str]], wanted: list[str]) -> list[list[str]]:
+    """Stages that one DVC process runs in a row: those of one run that wait for nothing else.
+
+    Starting DVC costs a second; train@x and sample@x share it. evaluate@x joins them unless it waits
+    for a stage of another name too.
+    """
+    out: list[list[str]] = []
+    for stage in wanted:
+        item = stage.partition("@")[2]
+        unit = next((u for u in out if item and u[0].partition("@")[2] == item), None)
+        outside = (graph[stage] & set(wanted)) - set(unit or ())
+        if unit and graph[stage] & set(unit) and outside <= graph[unit[0]]:
+            unit.append(stage)
+        else:
+            out.append([stage])
+    return out
+
+
 class Board:
-    """One line of output at a time from several stages."""
+    """One line of output at a time from several stages, and what number a stage has."""
 
     def __init__(self, total: int):
-        self.total, self.done, self._lock = total, 0, threading.Lock()
+        self.total, self.started, self._lock = total, 0, threading.Lock()
         self.live: dict[str, str] = {}
         self.terminal = sys.stdout.isatty()
+
+    def start(self, stage: str, how: str) -> None:
+        with self._lock:
+            self.started += 1
+            number = self.started
+        self.say(f"[{number}/{self.total}] {stage}{how}")
 
     def say(self, line: str) -> None:
         with self._lock:
             print(f"\r\033[K{line}" if self.terminal else line, flush=True)
             self._draw()
 
-    def show(self, stage: str, line: str) -> None:
+    def show(self, unit: str, line: str) -> None:
         """A progress bar's newest line: redrawn in place on a terminal, printed in a log."""
         with self._lock:
-            self.live[stage] = line
+            self.live[unit] = line
             if self.terminal:
                 self._draw()
             else:
@@ -80,11 +105,10 @@ class Board:
                   end="", flush=True)
 
 
-def run_stage(stage: str, number: int, board: Board) -> bool:
-    """One stage through DVC, its output passed on; True where it succeeded."""
-    started, tail = time.monotonic(), []
-    board.say(f"[{number}/{board.total}] {stage}")
-    process = subprocess.Popen([*DVC, "--wait-for-lock", "repro", "-s", stage],
+def run_unit(unit: list[str], board: Board) -> bool:
+    """The stages of a unit through DVC, their output passed on; True where all succeeded."""
+    started = time.monotonic()
+    process = subprocess.Popen([*DVC, "--wait-for-lock", "repro", "-s", *unit],
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
     text = b""
     while chunk := process.stdout.read(4096):
@@ -92,46 +116,49 @@ def run_stage(stage: str, number: int, board: Board) -> bool:
         *lines, text = re.split(rb"[\r\n]", text)
         for line in lines:
             line = line.decode(errors="replace")
-            if re.search(r"\d+%\|", line):
-                board.show(stage, line)
-            elif not OWN_NOISE.match(line):
-                tail.append(line)
+            if found := STARTED.match(line):
+                how = found[2].rstrip(":")
+                board.start(found[1], f":{how}" if how else "")
+            elif re.search(r"\d+%\|", line):
+                board.show(unit[0], line)
+            elif not NOISE.match(line):
                 board.say(f"  {line}")
-    board.live.pop(stage, None)
+    board.live.pop(unit[0], None)
     ok = process.wait() == 0
-    board.done += ok
-    seconds = time.monotonic() - started
-    board.say(f"[{number}/{board.total}] {stage} {'done' if ok else 'FAILED'} in {seconds:.0f} s")
+    board.say(f"{', '.join(unit)} {'done' if ok else 'FAILED'} in {time.monotonic() - started:.0f} s")
     return ok
 
 
 def run_all(graph: dict[str, set[str]], wanted: list[str], jobs: int) -> bool:
     """Run the wanted stages, `jobs` at once, each after what it needs; stops at a failure."""
-    board, waiting, running = Board(len(wanted)), list(wanted), {}
+    board, waiting, running = Board(len(wanted)), units(graph, wanted), {}
     finished: set[str] = set(graph) - set(wanted)
     failed, results, ready = False, {}, threading.Condition()
 
-    def work(stage: str, number: int) -> None:
-        ok = run_stage(stage, number, board)
+    def work(unit: list[str]) -> None:
+        ok = run_unit(unit, board)
         with ready:
-            results[stage] = ok
+            results[unit[0]] = ok
             ready.notify()
+
+    def can_start(unit: list[str]) -> bool:
+        return set().union(*(graph[stage] for stage in unit)) - set(unit) <= finished
 
     with ready:
         while running or (waiting and not failed):
             while not failed and len(running) < jobs:
-                stage = next((s for s in waiting if graph[s] <= finished), None)
-                if stage is None:
+                unit = next(filter(can_start, waiting), None)
+                if unit is None:
                     break
-                waiting.remove(stage)
-                number = len(wanted) - len(waiting)
-                running[stage] = threading.Thread(target=work, args=(stage, number))
-                running[stage].start()
+                waiting.remove(unit)
+                running[unit[0]] = unit, threading.Thread(target=work, args=(unit,))
+                running[unit[0]][1].start()
             ready.wait()
-            for stage in list(results):
-                running.pop(stage).join()
-                if results.pop(stage):
-                    finished.add(stage)
+            for first in list(results):
+                unit, thread = running.pop(first)
+                thread.join()
+                if results.pop(first):
+                    finished.update(unit)
                 else:
                     failed = True
     return not failed

@@ -33,6 +33,9 @@ def set_threads(params: Params) -> None:
     """Threads of this process; results are repeatable for the same number of them."""
     import torch
 
+    from kelvin.training.memory import keep_freed_memory
+
+    keep_freed_memory()
     torch.set_num_threads(params.house.threads)
 
 

@@ -36,11 +36,6 @@ def test_class_folders(load, picture):
     assert raw.images.dtype == np.uint8 and raw.images.shape == (3, 1, 4, 4)
 
 
-def test_groups_by_class(load, picture):
-    tree = {"b/1.png": picture(1), "b/2.png": picture(2), "a/1.png": picture(3)}
-    assert load(tree, groups="class").groups.tolist() == [0, 1, 1]
-
-
 @pytest.mark.parametrize("train", ["train", "Training", "TRAIN"])
 @pytest.mark.parametrize("test", ["test", "Test", "Validation", "val", "valid", "testing"])
 @pytest.mark.parametrize("outer", ["", "fruits-360/", "x/y/"])

@@ -54,8 +54,7 @@ class Item:
 def load_folder(path: Path, spec) -> RawData:
     """The images below a folder or inside a tar, in natural order of their names.
 
-    Each image is its own group, or with `groups: class` each class is one: where a class is one
-    physical object seen many times, only that keeps its views on one side of a fold.
+    Each image is its own group.
     """
     with open_tree(path) as tree:
         items, class_names, foreign = read_layout(tree, spec.path)
@@ -70,13 +69,12 @@ def load_folder(path: Path, spec) -> RawData:
         checksum = tree.checksum([item.file for item in kept])
     labels = np.array([class_names.index(item.class_name) for item in kept], np.int64)
     _refuse_empty_classes(labels, class_names, spec.path)
-    by_class = getattr(spec, "groups", "file") == "class"
     held_out = np.array([item.held_out for item in kept], bool)
     return RawData(
         images=images,
         labels=labels,
         class_names=class_names,
-        groups=labels.copy() if by_class else np.arange(len(kept), dtype=np.int64),
+        groups=np.arange(len(kept), dtype=np.int64),
         given_test=held_out if held_out.any() else None,
         checksums={spec.path: checksum},
         skipped=[

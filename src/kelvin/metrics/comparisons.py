@@ -4,11 +4,11 @@ Replicates of two runs share their seeds, so the differences are taken seed by s
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import stdtr, stdtrit
-from scipy.stats import nct
+from scipy.special import gammaincinv, ndtr, stdtr, stdtrit
 
 from kelvin.errors import KelvinError
 
@@ -42,8 +42,7 @@ def compare(baseline, candidates, level=0.95):
     needs p < 1 - level. KelvinError with fewer than 5 seeds or with unequal numbers of them.
     """
     base = _values(baseline, "the baseline")
-    raw = {name: _paired(_values(values, name) - base if len(values) == len(base)
-                         else _unequal(name, len(values), len(base)), level)
+    raw = {name: _paired(_differences(base, values, name), level)
            for name, values in candidates.items()}
     corrected = holm([found[-1] for found in raw.values()])
     out = {}
@@ -73,8 +72,12 @@ def _values(values, name):
     return x
 
 
-def _unequal(name, given, wanted):
-    raise KelvinError(f"{name} has {given} seeds and the baseline {wanted}: pairs need equal numbers.")
+def _differences(base, values, name):
+    x = _values(values, name)
+    if len(x) != len(base):
+        raise KelvinError(f"{name} has {len(x)} seeds and the baseline {len(base)}: pairs need equal "
+                          "numbers.")
+    return x - base
 
 
 def _paired(d, level):
@@ -92,4 +95,18 @@ def _paired(d, level):
 def _noncentrality(t, freedom, share):
     """The noncentrality under which `share` of the t statistics lie below t."""
     far = 10 + 3 * abs(t)
-    return float(brentq(lambda shift: nct.cdf(t, freedom, shift) - share, t - far, t + far))
+    return float(brentq(lambda shift: noncentral_t_cdf(t, freedom, shift) - share, t - far, t + far))
+
+
+def noncentral_t_cdf(t, freedom, shift):
+    """P(T < t) of the noncentral t distribution, within 1e-5: the mean of Phi(t s - shift) over s,
+    the square root of chi-square over its degrees of freedom (scipy's own is NaN far from zero)."""
+    s, weights = _chi_nodes(freedom)
+    return float(weights @ ndtr(t * s - shift))
+
+
+@cache
+def _chi_nodes(freedom):
+    """Values and weights for a mean over s, by Gauss-Legendre quadrature of its quantiles."""
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    return np.sqrt(gammaincinv(freedom / 2, (nodes + 1) / 2) * 2 / freedom), weights / 2

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 from torch import nn
-from torch.nn import Conv2d as FourierConv2d
 
 from kelvin.networks.base import Shape, networks
 from kelvin.networks.embeddings import TimeEmbedding
+from kelvin.networks.fourier import FourierConv2d
 
 Width = Annotated[int, Field(ge=1)]
 
@@ -25,6 +25,8 @@ class Block(nn.Sequential):
 @networks.register("cnn")
 class CNN(nn.Module):
     """Blocks at full resolution, time embedding added after the first, a last conv 3x3."""
+
+    contiguous = True  # in fp32 its large kernels are products of spectra: see kelvin.networks.fourier
 
     def __init__(self, shape: Shape, *, hidden: Annotated[list[Width], Field(min_length=1)],
                  kernel: Annotated[int, Field(ge=1, multiple_of=1)]):

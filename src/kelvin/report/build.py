@@ -51,13 +51,14 @@ def build(params: Params, out: Path = Path("reports")) -> Results:
 
 def common_figures(results: Results, records: dict[str, Row]) -> list[Figure]:
     best = [run for family in ("hot", "cold") if (run := results.best(family))]
+    seen = {run.name for s in results.studies if s.study.kind == "blur" for run in s.runs}
     train = results.store.split("train").images
     found = [ranking.ranking_figure(results, records), ranking.ema_figure(results),
              *(grids.best_figure(run) for run in best),
              *(grids.nearest_figure(run, train) for run in best),
              *(grids.samplers_figure(f"samplers-{run.family}", [run], f"The same starting states by "
                f"every sampler of {run.title}.") for run in best
-               if len(run.config.sampling.samplers) > 1)]
+               if len(run.config.sampling.samplers) > 1 and run.name not in seen)]
     return [figure for figure in found if figure]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -123,13 +124,13 @@ def loss_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
 
 def overlay_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
     """Training (solid) over validation loss (dashed), a panel per run."""
-    across = min(4, len(runs))
+    across = min(4, len(runs)) if len(runs) != 5 else 3
     down = -(-len(runs) // across)
-    figure = new(WIDTH, 2.1 * down + 0.5)
+    figure = new(min(WIDTH, 2.8 * across + 0.8), 2.1 * down + 0.5)
     panels = figure.subplots(down, across, squeeze=False).flat
     for axes, run in zip(panels, runs, strict=False):
         overlay(axes, run)
-        axes.set_title(plain(run.title), fontsize=8)
+        axes.set_title("\n".join(wrap(plain(run.title), 26)), fontsize=8)
     for axes in list(panels)[len(runs):]:
         axes.set_visible(False)
     legend_below(figure, figure.axes[0])
@@ -189,9 +190,9 @@ def epochs(run: Run, key: str) -> Series:
 
 def ssim_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
     """SSIM over t: untouched, linear, one-shot and every sampler, a panel per run."""
-    across = min(4, len(runs))
+    across = min(4, len(runs)) if len(runs) != 5 else 3
     down = -(-len(runs) // across)
-    figure = new(WIDTH, 2.1 * down + 0.6)
+    figure = new(min(WIDTH, 2.8 * across + 0.8), 2.1 * down + 0.6)
     panels = figure.subplots(down, across, squeeze=False, sharey=True)
     order: dict[str, int] = {}
     for axes, run in zip(panels.flat, runs, strict=False):
@@ -201,7 +202,7 @@ def ssim_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
                     for r in run.replicates]
             t, y = series(rows, "t", "ssim")
             line(axes, (t / run.steps, y), style, method)
-        axes.set_title(plain(run.title), fontsize=8)
+        axes.set_title("\n".join(wrap(plain(run.title), 26)), fontsize=8)
         axes.set(xlim=(0, 1.03), xlabel="t / T")
     for axes in panels[:, 0]:
         axes.set_ylabel("SSIM")

@@ -13,7 +13,7 @@ from typing import Any
 
 from kelvin.metrics.comparisons import LEAST, Comparison, compare
 from kelvin.report.collect import Results, Run
-from kelvin.report.table import number
+from kelvin.report.table import fixed, number
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ def score(run: Run, record: Mapping[str, Any]) -> Score:
                  record["copy_fraction"])
 
 
+def named(title: str) -> str:
+    """A run's title, told apart from the words around it."""
+    return f"“{title}”"
+
+
 def seeds(count: int) -> str:
     return "on this seed" if count == 1 else f"on these {count} seeds"
 
@@ -56,18 +61,16 @@ def ranking(scores: Sequence[Score], level: float) -> list[str]:
     about = f"{100 * level:.0f} % interval over {over}"
     low, high = min(scores, key=lambda s: s.fmd), max(scores, key=lambda s: s.fmd)
     if len(scores) == 1:
-        return [f"{low.title} has an FMD of {between(low)} ({about}), normalised "
-                f"{number(low.normalised)}, {seeds(count)}."]
-    out = [f"Of {len(scores)} runs {low.title} has the lowest FMD {seeds(count)}, {between(low)} "
-           f"({about}; normalised {number(low.normalised)}), and {high.title} the highest, "
-           f"{between(high)} (normalised {number(high.normalised)})."]
-    near = [s.title for s in scores if s is not low and s.low <= low.high and low.low <= s.high]
+        return [f"{named(low.title)} has an FMD of {between(low)} ({about}), normalised "
+                f"{fixed(low.normalised)}, {seeds(count)}."]
+    out = [f"Of {len(scores)} runs {named(low.title)} has the lowest FMD {seeds(count)}, {between(low)} "
+           f"({about}; normalised {fixed(low.normalised)}), and {named(high.title)} the highest, "
+           f"{between(high)} (normalised {fixed(high.normalised)})."]
+    near = [named(s.title) for s in scores if s is not low and s.low <= low.high and low.low <= s.high]
     if near:
         out.append(f"The interval of the lowest overlaps with that of {listed(near)}.")
     else:
         out.append("The interval of the lowest overlaps with no other run's.")
-    if count == 1:
-        out.append("An interval over images does not say what another training seed would give.")
     return out
 
 
@@ -76,16 +79,18 @@ def between(s: Score) -> str:
 
 
 def verdicts(baseline: Score, others: Sequence[Score], level: float) -> list[str]:
-    """Paired t-tests against the baseline with 5 seeds or more; what is missing for them with fewer."""
+    """Paired t-tests against the baseline with 5 seeds or more; with fewer, what that leaves open."""
     count = len(baseline.values)
     if not others:
         return []
     if count < LEAST:
-        return [f"With {count} training seed{'s' * (count > 1)} no run is tested against another: that "
-                f"takes {LEAST} (-S 'replicates=[0,1,2,3,4]')."]
+        spread = "an interval over images does not say what another training seed would give, and " \
+            if count == 1 else ""
+        return [f"With {count} training seed{'s' * (count > 1)} this is a description, not a test: "
+                f"{spread}a test takes {LEAST} seeds (-S 'replicates=[0,1,2,3,4]')."]
     found = compare(baseline.values, {str(i): s.values for i, s in enumerate(others)}, level)
-    parts = [f"{s.title}: {verdict(found[str(i)])}" for i, s in enumerate(others)]
-    return [f"Against {baseline.title} (paired t-tests of FMD over {count} training seeds, Holm's "
+    parts = [f"{named(s.title)}: {verdict(found[str(i)])}" for i, s in enumerate(others)]
+    return [f"Against {named(baseline.title)} (paired t-tests of FMD over {count} training seeds, Holm's "
             f"correction for {len(others)}, level {100 * (1 - level):.0f} %): {'; '.join(parts)}."]
 
 
@@ -98,11 +103,11 @@ def verdict(found: Comparison) -> str:
 
 def flags(scores: Sequence[Score]) -> list[str]:
     """Copiers and values below the floor, in words."""
-    out = [f"{s.title} copies: {100 * s.copy_fraction:.0f} % of its samples are nearer to a training "
-           "image than held-out images are, so its FMD is no sign of quality."
+    out = [f"{named(s.title)} copies: {100 * s.copy_fraction:.0f} % of its samples are nearer to a "
+           "training image than held-out images are, so its FMD is no sign of quality."
            for s in scores if s.copier]
-    out += [f"{s.title} scores below the floor of held-out real images (normalised "
-            f"{number(s.normalised)}): that is within the floor's own spread or a sign of copying, not "
+    out += [f"{named(s.title)} scores below the floor of held-out real images (normalised "
+            f"{fixed(s.normalised)}): that is within the floor's own spread or a sign of copying, not "
             "of images more real than real ones."
             for s in scores if s.below_floor]
     return out
@@ -121,9 +126,9 @@ def hot_against_cold(results: Results, metrics: Mapping[str, Mapping[str, Any]])
             continue
         found = score(best, metrics[best.name])
         over = "images" if len(found.values) == 1 else "training seeds"
-        out.append(f"The lowest FMD of {words} {seeds(len(found.values))} is that of {found.title}: "
-                   f"{between(found)} ({100 * level:.0f} % interval over {over}), normalised "
-                   f"{number(found.normalised)}; a Gaussian fitted to the pixels has "
+        out.append(f"The lowest FMD of {words} {seeds(len(found.values))} is that of "
+                   f"{named(found.title)}: {between(found)} ({100 * level:.0f} % interval over "
+                   f"{over}), normalised {fixed(found.normalised)}; a Gaussian fitted to the pixels has "
                    f"{number(gaussian)}.")
         out += flags([found])
     return out

@@ -8,8 +8,8 @@ import numpy as np
 
 from kelvin.report.collect import Run
 from kelvin.report.curves import overlay
-from kelvin.report.pictures import draw, montage, show, table
-from kelvin.report.style import WIDTH, Figure, finish, legend_below, new, plain
+from kelvin.report.pictures import coloured, draw, montage, show, table
+from kelvin.report.style import WIDTH, Figure, finish, legend_below, new, plain, ticks
 from kelvin.report.table import number
 
 
@@ -19,9 +19,10 @@ def samples(run: Run, count: int, sampler: str = "") -> np.ndarray:
 
 def best_figure(run: Run, count: int = 96, columns: int = 16) -> Figure:
     """The first samples of a run, large."""
-    caption = (f"The first {count} samples of the {run.family} run of lowest FMD ({run.title}, "
+    drawn = samples(run, count)
+    caption = (f"The first {len(drawn)} samples of the {run.family} run of lowest FMD ({run.title}, "
                f"{run.record['sampler']}), not chosen by hand.")
-    return show(f"best-{run.family}", caption, [montage("", samples(run, count), columns)], 1)
+    return show(f"best-{run.family}", caption, [montage("", drawn, columns)], 1)
 
 
 def final_figure(name: str, runs: Sequence[Run], caption: str, count: int = 40) -> Figure:
@@ -52,7 +53,8 @@ def samplers_figure(name: str, runs: Sequence[Run], caption: str, count: int = 2
     for run in runs:
         for sampler in run.config.sampling.samplers:
             scores = run.record["samplers"][sampler]
-            panels.append(montage(f"{run.title}\n{sampler}: FMD {number(scores['fmd'])}",
+            title = f"{run.title}, {sampler}" if len(runs) > 1 else sampler
+            panels.append(montage(f"{title}: FMD {number(scores['fmd'])}",
                                   samples(run, count, sampler), 5))
     return show(name, caption, panels, 3)
 
@@ -73,13 +75,15 @@ def mistakes_figure(name: str, runs: Sequence[Run], caption: str, count: int = 3
     """A row per run: its losses, and its first samples beside them."""
     figure = new(WIDTH, 1.75 * len(runs) + 0.4)
     grid = figure.add_gridspec(len(runs), 2, width_ratios=(1, 1.75))
+    shared = None
     for i, run in enumerate(runs):
-        axes = figure.add_subplot(grid[i, 0])
+        shared = axes = figure.add_subplot(grid[i, 0], sharey=shared)
         overlay(axes, run)
         axes.set_title(plain(run.title), loc="left")
         if i < len(runs) - 1:
             axes.set_xlabel("")
-        draw(figure.add_subplot(grid[i, 1]), montage(f"FMD {number(run.record['fmd'])}",
-                                                     samples(run, count), 12))
-    legend_below(figure, figure.axes[0])
-    return finish(figure, name, caption)
+        panel = montage("", samples(run, count), 12)
+        draw(figure.add_subplot(grid[i, 1]), panel, f"FMD {number(run.record['fmd'])}")
+    ticks(shared.yaxis)
+    legend_below(figure, shared)
+    return finish(figure, name, caption, coloured(panel.image))

@@ -19,8 +19,17 @@ def embedded(figure: Figure) -> dict[str, Any]:
 
 
 def shown(table: Table) -> dict[str, Any]:
-    return {"name": table.name, "caption": table.caption, "notes": table.notes,
-            "columns": [column.title for column in table.columns], "rows": table.cells()}
+    """A table for the page: what stands in brackets goes on a line of its own, a dotted key may be
+    broken at its dots, and a run is named once where several rows are its own."""
+    rows, last = [], None
+    for cells in table.cells():
+        (first, _), *rest = cells
+        rows.append([("" if first == last else first, "", False),
+                     *((*text.partition(" [")[::2], bold) for text, bold in rest)])
+        last = first
+    columns = [column.title.replace(".", ".\u200b").partition(" [")[::2] for column in table.columns]
+    return {"name": table.name, "caption": table.caption, "notes": table.notes, "columns": columns,
+            "rows": rows}
 
 
 def dataset_facts(results: Results) -> list[tuple[str, str]]:

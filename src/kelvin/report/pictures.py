@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 
@@ -13,6 +14,7 @@ CELL = 48  # pixels of a picture before matplotlib scales it: whole multiples ke
 GAP = 3
 FRAME = (203, 210, 220)  # between pictures: tells a white pixel from the gap beside it
 PAPER = 255
+LABEL = 24  # characters of a row label before it is broken
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,12 @@ class Panel:
     columns: int
     row_labels: Sequence[str] = ()
     column_labels: Sequence[str] = ()
+
+    @property
+    def aspect(self) -> float:
+        """Height over width of one picture."""
+        height, width = self.image.shape[:2]
+        return (height / self.rows) / (width / self.columns)
 
 
 Pictures = Sequence[Sequence[np.ndarray | None]]
@@ -67,34 +75,47 @@ def show(name: str, caption: str, panels: Sequence[Panel], across: int, width: f
     cell: inches that a picture may take at most; a figure of few columns is narrow, not coarse.
     """
     across = min(across, len(panels))
-    labels = 0.068 * max((len(label) for p in panels for label in p.row_labels), default=0) + 0.12
-    side = min(cell, (width / across - labels) / max(p.columns for p in panels))
-    wide = [max(p.columns for p in panels[i::across]) * side + labels for i in range(across)]
-    shape = panels[0].image.shape[0] / panels[0].rows / (panels[0].image.shape[1] / panels[0].columns)
-    extra = (0.19 * max(len(p.title.splitlines()) for p in panels)
-             + 0.2 * any(len(p.column_labels) for p in panels) + 0.1)
-    tall = [max(p.rows for p in panels[i:i + across]) * side * shape + extra
-            for i in range(0, len(panels), across)]
-    below = 0.28 * bool(x_label)
-    figure = new(sum(wide), sum(tall) + below, layout=None)
-    total_x, total_y = sum(wide), sum(tall) + below
+    labels = [["\n".join(wrap(label, LABEL)) for label in p.row_labels] for p in panels]
+    margin = 0.12 + 0.068 * max(
+        (len(line) for p in labels for label in p for line in label.splitlines()), default=0)
+    side = min(cell, (width / across - margin) / max(p.columns for p in panels))
+    titles = ["\n".join(wrap(p.title, max(12, int(13.5 * p.columns * side)))) for p in panels]
+    columns = [margin + side * max(p.columns for p in panels[j::across]) for j in range(across)]
+    heads, rows = heights(panels, titles, across, side)
+    total_x, total_y = sum(columns), sum(rows) + 0.13 * bool(x_label)
+    figure = new(total_x, total_y, layout=None)
     for k, panel in enumerate(panels):
         i, j = divmod(k, across)
-        left = sum(wide[:j]) + labels - 0.04
-        top = sum(tall[:i]) + 0.06 + 0.19 * max(len(p.title.splitlines()) for p in panels)
-        size = panel.columns * side, panel.rows * side * shape
-        draw(figure.add_axes((left / total_x, 1 - (top + size[1]) / total_y,
-                              size[0] / total_x, size[1] / total_y)), panel)
+        x, y = side * panel.columns, side * panel.rows * panel.aspect
+        left, bottom = sum(columns[:j]) + margin - 0.04, total_y - sum(rows[:i]) - heads[i] - y
+        box = (left / total_x, bottom / total_y, x / total_x, y / total_y)
+        draw(figure.add_axes(box), panel, titles[k], labels[k])
     if x_label:
-        figure.text((labels + (total_x - labels) / 2) / total_x, 0.08 / total_y, x_label, fontsize=9,
+        figure.text((margin + total_x) / 2 / total_x, 0.03 / total_y, x_label, fontsize=9,
                     ha="center", va="bottom")
-    return finish(figure, name, caption)
+    return finish(figure, name, caption, any(coloured(panel.image) for panel in panels))
 
 
-def draw(axes, panel: Panel) -> None:
+def heights(panels: Sequence[Panel], titles: Sequence[str], across: int, side: float
+            ) -> tuple[list[float], list[float]]:
+    """Inches of the title above, and of the whole, of each row of panels."""
+    starts = range(0, len(panels), across)
+    heads = [0.06 + 0.17 * max(len(t.splitlines()) for t in titles[i:i + across]) for i in starts]
+    foot = 0.08 + 0.2 * any(len(p.column_labels) for p in panels)
+    return heads, [head + foot + side * max(p.rows * p.aspect for p in panels[i:i + across])
+                   for i, head in zip(starts, heads, strict=True)]
+
+
+def coloured(image: np.ndarray) -> bool:
+    """Whether any picture in it has a pixel that is not grey."""
+    inside = image[(image != np.array(FRAME, np.uint8)).any(-1)]
+    return bool((inside != inside[:, :1]).any())
+
+
+def draw(axes, panel: Panel, title: str, row_labels: Sequence[str] = ()) -> None:
     axes.imshow(panel.image, interpolation="antialiased")
     axes.set_anchor("NW")
-    axes.set_title(plain(panel.title), loc="left", fontsize=8.5, pad=3)
+    axes.set_title(plain(title), loc="left", fontsize=8.5, pad=3)
     axes.grid(False)
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -102,6 +123,6 @@ def draw(axes, panel: Panel) -> None:
                      for k, n in ((0, panel.rows), (1, panel.columns)))
     axes.set_xticks([(j + 0.5) * width for j in range(len(panel.column_labels))],
                     [plain(c) for c in panel.column_labels], fontsize=7.5)
-    axes.set_yticks([(i + 0.5) * height for i in range(len(panel.row_labels))],
-                    [plain(r) for r in panel.row_labels], fontsize=7.5)
+    axes.set_yticks([(i + 0.5) * height for i in range(len(row_labels))],
+                    [plain(r) for r in row_labels], fontsize=7.5)
     axes.tick_params(length=0, pad=2)

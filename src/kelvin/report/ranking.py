@@ -17,9 +17,11 @@ def ranking_figure(results: Results, metrics: Mapping[str, Row]) -> Figure:
     rows = sorted(metrics.values(), key=lambda r: r["fmd"], reverse=True)
     figure = new(WIDTH, 0.27 * len(rows) + 1.2)
     axes = figure.subplots()
+    lowest = min(about["floor"] - about["floor_sd"], *(row["fmd"] for row in rows))
+    left = 0.6 * max(lowest, 0.1 * about["floor"])  # a logarithmic axis has no room for zero
     for y, row in enumerate(rows):
         colour, marker = FAMILIES[row["family"]]
-        low = max(row["fmd_low"], 0.3 * about["floor"])  # a logarithmic axis has no room below 0
+        low = max(row["fmd_low"], left)
         axes.plot([low, row["fmd_high"]], [y, y], color=colour, linewidth=1.6)
         axes.plot(row["fmd"], y, marker, color=colour, markersize=6)
     for family in dict.fromkeys(r["family"] for r in rows):
@@ -31,14 +33,15 @@ def ranking_figure(results: Results, metrics: Mapping[str, Row]) -> Figure:
     axes.axvline(about["ceiling"], color="#000000", linewidth=1, linestyle=(0, (1, 1)),
                  label="black images")
     axes.set_yticks(range(len(rows)), [plain(r["title"]) for r in rows])
-    axes.set(xscale="log", ylim=(-0.6, len(rows) - 0.4),
+    axes.set(xscale="log", xlim=(left, 1.3 * max(about["ceiling"], rows[0]["fmd"])),
+             ylim=(-0.6, len(rows) - 0.4),
              xlabel=f"FMD at n = {about['n']} (lower is closer to real images)")
     axes.grid(axis="y", visible=False)
     ticks(axes.xaxis)
     legend_below(figure, axes, 3)
     level, over = f"{100 * results.params.metrics.confidence:.0f} %", rows[0]["interval"]
     return finish(figure, "ranking", "FMD of every run's first sampler, lowest at the top. "
-                  f"Bars: {level} interval {over}.")
+                  f"Bars: {level} interval {over}; one that reaches the left edge goes on to zero.")
 
 
 def ema_figure(results: Results) -> Figure | None:

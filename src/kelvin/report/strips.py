@@ -72,6 +72,6 @@ def restoration_panel(run: Run, image: int = 0) -> Panel:
 
 def restoration_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
     panels = [restoration_panel(run) for run in runs]
-    across = 1 if panels[0].columns > 8 else 2 if panels[0].columns > 4 else 3
+    across = 1 if panels[0].columns > 8 else 2 if panels[0].columns > 6 or len(runs) == 4 else 3
     return show(name, caption, panels, across, cell=0.45,
-                x_label="t / T at which the image was degraded")
+                x_label="t / T")

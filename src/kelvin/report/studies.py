@@ -53,8 +53,8 @@ def degradation_figures(study: StudyResults) -> list[Figure]:
 def spacing(runs: Sequence[Run]) -> str:
     count = max(run.config.sampling.strip for run in runs)
     steps = dict.fromkeys(f"{max(1, round(run.steps / count)):,}" for run in runs)
-    return (f"Equal steps in t/T, every {' / '.join(steps)} times; a place is empty where a process or "
-            "sampler has no such time.")
+    return (f"Equal steps in t/T: a picture every {' / '.join(steps)} steps of the process. A place is "
+            "empty where a process or its sampler has no such time.")
 
 
 def training_figures(study: StudyResults, results: Results) -> list[Figure]:
@@ -84,20 +84,22 @@ def loss_meaning(runs: Sequence[Run]) -> str:
     def over(key):
         return len({str(key(run.config)) for run in runs}) > 1
 
+    if len(runs) == 1:
+        return ""
     differing = [word for word, key in (
         ("losses", lambda c: c.training.loss), ("targets", lambda c: c.restorer.parameterisation),
         ("degradations", lambda c: (c.degradation, c.schedule))) if over(key)]
     if not differing:
         return "All are one measure and comparable."
     return (f"The runs have different {' and '.join(differing)}, so that a lower curve need not be a "
-            "better restorer.".replace("a better", "a more exact"))
+            "more exact restorer.")
 
 
 def sample_figures(study: StudyResults, results: Results) -> list[Figure]:
     name, out = study.name, []
     if study.trained:
         out.append(grids.epochs_figure(f"{name}-epochs", study.trained, "Samples after the first, the "
-                   "middle and the last epoch that training kept."))
+                   "middle and the last epoch whose samples training kept."))
     if study.study.kind == "blur" and study.trained:
         out.append(grids.samplers_figure(f"{name}-samplers", study.trained, "The same starting states "
                    "by each sampler: Algorithm 2 (improved), Algorithm 1 (naive) and one direct step."))
@@ -110,7 +112,8 @@ def sample_figures(study: StudyResults, results: Results) -> list[Figure]:
 def restoration_figures(study: StudyResults) -> list[Figure]:
     runs, name = study.trained, study.name
     return [strips.restoration_figure(f"{name}-restoration", runs, "One test image degraded to t and "
-            "restored: in one shot, by the linear least-squares restorer, and by each sampler."),
+            "restored, with the last weights: in one shot, by the linear least-squares restorer, and "
+            "by each sampler."),
             curves.ssim_figure(f"{name}-ssim", runs, "SSIM of restored test images over t (1 = equal). "
                                "A method earns its place above the untouched x_t and above the linear "
                                "restorer.")]

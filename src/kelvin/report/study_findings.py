@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from kelvin.report.collect import Results, Run, StudyResults
-from kelvin.report.findings import flags, listed, ranking, score, seeds, unanswered, verdicts
+from kelvin.report.findings import (
+    flags,
+    listed,
+    named,
+    ranking,
+    score,
+    seeds,
+    unanswered,
+    verdicts,
+)
 from kelvin.report.table import number
 
 Metrics = Mapping[str, Mapping[str, Any]]
@@ -18,14 +27,14 @@ GREY_LEVEL = 1 / 255
 
 
 def study_findings(study: StudyResults, results: Results, metrics: Metrics) -> list[str]:
-    """Sentences; first what is missing, then the ranking, the kind's own facts, tests and flags."""
-    said = unanswered(study.missing, study.runs)
+    """Paragraphs: what is missing and the ranking, then the kind's own facts, tests and flags."""
+    missing = unanswered(study.missing, study.runs)
     if not study.runs:
-        return said
+        return missing
     scores = [score(run, metrics[run.name]) for run in study.runs]
     level = results.params.metrics.confidence
     own = {"schedules": schedules, "hyperparameters": hyperparameters, "blur": blur}[study.study.kind]
-    said += ranking(scores, level) + own(study, results, metrics)
+    said = [" ".join([*ranking(scores, level), *missing]), *own(study, results, metrics)]
     if study.runs[0].name == study.study.runs[0]:
         said += verdicts(scores[0], scores[1:], level)
     return said + flags(scores)
@@ -46,7 +55,7 @@ def schedules(study: StudyResults, results: Results, metrics: Metrics) -> list[s
     out.append(f"By the small protocol of {last[0]['small_n']} samples the runs end between "
                f"{number(min(small))} and {number(max(small))}, where {last[0]['small_n']} real images "
                f"score {number(last[0]['small_floor'])} ± {number(last[0]['small_floor_sd'])} (mean ± "
-               "standard deviation over draws): differences of that size are noise of the measure.")
+               "standard deviation over draws); a difference smaller than that deviation says nothing.")
     return out
 
 
@@ -57,15 +66,15 @@ def terminal(ends: Mapping[str, float]) -> str:
         return f"Its schedule ends at an alpha-bar of {number(ends[low], 2)}."
     spread = np.log10(ends[high] / ends[low])
     alike = "of one order of magnitude" if spread < 1 else f"{spread:.1f} orders of magnitude apart"
-    return (f"The schedules end at an alpha-bar between {number(ends[low], 2)} ({low}) and "
-            f"{number(ends[high], 2)} ({high}), {alike}.")
+    return (f"The schedules end at an alpha-bar between {number(ends[low], 2)} ({named(low)}) and "
+            f"{number(ends[high], 2)} ({named(high)}), {alike}.")
 
 
 def loss_and_fmd(pairs: Mapping[str, tuple[float, float]]) -> list[str]:
     """Whether the order by validation loss is the order by FMD, from {title: (loss, FMD)}."""
     loss, fmd = zip(*pairs.values(), strict=True)
     lowest = list(pairs)[int(np.argmin(loss))]
-    said = (f"The validation losses at the end run from {number(min(loss))} ({lowest}) to "
+    said = (f"The validation losses at the end run from {number(min(loss))} ({named(lowest)}) to "
             f"{number(max(loss))}, but each is a mean over its own schedule's noise levels")
     if len(pairs) < 4:
         return [said + "."]
@@ -97,7 +106,7 @@ def hyperparameters(study: StudyResults, results: Results, metrics: Metrics) -> 
 
 def mistake(base: Run, run: Run) -> str:
     """What a run pays for its difference from the baseline, why, and whether its loss shows it."""
-    said = (f"{run.title}: FMD {number(run.mean('fmd'))} against {number(base.mean('fmd'))}, "
+    said = (f"{named(run.title)}: FMD {number(run.mean('fmd'))} against {number(base.mean('fmd'))}, "
             f"{compared(run.mean('fmd'), base.mean('fmd'))} {seeds(len(run.replicates))}.")
     reasons = [schedule_reason(base, run), rate_reason(base, run)]
     comparable = (run.config.schedule == base.config.schedule
@@ -109,7 +118,7 @@ def mistake(base: Run, run: Run) -> str:
 def compared(value: float, base: float) -> str:
     if value == base:
         return "the same"
-    return f"{number(value / base, 2)} times as high" if value > base else "lower"
+    return f"{number(value / base)} times as high" if value > base else "lower"
 
 
 def schedule_reason(base: Run, run: Run) -> str:
@@ -122,8 +131,8 @@ def schedule_reason(base: Run, run: Run) -> str:
                     "noise, a start that training never showed.")
     if run.steps != base.steps:
         said.append(f"With T = {run.steps} (not {base.steps}) each of its {run.record['nfe']} sampling "
-                    f"steps crosses {stride(run):.2g} nats of log-SNR on average, those of {base.title} "
-                    f"{stride(base):.2g}.")
+                    f"steps crosses {stride(run):.2g} nats of log-SNR on average, those of "
+                    f"{named(base.title)} {stride(base):.2g}.")
     return " ".join(said)
 
 
@@ -138,7 +147,7 @@ def rate_reason(base: Run, run: Run) -> str:
     if rate == usual:
         return ""
     first, last = run.first.history[0]["val_loss"], run.first.history[-1]["val_loss"]
-    way = f"{number(rate / usual)} times" if rate > usual else f"1/{number(usual / rate)} of"
+    way = f"{rate / usual:.3g} times" if rate > usual else f"1/{usual / rate:.3g} of"
     change = 100 * (last / first - 1)
     return (f"Its learning rate, {rate:g}, is {way} the usual {usual:g}; its validation loss "
             f"{'fell' if change < 0 else 'rose'} by {number(abs(change), 2)} % from the first epoch to "
@@ -160,7 +169,7 @@ def blur(study: StudyResults, results: Results, metrics: Metrics) -> list[str]:
     out += [said for run in cold if (said := algorithms(run, results))]
     if cold:
         out.append("Evenness of the predicted classes (1 = all alike): "
-                   + listed([f"{run.title} {number(run.mean('class_evenness'))}" for run in cold])
+                   + listed([f"{named(run.title)} {number(run.mean('class_evenness'))}" for run in cold])
                    + ".")
     return out
 
@@ -177,10 +186,11 @@ def kept_image(title: str, rmse: float, fmd: float, gaussian: float) -> str:
     compare = (f"FMD {number(fmd)}, {against + ' than' if against != 'the same' else against + ' as'} "
                f"the {number(gaussian)} of a Gaussian fitted to the pixels")
     if rmse < GREY_LEVEL / 2:
-        return (f"{title}: x_T keeps everything (RMSE {number(rmse)} from the image, less than half a "
-                "grey level), so there is nothing to restore and a sample is no more than its prior "
-                f"draws: {compare}.")
-    return f"{title}: x_T differs from the image by an RMSE of {number(rmse)}; its samples have {compare}."
+        return (f"{named(title)}: x_T keeps everything (RMSE {number(rmse)} from the image, less than "
+                "half a grey level), so there is nothing to restore and a sample is no more than what "
+                f"its prior draws: {compare}.")
+    return (f"{named(title)}: x_T differs from the image by an RMSE of {number(rmse)}; its samples have "
+            f"{compare}.")
 
 
 def readings(run: Run, others: list[Run]) -> str:
@@ -210,4 +220,4 @@ def algorithms(run: Run, results: Results) -> str:
     shots = [f"{number(restored['one-shot']['ssim'])} in one shot"]
     shots += [f"{number(restored[kinds[k]]['ssim'])} by {names[k]}" for k in present
               if kinds[k] in restored]
-    return f"{run.title}: FMD {drawn}; SSIM of restored real images {listed(shots)}."
+    return f"{named(run.title)}: FMD {drawn}; SSIM of restored real images {listed(shots)}."

@@ -96,18 +96,42 @@ def legend_below(figure: Any, axes: Any, columns: int = 4) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
 
 
-def finish(figure: Any, name: str, caption: str) -> Figure:
-    """Draw; the PNG is reduced to 256 colours, which line art and grey images do not need more of."""
-    from PIL import Image
-
+def finish(figure: Any, name: str, caption: str, photographs: bool = False) -> Figure:
+    """Draw, and write a PNG of at most 256 colours: a third of the bytes, and no visible loss."""
     figure.canvas.draw()
-    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    colours = image.getcolors(1 << 24) or []
-    if len(colours) > 256:
-        image = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    else:
-        image = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    pixels = np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+    image = dithered(pixels) if photographs else frequent(pixels)
     out = io.BytesIO()
     image.save(out, "PNG", optimize=True)
     return Figure(name, caption, out.getvalue(), *image.size)
+
+
+def frequent(pixels: np.ndarray) -> Any:
+    """The 256 most frequent colours, exactly; the few others (edges of lines) take the nearest."""
+    code = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    found, where, counts = np.unique(code, return_inverse=True, return_counts=True)
+    colours = np.stack([found >> 16, found >> 8 & 255, found & 255], 1).astype(np.int64)
+    palette = colours[np.sort(np.argsort(-counts, kind="stable")[:256])]
+    squared = (colours**2).sum(1)[:, None] + (palette**2).sum(1) - 2 * colours @ palette.T
+    nearest = squared.argmin(1).astype(np.uint8)
+    return with_palette(nearest[where].reshape(code.shape), palette)
+
+
+def dithered(pixels: np.ndarray) -> Any:
+    """255 colours chosen for photographs, and the paper's white kept white."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    chosen = image.quantize(255, method=Image.Quantize.MEDIANCUT)
+    index = np.array(image.quantize(palette=chosen, dither=Image.Dither.FLOYDSTEINBERG))
+    palette = np.array(chosen.getpalette()[: 3 * 255]).reshape(-1, 3)
+    index[(pixels == 255).all(-1)] = len(palette)
+    return with_palette(index, np.concatenate([palette, [[255] * 3]]))
+
+
+def with_palette(index: np.ndarray, palette: np.ndarray) -> Any:
+    from PIL import Image
+
+    image = Image.fromarray(index, "P")
+    image.putpalette(palette.astype(np.uint8).tobytes())
+    return image

@@ -24,23 +24,30 @@ def number(value: Any, digits: int = 3) -> str:
         return f"{value:,}"
     if not isinstance(value, float):
         return str(value)
-    text = f"{value:.{digits}g}"
-    if "e" in text and 1e3 <= abs(value) < 1e7:
-        return f"{value:,.0f}"
-    return text.replace("-", "−") if "e" not in text else text
+    if value == 0:
+        return "0"
+    if 10 ** digits <= abs(value) < 1e7:
+        return f"{value:,.0f}".replace("-", "−")
+    text = f"{value:#.{digits}g}".rstrip(".")
+    return text if "e" in text else text.replace("-", "−")
 
 
-def span(row: Row, key: str) -> str:
+def fixed(value: Any) -> str:
+    """Four decimals: normalised values, which are read against 0 and 1."""
+    return number(value) if value is None else f"{value:.4f}".replace("-", "−")
+
+
+def span(row: Row, key: str, show: Callable[[Any], str] = number) -> str:
     """value [low, high], or the value alone where there is no interval."""
     low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
     if row.get(key) is None or low is None or high is None:
-        return number(row.get(key))
-    return f"{number(row[key])} [{number(low)}, {number(high)}]"
+        return show(row.get(key))
+    return f"{show(row[key])} [{show(low)}, {show(high)}]"
 
 
 def with_error(row: Row, key: str) -> str:
     """value ± standard error."""
-    return f"{number(row[key])} ± {number(row[key + '_se'], 2)}"
+    return f"{number(row[key])} ± {number(row[f'{key}_se'], 2)}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from kelvin.overrides import leaves
 from kelvin.report.collect import Results, Run, StudyResults
-from kelvin.report.table import NOTHING, Column, Row, Table, number, span, with_error
+from kelvin.report.table import NOTHING, Column, Row, Table, fixed, number, span, with_error
 
 MEASURES = ("ssim", "psnr", "rmse")
 CALIBRATING = ("untouched", "linear")
@@ -47,24 +47,25 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
         Column("run", lambda r: r["title"]), Column("kind", lambda r: r["family"]),
         Column("sampler", lambda r: r["sampler"] or NOTHING),
         Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
-        Column("n", lambda r: number(r["n"])),
         Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),
-        Column("normalised", lambda r: span(r, "fmd_normalised"), "fmd_normalised", "min"),
+        Column("normalised", lambda r: span(r, "fmd_normalised", fixed), "fmd_normalised", "min"),
         Column("debiased", lambda r: span(r, "fmd_debiased"), "fmd_debiased", "min"),
         Column("FID", lambda r: number(r["fid"])),
         Column("nearest", lambda r: number(r["nearest_ratio"])),
         Column("copies", lambda r: f"{100 * r['copy_fraction']:.1f} %"),
-        Column("entropy", lambda r: number(r["class_entropy"])),
-        Column("evenness", lambda r: number(r["class_evenness"])),
+        Column("entropy [evenness]", lambda r: f"{number(r['class_entropy'])} "
+                                               f"[{number(r['class_evenness'])}]"),
         Column("confidence", lambda r: number(r["confidence"])), Column("flag", flag)]
     level = f"{100 * results.params.metrics.confidence:.0f} %"
     over = "over training seeds" if len(results.replicates) > 1 else "over images"
-    caption = (f"Generation: every run's first sampler. Brackets: {level} interval {over}"
+    caption = (f"Generation, n = {results.calibration['n']} samples of every run's first sampler. "
+               f"Brackets beside FMD: {level} interval {over}"
                f"{'' if over == 'over images' else ' (calibrating rows: over images)'}. Normalised: 0 "
                "= held-out real images, 1 = black images. Debiased: extrapolated to infinitely many "
                "samples. NFE: network evaluations per image. Nearest: median distance to the nearest "
-               "training image over that of held-out images. Evenness: entropy of the predicted "
-               f"classes over ln {classes}. Bold: lowest of the runs that are not flagged.")
+               "training image over that of held-out images. Copies: share of the samples that are "
+               "nearer to a training image than held-out images are. Entropy of the predicted classes "
+               f"in nats; evenness: over ln {classes}. Bold: lowest of the runs that are not flagged.")
     return Table("generation", caption, columns, rows,
                  lambda r: r["family"] != "calibrating" and flag(r) == NOTHING,
                  notes=[f"FID n/a: {results.calibration['fid_why'].removeprefix('FID is null: ')}"])
@@ -91,7 +92,7 @@ def samplers_table(results: Results) -> Table:
         Column("weights", lambda r: r["weights"]),
         Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
         Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"),
-        Column("normalised", lambda r: number(r["fmd_normalised"]), "fmd_normalised", "min"),
+        Column("normalised", lambda r: fixed(r["fmd_normalised"]), "fmd_normalised", "min"),
         Column("nearest", lambda r: number(r["nearest_ratio"])),
         Column("evenness", lambda r: number(r["class_evenness"])), Column("flag", flag)]
     return Table("samplers", "Generation by every sampler of every run. EMA: exponential moving "

@@ -1,0 +1,40 @@
+"""Every part that params.yaml names, checked before any stage works."""
+
+from __future__ import annotations
+
+from kelvin import degradations, networks
+from kelvin.degradations.blur import severities
+from kelvin.errors import KelvinError
+from kelvin.params import Params, RunConfig
+from kelvin.restoration import samplers
+
+
+def check(params: Params) -> None:
+    """KelvinError for the first option, target or sampler that has no meaning, active or not."""
+    for name, section in params.house.samplers.items():
+        samplers.check(section.model_dump(), f"samplers.{name}")
+    for name, run in params.runs.items():
+        check_run(params, name, run)
+
+
+def check_run(params: Params, name: str, run: RunConfig) -> None:
+    for registry, key in ((degradations.degradations, "degradation"),
+                          (degradations.priors, "prior"), (networks.networks, "network")):
+        registry.check(getattr(run, key).model_dump(), f"runs.{name}.{key}")
+    schedule = run.schedule.model_dump()
+    registry = severities if schedule["kind"] == "own" else degradations.schedules
+    registry.check(schedule, f"runs.{name}.schedule")
+    targets = degradations.degradations.find(run.degradation.kind).parameterisations
+    if run.restorer.parameterisation not in targets:
+        raise KelvinError(f"runs.{name}.restorer.parameterisation = {run.restorer.parameterisation!r} "
+                          f"has no meaning for {run.degradation.kind}; it takes {', '.join(targets)}")
+    if run.sampling.epoch_images < params.metrics.small.images:
+        raise KelvinError(f"runs.{name}.sampling.epoch_images = {run.sampling.epoch_images} is less than "
+                          f"metrics.small.images = {params.metrics.small.images}, which are scored of "
+                          "them")
+    for sampler in (*run.sampling.samplers, run.sampling.epoch_sampler):
+        steps = params.sampler(sampler).get("steps", "all")
+        if steps != "all" and steps > schedule["steps"]:
+            raise KelvinError(f"samplers.{sampler}.steps = {steps} is more than runs.{name}."
+                              f"schedule.steps = {schedule['steps']}; name another sampler in "
+                              f"runs.{name}.sampling")

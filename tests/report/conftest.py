@@ -1,0 +1,126 @@
+"""A project of invented results: two trained runs, a scored folder, no network anywhere."""
+
+import copy
+import csv
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from kelvin import params
+from kelvin.datasets.raw import RawData
+from kelvin.datasets.store import write_store
+
+FOLDER_TITLE = "<b>theirs</b> & co"
+SCORES = {"n": 20, "fmd_debiased": None, "fmd_debiased_low": None, "fmd_debiased_high": None,
+          "below_floor": False, "fid": None, "fid_why": "FID is null: not built.",
+          "nearest_ratio": 1.1, "copy_fraction": 0.0, "copier": False, "class_entropy": 0.6,
+          "class_evenness": 0.9, "confidence": 0.8}
+CALIBRATION = {"reference": "train+validation", "reference_n": 30, "test_n": 20, "extractor": "abc",
+               "classifier_accuracy": 0.9, "data": "d", "fid_why": "FID is null: not built.", "n": 20,
+               "floor": 1.0, "floor_sd": 0.2, "floor_draws": 15, "ceiling": 50.0}
+
+
+def write(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+def scores(fmd):
+    normal = (fmd - 1) / 49
+    return {"fmd": fmd, "fmd_low": fmd - 0.5, "fmd_high": fmd + 0.5, "fmd_normalised": normal,
+            "fmd_normalised_low": normal - 0.01, "fmd_normalised_high": normal + 0.01, **SCORES}
+
+
+class Project:
+    """Writes what the earlier stages would have written under `root`."""
+
+    def __init__(self, root, active, replicates=(0,), channels=1):
+        raw = copy.deepcopy(params.read(ROOT / "params.yaml"))
+        raw |= {"scale": "smoke", "active": list(active), "replicates": list(replicates)}
+        raw["runs"]["theirs"] = {"title": FOLDER_TITLE, "source": "folder", "path": "images"}
+        self.root, self.params, self.rng = root, params.Params(raw), np.random.default_rng(0)
+        self.shape = (channels, 8, 8)
+        raw_images = RawData(self.images(30), np.arange(30) % 2, ["a", "b"], np.arange(30),
+                             checksums={})
+        write_store(root / "data/prepared/digits", "digits", raw_images, np.repeat([0, 1, 2], 10),
+                    SimpleNamespace(licence="free", seed=0))
+        write(root / "data/models/digits/classifier/record.json",
+              {"accuracy": 0.9, "n": 20, "features": 8, "hash": "abc"})
+        rows = {name: {"title": name, "histogram": [], **scores(fmd)} for name, fmd in (
+            ("held-out", 1.1), ("copies", 0.5), ("pixel-gaussian", 9.0), ("black", 50.0))}
+        write(root / "reports/runs/digits/calibration.json", {**CALIBRATION, "rows": rows})
+
+    def images(self, *count):
+        return self.rng.integers(0, 256, (*count, *self.shape), dtype=np.uint8)
+
+    def add(self, run, replicate=0, fmd=5.0, **changes):
+        """A run's results; `changes` go into its record."""
+        config, name = self.params.run(run), f"{run}-{replicate}"
+        trained = config.source == "train"
+        samplers = config.sampling.samplers if trained else ["folder"]
+        drawn = [*samplers, "raw"] if trained else samplers
+        record = {"run": run, "replicate": replicate, "dataset": "digits", "scale": "smoke",
+                  "fingerprint": "f", "sampler": samplers[0], "nfe": 5 if trained else None,
+                  "reference_n": 30, "extractor": "abc", **scores(fmd)}
+        details = {"histograms": {}, "nearest": {"nearest_sample": [0, 1], "nearest_training": [2, 3]}}
+        arrays = {f"samples/{s}": self.images(20) for s in drawn}
+        if trained:
+            methods = ["untouched", "one-shot", "linear",
+                       *(s for s in samplers if self.params.sampler(s)["kind"] != "direct")]
+            record |= {"train_loss": 0.1, "val_loss": 0.12, "val_loss_ema": 0.11, "updates": 8,
+                       "parameters": 1000, "flops_per_image": 10_000, "ssim": 0.5, "psnr": 15.0,
+                       "rmse": 0.2, "restoration": {m: {"ssim": 0.5, "psnr": 15.0, "rmse": 0.2}
+                                                    for m in methods}}
+            arrays |= self.add_training(run, name, samplers, methods, details)
+        record["samplers"] = {s: {"nfe": 5, **scores(fmd + i)} for i, s in enumerate(drawn)}
+        record |= changes
+        write(self.root / f"reports/runs/digits/{name}.json", record)
+        write(self.root / f"data/evaluations/digits/{name}/details.json", details)
+        (self.root / f"data/samples/digits/{name}").mkdir(parents=True)
+        np.savez(self.root / f"data/samples/digits/{name}/samples.npz", **arrays)
+
+    def add_training(self, run, name, samplers, methods, details):
+        steps = self.params.run(run).schedule.model_dump()["steps"]
+        times = [steps // 2, steps]
+        model = self.root / f"data/models/digits/{name}"
+        model.mkdir(parents=True)
+        with (model / "history.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["epoch", "updates", "lr", "running_loss", "grad_norm", "train_loss",
+                             "val_loss", "val_loss_ema"])
+            writer.writerows([e, 4 * e, 0.001, 1 / e, 1, 1 / e, 1.1 / e, 1.2 / e] for e in (1, 2))
+        np.savez(model / "samples.npz", epochs=np.array([1, 2]), samples=self.images(2, 16))
+        details |= {
+            "restoration": [{"method": m, "t": t, "n": 4, **{k: v for key, v in (
+                ("ssim", 0.5), ("psnr", 15.0), ("rmse", 0.2)) for k, v in (
+                (key, v), (f"{key}_sd", 0.1), (f"{key}_se", 0.05))}} for m in methods for t in times],
+            "epochs": [{"epoch": e, "n": 16, "fmd": 9.0 / e, "fmd_normalised": 0.1 / e, "floor": 1.0,
+                        "floor_sd": 0.2, "small_n": 8, "small_fmd": 20.0 / e,
+                        "small_fmd_normalised": 0.2 / e, "small_floor": 6.0, "small_floor_sd": 1.0}
+                       for e in (1, 2)],
+            "log_snr": [{"log_snr": v, "x0_error": 0.1, "x0_error_se": 0.01} for v in (-2.0, 2.0)]
+            if "beta_min" in self.params.run(run).schedule.model_dump() else [],
+            "cost": {"hardware": "CPU", "precision": "fp32", "threads": 1, "processes": 1,
+                     "parameters": 1000, "updates": 8, "flops_per_image": 10_000,
+                     "train_seconds": 1.5, "nfe": dict.fromkeys([*samplers, "raw"], 5),
+                     "seconds": dict.fromkeys([*samplers, "raw"], 0.5)}}
+        arrays = {"encoding_times": np.array([0, *times]), "encoding": self.images(3, 4),
+                  "restore_times": np.array(times), "restore_truth": self.images(4),
+                  "restore_degraded": self.images(2, 4)}
+        arrays |= {f"restore/{m}": self.images(2, 4) for m in methods if m != "untouched"}
+        for s in samplers:
+            arrays |= {f"decoding_times/{s}": np.array([*times[::-1], 0]),
+                       f"decoding/{s}": self.images(3, 4)}
+        return arrays
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """project(active, ...) -> Project in the working directory."""
+    def make(active, **options):
+        monkeypatch.chdir(tmp_path)
+        return Project(tmp_path, active, **options)
+    return make

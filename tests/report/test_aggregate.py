@@ -1,0 +1,65 @@
+"""One record per run: the values themselves for one seed, means and t intervals over several."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from kelvin.files import read_json
+from kelvin.report.aggregate import costs, metrics
+from kelvin.report.collect import collect
+from kelvin.report.tables import generation_table, samplers_table
+
+FMD = [5.0, 5.5, 4.0]
+
+
+def test_one_replicate_keeps_its_values(project):
+    made = project(["ddpm-default"])
+    made.add("ddpm-default", fmd=5.0)
+    found = metrics(collect(made.params))["ddpm-default"]
+    record = read_json(made.root / "reports/runs/digits/ddpm-default-0.json")
+    assert found["interval"] == "over images" and found["replicates"] == 1
+    assert found["restoration"] == record["restoration"]
+    for key in ("fmd", "fmd_low", "fmd_high", "ssim", "fid", "fid_why", "n", "nfe", "copier"):
+        assert found[key] == record[key]
+    assert set(found["samplers"]["raw"]) == {"fmd", "fmd_normalised", "nfe", "class_evenness",
+                                             "nearest_ratio"}
+
+
+def test_replicates_are_aggregated(project):
+    made = project(["ddpm-default"], replicates=(0, 1, 2))
+    for r, fmd in enumerate(FMD):
+        made.add("ddpm-default", r, fmd, copier=r == 2)
+    results = collect(made.params)
+    found = metrics(results)["ddpm-default"]
+    low, high = stats.t.interval(0.95, 2, np.mean(FMD), stats.sem(FMD))
+    assert found["fmd"] == pytest.approx(np.mean(FMD))
+    assert found["fmd_sd"] == pytest.approx(np.std(FMD, ddof=1))
+    assert (found["fmd_low"], found["fmd_high"]) == pytest.approx((low, high))
+    assert found["fmd_normalised_low"] == pytest.approx((low - 1) / 49)
+    assert found["interval"] == "over training seeds" and found["replicates"] == 3
+    assert found["copier"] is True  # one copying seed is enough
+    assert found["n"] == 20 and "n_sd" not in found and found["fmd_debiased"] is None
+    assert found["samplers"]["raw"]["fmd"] == pytest.approx(np.mean(FMD) + 1)
+    assert not any("seconds" in key for key in found)
+    assert costs(results)["ddpm-default"]["train_seconds"] == 1.5
+
+
+def test_a_copier_is_never_the_best(project):
+    made = project(["ddpm-default", "ddpm-long", "ddpm-short"])
+    made.add("ddpm-default", fmd=5.0)
+    made.add("ddpm-long", fmd=2.0, copier=True, copy_fraction=0.4)
+    made.add("ddpm-short", fmd=3.0)
+    results = collect(made.params)
+    assert results.best("hot").name == "ddpm-short" and results.best("cold") is None
+    table = generation_table(results, metrics(results))
+    bold = [row["run"] for row, cells in zip(table.rows, table.cells(), strict=True) if cells[4][1]]
+    assert bold == ["ddpm-short"]
+    assert [c.title for c in table.columns][4] == "FMD"
+
+
+def test_samplers_tell_ema_from_raw(project):
+    made = project(["blur-strong"])
+    made.add("blur-strong")
+    rows = samplers_table(collect(made.params)).rows
+    assert [(r["sampler"], r["weights"]) for r in rows] == [
+        ("improved", "EMA"), ("naive", "EMA"), ("direct", "EMA"), ("improved", "raw")]

@@ -1,0 +1,48 @@
+"""One table in four hands."""
+
+import pytest
+
+from kelvin.report.page import shown
+from kelvin.report.table import Column, Table, fixed, number, span, tex
+
+ROWS = [{"run": "a|b", "v": 1.5, "v_low": 1.0, "v_high": 2.0},
+        {"run": "c_%", "v": 0.5, "v_low": None, "v_high": None},
+        {"run": "real", "v": 0.1, "v_low": None, "v_high": None}]
+TABLE = Table("t", "caption", [Column("run", lambda r: r["run"]),
+                               Column("v", lambda r: span(r, "v"), "v", "min")],
+              ROWS, lambda r: r["run"] != "real")
+
+
+@pytest.mark.parametrize("value, text", [(None, "n/a"), (True, "yes"), (12345, "12,345"), (0.0, "0"),
+                                         (-0.01234, "−0.0123"), (0.5, "0.500"), (100.0, "100"),
+                                         (12345.6, "12,346"), (2e-9, "2.00e-09"), ("word", "word")])
+def test_number(value, text):
+    assert number(value) == text
+
+
+def test_fixed_keeps_four_decimals():
+    assert (fixed(0.06), fixed(-0.0123), fixed(None)) == ("0.0600", "−0.0123", "n/a")
+
+
+def test_bold_is_the_best_of_those_that_compete():
+    assert [bold for _, (_, bold) in TABLE.cells()] == [False, True, False]
+    assert "| **0.500** |" in TABLE.markdown() and r"\textbf{0.500}" in TABLE.latex()
+
+
+def test_bold_within_a_group_and_never_alone():
+    grouped = Table("t", "", TABLE.columns, [{"run": "x", "v": v} for v in (3.0, 2.0)]
+                    + [{"run": "y", "v": 1.0}], bold_within="run")
+    assert [bold for _, (_, bold) in grouped.cells()] == [False, True, False]
+
+
+def test_escaping():
+    assert "a\\|b" in TABLE.markdown()
+    assert r"c\_\%" in TABLE.latex() and tex("a\\b & ±") == r"a\textbackslash{}b \& $\pm$"
+
+
+def test_csv_has_raw_values():
+    assert TABLE.csv().splitlines()[:2] == ["run,v,v_low,v_high", "a|b,1.5,1.0,2.0"]
+
+
+def test_page_splits_the_interval_off():
+    assert shown(TABLE)["rows"][0][1] == ("1.50", "1.00, 2.00]", False)
