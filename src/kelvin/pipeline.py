@@ -25,14 +25,16 @@ STARTED = re.compile(r"^(?:Running stage|Stage) '(.+?)'(.*)")
 
 
 def stage_graph() -> dict[str, set[str]]:
-    """stage -> the stages it needs, in an order that respects them."""
+    """stage -> the stages it needs, needs first, else in the order of dvc.yaml and `active`."""
     import networkx
     from dvc.repo import Repo
 
     with Repo(".") as repo:
-        graph = repo.index.graph
+        graph = repo.index.graph  # an edge leads from a stage to what it needs
+        place = {stage: number for number, stage in enumerate(repo.index.stages)}
+        order = networkx.lexicographical_topological_sort(graph.reverse(), key=place.__getitem__)
         return {stage.addressing: {need.addressing for need in graph.successors(stage)}
-                for stage in reversed(list(networkx.topological_sort(graph)))}
+                for stage in order}
 
 
 def changed(stages: Iterable[str]) -> set[str]:

@@ -61,6 +61,14 @@ def test_flops_of_one_convolution():
     assert flops_per_image(network, Shape(1, 8, 8)) == 2 * 64 * (1 + 9) + embedding
 
 
+def test_flops_do_not_depend_on_how_a_convolution_is_computed():
+    network = build({"kind": "cnn", "hidden": [16, 32, 64, 32, 16], "kernel": 7}, Shape(1, 28, 28))
+    pairs = [1 * 16, 16 * 32, 32 * 64, 64 * 32, 32 * 16]
+    embedding = 2 * (32 * 128 + 128 * 128 + 128 * 16)
+    expected = 2 * 784 * (49 * sum(pairs) + 9 * 16) + embedding
+    assert flops_per_image(network, Shape(1, 28, 28)) == expected
+
+
 def test_embedding_is_32_sines_and_cosines():
     embedding = TimeEmbedding(5)
     assert len(embedding.frequencies) == 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,13 +33,16 @@ def parameter_count(network: nn.Module) -> int:
 
 
 def flops_per_image(network: nn.Module, shape: Shape) -> int:
-    """Floating point operations of one evaluation of one image, a multiply-add counted as two."""
+    """Floating point operations of one evaluation of one image, a multiply-add counted as two.
+
+    Counted on the meta device, where every convolution is a plain one: what the network is, not how
+    a machine goes about it.
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    device = next(network.parameters()).device
-    x = torch.zeros(1, shape.channels, shape.height, shape.width, device=device)
+    x = torch.zeros(1, shape.channels, shape.height, shape.width, device="meta")
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        network(x, torch.zeros(1, device=device))
+        copy.deepcopy(network).to("meta")(x, torch.zeros(1, device="meta"))
     return counter.get_total_flops()

@@ -29,7 +29,7 @@ class CNN(nn.Module):
     contiguous = True  # in fp32 its large kernels are products of spectra: see kelvin.networks.fourier
 
     def __init__(self, shape: Shape, *, hidden: Annotated[list[Width], Field(min_length=1)],
-                 kernel: Annotated[int, Field(ge=1, multiple_of=1)]):
+                 kernel: Annotated[int, Field(ge=1)]):
         super().__init__()
         widths = [shape.channels, *hidden]
         self.blocks = nn.ModuleList(Block(a, b, kernel, shape)

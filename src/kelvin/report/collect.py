@@ -84,6 +84,12 @@ class Run:
     def mean(self, key: str) -> float:
         return float(np.mean(self.values(key)))
 
+    def sampler_mean(self, sampler: str, key: str) -> float:
+        return float(np.mean([r.record["samplers"][sampler][key] for r in self.replicates]))
+
+    def restoration_mean(self, method: str, key: str) -> float:
+        return float(np.mean([r.record["restoration"][method][key] for r in self.replicates]))
+
     @cached_property
     def schedule(self) -> NoiseSchedule | None:
         """The noise schedule; None for a process that adds no noise."""

@@ -53,7 +53,8 @@ def dataset_facts(results: Results) -> list[tuple[str, str]]:
         ("Floor", f"FMD {number(about['floor'])} ± {number(about['floor_sd'])}: mean ± standard "
                   f"deviation of {about['floor_draws']} draws of {about['n']:,} held-out real images"),
         ("Ceiling", f"FMD {number(about['ceiling'])}: black images"),
-        ("Training seeds", f"{len(seeds)} ({', '.join(map(str, seeds))})"),
+        ("Training seeds", f"{len(seeds)} ({', '.join(map(str, seeds))})"
+                           + f"; pictures are of {seeds[0]}" * (len(seeds) > 1)),
         ("Scale", results.params.house.scale)]
 
 

@@ -49,14 +49,14 @@ def ema_figure(results: Results) -> Figure | None:
     runs = [run for run in results.runs.values() if "raw" in run.record["samplers"]]
     if not runs:
         return None
-    runs = sorted(runs, key=lambda run: run.record["fmd"], reverse=True)
+    runs = sorted(runs, key=lambda run: run.mean("fmd"), reverse=True)
     figure = new(WIDTH, 0.27 * len(runs) + 1.1)
     axes = figure.subplots()
     for y, run in enumerate(runs):
-        ema, raw = run.record["fmd"], run.record["samplers"]["raw"]["fmd"]
+        ema, raw = run.mean("fmd"), run.sampler_mean("raw", "fmd")
         axes.plot([ema, raw], [y, y], color="#999999", linewidth=1, zorder=1)
         axes.plot(ema, y, "o", color=COLOURS[5], markersize=6, label="EMA weights" if y == 0 else "")
-        axes.plot(raw, y, "D", color=COLOURS[1], markersize=6, markerfacecolor="white",
+        axes.plot(raw, y, "D", color=COLOURS[4], markersize=8, markerfacecolor="none",
                   label="raw weights" if y == 0 else "")
     axes.set_yticks(range(len(runs)), [plain(run.title) for run in runs])
     axes.set(xscale="log", ylim=(-0.6, len(runs) - 0.4), xlabel="FMD (lower is closer to real images)")

@@ -214,10 +214,9 @@ def algorithms(run: Run, results: Results) -> str:
     present = [k for k in names if k in kinds]
     if len(present) < 2:
         return ""
-    drawn = listed([f"{number(run.record['samplers'][kinds[k]]['fmd'])} by {names[k]}"
+    drawn = listed([f"{number(run.sampler_mean(kinds[k], 'fmd'))} by {names[k]}"
                     for k in present])
-    restored = run.record["restoration"]
-    shots = [f"{number(restored['one-shot']['ssim'])} in one shot"]
-    shots += [f"{number(restored[kinds[k]]['ssim'])} by {names[k]}" for k in present
-              if kinds[k] in restored]
+    shots = [f"{number(run.restoration_mean('one-shot', 'ssim'))} in one shot"]
+    shots += [f"{number(run.restoration_mean(kinds[k], 'ssim'))} by {names[k]}" for k in present
+              if kinds[k] in run.record["restoration"]]
     return f"{named(run.title)}: FMD {drawn}; SSIM of restored real images {listed(shots)}."

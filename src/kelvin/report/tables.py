@@ -44,7 +44,8 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
     rows = [{key: row.get(key) for key in head} for row in rows]
     classes = len(results.store.class_names)
     columns = [
-        Column("run", lambda r: r["title"]), Column("kind", lambda r: r["family"]),
+        Column("run", lambda r: r["title"]),
+        Column("kind", lambda r: NOTHING if r["family"] == "calibrating" else r["family"]),
         Column("sampler", lambda r: r["sampler"] or NOTHING),
         Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
         Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),

@@ -1,0 +1,44 @@
+"""The order of work of `make repro`, on a graph like the pipeline's."""
+
+import threading
+
+import kelvin.pipeline as pipeline
+from kelvin.pipeline import run_all, todo, units
+
+GRAPH = {"check": set(), "prepare@digits": {"check"}, "classifier": {"prepare@digits"},
+         "reference": {"prepare@digits", "classifier"},
+         "train@a-0": {"prepare@digits"}, "sample@a-0": {"prepare@digits", "train@a-0"},
+         "evaluate@a-0": {"train@a-0", "sample@a-0", "reference"},
+         "train@b-0": {"prepare@digits"}, "sample@b-0": {"prepare@digits", "train@b-0"},
+         "evaluate@b-0": {"train@b-0", "sample@b-0", "reference"},
+         "report": {"evaluate@a-0", "evaluate@b-0", "reference"}}
+
+
+def test_downstream_of_a_change():
+    assert todo(GRAPH, {"sample@a-0"}) == ["sample@a-0", "evaluate@a-0", "report"]
+    assert todo(GRAPH, set()) == []
+
+
+def test_units_join_the_stages_of_one_run():
+    assert units(GRAPH, list(GRAPH))[4:] == [
+        ["train@a-0", "sample@a-0"], ["evaluate@a-0"], ["train@b-0", "sample@b-0"], ["evaluate@b-0"],
+        ["report"]]
+    assert units(GRAPH, todo(GRAPH, {"train@a-0"})) == [
+        ["train@a-0", "sample@a-0", "evaluate@a-0"], ["report"]]
+
+
+def test_needs_come_first_and_a_failure_stops(monkeypatch):
+    done, lock = [], threading.Lock()
+
+    def run_unit(unit, board):
+        with lock:
+            assert all(GRAPH[stage] - set(unit) <= set(done) for stage in unit)
+            done.extend(unit)
+        return "train@b-0" not in unit
+
+    monkeypatch.setattr(pipeline, "run_unit", run_unit)
+    assert not run_all(GRAPH, list(GRAPH), 2)
+    assert "report" not in done and "train@b-0" in done
+    done.clear()
+    monkeypatch.setattr(pipeline, "run_unit", lambda unit, board: done.extend(unit) or True)
+    assert run_all(GRAPH, list(GRAPH), 2) and done[-1] == "report" and set(done) == set(GRAPH)
