@@ -167,8 +167,9 @@ class FourierConv2d(nn.Conv2d):
                               "and zero padding that keeps the size: use nn.Conv2d for another.")
 
     def forward(self, x):
-        if (torch.is_autocast_enabled(x.device.type) or x.dim() != 4 or len(x) == 0
+        if (x.dim() != 4 or len(x) == 0
                 or not pays(self.in_channels, self.out_channels, self.kernel_size, *x.shape[2:],
-                            x.device, x.dtype)):
+                            x.device, x.dtype)
+                or torch.is_autocast_enabled(x.device.type)):
             return super().forward(x)
         return Convolve.apply(x, self.weight, self.bias)
