@@ -25,6 +25,15 @@ def best_figure(run: Run, count: int = 96, columns: int = 16) -> Figure:
     return show(f"best-{run.family}", caption, [montage("", drawn, columns)], 1)
 
 
+def overview_figure(best: Sequence[Run], real: np.ndarray, count: int = 40) -> Figure:
+    """Real images beside the first samples of the best hot and the best cold run: the front door."""
+    panels = [montage("held-out real images", real[:count], 8)]
+    panels += [montage(f"{run.family}: {run.title}, FMD {number(run.record['fmd'])}",
+                       samples(run, count), 8) for run in best]
+    return show("overview", "Real images, and the first samples of the best hot and cold run.", panels,
+                len(panels))
+
+
 def final_figure(name: str, runs: Sequence[Run], caption: str, count: int = 40) -> Figure:
     """The first samples of every run, with its FMD."""
     panels = [montage(f"{run.title}: FMD {number(run.record['fmd'])}", samples(run, count), 10)
