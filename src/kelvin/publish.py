@@ -18,7 +18,8 @@ def best_runs(params: Params, metrics: dict) -> dict[str, str]:
     """hot and cold -> the run of lowest normalised FMD that was trained here and copies nothing."""
     found = {}
     for kind in ("hot", "cold"):
-        runs = [name for name in metrics if params.run(name).source == "train" and not metrics[name]["copier"]
+        runs = [name for name, record in metrics.items()
+                if params.run(name).source == "train" and not record["copier"]
                 and (params.run(name).degradation.kind == "gaussian-noise") == (kind == "hot")]
         if runs:
             found[kind] = min(runs, key=lambda name: metrics[name]["fmd_normalised"])

@@ -74,7 +74,7 @@ def test_ddim_equals_diffusers(eta, clip):
 
 
 def test_ancestral_equals_diffusers():
-    """The posterior mean and variance of first, middle and last steps, to 1e-4 (their tables are float32)."""
+    """Posterior mean and variance of first, middle and last steps, to 1e-4: theirs is float32."""
     restorer = Restorer(eps_network, "eps", noise(), SPEC, clip=True)
     theirs = DDPMScheduler(1000, 1e-4, 0.02, "linear", clip_sample=True)
     x = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(1))
