@@ -169,7 +169,7 @@ def test_a_masked_override_is_refused(repository, path, value, mask):
 
 
 def test_overrides_that_reach_a_run_pass(repository):
-    assert repository().run("ddpm-best").training.epochs == 140
+    assert repository().run("ddpm-best").training.epochs == 120
     assert repository(("runs.ddpm-default.schedule.steps", 500)).run("ddpm-default").schedule.steps == 500
     assert repository(("scales.laptop.run.training.epochs", 9)).run("ddpm-long").training.epochs == 9
     assert repository(("defaults.training.loss", "l1")).run("ddpm-long").training.loss == "l1"
