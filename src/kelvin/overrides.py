@@ -36,7 +36,7 @@ def committed(path: Path) -> dict[str, Any] | None:
         return None
     from ruamel.yaml import YAML
 
-    return YAML(typ="safe", pure=True).load(shown.stdout)
+    return YAML(typ="safe").load(shown.stdout)
 
 
 def masking_layer(params: Params, run: str, place: str, key: Path_) -> str | None:

@@ -221,7 +221,7 @@ def read(path: Path | str = "params.yaml") -> dict[str, Any]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+        return YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise KelvinError(f"{path} is not there: run from the project's root") from error
     except YAMLError as error:

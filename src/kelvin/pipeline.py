@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from kelvin.errors import KelvinError
@@ -24,8 +23,11 @@ NOISE = re.compile(r"^(> |Updating lock file|Use `dvc push`|To track the changes
 STARTED = re.compile(r"^(?:Running stage|Stage) '(.+?)'(.*)")
 
 
-def stage_graph() -> dict[str, set[str]]:
-    """stage -> the stages it needs, needs first, else in the order of dvc.yaml and `active`."""
+def survey() -> tuple[dict[str, set[str]], set[str]]:
+    """stage -> the stages it needs, in order; and the stages that `dvc status` calls changed.
+
+    Needs come first, else the order is that of dvc.yaml and `active`.
+    """
     import networkx
     from dvc.repo import Repo
 
@@ -33,16 +35,9 @@ def stage_graph() -> dict[str, set[str]]:
         graph = repo.index.graph  # an edge leads from a stage to what it needs
         place = {stage: number for number, stage in enumerate(repo.index.stages)}
         order = networkx.lexicographical_topological_sort(graph.reverse(), key=place.__getitem__)
-        return {stage.addressing: {need.addressing for need in graph.successors(stage)}
-                for stage in order}
-
-
-def changed(stages: Iterable[str]) -> set[str]:
-    """The stages that `dvc status` would not call up to date."""
-    from dvc.repo import Repo
-
-    with Repo(".") as repo:
-        return set(repo.status()) & set(stages)
+        needs = {stage.addressing: {need.addressing for need in graph.successors(stage)}
+                 for stage in order}
+        return needs, set(repo.status()) & set(needs)
 
 
 def todo(graph: dict[str, set[str]], start: set[str]) -> list[str]:
@@ -171,8 +166,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="stages side by side")
     jobs = parser.parse_args().jobs
     started = time.monotonic()
-    graph = stage_graph()
-    wanted = todo(graph, changed(graph))
+    graph, changed = survey()
+    wanted = todo(graph, changed)
     report = Path("reports/index.html").resolve()
     if not wanted:
         print(f"Everything is up to date ({len(graph)} stages). The report: {report}")

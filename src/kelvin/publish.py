@@ -43,8 +43,8 @@ def readme_table(params: Params, metrics: dict, calibration: dict) -> str:
 def write_between(path: Path, mark: str, text: str) -> None:
     """Replace what stands between <!-- mark --> and <!-- /mark --> in a file."""
     whole = path.read_text(encoding="utf-8")
-    pattern = rf"(<!-- {mark} -->\n).*?(\n<!-- /{mark} -->)"
-    new, n = re.subn(pattern, lambda m: m[1] + text + m[2], whole, flags=re.S)
+    pattern = rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)"
+    new, n = re.subn(pattern, lambda m: f"{m[1]}{text}\n{m[2]}", whole, flags=re.S)
     if n != 1:
         raise KelvinError(f"{path} has no place marked <!-- {mark} --> ... <!-- /{mark} -->")
     write_text(path, new)
