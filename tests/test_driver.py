@@ -42,3 +42,18 @@ def test_needs_come_first_and_a_failure_stops(monkeypatch):
     done.clear()
     monkeypatch.setattr(pipeline, "run_unit", lambda unit, board: done.extend(unit) or True)
     assert run_all(GRAPH, list(GRAPH), 2) and done[-1] == "report" and set(done) == set(GRAPH)
+
+
+def test_the_stamp_follows_every_watched_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "params.yaml").write_text("a: 1\n")
+    (tmp_path / "stages" / "x.py").write_text("1")
+    states = [pipeline.watched_state()]
+    assert pipeline.watched_state() == states[0]
+    for change in (lambda: (tmp_path / "params.yaml").write_text("a: 12\n"),
+                   lambda: (tmp_path / "stages" / "y.py").write_text("1"),
+                   lambda: (tmp_path / "stages" / "x.py").unlink()):
+        change()
+        states.append(pipeline.watched_state())
+    assert len(set(states)) == 4
