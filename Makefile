@@ -27,7 +27,7 @@ $(STAMP): requirements.lock pyproject.toml
 repro: $(STAMP)  ## reproduce everything (JOBS=2 stages side by side), then name the report
 	@python -m kelvin.pipeline --jobs $(JOBS)
 
-smoke: $(STAMP)  ## the whole pipeline at smoke scale, in a throw-away copy
+smoke: $(STAMP)  ## every stage at smoke scale, six runs of all studies, in a throw-away copy
 	@python -m kelvin.throwaway --jobs $(JOBS)
 
 test: $(STAMP)   ## all tests, the pipeline end to end among them
