@@ -12,7 +12,7 @@ from kelvin.networks import Shape
 from kelvin.params import RunConfig, merge
 from kelvin.published import load, publish
 from kelvin.restoration import assemble
-from kelvin.runs import fit_prior
+from kelvin.runs import fit_process
 
 SHAPE = Shape(1, 8, 8)
 
@@ -23,7 +23,7 @@ def saved(params, tmp_path):
         "network": {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1}}))
     torch.manual_seed(0)
     restorer = assemble.build(run, SHAPE)
-    fit_prior(restorer, np.random.default_rng(0).integers(0, 256, (80, 1, 8, 8), np.uint8), 0)
+    fit_process(restorer, np.random.default_rng(0).integers(0, 256, (80, 1, 8, 8), np.uint8), None)
     path = tmp_path / "ema.safetensors"
     assemble.save(path, restorer.network, restorer, run, SHAPE)
     return path
@@ -65,6 +65,6 @@ def test_weights_of_another_shape_are_refused(saved, params):
     run = params.run("blur-strong")
     network = assemble.build(RunConfig(**merge(run.model_dump(), {
         "network": {"kind": "unet", "channels": 16, "multipliers": [1], "blocks": 1}})), SHAPE).network
-    tensors = {k: v for k, v in load_file(saved).items() if not k.startswith("prior.")}
+    tensors = {k: v for k, v in load_file(saved).items() if not k.startswith(("prior.", "degradation."))}
     with pytest.raises(KelvinError, match=r"tensor '.*' is \(.*\) in the file but \(.*\) in the network"):
         assemble.load_weights(network, tensors, saved)

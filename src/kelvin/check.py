@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kelvin import degradations, networks
-from kelvin.degradations.blur import severities
+from kelvin.degradations.graded import growths
 from kelvin.errors import KelvinError
 from kelvin.params import Params, RunConfig
 from kelvin.restoration import samplers
@@ -22,7 +22,7 @@ def check_run(params: Params, name: str, run: RunConfig) -> None:
                           (degradations.priors, "prior"), (networks.networks, "network")):
         registry.check(getattr(run, key).model_dump(), f"runs.{name}.{key}")
     schedule = run.schedule.model_dump()
-    registry = severities if schedule["kind"] == "own" else degradations.schedules
+    registry = growths if schedule["kind"] in growths.kinds() else degradations.schedules
     registry.check(schedule, f"runs.{name}.schedule")
     targets = degradations.degradations.find(run.degradation.kind).parameterisations
     if run.restorer.parameterisation not in targets:

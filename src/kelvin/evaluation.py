@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kelvin.datasets import PreparedStore
 
 UNIT = 255.0
+RESTORED = ("ssim", "psnr", "rmse", "fmd", "fmd_normalised")  # what a restoration is measured by
 
 
 def sample_count(params: Params, store: PreparedStore) -> int:
@@ -57,10 +58,12 @@ def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store
         model_cost = read_json(model / "cost.json")
         record |= final_losses(model / "history.csv")
         record |= {key: model_cost[key] for key in ("updates", "parameters", "flops_per_image")}
-        rows = restoration_rows(arrays, params.metrics.ssim_window)
+        rows = restoration_rows(arrays, params.metrics.ssim_window, protocol)
+        record["prior"] = protocol.score(arrays["prior"], scale)[0]
         details |= {"restoration": rows, "epochs": epoch_rows(protocol, model / "samples.npz"),
                     "log_snr": log_snr_rows(arrays), "cost": {**model_cost, **cost}}
-        record |= {key: value for key, value in mean_over_t(rows, "one-shot").items()}
+        one_shot = mean_over_t(rows, "one-shot")
+        record |= {name: one_shot[name] for name in ("ssim", "psnr", "rmse")}
         record["restoration"] = {method: mean_over_t(rows, method)
                                  for method in dict.fromkeys(r["method"] for r in rows)}
     record["samplers"] = {name: {"nfe": cost["nfe"].get(name), **scores}
@@ -91,9 +94,14 @@ def epoch_rows(protocol: Protocol, path: Path) -> list[dict[str, float]]:
     return rows
 
 
-def restoration_rows(arrays: Mapping[str, np.ndarray], window: int) -> list[dict[str, Any]]:
-    """SSIM, PSNR and RMSE over t: mean, standard deviation over images, standard error."""
+def restoration_rows(arrays: Mapping[str, np.ndarray], window: int, protocol: Protocol
+                     ) -> list[dict[str, Any]]:
+    """SSIM, PSNR and RMSE over t: mean, standard deviation over images, standard error; and FMD.
+
+    FMD of restored images is at their own n and never stands in one column with that of samples.
+    """
     truth, rows = arrays["restore_truth"] / UNIT, []
+    scale = protocol.scale(len(truth))
     methods = {"untouched": arrays["restore_degraded"]} | {
         key.removeprefix("restore/"): a for key, a in arrays.items() if key.startswith("restore/")}
     for method, images in methods.items():
@@ -105,14 +113,15 @@ def restoration_rows(arrays: Mapping[str, np.ndarray], window: int) -> list[dict
                 values = np.minimum(measure, 20 * np.log10(UNIT)) if name == "psnr" else measure
                 row |= {name: float(values.mean()), f"{name}_sd": float(values.std(ddof=1)),
                         f"{name}_se": float(values.std(ddof=1) / len(values) ** 0.5)}
-            rows.append(row)
+            found = scale.score(protocol.judge(np.round(restored * UNIT).astype(np.uint8))[0])
+            rows.append(row | {"fmd": found.value, "fmd_normalised": found.normalised})
     return rows
 
 
 def mean_over_t(rows: list[dict[str, Any]], method: str) -> dict[str, float]:
-    """A method's SSIM, PSNR and RMSE, averaged over the evenly spaced times."""
+    """A method's SSIM, PSNR, RMSE and FMD, averaged over the evenly spaced times."""
     chosen = [row for row in rows if row["method"] == method]
-    return {name: float(np.mean([row[name] for row in chosen])) for name in ("ssim", "psnr", "rmse")}
+    return {name: float(np.mean([row[name] for row in chosen])) for name in RESTORED}
 
 
 def log_snr_rows(arrays: Mapping[str, np.ndarray]) -> list[dict[str, float]]:

@@ -84,6 +84,7 @@ class MetricsConfig(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     ssim_window: Annotated[int, Field(ge=3)]
     groups: Annotated[int, Field(ge=5)]
+    neighbours: Count
     copy_quantile: Annotated[float, Field(gt=0, lt=1)]
     copy_fraction: Annotated[float, Field(gt=0, lt=1)]
     small: SmallProtocol
@@ -93,7 +94,7 @@ class MetricsConfig(Section):
 class RestorerConfig(Section):
     """What the network predicts, the pixel range it sees, and the clipping of x0_hat."""
 
-    parameterisation: Literal["eps", "x0", "v"]
+    parameterisation: Literal["eps", "x0", "v", "velocity", "previous"]
     low: float
     high: float
     clip: bool
@@ -128,6 +129,7 @@ class SamplingConfig(Section):
     batch: Count
     strip: Annotated[int, Field(ge=2)]
     restore_images: Annotated[int, Field(ge=2)]
+    restore_samplers: list[Name] | None
     restore_times: Annotated[int, Field(ge=2)]
 
 
@@ -156,7 +158,8 @@ class Study(Section):
     """A question the report answers from some of the runs."""
 
     title: str
-    kind: Literal["schedules", "hyperparameters", "blur"]
+    kind: Literal["schedules", "hyperparameters", "blur", "widths", "temperature", "steps",
+                  "iterations"]
     question: str
     runs: Annotated[list[Name], Field(min_length=1)]
 
@@ -178,6 +181,7 @@ class House(Section):
     """The file as it is written."""
 
     dataset: Name
+    blend: Name
     scale: Name
     seed: Index
     threads: Count
@@ -194,7 +198,11 @@ class House(Section):
 
     @model_validator(mode="after")
     def _names(self) -> House:
+        if self.blend == self.dataset:
+            raise ValueError(f"blend and dataset both name {self.dataset!r}: morphing needs images of "
+                             "another data set")
         for key, value, known in (("dataset", [self.dataset], self.datasets),
+                                  ("blend", [self.blend], self.datasets),
                                   ("scale", [self.scale], self.scales),
                                   ("active", self.active, self.runs)):
             for name in value:
@@ -274,6 +282,10 @@ class Params:
             if sampler not in self.house.samplers:
                 raise KelvinError(f"runs.{name}.sampling names the sampler {sampler!r}, which is not in "
                                   f"samplers; known are {', '.join(sorted(self.house.samplers))}")
+        odd = set(run.sampling.restore_samplers or ()) - set(run.sampling.samplers)
+        if odd:
+            raise KelvinError(f"runs.{name}.sampling.restore_samplers names {sorted(odd)[0]!r}, which is "
+                              f"not among its samplers: {', '.join(run.sampling.samplers)}")
         if run.training.batch > (run.training.images or run.training.batch):
             raise KelvinError(f"runs.{name}.training.batch = {run.training.batch} is more than "
                               f"training.images = {run.training.images}: no batch would be full")

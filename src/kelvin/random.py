@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import torch
 
@@ -30,6 +31,10 @@ class BatchRandom:
         """Standard normal draws, shape (n, *tail)."""
         return torch.randn(self.n, *tail, generator=self._source)
 
+    def uniform(self, *tail: int) -> torch.Tensor:
+        """Draws from [0, 1), shape (n, *tail)."""
+        return torch.rand(self.n, *tail, generator=self._source)
+
 
 class BlockRandom:
     """Streams for images start..stop of a set, one generator for each fixed block of images.
@@ -48,5 +53,12 @@ class BlockRandom:
 
     def normal(self, *tail: int) -> torch.Tensor:
         """Standard normal draws, shape (n, *tail)."""
-        return torch.cat([torch.randn(BLOCK, *tail, generator=source)[span]
+        return self._blocks(torch.randn, tail)
+
+    def uniform(self, *tail: int) -> torch.Tensor:
+        """Draws from [0, 1), shape (n, *tail)."""
+        return self._blocks(torch.rand, tail)
+
+    def _blocks(self, draw: Callable, tail: tuple[int, ...]) -> torch.Tensor:
+        return torch.cat([draw(BLOCK, *tail, generator=source)[span]
                           for source, span in self._spans])

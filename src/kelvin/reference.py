@@ -21,6 +21,7 @@ from kelvin.metrics import (
     make_scale,
     memorisation,
     moments,
+    precision_recall,
     small_scale,
 )
 from kelvin.params import MetricsConfig
@@ -68,6 +69,7 @@ class Protocol:
         view = class_view(probabilities)
         memory = memorisation(images, self.train_images, self.heldout_images,
                               self.config.copy_quantile, self.config.copy_fraction)
+        manifold = precision_recall(self.test_features, features, self.config.neighbours)
         record = {
             "n": len(images), "fmd": found.value,
             "fmd_low": interval.low_at_n, "fmd_high": interval.high_at_n,
@@ -78,6 +80,7 @@ class Protocol:
             "fid": None, "fid_why": self.fid_why,
             "nearest_ratio": memory.ratio, "copy_fraction": memory.copy_fraction,
             "copier": memory.copier,
+            "precision": manifold.precision, "recall": manifold.recall,
             "class_entropy": view.entropy, "class_evenness": view.evenness,
             "confidence": view.confidence}
         order = np.argsort(memory.distance, kind="stable")[:8]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from kelvin import networks
+from kelvin.datasets import PreparedStore
+from kelvin.degradations import Degradation, Graded, HotProcess
 from kelvin.errors import KelvinError
 from kelvin.evaluation import sample_count
 from kelvin.files import write_arrays, write_csv, write_json
 from kelvin.networks import Shape
 from kelvin.params import Params, SamplingConfig, code_digest, fingerprint, project_root
 from kelvin.progress import progress_bar
+from kelvin.random import BlockRandom
 from kelvin.restoration import assemble
 from kelvin.restoration.sampling import (
     decoding,
@@ -30,12 +34,10 @@ from kelvin.training.device import pick_device
 from kelvin.training.loop import Trainer
 from kelvin.training.precision import hardware, resolve
 
-if TYPE_CHECKING:
-    from kelvin.datasets import PreparedStore
-
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
 STRIP_IMAGES = 4
 LINEAR_FIT = 5000  # training images at most that the linear restorer learns from
+FITTED = 20_000  # training images at most that a prior or a severity is fitted to
 CODE = ("degradations", "networks", "restoration", "training", "datasets", "random")
 
 
@@ -61,7 +63,7 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
     mark = run_fingerprint(params, name, replicate, store, precision.mixed, device.type)
     checkpoint = Checkpoint(mark)
     train = store.split("train").images[: run.training.images]
-    fit_prior(restorer, train, replicate)
+    fit_process(restorer, train, lambda: blend_images(params, shape))
     trainer = Trainer(run, restorer, train, store.split("validation").images,
                       params.house.seed + replicate, params.sampler(run.sampling.epoch_sampler),
                       precision, checkpoint)
@@ -73,10 +75,15 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
     assemble.save(out / "raw.safetensors", trainer.bare, restorer, run, shape)
     write_csv(out / "history.csv", result.history)
     write_arrays(out / "samples.npz", epochs=np.array(result.epochs),
-                 samples=torch.stack(result.samples).numpy())
+                 samples=torch.stack(result.samples).numpy(),
+                 reconstructions=torch.stack(result.reconstructions).numpy(),
+                 reconstruct_times=trainer.shown["times"].numpy(),
+                 reconstruct_truth=trainer.shown["truth"].numpy(),
+                 reconstruct_degraded=as_uint8(restorer.image.decode(trainer.shown["states"])))
     write_json(out / "config.json", {"run": name, "replicate": replicate, "fingerprint": mark,
                                      "dataset": params.house.dataset, "scale": params.house.scale,
                                      "config": run.model_dump(), "data": store.digest})
+    write_json(out / "process.json", about_process(restorer.degradation))
     write_json(out / "cost.json", {
         "updates": trainer.updates, "parameters": networks.parameter_count(trainer.bare),
         "flops_per_image": networks.flops_per_image(trainer.bare, shape),
@@ -86,13 +93,31 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
     checkpoint.remove()
 
 
-def fit_prior(restorer: assemble.Restorer, images: np.ndarray, replicate: int) -> None:
-    """Fit the prior to training images degraded to T (a part of them in a large set)."""
-    from kelvin.restoration.sampling import degrader
+def fit_process(restorer: assemble.Restorer, images: np.ndarray, other: Callable) -> None:
+    """Fit degradation and prior to training images (a part of them in a large set)."""
+    chosen = torch.from_numpy(np.ascontiguousarray(images[:FITTED])).float() / 255
+    x0 = restorer.image.encode(chosen)
+    restorer.degradation.fit(x0, lambda: restorer.image.encode(other()))
+    restorer.degradation.prior.fit(x0)
 
-    chosen = torch.from_numpy(np.ascontiguousarray(images[:20_000])).float() / 255
-    state, _ = degrader(restorer, chosen, (replicate, "prior"))(restorer.degradation.steps)
-    restorer.degradation.prior.fit(state.x)
+
+def blend_images(params: Params, shape: Shape) -> torch.Tensor:
+    """Training images of the data set `blend`, at this data set's shape, (n, C, H, W) in [0, 1]."""
+    from kelvin.datasets.convert import convert_images
+
+    folder = Path("data/prepared") / params.house.blend
+    images = PreparedStore(folder).split("train").images[:FITTED]
+    return torch.from_numpy(convert_images(images, shape.height, shape.channels)).float() / 255
+
+
+def about_process(process: Degradation) -> dict[str, Any]:
+    """What the report says of a fitted process: the signal variance left at every t, and, where it is
+    tied to a noise schedule, the value that was wanted and from which t on it is out of reach."""
+    tied = isinstance(process, Graded) and process.tied
+    return {"temperature": process.temperature,
+            "signal_variance": process.signal_variance().double().tolist(),
+            "wanted": process.alpha_bar.tolist() if tied else None,
+            "clamped_from": process.clamped_from() if tied else None}
 
 
 def score_folder(params: Params, name: str, store: PreparedStore, out: Path) -> None:
@@ -134,13 +159,14 @@ def sample_run(params: Params, name: str, replicate: int, store: PreparedStore, 
 
 def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model: Path, n: int
           ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays: samples/<sampler> and samples/raw uint8 (n, C, H, W); strips; restorations."""
+    """Arrays: samples/<sampler>, samples/raw, prior uint8 (n, C, H, W); strips; restorations."""
     run, device = params.run(name), pick_device()
     options, primary = run.sampling, run.sampling.samplers[0]
     sections = {s: params.sampler(s) for s in options.samplers}
     restorer = assemble.load(model / "ema.safetensors", device)
     raw = assemble.load(model / "raw.safetensors", device)
     seed = (params.house.seed + replicate, "samples")
+    restoring = {s: sections[s] for s in options.restore_samplers or sections}
     arrays: dict[str, np.ndarray] = {}
     cost: dict[str, Any] = {"nfe": {}, "seconds": {}}
     total = n * (len(sections) + 1) + options.restore_times
@@ -152,9 +178,15 @@ def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model
             arrays[f"samples/{key}"] = as_uint8(images.images)
             cost["nfe"][key] = images.nfe
             cost["seconds"][key] = time.perf_counter() - started
+        arrays["prior"] = as_uint8(starts(restorer, n, seed))
         arrays |= strips(options.strip, restorer, sections, store, seed, device)
-        arrays |= restorations(options, restorer, sections, store, seed, device, bar.update)
+        arrays |= restorations(options, restorer, restoring, store, seed, device, bar.update)
     return arrays, cost
+
+
+def starts(restorer: assemble.Restorer, n: int, seed: tuple) -> torch.Tensor:
+    """x_T of the samples, (n, C, H, W) in [0, 1]: what the prior alone is worth."""
+    return restorer.image.decode(restorer.degradation.prior.draw(BlockRandom(0, n, *seed)).x).cpu()
 
 
 def strips(count: int, restorer: assemble.Restorer, sections: dict, store: PreparedStore,
@@ -180,7 +212,7 @@ def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections:
     out = {"restore_times": np.array(found.times), "restore_truth": test.cpu().numpy(),
            "restore_degraded": as_uint8(found.degraded)}
     out |= {f"restore/{name}": as_uint8(images) for name, images in found.methods.items()}
-    if hasattr(restorer.degradation, "schedule"):
+    if isinstance(restorer.degradation, HotProcess):
         grid, errors = error_at_log_snr(restorer, test.float() / 255, LOG_SNR_GRID, seed)
         out |= {"log_snr": np.array(grid), "log_snr_error": errors.cpu().numpy()}
     return out

@@ -23,6 +23,16 @@ def test_digits_are_scikit_learns(make_spec):
     assert np.array_equal(raw.labels, theirs.target)
 
 
+def test_photos_are_tiles_of_scikit_learns_photographs(make_spec):
+    from sklearn.datasets import load_sample_images
+
+    raw = load_source(make_spec(source="sklearn", name="photos"), [])
+    theirs = load_sample_images().images
+    assert raw.images.shape == (520, 3, 32, 32) and np.bincount(raw.labels).tolist() == [260, 260]
+    assert np.array_equal(raw.images[21], theirs[0][32:64, 32:64].transpose(2, 0, 1))  # 20 a row
+    assert np.array_equal(raw.images[260 + 19], theirs[1][:32, 608:640].transpose(2, 0, 1))
+
+
 @pytest.mark.parametrize(
     ("changes", "levels", "shape"),
     [({"channels": 3}, 17, (3, 8, 8)), ({"image_size": 8}, 17, (1, 8, 8)),
@@ -43,7 +53,7 @@ def test_class_subset_of_digits(make_spec):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"source": "kaggle"}, "'kaggle' is unknown; choose sklearn"),
-     ({"source": "sklearn", "name": "iris"}, "'iris' is unknown; the only one is 'digits'"),
+     ({"source": "sklearn", "name": "iris"}, "'iris' is unknown; choose from digits, photos"),
      ({"path": None}, "needs a path"), ({"path": "nowhere"}, "'nowhere' was not found under")],
 )  # fmt: skip
 def test_unknown_sources_are_refused(make_spec, changes, message):

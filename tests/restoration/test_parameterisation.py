@@ -4,12 +4,13 @@ import pytest
 import torch
 from helpers import blur, image, noise, unit_images
 
+from kelvin import degradations
 from kelvin.errors import KelvinError
 from kelvin.random import BatchRandom, generator
 from kelvin.restoration import Restorer
 
 
-@pytest.mark.parametrize("name", ["eps", "x0", "v"])
+@pytest.mark.parametrize("name", ["eps", "x0", "v", "velocity"])
 def test_x0_hat_of_the_target_is_x0(name):
     process, spec = noise(), image()
     x0 = spec.encode(unit_images(6, spec)).double()
@@ -17,7 +18,7 @@ def test_x0_hat_of_the_target_is_x0(name):
     t = torch.tensor([1, 5, 100, 400, 900, 1000])
     restorer = Restorer(lambda x, time: x, name, process, spec, clip=False)
     x_t = process.degrade(x0, t, z)
-    target = restorer.target(x0, z, t)
+    target = restorer.target(x0, z, x_t, t)
     torch.testing.assert_close(restorer.x0_hat(target, x_t, t), x0, rtol=1e-9, atol=1e-9)
 
 
@@ -25,10 +26,11 @@ def test_targets_by_their_definitions():
     process, spec = noise(), image(1, 1, 1)
     x0, z, t = torch.full((1, 1, 1, 1), 0.4), torch.full((1, 1, 1, 1), -1.2), torch.tensor([300])
     a = process.schedule.alpha_bar[300]
-    expected = {"eps": -1.2, "x0": 0.4, "v": a**0.5 * -1.2 - (1 - a) ** 0.5 * 0.4}
+    expected = {"eps": -1.2, "x0": 0.4, "v": a**0.5 * -1.2 - (1 - a) ** 0.5 * 0.4,
+                "velocity": -1.6}
     for name, value in expected.items():
         restorer = Restorer(lambda x, time: x, name, process, spec, clip=False)
-        assert restorer.target(x0, z, t).item() == pytest.approx(value, rel=1e-5)
+        assert restorer.target(x0, z, None, t).item() == pytest.approx(value, rel=1e-5)
 
 
 def test_the_network_is_told_t_over_T_and_clip_clips():
@@ -47,3 +49,22 @@ def test_the_network_is_told_t_over_T_and_clip_clips():
 def test_meaningless_targets_are_refused():
     with pytest.raises(KelvinError, match="'eps' has no meaning for GaussianBlur; it takes x0"):
         Restorer(lambda x, time: x, "eps", blur(), image(), clip=True)
+
+
+@pytest.mark.parametrize("t", [1, 2, 10])
+def test_previous_is_the_blurrier_mean_and_its_deconvolution_restores(t):
+    """The target leads from x_t to A_{t-1} x0 to 1e-5; at t = 1 the x0_hat it implies is x0."""
+    spec = image()
+    process = degradations.build(
+        spec, {"kind": "heat-dissipation", "sigma": 0.5, "sigma_start": 0.05, "noise": 0.01},
+        {"kind": "own", "steps": 10}, {"kind": "constant", "level": 0.0, "jitter": 0.0})
+    x0, at = spec.encode(unit_images(4, spec)), torch.full((4,), t)
+    z = process.draw(BatchRandom(4, generator(1)))
+    x_t = process.degrade(x0, at, z)
+    restorer = Restorer(lambda x, time: restorer.target(x0, z, x, at), "previous", process, spec, False)
+    found = restorer(x_t, at)
+    torch.testing.assert_close(found.previous, process.mean(x0, at - 1, z), rtol=0, atol=1e-5)
+    if t == 1:
+        torch.testing.assert_close(found.x0_hat, x0, rtol=0, atol=1e-5)
+    error = [(x - x0).square().mean() for x in (found.x0_hat, found.previous)]
+    assert error[0] <= error[1] + 1e-9  # sharpening brings the mean of x_{t-1} nearer to x0

@@ -17,7 +17,7 @@ from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.params import RunConfig, merge
 from kelvin.restoration import assemble
-from kelvin.runs import fit_prior
+from kelvin.runs import fit_process
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.ema import EMA
 from kelvin.training.loop import Trainer
@@ -45,7 +45,7 @@ def trainer(run, folder, name="a", seed=0, n=128, sampler=SAMPLER):
     torch.manual_seed(seed)
     restorer = assemble.build(run, SHAPE)
     images = digits(n + 64)
-    fit_prior(restorer, images[:n], seed)
+    fit_process(restorer, images[:n], None)
     return Trainer(run, restorer, images[:n], images[n:], seed, sampler, Precision("no", True),
                    Checkpoint(name, folder))
 

@@ -1,4 +1,4 @@
-"""Where a data set comes from: scikit-learn's digits, torchvision's sets, any folder or tar.
+"""Where a data set comes from: scikit-learn's own, torchvision's sets, any folder or tar.
 
 A spec (a data set's entry in params.yaml) is read by its attributes: source, name, path,
 image_size, channels, classes, validation, test, seed, licence, on_error.
@@ -17,6 +17,7 @@ from kelvin.datasets.raw import RawData
 from kelvin.errors import KelvinError
 
 _DOWNLOADS = Path("data/raw")
+_TILE = 32  # pixels a side of a tile of a photograph
 
 
 def data_roots(environ: Mapping[str, str]) -> list[Path]:
@@ -42,7 +43,7 @@ def load_source(spec, roots: Sequence[Path]) -> RawData:
     if spec.source == "folder":
         return load_folder(find_folder(spec.path, roots), spec)
     if spec.source == "sklearn":
-        raw = load_digits(spec.name)
+        raw = load_embedded(spec.name)
     elif spec.source == "torchvision":
         raw = load_published(spec.name, roots)
     else:
@@ -55,10 +56,18 @@ def load_source(spec, roots: Sequence[Path]) -> RawData:
     return replace(raw, images=images, grey_levels=256 if resampled else raw.grey_levels)
 
 
-def load_digits(name: str) -> RawData:
+def load_embedded(name: str) -> RawData:
+    """What scikit-learn itself holds: `digits`, or `photos`."""
+    known = {"digits": load_digits, "photos": load_photos}
+    if name not in known:
+        raise KelvinError(
+            f"sklearn data set {name!r} is unknown; choose from {', '.join(known)}"
+        )
+    return known[name]()
+
+
+def load_digits() -> RawData:
     """scikit-learn's 1,797 handwritten 8x8 digits, 17 grey levels spread over 0..255."""
-    if name != "digits":
-        raise KelvinError(f"sklearn data set {name!r} is unknown; the only one is 'digits'")
     import sklearn.datasets
 
     digits = sklearn.datasets.load_digits()
@@ -69,6 +78,27 @@ def load_digits(name: str) -> RawData:
         groups=np.arange(len(digits.target), dtype=np.int64),
         grey_levels=17,
     )
+
+
+def load_photos() -> RawData:
+    """520 RGB tiles, 32x32, side by side from scikit-learn's two photographs (classes)."""
+    import sklearn.datasets
+
+    found = sklearn.datasets.load_sample_images()
+    tiles = [_tiles(photo) for photo in found.images]
+    return RawData(
+        images=np.concatenate(tiles),
+        labels=np.repeat(np.arange(len(tiles)), [len(part) for part in tiles]),
+        class_names=[Path(name).stem for name in found.filenames],
+        groups=np.arange(sum(map(len, tiles)), dtype=np.int64),
+    )
+
+
+def _tiles(photo: np.ndarray) -> np.ndarray:
+    """(H, W, 3) -> (n, 3, 32, 32), row by row; what is left at the right and below is cut off."""
+    down, across = photo.shape[0] // _TILE, photo.shape[1] // _TILE
+    cut = photo[: down * _TILE, : across * _TILE].reshape(down, _TILE, across, _TILE, 3)
+    return cut.transpose(0, 2, 4, 1, 3).reshape(-1, 3, _TILE, _TILE)
 
 
 def find_folder(path: str | None, roots: Sequence[Path]) -> Path:

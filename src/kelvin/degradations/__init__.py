@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kelvin.degradations import blur, noise  # noqa: F401 - they enter themselves in the registry
-from kelvin.degradations.base import (
-    Degradation,
-    GaussianProcess,
-    ImageSpec,
-    Prior,
-    State,
-    degradations,
+from kelvin.degradations import (  # noqa: F401 - they enter themselves in the registry
+    blur,
+    colour,
+    masks,
+    matrices,
+    morph,
+    motion,
+    noise,
+    warm,
+    weather,
 )
+from kelvin.degradations.base import Degradation, ImageSpec, Prior, State, degradations
+from kelvin.degradations.gaussian import GaussianProcess, HotProcess
+from kelvin.degradations.graded import Graded
 from kelvin.degradations.priors import priors
 from kelvin.degradations.schedules import NoiseSchedule, build_schedule, schedules
 
-__all__ = ["Degradation", "GaussianProcess", "ImageSpec", "NoiseSchedule", "Prior", "State", "build",
-           "build_schedule", "degradations", "priors", "schedules"]
+__all__ = ["Degradation", "GaussianProcess", "Graded", "HotProcess", "ImageSpec", "NoiseSchedule",
+           "Prior", "State", "build", "build_schedule", "degradations", "priors", "schedules"]
 
 
 def build(image: ImageSpec, degradation: Mapping[str, Any], schedule: Mapping[str, Any],

@@ -1,7 +1,4 @@
-"""Cold diffusion by Gaussian blur: every D(x, t) is one small matrix per axis, D(x, t) = R_t x C_t^T.
-
-The matrices of all t are composed once, in float64; a batch of mixed times is one batched product.
-"""
+"""Cold diffusion by Gaussian blur, composed from per-step kernels or from one total sigma."""
 
 from __future__ import annotations
 
@@ -9,22 +6,13 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
 
-from kelvin.degradations.base import Degradation, ImageSpec, degradations
-from kelvin.degradations.schedules import Steps
+from kelvin.degradations.base import ImageSpec, degradations
+from kelvin.degradations.matrices import AxisMatrices
 from kelvin.errors import KelvinError
-from kelvin.registry import Registry
 
 Positive = Annotated[float, Field(gt=0)]
-severities = Registry("schedule")
-
-
-@severities.register("own")
-def own(*, steps: Steps) -> int:
-    """T steps of the degradation's own growth rule; no noise schedule is involved."""
-    return steps
 
 
 def kernel_sigmas(growth: str, sigma: float, sigma_start: float, steps: int) -> np.ndarray:
@@ -92,12 +80,13 @@ def axis_matrices(n: int, sigmas: np.ndarray, size: int, border: str, sigma_of: 
 
 
 @degradations.register("gaussian-blur")
-class GaussianBlur(Degradation):
+class GaussianBlur(AxisMatrices):
     """x_t = x0 blurred by kernels 1..t (`composed`, Bansal et al. 2022) or by kernel t (`single`).
 
     kernel, sigma, sigma_start: in image widths, so that a preset means the same at any size; a
     kernel is rounded to an odd number of taps, at least 3. sigma_of: `step` (sigma of each kernel)
-    or `total` (of the composition). border `heat` is the ideal kernel in the DCT basis.
+    or `total` (of the composition). border `heat` is the ideal kernel in the DCT basis; it alone has
+    a sigma for every severity in between, sigma_start (sigma / sigma_start)^u, and can be tied.
     """
 
     def __init__(self, image: ImageSpec, schedule: Mapping, *,
@@ -106,24 +95,25 @@ class GaussianBlur(Degradation):
                  sigma_of: Literal["step", "total"],
                  border: Literal["circular", "reflect", "zero", "heat"],
                  reading: Literal["composed", "single"]):
-        self.image, self.border = image, border
-        self.steps = severities.build(schedule, where="schedule")
-        relative = kernel_sigmas(growth, sigma, sigma_start, self.steps)
-        if sigma_of == "total" and np.any(np.diff(relative) <= 0):
+        self.growth, self.sigma, self.sigma_start = growth, sigma, sigma_start
+        self.sigma_of, self.border, self.reading = sigma_of, border, reading
+        self.own = schedule["kind"] == "own"
+        if not self.own and (border, sigma_of, growth) != ("heat", "total", "geometric"):
+            raise KelvinError("degradation: a blur whose severity follows another schedule than own "
+                              "needs border = heat, sigma_of = total and growth = geometric")
+        self.taps = max(3, 2 * round((kernel * image.width - 1) / 2) + 1)
+        super().__init__(image, schedule)
+
+    def tabulate(self, u):
+        if self.own:
+            relative = kernel_sigmas(self.growth, self.sigma, self.sigma_start, self.steps)
+        else:
+            relative = self.sigma_start * (self.sigma / self.sigma_start) ** u[1:]
+        if self.own and self.sigma_of == "total" and np.any(np.diff(relative) <= 0):
             raise KelvinError("degradation.sigma_of = 'total' needs a sigma that grows with t: choose "
                               "growth = geometric, additive or proportional, and sigma > sigma_start")
-        taps = max(3, 2 * round((kernel * image.width - 1) / 2) + 1)
-        self.sigmas, self.taps = relative * image.width, taps
-        rows, columns = (axis_matrices(n, self.sigmas, taps, border, sigma_of, reading)
-                         for n in (image.height, image.width))
-        self.rows, self.columns = (torch.from_numpy(m).float() for m in (rows, columns))
+        self.sigmas = relative * self.image.width
+        super().tabulate(u)
 
-    def degrade(self, x0, t, z=None):
-        x0 = x0 - self.image.low  # black is the zero of a zero border
-        blurred = self.rows[t].to(x0.dtype)[:, None] @ x0 @ self.columns[t].to(x0.dtype).mT[:, None]
-        return blurred + self.image.low
-
-    def severity(self):
-        """1 - ||D(., t)||_F^2 / n: the share of a white image's variance that the blur removes."""
-        kept = self.rows.square().sum((1, 2)) * self.columns.square().sum((1, 2))
-        return 1 - kept / (self.image.height * self.image.width)
+    def matrices(self, n, u, axis):
+        return axis_matrices(n, self.sigmas, self.taps, self.border, self.sigma_of, self.reading)

@@ -1,4 +1,4 @@
-"""Hot diffusion: Gaussian noise after a schedule."""
+"""Hot diffusion: Gaussian noise after a schedule, and the straight line from image to noise."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Mapping
 
 import torch
 
-from kelvin.degradations.base import GaussianProcess, ImageSpec, degradations
+from kelvin.degradations.base import ImageSpec, degradations
+from kelvin.degradations.gaussian import HotProcess
+from kelvin.degradations.graded import growths
 from kelvin.degradations.schedules import build_schedule
 
 
 @degradations.register("gaussian-noise")
-class GaussianNoise(GaussianProcess):
-    """x_t = sqrt(alpha-bar_t) x0 + sqrt(1 - alpha-bar_t) z, z ~ N(0, I) (Ho et al. 2020, eq. 4)."""
+class GaussianNoise(HotProcess):
+    """x_t = sqrt(alpha-bar_t) x0 + sqrt(1 - alpha-bar_t) z (Ho et al. 2020, eq. 4)."""
+
+    parameterisations = ("eps", "x0", "v", "velocity")
 
     def __init__(self, image: ImageSpec, schedule: Mapping):
         self.image, self.schedule = image, build_schedule(schedule)
@@ -20,9 +24,20 @@ class GaussianNoise(GaussianProcess):
         alpha_bar = torch.from_numpy(self.schedule.alpha_bar)
         self.signal, self.noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
 
-    def draw(self, random):
-        return random.normal(*self.image.shape)
 
-    def severity(self):
-        """1 - alpha-bar_t: the share of variance that is noise."""
-        return 1 - torch.from_numpy(self.schedule.alpha_bar)
+@degradations.register("interpolation")
+class Interpolation(HotProcess):
+    """x_t = (1 - u_t) x0 + u_t z: rectified flow (Liu et al. 2023, eq. 1; Lipman et al. 2023).
+
+    Tied to a noise schedule 1 - u_t = sqrt(alpha-bar_t): the same signal, with noise u_t.
+    """
+
+    parameterisations = ("x0", "velocity")  # at T no signal is left for eps to be turned into x0
+
+    def __init__(self, image: ImageSpec, schedule: Mapping):
+        self.image = image
+        if schedule["kind"] in growths.kinds():
+            u = torch.from_numpy(growths.build(schedule))
+        else:
+            u = 1 - torch.from_numpy(build_schedule(schedule).alpha_bar).sqrt()
+        self.steps, self.signal, self.noise = len(u) - 1, 1 - u, u

@@ -21,6 +21,7 @@ from kelvin.metrics.intervals import (
     frechet_interval,
     mean_interval,
 )
+from kelvin.metrics.manifold import Manifold, precision_recall
 from kelvin.metrics.moments import MomentAccumulator, Moments, moments, stream_moments
 from kelvin.metrics.nearest import (
     Memorisation,
@@ -37,6 +38,7 @@ __all__ = [
     "ClassView",
     "Extractor",
     "FrechetInterval",
+    "Manifold",
     "MeanInterval",
     "Memorisation",
     "MomentAccumulator",
@@ -61,6 +63,7 @@ __all__ = [
     "nearest",
     "nearest_ratio",
     "normalise",
+    "precision_recall",
     "psnr",
     "rmse",
     "score_band",

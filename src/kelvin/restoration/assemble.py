@@ -16,7 +16,8 @@ from kelvin.networks import Shape
 from kelvin.params import RunConfig
 from kelvin.restoration.restorer import Restorer
 
-PRIOR = "prior."  # how the prior's tensors are named beside the network's
+# how the prior's and the degradation's tensors are named beside the network's
+PRIOR, PROCESS = "prior.", "degradation."
 
 
 def image_spec(run: RunConfig, shape: Shape) -> ImageSpec:
@@ -37,8 +38,9 @@ def save(path: Path, network: torch.nn.Module, restorer: Restorer, run: RunConfi
     """Weights, fitted prior and resolved configuration in one safetensors file."""
     tensors = {name: tensor.detach().cpu().contiguous()
                for name, tensor in network.state_dict().items()}
-    tensors |= {PRIOR + name: tensor.contiguous()
-                for name, tensor in restorer.degradation.prior.tensors().items()}
+    for prefix, part in ((PRIOR, restorer.degradation.prior), (PROCESS, restorer.degradation)):
+        tensors |= {prefix + name: tensor.cpu().contiguous()
+                    for name, tensor in part.tensors().items()}
     save_file(tensors, path, metadata={
         "run": run.model_dump_json(),
         "shape": json.dumps([shape.channels, shape.height, shape.width])})
@@ -58,11 +60,10 @@ def load(path: Path | str, device: str | torch.device = "cpu") -> Restorer:
     except (SafetensorError, KeyError, ValueError) as error:
         raise KelvinError(f"{path} is not a weight file of Kelvin: {error}") from error
     restorer = build(run, shape)
-    load_weights(restorer.network, {name: tensor for name, tensor in tensors.items()
-                                    if not name.startswith(PRIOR)}, path)
-    restorer.degradation.prior.load({name.removeprefix(PRIOR): tensor
-                                     for name, tensor in tensors.items()
-                                     if name.startswith(PRIOR)})
+    for prefix, part in ((PRIOR, restorer.degradation.prior), (PROCESS, restorer.degradation)):
+        part.load({name.removeprefix(prefix): tensors.pop(name) for name in list(tensors)
+                   if name.startswith(prefix)})
+    load_weights(restorer.network, tensors, path)
     restorer.network.eval().requires_grad_(False).to(device)
     restorer.degradation.to(device)
     return restorer

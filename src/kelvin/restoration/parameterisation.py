@@ -1,7 +1,4 @@
-"""What a network predicts: its training target, and x0_hat from its prediction.
-
-signal and noise are the process's coefficients at t: x_t = signal x0 + noise z.
-"""
+"""What a network predicts: its training target, and x0_hat from its prediction."""
 
 from __future__ import annotations
 
@@ -18,19 +15,52 @@ Tensor = torch.Tensor
 
 @dataclass(frozen=True)
 class Parameterisation:
-    """target(x0, z, signal, noise) and x0_hat(prediction, x_t, signal, noise)."""
+    """target(process, x0, z, x_t, t) and x0_hat(process, prediction, x_t, t).
 
-    target: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-    x0_hat: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+    previous(prediction, x_t), the mean of x_{t-1}, where that is what the network predicts.
+    """
+
+    target: Callable[[Degradation, Tensor, Tensor | None, Tensor, Tensor], Tensor]
+    x0_hat: Callable[[Degradation, Tensor, Tensor, Tensor], Tensor]
+    previous: Callable[[Tensor, Tensor], Tensor] | None = None
+
+
+def scalar(target: Callable, x0_hat: Callable) -> Parameterisation:
+    """Of a hot process, whose signal a and noise s are numbers: target(x0, z, a, s) and
+    x0_hat(prediction, x_t, a, s)."""
+    def coefficients(process, t, like):
+        return process.gain(t, None).to(like.dtype), process.std(t).to(like.dtype)
+
+    return Parameterisation(
+        lambda process, x0, z, x_t, t: target(x0, z, *coefficients(process, t, x0)),
+        lambda process, p, x_t, t: x0_hat(p, x_t, *coefficients(process, t, x_t)))
+
+
+def sharpened(process: Degradation, previous: Tensor, t: Tensor) -> Tensor:
+    """x0_hat from the mean of x_{t-1}: its blur undone by a Wiener filter, a / (a^2 + noise^2).
+
+    Frequencies that the blur put below the process's own noise stay away; exact at t = 1.
+    """
+    gain, level = process.gain(t - 1, None), process.std(t) * (t > 1).view(-1, 1, 1, 1)
+    # the noise in units of the data's range (about unit variance per frequency at most)
+    wiener = (gain / (gain.square() + level.square())).to(previous.dtype)
+    return process.from_basis(wiener * process.to_basis(previous))
 
 
 PARAMETERISATIONS = {
     # the noise itself (Ho et al. 2020, eq. 14)
-    "eps": Parameterisation(lambda x0, z, a, s: z, lambda p, x, a, s: (x - s * p) / a),
+    "eps": scalar(lambda x0, z, a, s: z, lambda p, x, a, s: (x - s * p) / a),
     # the image (Bansal et al. 2022, eq. 1)
-    "x0": Parameterisation(lambda x0, z, a, s: x0, lambda p, x, a, s: p),
+    "x0": Parameterisation(lambda process, x0, z, x_t, t: x0, lambda process, p, x_t, t: p),
     # v = signal z - noise x0 (Salimans and Ho 2022, section 4)
-    "v": Parameterisation(lambda x0, z, a, s: a * z - s * x0, lambda p, x, a, s: a * x - s * p),
+    "v": scalar(lambda x0, z, a, s: a * z - s * x0, lambda p, x, a, s: a * x - s * p),
+    # z - x0: the velocity of a straight line (Liu et al. 2023, eq. 1), at any signal and noise
+    "velocity": scalar(lambda x0, z, a, s: z - x0, lambda p, x, a, s: (x - s * p) / (a + s)),
+    # A_{t-1} x0 - x_t: the step back to the mean of x_{t-1} (Rissanen et al. 2023, eq. 9)
+    "previous": Parameterisation(
+        lambda process, x0, z, x_t, t: process.mean(x0, t - 1, z) - x_t,
+        lambda process, p, x_t, t: sharpened(process, x_t + p, t),
+        previous=lambda p, x_t: x_t + p),
 }
 
 
@@ -39,11 +69,3 @@ def check(name: str, degradation: Degradation, where: str = "restorer.parameteri
     if name not in degradation.parameterisations:
         raise KelvinError(f"{where} = {name!r} has no meaning for {type(degradation).__name__}; it "
                           f"takes {', '.join(degradation.parameterisations)}")
-
-
-def coefficients(degradation: Degradation, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """signal and noise at t, (n, 1, 1, 1); 1 and 0 where the process is not Gaussian (x0 only)."""
-    if not hasattr(degradation, "signal"):
-        one = torch.ones(len(t), 1, 1, 1, dtype=like.dtype, device=like.device)
-        return one, torch.zeros_like(one)
-    return degradation.at(degradation.signal, t, like), degradation.at(degradation.noise, t, like)

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 import torch
 
 from kelvin.degradations import Degradation, ImageSpec
-from kelvin.restoration.parameterisation import PARAMETERISATIONS, check, coefficients
+from kelvin.restoration.parameterisation import PARAMETERISATIONS, check
 
 Network = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Restoration:
-    """x0_hat (n, C, H, W); log_variance of p(x_{t-1} | x_t) where the network learns it."""
+    """x0_hat (n, C, H, W); log_variance of p(x_{t-1} | x_t) where the network learns it; the mean of
+    x_{t-1} (`previous`) where the network predicts that."""
 
     x0_hat: torch.Tensor
     log_variance: torch.Tensor | None = None
+    previous: torch.Tensor | None = None
 
 
 class Restorer:
@@ -40,15 +42,19 @@ class Restorer:
         self.evaluations += 1
         return self.network(x_t, t.to(x_t.dtype) / self.degradation.steps)
 
-    def target(self, x0: torch.Tensor, z: torch.Tensor | None, t: torch.Tensor) -> torch.Tensor:
-        """What `predict` should have said."""
-        return self.parameterisation.target(x0, z, *coefficients(self.degradation, t, x0))
+    def target(self, x0: torch.Tensor, z: torch.Tensor | None, x_t: torch.Tensor, t: torch.Tensor
+               ) -> torch.Tensor:
+        """What `predict` should have said of x_t = degrade(x0, t, z)."""
+        return self.parameterisation.target(self.degradation, x0, z, x_t, t)
 
     def x0_hat(self, prediction: torch.Tensor, x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """x0_hat from a prediction, not clipped."""
-        return self.parameterisation.x0_hat(prediction, x_t,
-                                            *coefficients(self.degradation, t, x_t))
+        return self.parameterisation.x0_hat(self.degradation, prediction, x_t, t)
 
     def __call__(self, x_t: torch.Tensor, t: torch.Tensor) -> Restoration:
-        x0_hat = self.x0_hat(self.predict(x_t, t).float(), x_t, t)
-        return Restoration(x0_hat.clamp(self.image.low, self.image.high) if self.clip else x0_hat)
+        prediction = self.predict(x_t, t).float()
+        x0_hat = self.x0_hat(prediction, x_t, t)
+        if self.clip:
+            x0_hat = x0_hat.clamp(self.image.low, self.image.high)
+        previous = self.parameterisation.previous
+        return Restoration(x0_hat, previous=previous and previous(prediction, x_t))

@@ -8,12 +8,12 @@ their noise; deterministic ones leave it alone. One line each names paper and al
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 
-from kelvin.degradations import GaussianProcess, State
+from kelvin.degradations import GaussianProcess, HotProcess, State
 from kelvin.degradations.base import Random
 from kelvin.errors import KelvinError
 from kelvin.registry import Registry
@@ -21,6 +21,7 @@ from kelvin.restoration.restorer import Restorer
 
 samplers = Registry("sampler")
 Subset = Annotated[int, Field(ge=1)] | Literal["all"]
+Which = Literal["kept", "estimated"]  # the z that Algorithms 1 and 2 degrade x0_hat with
 
 
 def times(T: int, steps: int | str, start: int | None = None, where: str = "steps") -> list[int]:
@@ -47,20 +48,21 @@ def pairs(restorer: Restorer, state: State, times: Sequence[int]) -> Iterator[tu
 
 def known_z(restorer: Restorer, state: State, x0_hat: torch.Tensor, t: torch.Tensor
             ) -> torch.Tensor | None:
-    """The z to keep: the state's own, or, where it is hidden but follows from (x_t, x0_hat), that.
+    """The z to keep: the state's own, or, where a part is hidden but follows from (x_t, x0_hat), that.
 
-    A prior knows its z. A restoration must not be told the noise that spoilt the image: it estimates
-    z at its first step and keeps that.
+    A prior knows its z. A restoration is told `degradation.public(z)` alone: it estimates the rest at
+    its first step and keeps that.
     """
-    if state.z is None and restorer.degradation.can_estimate_z:
-        return restorer.degradation.estimate_z(state.x, x0_hat, t)
+    if state.hidden:
+        return restorer.degradation.estimate_z(state.x, x0_hat, t, state.z)
     return state.z
 
 
-def gaussian(restorer: Restorer, name: str) -> GaussianProcess:
-    """The restorer's process; KelvinError where it is not Gaussian."""
-    if not isinstance(restorer.degradation, GaussianProcess):
-        raise KelvinError(f"sampler {name} needs a Gaussian process, but the degradation is "
+def gaussian(restorer: Restorer, name: str, kind: type = GaussianProcess) -> Any:
+    """The restorer's process; KelvinError where it is not Gaussian (or not hot, as `kind` wants)."""
+    if not isinstance(restorer.degradation, kind):
+        what = "a hot process (noise alone)" if kind is HotProcess else "a Gaussian process"
+        raise KelvinError(f"sampler {name} needs {what}, but the degradation is "
                           f"{type(restorer.degradation).__name__}: use improved, naive or direct")
     return restorer.degradation
 
@@ -78,27 +80,100 @@ def ddim(restorer: Restorer, state: State, times: Sequence[int], random: Random,
     """Song et al. 2021 (DDIM), eq. 12 and 16; eta = 0 is deterministic, eta = 1 ancestral."""
     process = gaussian(restorer, "ddim")
     for t, s in pairs(restorer, state, times):
-        mean, std = process.posterior(state.x, restorer(state.x, t).x0_hat, t, s, eta)
+        mean, std = process.posterior(state.x, restorer(state.x, t).x0_hat, t, s, eta, state.z)
         noisy = eta > 0 and int(s[0]) > 0
-        x = mean + std * random.normal(*mean.shape[1:]).to(mean) if noisy else mean
-        state = State(x, state.z)
+        x = mean + process.spread(std, random.normal(*mean.shape[1:]).to(mean)) if noisy else mean
+        state = State(x, state.z, state.hidden)
+        yield state
+
+
+@samplers.register("heun")
+def heun(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
+         steps: Subset) -> Iterator[State]:
+    """Karras et al. 2022, Algorithm 1 (deterministic), on the straight line from image to noise.
+
+    y = x / (signal + noise) moves along dy/dr = (y - x0_hat) / r, r = noise / (signal + noise) from
+    at most 1 down to 0: finite where the signal is gone. Two evaluations a step, one the last.
+    """
+    process = gaussian(restorer, "heun", HotProcess)
+
+    def line(t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        signal, noise = process.gain(t, None), process.std(t)
+        return (signal + noise).to(state.x.dtype), (noise / (signal + noise)).to(state.x.dtype)
+
+    for t, s in pairs(restorer, state, times):
+        (size_t, r_t), (size_s, r_s) = line(t), line(s)
+        y = state.x / size_t
+        slope = (y - restorer(state.x, t).x0_hat) / r_t
+        ahead = y + (r_s - r_t) * slope
+        if int(s[0]) > 0:
+            slope_s = (ahead - restorer(size_s * ahead, s).x0_hat) / r_s
+            ahead = y + (r_s - r_t) * (slope + slope_s) / 2
+        state = State(size_s * ahead, state.z, state.hidden)
+        yield state
+
+
+@samplers.register("dpm-solver++")
+def dpm_solver_2m(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
+                  steps: Subset) -> Iterator[State]:
+    """Lu et al. 2022 (DPM-Solver++), Algorithm 2 (2M): x0_hat extrapolated in log-SNR.
+
+    The first and the last step are of first order (DDIM), as the paper does for few steps.
+    """
+    process = gaussian(restorer, "dpm-solver++", HotProcess)
+    before = None  # the last step's x0_hat and its width in half log-SNR
+    for t, s in pairs(restorer, state, times):
+        a_t, a_s, noise_t, noise_s = process.gain(t, None), process.gain(s, None), *map(process.std, (t, s))
+        x0_hat = restorer(state.x, t).x0_hat
+        width = (a_s / noise_s).log() - (a_t / noise_t).log()
+        used = x0_hat
+        if before is not None and int(s[0]) > 0:
+            share = (width / before[1] / 2).to(x0_hat.dtype)  # 1 / 2r; 0 after a step from no signal
+            used = x0_hat + share * (x0_hat - before[0])
+        shrink = noise_s / noise_t
+        x = shrink.to(used.dtype) * state.x + (a_s - shrink * a_t).to(used.dtype) * used
+        before, state = (x0_hat, width), State(x, state.z, state.hidden)
+        yield state
+
+
+@samplers.register("dissipation")
+def dissipation(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
+                steps: Literal["all"], noise: Annotated[float, Field(ge=0)]) -> Iterator[State]:
+    """Rissanen et al. 2023, Algorithm 2: the predicted mean of x_{t-1}, plus `noise` (in [0, 1])."""
+    level = noise * (restorer.image.high - restorer.image.low)
+    for t, s in pairs(restorer, state, times):
+        x = restorer(state.x, t).previous
+        if x is None:
+            raise KelvinError("sampler dissipation needs a network that predicts the previous state: "
+                              "set restorer.parameterisation = previous")
+        if int(s[0]) > 0:
+            x = x + level * random.normal(*x.shape[1:]).to(x)
+        state = State(x, state.z, state.hidden)
         yield state
 
 
 @samplers.register("naive")
 def naive(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
-          steps: Subset) -> Iterator[State]:
-    """Bansal et al. 2022, Algorithm 1: x_s = D(x0_hat, s, z), z kept."""
+          steps: Subset, z: Which | Literal["fresh"]) -> Iterator[State]:
+    """Bansal et al. 2022, Algorithm 1: x_s = D(x0_hat, s, z).
+
+    z `kept` from the start, `estimated` anew from (x_t, x0_hat), or drawn `fresh` at every step.
+    """
+    process = restorer.degradation
     for t, s in pairs(restorer, state, times):
         x0_hat = restorer(state.x, t).x0_hat
-        z = known_z(restorer, state, x0_hat, t)
-        state = State(restorer.degradation.degrade(x0_hat, s, z), z)
+        if z == "fresh":
+            drawn = process.draw(random)
+            used = None if drawn is None else drawn.to(x0_hat.device)
+        else:
+            used = chosen_z(restorer, state, x0_hat, t, z)
+        state = State(process.degrade(x0_hat, s, used), used)
         yield state
 
 
 @samplers.register("improved")
 def improved(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
-             steps: Subset, z: Literal["kept", "estimated"]) -> Iterator[State]:
+             steps: Subset, z: Which) -> Iterator[State]:
     """Bansal et al. 2022, Algorithm 2: x_s = x_t - D(x0_hat, t, z) + D(x0_hat, s, z).
 
     z `kept` from the start, or `estimated` anew from (x_t, x0_hat) at every step; the latter under
@@ -107,10 +182,16 @@ def improved(restorer: Restorer, state: State, times: Sequence[int], random: Ran
     D = restorer.degradation.degrade
     for t, s in pairs(restorer, state, times):
         x0_hat = restorer(state.x, t).x0_hat
-        noise = (known_z(restorer, state, x0_hat, t) if z == "kept"
-                 else restorer.degradation.estimate_z(state.x, x0_hat, t))
-        state = State(state.x - D(x0_hat, t, noise) + D(x0_hat, s, noise), noise)
+        used = chosen_z(restorer, state, x0_hat, t, z)
+        state = State(state.x - D(x0_hat, t, used) + D(x0_hat, s, used), used)
         yield state
+
+
+def chosen_z(restorer: Restorer, state: State, x0_hat: torch.Tensor, t: torch.Tensor, which: str
+             ) -> torch.Tensor | None:
+    if which == "estimated":
+        return restorer.degradation.estimate_z(state.x, x0_hat, t, state.z)
+    return known_z(restorer, state, x0_hat, t)
 
 
 @samplers.register("direct")

@@ -63,7 +63,7 @@ def generate(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple
 
 
 def to(state: State, device: str | torch.device) -> State:
-    return State(state.x.to(device), None if state.z is None else state.z.to(device))
+    return State(state.x.to(device), None if state.z is None else state.z.to(device), state.hidden)
 
 
 def grid(T: int, count: int) -> list[int]:
@@ -139,8 +139,8 @@ def restore(restorer: Restorer, sections: Mapping[str, Mapping[str, Any]], image
         found = {"one-shot": restorer(state.x, at).x0_hat,
                  "linear": LinearRestorer(degrade_fit(t)[0].x,
                                           restorer.image.encode(fit_images))(state.x)}
-        if restorer.degradation.can_estimate_z:
-            state = State(state.x, None)  # the noise that spoilt an image is not given away
+        process = restorer.degradation  # the noise that spoilt an image is not given away
+        state = State(state.x, process.public(state.z), hidden=process.can_estimate_z)
         for name, section in sections.items():
             if section["kind"] != "direct":  # direct is the one-shot restoration
                 found[name] = last(trajectory(restorer, section, state, t, random)[1]).x
@@ -158,9 +158,9 @@ def error_at_log_snr(restorer: Restorer, images: torch.Tensor, log_snr: list[flo
 
     What makes losses of different parameterisations and schedules comparable: the error of the
     unclipped x0_hat, in [0, 1] units, at equal signal-to-noise ratio. Returns the log-SNR values
-    within the schedule's reach and errors (values, n). Only for processes with a noise schedule.
+    within the process's reach and errors (values, n). Only for hot processes.
     """
-    table = torch.from_numpy(restorer.degradation.schedule.log_snr[1:])
+    table = restorer.degradation.log_snr().cpu()[1:]
     reach = [v for v in log_snr if table.min() <= v <= table.max()]
     degrade, scale = degrader(restorer, images, seed), restorer.image.high - restorer.image.low
     x0, errors = restorer.image.encode(images), []

@@ -19,11 +19,12 @@ from kelvin.progress import progress_bar
 from kelvin.random import BatchRandom, BlockRandom, derive_seed, generator
 from kelvin.restoration.objectives import loss_per_image
 from kelvin.restoration.restorer import Restorer
-from kelvin.restoration.sampling import generate
+from kelvin.restoration.sampling import degrader, generate, grid
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.ema import EMA
 from kelvin.training.precision import Precision
 
+SHOWN, SHOWN_TIMES = 8, 4  # images, and times up to T, of the reconstructions kept with the samples
 HELD = 1024  # images at most on which losses are evaluated after each epoch
 CHECK = 20  # updates between looks for NaN: each look waits for the device
 
@@ -35,6 +36,7 @@ class Trained:
     history: list[dict[str, float]] = field(default_factory=list)
     epochs: list[int] = field(default_factory=list)
     samples: list[torch.Tensor] = field(default_factory=list)  # uint8 (n, C, H, W) per kept epoch
+    reconstructions: list[torch.Tensor] = field(default_factory=list)  # uint8 (times, n, C, H, W)
     seconds: float = 0.0
 
 
@@ -69,7 +71,7 @@ class Trainer:
         optimizer = torch.optim.AdamW(self.bare.parameters(), options.lr,
                                       weight_decay=options.weight_decay, fused=True)
         self.network, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
-        self.result = Trained()
+        self.result, self.shown = Trained(), self.shown_images()
 
     def learning_rate(self, update: int) -> float:
         """Linear warm-up over a fraction of all updates, then constant or a half cosine to zero."""
@@ -99,7 +101,7 @@ class Trainer:
         with self.accelerator.autocast():
             prediction = self.restorer.predict(x_t, t)
         return loss_per_image(self.config.training.loss, prediction,
-                              self.restorer.target(x0, z, t))
+                              self.restorer.target(x0, z, x_t, t))
 
     @torch.no_grad()
     def evaluate(self, network: torch.nn.Module, split: str) -> float:
@@ -195,6 +197,24 @@ class Trainer:
                          (self.seed, "epoch samples"), sampling.batch, self.accelerator.device)
         self.result.epochs.append(epoch)
         self.result.samples.append((drawn.images * 255).round().to(torch.uint8))
+        self.result.reconstructions.append(self.reconstructions())
+
+    def shown_images(self) -> dict[str, torch.Tensor]:
+        """Held-out images `truth` (n, C, H, W) uint8, `times` (R,), and `states` (R, n, C, H, W)."""
+        truth = self.held["val"][:SHOWN]
+        degrade = degrader(self.restorer, truth.float() / 255, (self.seed, "reconstructions"))
+        times = grid(self.restorer.degradation.steps, SHOWN_TIMES)[1:]
+        return {"truth": truth.cpu(), "times": torch.tensor(times),
+                "states": torch.stack([degrade(t)[0].x for t in times])}
+
+    @torch.no_grad()
+    def reconstructions(self) -> torch.Tensor:
+        """One-shot restorations of the shown images, (R, n, C, H, W) uint8."""
+        restored = []
+        for t, x_t in zip(self.shown["times"].tolist(), self.shown["states"], strict=True):
+            at = torch.full((len(x_t),), t, device=x_t.device)
+            restored.append(self.restorer.image.decode(self.restorer(x_t, at).x0_hat))
+        return (torch.stack(restored) * 255).round().to(torch.uint8).cpu()
 
     def state(self, epoch: int) -> dict[str, Any]:
         return {"epoch": epoch, "network": self.bare.state_dict(),

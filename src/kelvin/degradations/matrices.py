@@ -1,0 +1,78 @@
+"""Degradations that are one small matrix per axis: x_t = R_t x0 C_t^T.
+
+The matrices of all t are computed once, in float64; a batch of mixed times is one batched product.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from kelvin.degradations.base import ImageSpec, degradations
+from kelvin.degradations.graded import Graded
+
+
+class AxisMatrices(Graded):
+    """`matrices(n, u, axis)` gives (T + 1, n, n) for an axis ("rows", "columns") of n pixels."""
+
+    @abstractmethod
+    def matrices(self, n: int, u: np.ndarray, axis: str) -> np.ndarray:
+        """What multiplies the images along an axis, for severities u (T + 1,)."""
+
+    def tabulate(self, u):
+        self.rows, self.columns = (
+            torch.from_numpy(np.asarray(self.matrices(n, u, axis), np.float32))
+            for n, axis in ((self.image.height, "rows"), (self.image.width, "columns")))
+
+    def apply(self, x0, t, z):
+        x0 = x0 - self.image.low  # black is the zero of a border of zeros
+        product = self.rows[t].to(x0.dtype)[:, None] @ x0 @ self.columns[t].to(x0.dtype).mT[:, None]
+        return product + self.image.low
+
+
+@degradations.register("pixelate")
+class Pixelate(AxisMatrices):
+    """Blocks that grow by a factor: (width / blocks)^u pixels a side, `blocks` of them left at u = 1.
+
+    antialiased: a block shows its average (area resampling), else the pixel at its centre. Blocks
+    need not be whole pixels; where they are, this is downsampling and nearest-neighbour upsampling
+    (Bansal et al. 2022, pixelate).
+    """
+
+    def __init__(self, image: ImageSpec, schedule: Mapping, *,
+                 blocks: Annotated[int, Field(ge=1)], antialiased: bool):
+        self.blocks, self.antialiased = blocks, antialiased
+        super().__init__(image, schedule)
+
+    def matrices(self, n, u, axis):
+        side = max(n / self.blocks, 1.0) ** u[:, None]  # (T + 1, 1), in pixels
+        # rounding keeps a side that should divide n from leaving a sliver of a block at the end
+        block = np.floor((np.arange(n) + 0.5) / side + 1e-9)  # the block each pixel lies in
+        start, end = block * side, np.minimum((block + 1) * side, n)
+        pixel = np.arange(n)
+        if self.antialiased:
+            cover = (np.minimum(end[..., None], pixel + 1) - np.maximum(start[..., None], pixel)).clip(0)
+            return cover / cover.sum(-1, keepdims=True)
+        centre = np.minimum(np.floor((start + end) / 2 + 1e-9), n - 1)
+        return (centre[..., None] == pixel).astype(np.float64)
+
+
+@degradations.register("averaging")
+class Averaging(AxisMatrices):
+    """Each row (or column, or both) fades to its average: (1 - u) x + u mean along that axis."""
+
+    def __init__(self, image: ImageSpec, schedule: Mapping, *,
+                 of: Literal["rows", "columns", "both"]):
+        self.of = of
+        super().__init__(image, schedule)
+
+    def matrices(self, n, u, axis):
+        # the average of a row runs over the columns' axis
+        used = self.of == "both" or self.of != axis
+        share = u[:, None, None] * used
+        return (1 - share) * np.eye(n) + share / n

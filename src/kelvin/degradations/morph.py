@@ -1,0 +1,50 @@
+"""Animorphosis: each image turns into one of another data set (Bansal et al. 2022, section 5.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from kelvin.degradations.base import ImageSpec, degradations
+from kelvin.degradations.graded import Graded
+from kelvin.errors import KelvinError
+
+BANK = 512  # images of the other data set, kept with the weights
+
+
+@degradations.register("morph")
+class Morph(Graded):
+    """x_t = (1 - u) x0 + u z, z an image of the data set that `blend` in params.yaml names."""
+
+    can_estimate_z = True
+
+    def __init__(self, image: ImageSpec, schedule: Mapping):
+        self.bank = None
+        super().__init__(image, schedule)
+
+    def fit(self, x0, other):
+        self.bank = self.image.decode(other()[:BANK]).mul(255).round().to(torch.uint8)
+        super().fit(x0, other)
+
+    def draw(self, random):
+        if self.bank is None:
+            raise KelvinError("morph has no images to blend towards: fit it, or load weights that "
+                              "carry them")
+        chosen = (random.uniform(1)[:, 0] * len(self.bank)).long()
+        return self.image.encode(self.bank.cpu()[chosen].float() / 255)
+
+    def apply(self, x0, t, z):
+        u = self.severity(t, x0)
+        return (1 - u) * x0 + u * z.to(x0.dtype)
+
+    def estimate_z(self, x_t, x0_hat, t, z=None):
+        u = self.severity(t, x_t)
+        return (x_t - (1 - u) * x0_hat) / u.clamp(min=1e-6)
+
+    def tensors(self):
+        return super().tensors() | ({} if self.bank is None else {"bank": self.bank})
+
+    def load(self, tensors):
+        super().load(tensors)
+        self.bank = tensors.get("bank")
