@@ -9,10 +9,10 @@ export OMP_NUM_THREADS ?= 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro smoke test ui bench lint publish clean
+.PHONY: help setup repro smoke full replicates test ui bench lint publish clean
 
 help:    ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make .venv and install the lock file
 
@@ -27,8 +27,14 @@ $(STAMP): requirements.lock pyproject.toml
 repro: $(STAMP)  ## reproduce everything (JOBS=2 stages side by side), then name the report
 	@python -m kelvin.pipeline --jobs $(JOBS)
 
-smoke: $(STAMP)  ## every stage at smoke scale, six runs of all studies, in a throw-away copy
+smoke: $(STAMP)  ## every stage at smoke scale, seven runs of all studies, in a throw-away copy
 	@python -m kelvin.throwaway --jobs $(JOBS)
+
+full: $(STAMP)   ## every run, in a throw-away copy; its record goes to reports/reference/
+	@python -m kelvin.record full --jobs $(JOBS)
+
+replicates: $(STAMP)  ## five training seeds of the runs behind D1 to D3, recorded likewise
+	@python -m kelvin.record replicates --jobs $(JOBS)
 
 test: $(STAMP)   ## all tests, the pipeline end to end among them
 	@python -m pytest -n 2 --dist loadfile

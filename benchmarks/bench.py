@@ -11,9 +11,11 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
+from degrading import BATCH, SIDE, examples, sides, training_step
 
 from kelvin.files import write_json
 from kelvin.training.memory import keep_freed_memory
@@ -129,7 +131,28 @@ def blur_vs_loop() -> Row:
                "against a loop over images and composed kernels")
 
 
-ROWS = {"train-cnn-vs-plain": train_cnn_vs_plain, "blur-vs-loop": blur_vs_loop}
+def degrade_vs_loop(kind: str) -> Row:
+    """A batch at mixed times in one call, against one call for each image."""
+    ours, peer = rates(BATCH, *sides(kind), 5)
+    return Row(f"degrade-{kind}-vs-loop", ours, peer, "images/s",
+               f"{kind} after run {examples()[kind]}, {SIDE}x{SIDE}, batch {BATCH} at mixed t, equal to "
+               "1e-4, against a loop over the images")
+
+
+def degrade_vs_step() -> Row:
+    """The slowest degradation, against a quarter of a training step of the default network."""
+    step = training_step()
+    found = {kind: rates(BATCH, sides(kind)[0], step, 5) for kind in examples()}
+    slowest = min(found, key=lambda kind: found[kind][0] / found[kind][1])
+    ours, peer = found[slowest]
+    return Row("degrade-vs-quarter-step", ours, 4 * peer, "images/s",
+               f"{slowest}, the slowest of {len(found)} degradations, {SIDE}x{SIDE}, batch {BATCH}, "
+               "against a quarter of one training step of the default network")
+
+
+ROWS = {"train-cnn-vs-plain": train_cnn_vs_plain, "blur-vs-loop": blur_vs_loop,
+        "degrade-vs-quarter-step": degrade_vs_step,
+        **{f"degrade-{kind}-vs-loop": partial(degrade_vs_loop, kind) for kind in examples()}}
 
 
 def main() -> None:
@@ -139,13 +162,13 @@ def main() -> None:
     names = parser.parse_args().names or list(ROWS)
     print(f"{hardware(torch.device('cpu'))}, {torch.get_num_threads()} threads, "
           f"torch {torch.__version__}")
-    print(f"{'name':22} {'ours':>12} {'peer':>12} {'ratio':>7}  unit")
+    print(f"{'name':34} {'ours':>12} {'peer':>12} {'ratio':>7}  unit")
     rows = []
     for name in names:
         row = ROWS[name]()
         rows.append({"name": row.name, "ours": row.ours, "peer": row.peer, "unit": row.unit,
                      "ratio": row.ratio})
-        print(f"{row.name:22} {row.ours:12,.1f} {row.peer:12,.1f} {row.ratio:6.1f}x  {row.unit}\n"
+        print(f"{row.name:34} {row.ours:12,.1f} {row.peer:12,.1f} {row.ratio:6.1f}x  {row.unit}\n"
               f"  {row.compared}", flush=True)
     if set(names) == set(ROWS):
         write_json(Path(__file__).with_name("results.json"), rows)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 # Every stage, both families and every study, but not every run: starting a stage takes longer than
 # its work at this scale.
-SMOKE = "[ddpm-best, ddpm-default, ddpm-cosine, bad-lr-high, blur-strong, blur-single]"
+SMOKE = "[ddpm-best, ddpm-default, bad-lr-high, blur-strong, blur-narrow, tied-noise, tied-blur]"
 IGNORED = shutil.ignore_patterns(".git", ".venv", ".kelvin", "cache", "tmp", "data", "mlflow.db*",
                                  "mlartifacts", "__pycache__")
 

@@ -135,10 +135,9 @@ def measured(process: Degradation, x: torch.Tensor, y: torch.Tensor, z: torch.Te
     whole = (x - y).square().sum().clamp(min=1e-12)
     out = []
     for times in torch.arange(process.steps + 1).split(max(1, SLICE // x.numel())):
-        def each(a, k=len(times)):
-            return None if a is None else a.repeat(k, *(1,) * (a.ndim - 1))
-
         t = times.repeat_interleave(len(x))
-        gap = process.degrade(each(x), t, each(z)) - process.degrade(each(y), t, each(z))
+        x_k, y_k, z_k = (None if a is None else a.repeat(len(times), *(1,) * (a.ndim - 1))
+                         for a in (x, y, z))
+        gap = process.degrade(x_k, t, z_k) - process.degrade(y_k, t, z_k)
         out.append(gap.square().flatten(1).sum(1).view(len(times), -1).sum(1) / whole)
     return torch.cat(out)

@@ -123,7 +123,8 @@ def dpm_solver_2m(restorer: Restorer, state: State, times: Sequence[int], random
     process = gaussian(restorer, "dpm-solver++", HotProcess)
     before = None  # the last step's x0_hat and its width in half log-SNR
     for t, s in pairs(restorer, state, times):
-        a_t, a_s, noise_t, noise_s = process.gain(t, None), process.gain(s, None), *map(process.std, (t, s))
+        a_t, a_s = process.gain(t, None), process.gain(s, None)
+        noise_t, noise_s = process.std(t), process.std(s)
         x0_hat = restorer(state.x, t).x0_hat
         width = (a_s / noise_s).log() - (a_t / noise_t).log()
         used = x0_hat
