@@ -12,12 +12,14 @@ from conftest import ROOT
 from kelvin import params
 from kelvin.datasets.raw import RawData
 from kelvin.datasets.store import write_store
+from kelvin.degradations import degradations as known_degradations
 
 FOLDER_TITLE = "<b>theirs</b> & co"
 SCORES = {"n": 20, "fmd_debiased": None, "fmd_debiased_low": None, "fmd_debiased_high": None,
           "below_floor": False, "fid": None, "fid_why": "FID is null: not built.",
           "nearest_ratio": 1.1, "copy_fraction": 0.0, "copier": False, "class_entropy": 0.6,
-          "class_evenness": 0.9, "confidence": 0.8}
+          "class_evenness": 0.9, "confidence": 0.8, "precision": 0.7, "recall": 0.6}
+RESTORED = {"ssim": 0.5, "psnr": 15.0, "rmse": 0.2, "fmd": 8.0, "fmd_normalised": 0.14}
 CALIBRATION = {"reference": "train+validation", "reference_n": 30, "test_n": 20, "extractor": "abc",
                "classifier_accuracy": 0.9, "data": "d", "fid_why": "FID is null: not built.", "n": 20,
                "floor": 1.0, "floor_sd": 0.2, "floor_draws": 15, "ceiling": 50.0}
@@ -72,15 +74,26 @@ class Project:
                        *(s for s in samplers if self.params.sampler(s)["kind"] != "direct")]
             record |= {"train_loss": 0.1, "val_loss": 0.12, "val_loss_ema": 0.11, "updates": 8,
                        "parameters": 1000, "flops_per_image": 10_000, "ssim": 0.5, "psnr": 15.0,
-                       "rmse": 0.2, "restoration": {m: {"ssim": 0.5, "psnr": 15.0, "rmse": 0.2}
-                                                    for m in methods}}
+                       "rmse": 0.2, "restoration": {m: dict(RESTORED) for m in methods},
+                       "prior": {**scores(40.0), "recall": 0.1}}
             arrays |= self.add_training(run, name, samplers, methods, details)
-        record["samplers"] = {s: {"nfe": 5, **scores(fmd + i)} for i, s in enumerate(drawn)}
+            arrays["prior"] = self.images(20)
+        record["samplers"] = {s: {"nfe": 5 + 5 * i, **scores(fmd + i)} for i, s in enumerate(drawn)}
         record |= changes
         write(self.root / f"reports/runs/digits/{name}.json", record)
         write(self.root / f"data/evaluations/digits/{name}/details.json", details)
         (self.root / f"data/samples/digits/{name}").mkdir(parents=True)
         np.savez(self.root / f"data/samples/digits/{name}/samples.npz", **arrays)
+
+    def process(self, run, steps):
+        """A degradation that removes variance evenly; tied ones wanted more from half of T on."""
+        config, left = self.params.run(run), np.linspace(1, 0.1, steps + 1)
+        tied = run.startswith(("tied", "steps"))
+        half = steps // 2
+        return {"temperature": known_degradations.find(config.degradation.kind).temperature,
+                "signal_variance": left.tolist(),
+                "wanted": np.where(np.arange(steps + 1) < half, left, left / 2).tolist()
+                if tied else None, "clamped_from": half if run == "tied-pixelate" else None}
 
     def add_training(self, run, name, samplers, methods, details):
         steps = self.params.run(run).schedule.model_dump()["steps"]
@@ -92,9 +105,13 @@ class Project:
             writer.writerow(["epoch", "updates", "lr", "running_loss", "grad_norm", "train_loss",
                              "val_loss", "val_loss_ema"])
             writer.writerows([e, 4 * e, 0.001, 1 / e, 1, 1 / e, 1.1 / e, 1.2 / e] for e in (1, 2))
-        np.savez(model / "samples.npz", epochs=np.array([1, 2]), samples=self.images(2, 16))
+        np.savez(model / "samples.npz", epochs=np.array([1, 2]), samples=self.images(2, 16),
+                 reconstructions=self.images(2, 2, 8), reconstruct_times=np.array(times),
+                 reconstruct_truth=self.images(8), reconstruct_degraded=self.images(2, 8))
+        write(model / "process.json", self.process(run, steps))
         details |= {
-            "restoration": [{"method": m, "t": t, "n": 4, **{k: v for key, v in (
+            "restoration": [{"method": m, "t": t, "n": 4, "fmd": 8.0, "fmd_normalised": 0.14,
+                             **{k: v for key, v in (
                 ("ssim", 0.5), ("psnr", 15.0), ("rmse", 0.2)) for k, v in (
                 (key, v), (f"{key}_sd", 0.1), (f"{key}_se", 0.05))}} for m in methods for t in times],
             "epochs": [{"epoch": e, "n": 16, "fmd": 9.0 / e, "fmd_normalised": 0.1 / e, "floor": 1.0,

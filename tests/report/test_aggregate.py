@@ -21,8 +21,9 @@ def test_one_replicate_keeps_its_values(project):
     assert found["restoration"] == record["restoration"]
     for key in ("fmd", "fmd_low", "fmd_high", "ssim", "fid", "fid_why", "n", "nfe", "copier"):
         assert found[key] == record[key]
-    assert set(found["samplers"]["raw"]) == {"fmd", "fmd_normalised", "nfe", "class_evenness",
-                                             "nearest_ratio"}
+    assert set(found["samplers"]["raw"]) == {"fmd", "fmd_normalised", "nfe", "precision", "recall",
+                                             "class_evenness", "nearest_ratio"}
+    assert found["prior"]["recall"] == 0.1 and "nfe" not in found["prior"]
 
 
 def test_replicates_are_aggregated(project):

@@ -134,7 +134,7 @@ def test_reasons_follow_the_configuration():
 def test_single_reading_is_held_against_its_composed_twin():
     def run(reading, removed, fmd):
         model = config(model_dump=lambda: {"sigma": 1, "reading": reading})
-        return SimpleNamespace(config=config(degradation=model), severity=np.array([0, removed]),
+        return SimpleNamespace(config=config(degradation=model), signal_variance=np.array([1, 1 - removed]),
                                mean=lambda key: fmd)
 
     single, composed = run("single", 0.8, 4.0), run("composed", 0.99, 2.0)
@@ -151,7 +151,7 @@ def test_paragraphs_of_one_seed_never_judge(project):
     records = metrics(results)
     said = [" ".join(study_findings(study, results, records)) for study in results.studies]
     assert not any(JUDGING.search(text) for text in [*said, *hot_against_cold(results, records)])
-    schedules, hyperparameters, blur = said
+    schedules, hyperparameters, blur, *_ = said
     assert "“linear, T=1000” has the lowest FMD on this seed" in schedules
     assert "2.00 times as high on this seed" in hyperparameters
     assert "FMD 5.00 by Algorithm 2, 6.00 by Algorithm 1 and 7.00 by one direct step" in blur
