@@ -71,7 +71,8 @@ class Project:
         arrays = {f"samples/{s}": self.images(20) for s in drawn}
         if trained:
             methods = ["untouched", "one-shot", "linear",
-                       *(s for s in samplers if self.params.sampler(s)["kind"] != "direct")]
+                       *(s for s in config.sampling.restore_samplers or samplers
+                         if self.params.sampler(s)["kind"] != "direct")]
             record |= {"train_loss": 0.1, "val_loss": 0.12, "val_loss_ema": 0.11, "updates": 8,
                        "parameters": 1000, "flops_per_image": 10_000, "ssim": 0.5, "psnr": 15.0,
                        "rmse": 0.2, "restoration": {m: dict(RESTORED) for m in methods},

@@ -134,8 +134,8 @@ def test_reasons_follow_the_configuration():
 def test_single_reading_is_held_against_its_composed_twin():
     def run(reading, removed, fmd):
         model = config(model_dump=lambda: {"sigma": 1, "reading": reading})
-        return SimpleNamespace(config=config(degradation=model), signal_variance=np.array([1, 1 - removed]),
-                               mean=lambda key: fmd)
+        return SimpleNamespace(config=config(degradation=model),
+                               signal_variance=np.array([1, 1 - removed]), mean=lambda key: fmd)
 
     single, composed = run("single", 0.8, 4.0), run("composed", 0.99, 2.0)
     said = readings(single, [single, composed])

@@ -10,9 +10,11 @@ from kelvin.metrics import mean_interval
 from kelvin.report.collect import Results, Run
 
 IDENTITY = ("run", "replicate", "fingerprint", "dataset", "scale", "extractor")
-NESTED = ("samplers", "restoration")
+NESTED = ("samplers", "restoration", "prior")
 INTERVALS = ("fmd", "fmd_debiased", "fmd_normalised", "ssim")  # a t interval over training seeds
-COMPACT = ("fmd", "fmd_normalised", "nfe", "class_evenness", "nearest_ratio")
+COMPACT = ("fmd", "fmd_normalised", "nfe", "precision", "recall", "class_evenness",
+           "nearest_ratio")
+RESTORED = ("ssim", "psnr", "rmse", "fmd", "fmd_normalised")  # FMD at the number of restored images
 OVER_IMAGES, OVER_SEEDS = "over images", "over training seeds"
 
 
@@ -35,8 +37,11 @@ def run_record(run: Run, level: float) -> dict[str, Any]:
                        for name in records[0]["samplers"]}
     if "restoration" in records[0]:
         out["restoration"] = {
-            name: combined([r["restoration"][name] for r in records], ("ssim", "psnr", "rmse"))
+            name: combined([r["restoration"][name] for r in records], RESTORED)
             for name in records[0]["restoration"]}
+    if "prior" in records[0]:  # x_T scored as if it were a sample: what the prior alone is worth
+        out["prior"] = combined([r["prior"] for r in records],
+                                tuple(key for key in COMPACT if key != "nfe"))
     return out
 
 

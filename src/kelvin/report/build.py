@@ -18,7 +18,7 @@ from kelvin.report.studies import study_figures
 from kelvin.report.study_findings import study_findings
 from kelvin.report.style import Figure
 from kelvin.report.table import Row, Table
-from kelvin.report.tables import tables
+from kelvin.report.tables import shown_with, tables
 
 CURVES = {"loss.csv": curves.loss_rows, "fmd.csv": curves.fmd_rows,
           "x0_error.csv": curves.log_snr_rows}
@@ -74,7 +74,7 @@ def page(results: Results, records: dict[str, Row], written: list[Table], common
             "findings": study_findings(study, results, records),
             "figures": [embedded(figure) for figure in studies[study.name]],
             "tables": [shown(table.only(lambda row, names=names: row["run"] in names))
-                       for key in ("generation", "restoration", f"parameters-{study.name}")
+                       for key in shown_with(study)
                        if (table := by_name.get(key)) and names]})
     context: dict[str, Any] = {
         "dataset": results.params.house.dataset, "facts": dataset_facts(results),

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from kelvin.datasets import PreparedStore
-from kelvin.degradations import GaussianProcess, ImageSpec, NoiseSchedule, build_schedule
-from kelvin.degradations import build as build_degradation
+from kelvin.degradations import NoiseSchedule, build_schedule
 from kelvin.degradations import degradations as known_degradations
+from kelvin.degradations.graded import growths
 from kelvin.errors import KelvinError
 from kelvin.files import read_json
 from kelvin.params import Params, RunConfig, Study
@@ -48,15 +48,28 @@ class Replicate:
         with (self.model / "history.csv").open(encoding="utf-8") as file:
             return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
+    @cached_property
+    def process(self) -> dict[str, Any]:
+        """What training measured of the degradation (see kelvin.runs.about_process)."""
+        return read(self.model / "process.json")
+
     def kept(self) -> tuple[list[int], np.ndarray]:
         """Epochs, and the samples (E, n, C, H, W) uint8 that training kept after each."""
         with np.load(self.model / "samples.npz", allow_pickle=False) as file:
             return file["epochs"].tolist(), file["samples"]
 
+    def reconstructions(self) -> dict[str, np.ndarray]:
+        """One-shot restorations of a few held-out images after each kept epoch, all uint8:
+        restored (E, R, n, C, H, W), times (R,), truth (n, C, H, W), degraded (R, n, C, H, W)."""
+        names = {"restored": "reconstructions", "times": "reconstruct_times",
+                 "truth": "reconstruct_truth", "degraded": "reconstruct_degraded"}
+        with np.load(self.model / "samples.npz", allow_pickle=False) as file:
+            return {key: file[name] for key, name in names.items()}
+
 
 @dataclass(frozen=True)
 class Run:
-    """A run of params.yaml with its replicates. family: hot, cold, or folder (not trained here)."""
+    """A run of params.yaml with its replicates. family: hot, warm, cold, or folder (not trained)."""
 
     name: str
     title: str
@@ -92,18 +105,15 @@ class Run:
 
     @cached_property
     def schedule(self) -> NoiseSchedule | None:
-        """The noise schedule; None for a process that adds no noise."""
-        if self.family != "hot":
+        """The noise schedule of a hot run; None for any other, and for a growth that is its own."""
+        if self.family != "hot" or self.config.schedule.kind in growths.kinds():
             return None
         return build_schedule(self.config.schedule.model_dump(), f"runs.{self.name}.schedule")
 
-    @cached_property
-    def severity(self) -> np.ndarray:
-        """The degradation's own curve over t = 0..T, 0 (untouched) to 1."""
-        config = self.config
-        spec = ImageSpec(*self.image, config.restorer.low, config.restorer.high)
-        sections = (part.model_dump() for part in (config.degradation, config.schedule, config.prior))
-        return build_degradation(spec, *sections).severity().numpy()
+    @property
+    def signal_variance(self) -> np.ndarray:
+        """Share of the images' variance left at t = 0..T, (T + 1,): 1 (untouched) to 0 (gone)."""
+        return np.array(self.first.process["signal_variance"], float)
 
     @property
     def steps(self) -> int:
@@ -188,10 +198,8 @@ def read_run(params: Params, name: str, image: Iterable[int]) -> Run:
 
 
 def temperature(config: RunConfig) -> str:
-    """hot: a Gaussian process; cold: any other degradation."""
-    process = known_degradations.find(config.degradation.kind)
-    hot = isinstance(process, type) and issubclass(process, GaussianProcess)
-    return "hot" if hot else "cold"
+    """hot: noise; cold: a degradation without noise; warm: both."""
+    return getattr(known_degradations.find(config.degradation.kind), "temperature", "cold")
 
 
 def refuse_mixed(records: dict[str, dict[str, Any]]) -> None:

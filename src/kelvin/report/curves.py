@@ -98,11 +98,12 @@ def schedules_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
     return finish(figure, name, caption)
 
 
-def severity_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+def variance_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    """Signal variance left over t/T, as training measured it on its images."""
     figure = new(WIDTH * 0.75, 3.2)
     axes = figure.subplots()
-    lines(axes, runs, lambda run: (np.arange(run.steps + 1) / run.steps, run.severity[None]))
-    axes.set(xlabel="t / T", ylabel="share of a white image's\nvariance removed", ylim=(-0.03, 1.03))
+    lines(axes, runs, lambda run: (np.arange(run.steps + 1) / run.steps, run.signal_variance[None]))
+    axes.set(xlabel="t / T", ylabel="share of the images'\nvariance left", ylim=(-0.03, 1.03))
     legend_below(figure, axes, 2)
     return finish(figure, name, caption)
 

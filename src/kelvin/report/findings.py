@@ -117,8 +117,11 @@ def hot_against_cold(results: Results, metrics: Mapping[str, Mapping[str, Any]])
     """The summary's paragraph: the best run of each kind against real images and a plain Gaussian."""
     out, level = [], results.params.metrics.confidence
     gaussian = results.calibration["rows"]["pixel-gaussian"]["fmd"]
-    for family, words in (("hot", "hot diffusion (noise)"), ("cold", "cold diffusion (no noise)")):
+    for family, words in (("hot", "hot diffusion (noise)"), ("warm", "warm diffusion (both)"),
+                          ("cold", "cold diffusion (no noise)")):
         best = results.best(family)
+        if family == "warm" and not results.family(family):
+            continue
         if best is None:
             copies = "every such run copies its training images" if results.family(family) else \
                 "no such run is active"

@@ -8,7 +8,7 @@ import numpy as np
 
 from kelvin.report.collect import Run
 from kelvin.report.curves import overlay
-from kelvin.report.pictures import coloured, draw, montage, show, table
+from kelvin.report.pictures import Panel, coloured, draw, montage, show, table
 from kelvin.report.style import WIDTH, Figure, finish, legend_below, new, plain, ticks
 from kelvin.report.table import number
 
@@ -41,19 +41,21 @@ def final_figure(name: str, runs: Sequence[Run], caption: str, count: int = 40) 
     return show(name, caption, panels, 2)
 
 
-def chosen(epochs: Sequence[int]) -> list[int]:
-    """Indices of the first, the middle and the last."""
-    return sorted({0, (len(epochs) - 1) // 2, len(epochs) - 1})
+def chosen(epochs: Sequence[int], count: int = 3) -> list[int]:
+    """Indices of `count` of them, evenly spread: the first, ..., the last."""
+    return sorted({i * (len(epochs) - 1) // (count - 1) for i in range(count)})
 
 
-def epochs_figure(name: str, runs: Sequence[Run], caption: str, count: int = 16) -> Figure:
-    """Samples that training kept, a row per run: first, middle and last kept epoch."""
-    panels = []
+def epochs_figure(name: str, runs: Sequence[Run], caption: str, count: int = 16, moments: int = 3,
+                  columns: int = 8) -> Figure:
+    """Samples that training kept, a row per run: `moments` of the kept epochs."""
+    panels: list[Panel] = []
+    across = max(len(chosen(run.first.kept()[0], moments)) for run in runs)
     for run in runs:
         epochs, kept = run.first.kept()
-        for i in chosen(epochs):
-            panels.append(montage(f"{run.title}: epoch {epochs[i]}", kept[i, :count], 8))
-    return show(name, caption, panels, len(chosen(epochs)))
+        for i in chosen(epochs, moments):
+            panels.append(montage(f"{run.title}: epoch {epochs[i]}", kept[i, :count], columns))
+    return show(name, caption, panels, across)
 
 
 def samplers_figure(name: str, runs: Sequence[Run], caption: str, count: int = 20) -> Figure:

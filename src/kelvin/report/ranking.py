@@ -8,7 +8,8 @@ from kelvin.report.collect import Results
 from kelvin.report.style import BAND, COLOURS, WIDTH, Figure, finish, legend_below, new, plain, ticks
 from kelvin.report.table import Row
 
-FAMILIES = {"hot": (COLOURS[4], "o"), "cold": (COLOURS[5], "s"), "folder": (COLOURS[3], "D")}
+FAMILIES = {"hot": (COLOURS[4], "o"), "warm": (COLOURS[1], "^"), "cold": (COLOURS[5], "s"),
+            "folder": (COLOURS[3], "D")}
 
 
 def ranking_figure(results: Results, metrics: Mapping[str, Row]) -> Figure:

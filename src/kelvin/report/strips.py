@@ -75,3 +75,29 @@ def restoration_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
     across = 1 if panels[0].columns > 8 else 2 if panels[0].columns > 6 or len(runs) == 4 else 3
     return show(name, caption, panels, across, cell=0.45,
                 x_label="t / T")
+
+
+def moments(times: np.ndarray) -> list[int]:
+    """Indices of the time nearest to half of the largest, and of the largest."""
+    last = int(np.argmax(times))
+    middle = int(np.argmin(np.abs(times - times[last] / 2)))
+    return list(dict.fromkeys([middle, last]))
+
+
+def reconstruction_panels(run: Run, count: int = 5) -> list[Panel]:
+    """Truth, x_t and the one-shot restoration after the first and the last kept epoch, a panel a time."""
+    epochs, _ = run.first.kept()
+    found = run.first.reconstructions()
+    kept = sorted({0, len(epochs) - 1})
+    panels = []
+    for i in moments(found["times"]):
+        rows = [found["truth"], found["degraded"][i], *(found["restored"][e, i] for e in kept)]
+        labels = ["truth", "x_t", *(f"epoch {epochs[e]}" for e in kept)]
+        panels.append(table(f"{run.title}: t/T = {found['times'][i] / run.steps:.2g}",
+                            [list(row[:count]) for row in rows], labels))
+    return panels
+
+
+def reconstruction_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    panels = [reconstruction_panels(run) for run in runs]
+    return show(name, caption, [p for group in panels for p in group], max(map(len, panels)), cell=0.5)

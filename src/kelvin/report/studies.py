@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kelvin.report import curves, grids, strips
+from kelvin.report import curves, grids, iterations, steps, strips, temperature_figures, widths
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.style import Figure
 
@@ -12,8 +12,10 @@ NOTE = "Lines: mean over training seeds; shade: their range."
 
 
 def study_figures(study: StudyResults, results: Results) -> list[Figure]:
-    """The figures of a study, in the order they are read; none without a trained run."""
+    """The figures of a study, in the order they are read; none without a run."""
     runs = study.trained
+    if runs and study.study.kind in OWN:
+        return [figure for figure in OWN[study.study.kind](study, results) if figure]
     figures: list[Figure] = []
     if runs:
         figures += degradation_figures(study)
@@ -32,22 +34,28 @@ def study_figures(study: StudyResults, results: Results) -> list[Figure]:
 
 def degradation_figures(study: StudyResults) -> list[Figure]:
     runs, name = study.trained, study.name
-    hot, cold = ([r for r in runs if r.family == family] for family in ("hot", "cold"))
+    hot = [run for run in runs if run.schedule is not None]
+    cold = [run for run in runs if run.schedule is None]
     out = []
     if hot:
         out.append(curves.schedules_figure(f"{name}-schedules", hot, "The schedules over t/T: noise "
                    "added at each step, signal variance that is left, and log signal-to-noise ratio. "
                    "The first two on logarithmic axes. Schedules with fewer steps need larger ones."))
     if cold:
-        out.append(curves.severity_figure(f"{name}-severity", cold, "How much the blur has removed at "
-                   "t: the share of a white image's variance. At 0 x_t is the image, at 1 nothing is "
-                   "left of it."))
-    out.append(strips.encoding_figure(f"{name}-encoding", runs, "Encoding: one test image degraded step "
-               f"by step. {spacing(runs)}"))
-    out.append(strips.decoding_figure(f"{name}-decoding", runs, "Decoding: two new images of each run, "
-               "from what the prior drew (left) to the sample (right), by the run's first sampler. "
-               f"{spacing(runs)}"))
-    return out
+        out.append(curves.variance_figure(f"{name}-severity", cold, "How much the degradation has left "
+                   "at t: the share of the training images' variance. At 1 x_t is the image, at 0 "
+                   "nothing tells one image from another."))
+    return out + strip_figures(study)
+
+
+def strip_figures(study: StudyResults) -> list[Figure]:
+    runs, name = study.trained, study.name
+    return [
+        strips.encoding_figure(f"{name}-encoding", runs, "Encoding: one test image degraded step by "
+                               f"step. {spacing(runs)}"),
+        strips.decoding_figure(f"{name}-decoding", runs, "Decoding: two new images of each run, from "
+                               "what the prior drew (left) to the sample (right), by the run's first "
+                               f"sampler. {spacing(runs)}")]
 
 
 def spacing(runs: Sequence[Run]) -> str:
@@ -76,7 +84,15 @@ def training_figures(study: StudyResults, results: Results) -> list[Figure]:
                "study A's small protocol, by the honest one, and normalised (0 = held-out real images, "
                "1 = black images; linear below 0.05). Grey: mean ± standard deviation of draws of real "
                "images of the same number." + note))
+    if study.study.kind == "blur":
+        out.append(reconstructions(study))
     return out
+
+
+def reconstructions(study: StudyResults) -> Figure:
+    return strips.reconstruction_figure(f"{study.name}-reconstructions", study.trained, "What training "
+            "learns: held-out images, their degraded x_t, and the network's restoration in one shot "
+            "after the first and after the last kept epoch, at a middle and at the largest time.")
 
 
 def loss_meaning(runs: Sequence[Run]) -> str:
@@ -117,3 +133,55 @@ def restoration_figures(study: StudyResults) -> list[Figure]:
             curves.ssim_figure(f"{name}-ssim", runs, "SSIM of restored test images over t (1 = equal). "
                                "A method earns its place above the untouched x_t and above the linear "
                                "restorer.")]
+
+
+def width_figures(study: StudyResults, results: Results) -> list[Figure]:
+    runs, name = study.trained, study.name
+    note = f" {NOTE}" if len(results.replicates) > 1 else ""
+    return [
+        widths.loss_figure(f"{name}-loss", runs, "Training and validation loss of all networks in one "
+                           "panel, both after the epoch at the same fixed t and z. Colour: network; "
+                           "solid: training, dashed: validation." + note),
+        grids.epochs_figure(f"{name}-epochs", runs, "The same 16 samples after five kept epochs of "
+                            "training, from the first to the last.", moments=5, columns=4),
+        reconstructions(study), *sample_grid(study), *restoration_figures(study)]
+
+
+def temperature_figures_of(study: StudyResults, results: Results) -> list[Figure]:
+    runs, name = study.trained, study.name
+    return [
+        temperature_figures.variance_figure(f"{name}-variance", runs, "The setting: the share of the "
+                "images' variance left at t, as measured in training. Where lines lie on the dashed one, "
+                "the degradation removes what the noise schedule asks for; from a cross on it cannot."),
+        *strip_figures(study),
+        temperature_figures.plane_figure(f"{name}-plane", runs, "Distortion against distribution of "
+                "restored test images, means over t. Circle: one network evaluation; filled square: the "
+                "first sampler, joined to it; triangle: the linear restorer. Down is nearer to the "
+                "distribution of real images, right is nearer to the very image; numbers and colours "
+                "name the degradation."),
+        *training_figures(study, results), *sample_grid(study), *restoration_figures(study)]
+
+
+def step_figures(study: StudyResults, results: Results) -> list[Figure]:
+    return [steps.figure(study, results, "FMD over steps, both axes logarithmic. Left: processes of "
+                         "different length T, sampled by visiting every time. Right: one process, "
+                         "sampled by a deterministic sampler that visits fewer or more of its times."),
+            *sample_grid(study)]
+
+
+def iteration_figures(study: StudyResults, results: Results) -> list[Figure | None]:
+    return [iterations.figure(study, "Restored test images over t, in one network evaluation and by the "
+                              "run's first sampler. Above: SSIM to the image itself (higher is nearer). "
+                              "Below: FMD of the restored images as a set (lower is nearer to real "
+                              "images)."),
+            iterations.samples_figure(study, results, "Samples from the same starting states: one step "
+                                      "from x_T (left) and the run's first sampler (right).")]
+
+
+def sample_grid(study: StudyResults) -> list[Figure]:
+    return [grids.final_figure(f"{study.name}-samples", study.runs, "The first samples of each run, not "
+                               "chosen by hand.")]
+
+
+OWN = {"widths": width_figures, "temperature": temperature_figures_of, "steps": step_figures,
+       "iterations": iteration_figures}

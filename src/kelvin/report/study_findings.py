@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.report import iterations, steps, temperature, widths
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import (
     flags,
@@ -33,8 +34,9 @@ def study_findings(study: StudyResults, results: Results, metrics: Metrics) -> l
         return missing
     scores = [score(run, metrics[run.name]) for run in study.runs]
     level = results.params.metrics.confidence
-    own = {"schedules": schedules, "hyperparameters": hyperparameters, "blur": blur}[study.study.kind]
-    said = [" ".join([*ranking(scores, level), *missing]), *own(study, results, metrics)]
+    own = KINDS[study.study.kind](study, results, metrics)
+    head = ranking(scores, level) if study.study.kind in RANKED or not own else [own.pop(0)]
+    said = [" ".join([*head, *missing]), *own]
     if study.runs[0].name == study.study.runs[0]:
         said += verdicts(scores[0], scores[1:], level)
     return said + flags(scores)
@@ -202,9 +204,10 @@ def readings(run: Run, others: list[Run]) -> str:
         "reading": "composed"}), None)
     if twin is None:
         return ""
-    return (f"Read as study B did (only kernel t), the blur removes {100 * run.severity[-1]:.1f} % of a "
-            f"white image's variance at T, composed {100 * twin.severity[-1]:.1f} %; FMD "
-            f"{number(run.mean('fmd'))} against {number(twin.mean('fmd'))}.")
+    removed = [100 * (1 - float(r.signal_variance[-1])) for r in (run, twin)]
+    return (f"Read as study B did (only kernel t), the blur removes {removed[0]:.1f} % of the images' "
+            f"variance at T, composed {removed[1]:.1f} %; FMD {number(run.mean('fmd'))} against "
+            f"{number(twin.mean('fmd'))}.")
 
 
 def algorithms(run: Run, results: Results) -> str:
@@ -220,3 +223,9 @@ def algorithms(run: Run, results: Results) -> str:
     shots += [f"{number(run.restoration_mean(kinds[k], 'ssim'))} by {names[k]}" for k in present
               if kinds[k] in run.record["restoration"]]
     return f"{named(run.title)}: FMD {drawn}; SSIM of restored real images {listed(shots)}."
+
+
+KINDS = {"schedules": schedules, "hyperparameters": hyperparameters, "blur": blur,
+         "widths": widths.findings, "temperature": temperature.findings, "steps": steps.findings,
+         "iterations": iterations.findings}
+RANKED = ("schedules", "hyperparameters", "blur", "widths")  # the others open with their own answer

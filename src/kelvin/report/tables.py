@@ -8,21 +8,43 @@ from typing import Any
 import numpy as np
 
 from kelvin.overrides import leaves
+from kelvin.report import iterations, steps, tables_temperature
 from kelvin.report.collect import Results, Run, StudyResults
-from kelvin.report.table import NOTHING, Column, Row, Table, fixed, number, span, with_error
-
-MEASURES = ("ssim", "psnr", "rmse")
-CALIBRATING = ("untouched", "linear")
-PSNR_CAP = 20 * np.log10(255)  # kelvin.evaluation: two equal images
+from kelvin.report.table import NOTHING, Column, Row, Table, fixed, number, span
+from kelvin.report.tables_restoration import (
+    MEASURES,
+    restoration_over_t_table,
+    restoration_rows,
+    restoration_table,
+)
 
 
 def tables(results: Results, metrics: Mapping[str, Row], costs: Mapping[str, Row]) -> list[Table]:
     """Every table that is written, in the order of the report."""
     parameters = [t for t in (parameter_table(study) for study in results.studies) if t]
+    own = [t for study in results.studies for t in study_tables(study, results, metrics, costs) if t]
     over_t = restoration_rows(results)
     restored = [restoration_table(over_t), restoration_over_t_table(over_t)] if over_t else []
     return [generation_table(results, metrics), samplers_table(results), *restored,
-            *([cost_table(results, costs)] if costs else []), *parameters]
+            *([cost_table(results, costs)] if costs else []), *own, *parameters]
+
+
+def study_tables(study: StudyResults, results: Results, metrics: Mapping[str, Row],
+                 costs: Mapping[str, Row]) -> list[Table | None]:
+    """The tables that a study of this kind has to itself."""
+    kind = study.study.kind
+    if kind == "temperature":
+        return [tables_temperature.generation(study, results, metrics, costs),
+                tables_temperature.restoration(study)]
+    return [steps.table(study, results)] if kind == "steps" else \
+        [iterations.table(study, results)] if kind == "iterations" else []
+
+
+def shown_with(study: StudyResults) -> list[str]:
+    """Names of the tables that stand with a study on the page; those of all runs where it has none."""
+    own = {"temperature": [f"{study.name}-generation", f"{study.name}-restoration"],
+           "steps": [study.name], "iterations": [study.name]}
+    return [*own.get(study.study.kind, ["generation", "restoration"]), f"parameters-{study.name}"]
 
 
 def flag(row: Row) -> str:
@@ -40,7 +62,8 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
     for name, record in metrics.items():
         flat = {k: v for k, v in record.items() if not isinstance(v, dict) and k != "fid_why"}
         rows.append({"run": name, **flat})
-    head = list(rows[-1])
+    head = [key for key in dict.fromkeys(key for row in rows for key in row)
+            if key.partition("_")[0] not in MEASURES]  # restorations stand elsewhere
     rows = [{key: row.get(key) for key in head} for row in rows]
     classes = len(results.store.class_names)
     columns = [
@@ -52,6 +75,7 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
         Column("normalised", lambda r: span(r, "fmd_normalised", fixed), "fmd_normalised", "min"),
         Column("debiased", lambda r: span(r, "fmd_debiased"), "fmd_debiased", "min"),
         Column("FID", lambda r: number(r["fid"])),
+        Column("recall", lambda r: number(r["recall"])),
         Column("nearest", lambda r: number(r["nearest_ratio"])),
         Column("copies", lambda r: f"{100 * r['copy_fraction']:.1f} %"),
         Column("entropy [evenness]", lambda r: f"{number(r['class_entropy'])} "
@@ -63,7 +87,9 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
                f"Brackets beside FMD: {level} interval {over}"
                f"{'' if over == 'over images' else ' (calibrating rows: over images)'}. Normalised: 0 "
                "= held-out real images, 1 = black images. Debiased: extrapolated to infinitely many "
-               "samples. NFE: network evaluations per image. Nearest: median distance to the nearest "
+               "samples. NFE: network evaluations per image. Recall: share of the test images that lie "
+               f"among the samples ({results.params.metrics.neighbours} nearest neighbours in the "
+               "features; the .csv has precision too). Nearest: median distance to the nearest "
                "training image over that of held-out images. Copies: share of the samples that are "
                "nearer to a training image than held-out images are. Entropy of the predicted classes "
                f"in nats; evenness: over ln {classes}. Bold: lowest of the runs that are not flagged.")
@@ -82,8 +108,8 @@ def samplers_table(results: Results) -> Table:
             row = {"run": run.name, "title": run.title,
                    "sampler": first if name == "raw" else name,
                    "weights": "raw" if name == "raw" else "EMA" if run.trained else NOTHING}
-            for key in ("nfe", "n", "fmd", "fmd_normalised", "class_evenness", "nearest_ratio",
-                        "copy_fraction", "copier", "below_floor"):
+            for key in ("nfe", "n", "fmd", "fmd_normalised", "precision", "recall", "class_evenness",
+                        "nearest_ratio", "copy_fraction", "copier", "below_floor"):
                 values = [scores[key] for scores in found]
                 row[key] = values[0] if values[0] is None or isinstance(values[0], bool) \
                     else float(np.mean(values)) if len(values) > 1 else values[0]
@@ -100,57 +126,6 @@ def samplers_table(results: Results) -> Table:
                  "average of the weights; raw: the last weights themselves, by the run's first "
                  "sampler. Bold: lowest of a run.", columns, rows,
                  lambda r: flag(r) == NOTHING, "run")
-
-
-def restoration_rows(results: Results) -> list[Row]:
-    """SSIM, PSNR and RMSE by run, method and t; means over replicates."""
-    rows: list[Row] = []
-    for run in results.runs.values():
-        if not run.trained:
-            continue
-        groups = zip(*(r.details["restoration"] for r in run.replicates), strict=True)
-        for group in groups:
-            row: Row = {"run": run.name, "title": run.title, "method": group[0]["method"],
-                        "t": group[0]["t"], "t_over_T": group[0]["t"] / run.steps,
-                        "n": group[0]["n"]}
-            row |= {key: float(np.mean([g[key] for g in group])) for m in MEASURES
-                    for key in (m, f"{m}_sd", f"{m}_se")}
-            rows.append(row)
-    return rows
-
-
-def restoration_table(over_t: list[Row]) -> Table:
-    """Means over t. The standard error is that of fully correlated times: an upper bound."""
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in over_t:
-        groups.setdefault((row["run"], row["method"]), []).append(row)
-    rows = [{"run": run, "title": group[0]["title"], "method": method, "n": group[0]["n"],
-             **{key: float(np.mean([r[key] for r in group]))
-                for m in MEASURES for key in (m, f"{m}_se")},
-             "capped": any(r["psnr"] >= PSNR_CAP * (1 - 1e-6) for r in group)}
-            for (run, method), group in groups.items()]
-    columns = [Column("run", lambda r: r["title"]), Column("method", lambda r: r["method"]),
-               Column("SSIM", lambda r: with_error(r, "ssim"), "ssim", "max"),
-               Column("PSNR, dB", lambda r: with_error(r, "psnr") + " (capped)" * r["capped"],
-                      "psnr", "max"),
-               Column("RMSE", lambda r: with_error(r, "rmse"), "rmse", "min")]
-    return Table("restoration", f"Restoration of {rows[0]['n']} real test images, mean over evenly "
-                 "spaced t. ±: standard error over images (an upper bound: the mean of those at each "
-                 "t). Untouched: x_t itself; linear: the linear least-squares restorer. Only methods "
-                 "of one run are comparable, since runs degrade differently. Bold: best of a run.",
-                 columns, rows, lambda r: r["method"] not in CALIBRATING, "run",
-                 notes=[f"Capped: equal images, whose PSNR is counted as {PSNR_CAP:.1f} dB."]
-                 if any(r["capped"] for r in rows) else [])
-
-
-def restoration_over_t_table(over_t: list[Row]) -> Table:
-    columns = [Column("run", lambda r: r["title"]), Column("t", lambda r: number(r["t"])),
-               Column("method", lambda r: r["method"]),
-               Column("SSIM", lambda r: with_error(r, "ssim")),
-               Column("PSNR, dB", lambda r: with_error(r, "psnr")),
-               Column("RMSE", lambda r: with_error(r, "rmse"))]
-    return Table("restoration_over_t", "Restoration over t. ±: standard error over images; the .csv "
-                 "also has the standard deviation.", columns, over_t)
 
 
 def cost_table(results: Results, costs: Mapping[str, Row]) -> Table:

@@ -1,0 +1,61 @@
+"""Every study of every kind is drawn, whichever of its runs are active; and the two widths."""
+
+import numpy as np
+import pytest
+
+from kelvin.report import style
+from kelvin.report.aggregate import costs, metrics
+from kelvin.report.collect import collect
+from kelvin.report.strips import moments
+from kelvin.report.studies import study_figures
+from kelvin.report.study_findings import study_findings
+from kelvin.report.tables import tables
+from kelvin.report.widths import Fit, compared, fitted
+
+FULL = ["blur-narrow", "blur-wide", "tied-noise", "tied-noise-eps", "tied-blur", "tied-pixelate",
+        "tied-blur-noise", "steps-noise-5", "steps-blur-5"]
+
+
+@pytest.mark.parametrize("active, figures, absent", [
+    (FULL, {"widths-loss", "widths-epochs", "widths-reconstructions", "temperature-variance",
+            "temperature-plane", "temperature-encoding", "steps-fmd-over-steps", "iterations-over-t",
+            "iterations-direct"}, set()),
+    (["blur-wide"], {"widths-loss"}, {"temperature", "steps", "iterations"}),
+    (["tied-noise-eps"], {"temperature-plane"}, {"widths", "steps", "iterations"}),
+    (["steps-noise-5"], {"steps-fmd-over-steps"}, {"widths", "temperature", "iterations"}),
+    (["tied-blur-noise"], {"temperature-variance", "iterations-over-t"}, {"widths", "steps"})])
+def test_any_part_of_the_runs(project, active, figures, absent):
+    made = project(active)
+    for i, run in enumerate(active):
+        made.add(run, fmd=3.0 + i)
+    results = collect(made.params)
+    records = metrics(results)
+    style.use()
+    drawn = {s.name: study_figures(s, results) for s in results.studies}
+    names = [figure.name for of in drawn.values() for figure in of]
+    assert figures <= set(names) and len(names) == len(set(names))
+    written = {table.name for table in tables(results, records, costs(results))}
+    for study in results.studies:
+        said = study_findings(study, results, records)
+        assert said and all(said)
+        if study.name in absent:
+            assert not drawn[study.name] and "No run of this study is active" in said[0]
+            assert not {name for name in written if name.startswith(study.name)}
+        elif study.runs and study.missing:
+            assert "Not active, and so missing here" in said[0]
+
+
+def test_widths_in_numbers():
+    narrow, wide = Fit("narrow", 0.10, 0.11, 5.0, 1000), Fit("wide", 0.08, 0.10, 6.0, 2000)
+    said = compared([narrow, wide], 1)[0]
+    assert "“wide”, the largest network (2,000 parameters)" in said and "0.100 against 0.110" in said
+    assert "The lowest FMD is that of “narrow”: 5.00 against 6.00." in said
+    assert "the same run" in compared([narrow, Fit("w", 0.1, 0.2, 9.0, 2000)], 1)[0]
+    assert compared([narrow], 1) == []
+    assert "25.0 % above it" in fitted(wide) and "10.0 % below" in fitted(Fit("n", 0.1, 0.09, 1.0, 1))
+
+
+def test_moments_are_the_middle_and_the_last():
+    assert moments(np.array([1, 5, 10, 20])) == [2, 3]
+    assert moments(np.array([20, 9, 1])) == [1, 0]
+    assert moments(np.array([5])) == [0]

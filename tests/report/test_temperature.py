@@ -1,0 +1,87 @@
+"""D1's sentences and tables follow the numbers."""
+
+import numpy as np
+import pytest
+
+from kelvin.report.aggregate import costs, metrics
+from kelvin.report.collect import collect
+from kelvin.report.study_findings import study_findings
+from kelvin.report.tables_temperature import generation, iterated, restoration
+from kelvin.report.temperature import Variety, reason, spread, who_generates
+
+RUNS = {"tied-noise": 3.0, "tied-noise-eps": 2.0, "tied-blur": 9.0, "tied-pixelate": 6.0,
+        "tied-blur-noise": 4.0}
+
+
+def variety(**changes):
+    return Variety(**{"title": "a", "evenness": 0.95, "copier": False, "recall": 0.5,
+                      "prior_recall": 0.1, "left": 0.01, "spread": 0.9, **changes})
+
+
+@pytest.mark.parametrize("changes, shown", [
+    ({"evenness": 0.89}, "evenness 0.890"), ({"copier": True}, "a copier"),
+    ({"recall": 0.1}, "recall 0.100, not above the 0.100 of its x_T alone")])
+def test_each_condition_can_fail(changes, shown):
+    assert variety().lacking == [] and variety(**changes).lacking == [shown]
+
+
+def test_who_generates_and_who_does_not():
+    first, *rest = who_generates([variety(), variety(title="b", evenness=0.3, spread=0.01)], 1)
+    assert "on this seed: “a” (1 of 2)." in first
+    assert len(rest) == 1 and "Not varied: “b” (evenness 0.300)" in rest[0]
+    assert "no run" in who_generates([variety(recall=0.0)], 1)[0]
+
+
+def test_the_reason_is_the_spread_of_the_start():
+    assert "nearly the same every time" in reason(variety(spread=0.05))
+    assert "the starts do differ" in reason(variety(spread=0.5))
+    assert "spread by 5 %" in reason(variety(spread=0.05)) and "1 % of the signal" in reason(variety())
+
+
+def test_spread_is_over_images():
+    flat = np.full((4, 1, 2, 2), 7, np.uint8)
+    assert spread(flat) == 0
+    assert spread(np.concatenate([0 * flat, flat + 248])) == pytest.approx(0.5)
+
+
+@pytest.fixture
+def found(project):
+    made = project(RUNS)
+    for run, fmd in RUNS.items():
+        made.add(run, fmd=fmd)
+    results = collect(made.params)
+    return results, next(s for s in results.studies if s.study.kind == "temperature")
+
+
+def test_paragraph(found):
+    results, study = found
+    head, *rest = study_findings(study, results, metrics(results))
+    said = " ".join(rest)
+    assert "Trained alike, predicting x0: 4 runs. Of 4 runs “Gaussian noise” has the lowest" in head
+    assert "missing here: tied-flow" in head
+    assert "hot 3.00 (“Gaussian noise”), warm 4.00 (“blur and noise”) and cold 6.00 (“pixelate”)" in said
+    assert "Hot is the lowest" in said and "warm 1.33 times and cold 2.00 times" in said
+    assert "“Gaussian noise, eps predicted” predicts eps and not x0" in said
+    assert "“pixelate” from t = 50 of 100 (at T 0.10 is left where 0.050 was wanted)" in said
+    assert "(5 of 5)" in said
+
+
+def test_families(found):
+    results, study = found
+    assert [run.family for run in study.runs] == ["hot", "hot", "warm", "cold", "cold"]
+    assert study.runs[2].schedule is None and study.runs[0].schedule.steps == 100
+    assert study.runs[0].signal_variance[[0, -1]].tolist() == [1, pytest.approx(0.1)]
+
+
+def test_two_tables_with_their_own_columns(found):
+    results, study = found
+    drawn = generation(study, results, metrics(results), costs(results))
+    restored = restoration(study)
+    assert drawn.name == "temperature-generation" and restored.name == "temperature-restoration"
+    assert not {"ssim", "rmse", "fmd_restoration"} & set(drawn.rows[0])
+    assert "fmd" not in restored.rows[0] and "recall" not in restored.rows[0]
+    row = drawn.rows[0]
+    assert (row["prior_fmd"], row["prior_recall"], row["recall"]) == (40.0, 0.1, 0.6)
+    assert row["sample_ms"] == pytest.approx(25) and row["train_seconds"] == 1.5
+    assert [r["method"] for r in restored.rows[:3]] == ["one-shot", "linear", "ddim-50"]
+    assert iterated(study.runs[2]) == "ancestral-50"
