@@ -25,7 +25,7 @@ growths = Registry("schedule")
 PAIRS = 256  # pairs of training images from which the signal variance is estimated
 LEVELS = 256  # severities at which it is looked up before u_t is solved
 SLICE = 2**24  # numbers degraded at once while it is measured: bounds the memory
-TOLERANCE = 0.005  # of signal variance: how far above alpha-bar_t counts as not reached
+TOLERANCE = 1.05  # a signal variance above this multiple of alpha-bar_t counts as not reached
 
 
 @growths.register("own")
@@ -103,9 +103,8 @@ class Graded(Degradation):
         """The first t whose alpha-bar_t the degradation cannot reach; None where it reaches all."""
         if not self.tied:
             return None
-        short = (self.signal_variance() > self.alpha_bar + TOLERANCE).nonzero()
-        stuck = [int(t) for t in short if self.u[t] >= 1]
-        return stuck[0] if stuck else None
+        short = (self.signal_variance() > TOLERANCE * self.alpha_bar.to(self.variance)) & (self.u >= 1)
+        return int(short.nonzero()[0]) if short.any() else None
 
     def tensors(self):
         return {} if self.variance is None else {"severity": self.u, "variance": self.variance}

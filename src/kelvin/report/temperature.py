@@ -136,8 +136,21 @@ def clamped(runs: Sequence[Run]) -> list[str]:
     if out:
         return [f"Out of reach: {listed(out)}. From there on the degradation is as strong as it gets, "
                 "and the setting is no longer the same for all."]
-    return [f"All {len(tied)} degradations that are tied to the noise schedule reach the signal variance "
-            "it asks for at every t."] if len(tied) > 1 else []
+    if not tied:
+        return []
+    off = {run.title: farthest(run) for run in tied}
+    title = max(off, key=lambda key: off[key][0])
+    factor, t = off[title]
+    return ["No degradation is marked as clamped. The farthest from the signal variance that the noise "
+            f"schedule asks for is {named(title)}, by a factor of {number(factor)} at t = {t}."]
+
+
+def farthest(run: Run) -> tuple[float, int]:
+    """The largest factor between signal variance left and wanted (either way), and its t."""
+    left, wanted = (np.maximum(np.array(v, float), 1e-12)
+                    for v in (run.signal_variance, run.first.process["wanted"]))
+    factor = np.maximum(left / wanted, wanted / left)
+    return float(factor.max()), int(factor.argmax())
 
 
 def who_generates(found: Sequence[Variety], count: int) -> list[str]:
@@ -147,16 +160,23 @@ def who_generates(found: Sequence[Variety], count: int) -> list[str]:
             "itself")
     out = [f"Varied images ({rule}) {seeds(count)}: {listed(varied) if varied else 'no run'}"
            f"{f' ({len(varied)} of {len(found)})' if len(found) > 1 else ''}."]
-    return out + [f"Not varied: {named(v.title)} ({'; '.join(v.lacking)}). {reason(v)}"
+    return out + [f"Not varied: {named(v.title)} ({'; '.join(v.lacking)}). "
+                  f"{reason(v, [w for w in found if not w.lacking])}"
                   for v in found if v.lacking]
 
 
-def reason(v: Variety) -> str:
-    """Whether the start already is the same every time, from the spread of x_T."""
+def reason(v: Variety, varied: Sequence[Variety] = ()) -> str:
+    """Whether the start already is the same every time, from the spread of x_T; and whether a run that
+    does generate varied images starts from as little, which would rule that out as the sole reason."""
     facts = (f"The x_T that its prior draws spread by {100 * v.spread:.2g} % of the standard deviation "
              f"of real images; {100 * v.left:.2g} % of the signal variance is left at T")
     if v.copier:
         return facts + ", and copies say nothing about variety."
+    same = min((w for w in varied if w.spread <= ALIKE), key=lambda w: w.spread, default=None)
+    if v.spread <= ALIKE and same:
+        return facts + (f": the start is nearly the same every time, but {named(same.title)} starts from "
+                        f"{100 * same.spread:.2g} % and generates varied images, so how little is left "
+                        "is not the whole reason; what is left matters.")
     if v.spread <= ALIKE:
         return facts + (": the start is nearly the same every time, so hardly anything tells one sample "
                         "from another.")

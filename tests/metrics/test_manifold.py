@@ -1,0 +1,70 @@
+"""Precision and recall: a double loop over points, and the cases whose answer is known."""
+
+import numpy as np
+import pytest
+
+from kelvin.errors import KelvinError
+from kelvin.metrics.manifold import precision_recall
+
+
+def slow(points, centres, k):
+    """Kynkaanniemi et al. 2019, eq. 1 and 2, word for word."""
+    inside = 0
+    for p in points:
+        hit = False
+        for c in centres:
+            others = sorted(np.linalg.norm(c - o) for o in centres)  # the first is c itself
+            hit = hit or np.linalg.norm(p - c) <= others[k]
+        inside += hit
+    return inside / len(points)
+
+
+@pytest.mark.parametrize("k", [1, 3, 7])
+@pytest.mark.parametrize(("dimensions", "shift"), [(2, 0.5), (5, 1.0)])
+def test_equal_to_the_double_loop(k, dimensions, shift):
+    """Exactly, on two clouds that overlap in part and differ in size."""
+    rng = np.random.default_rng(k)
+    real, generated = rng.normal(size=(40, dimensions)), rng.normal(shift, 1.0, size=(30, dimensions))
+    got = precision_recall(real, generated, k)
+    assert got.precision == slow(generated, real, k) and got.recall == slow(real, generated, k)
+    if k == 3:  # neither answer is a trivial one
+        assert 0 < got.precision < 1 and 0 < got.recall < 1
+
+
+def test_the_same_set_and_sets_far_apart():
+    x = np.random.default_rng(0).normal(size=(50, 4))
+    same, far = precision_recall(x, x.copy(), 3), precision_recall(x, x + 100, 3)
+    assert (same.precision, same.recall) == (1, 1) and (far.precision, far.recall) == (0, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_same_set_of_repeated_points(dtype):
+    """Four copies of each point: the third neighbour is at distance 0, up to rounding."""
+    x = np.random.default_rng(1).normal(5, 3, size=(30, 64)).astype(dtype).repeat(4, 0)
+    same = precision_recall(x, x[::-1].copy(), 3)
+    assert (same.precision, same.recall) == (1, 1)
+
+
+def test_recall_falls_when_a_cluster_is_missing():
+    """Two equal clusters, one of them generated: precision stays 1, half of the real ones are missed."""
+    rng = np.random.default_rng(2)
+    one, two = rng.normal(size=(60, 3)), rng.normal(size=(60, 3)) + 50
+    got = precision_recall(np.concatenate([one, two]), one, 3)
+    assert got.precision == 1 and got.recall == 0.5
+
+
+def test_the_two_names_are_not_swapped():
+    """Outliers among the samples cost precision, and only that."""
+    rng = np.random.default_rng(3)
+    real = rng.normal(size=(60, 3))
+    stray = rng.normal(size=(20, 3)) * 0.01 + 100 * np.eye(3)[rng.integers(0, 3, 20)]
+    got = precision_recall(real, np.concatenate([real, stray]), 3)
+    assert got.precision == 0.75 and got.recall == 1
+
+
+@pytest.mark.parametrize("k", [0, -1, 10, 11])
+def test_bad_neighbours_are_refused(k):
+    x = np.random.default_rng(4).normal(size=(12, 3))
+    with pytest.raises(KelvinError, match=rf"metrics.neighbours = {k} must be at least 1 and less than "
+                                          "the 10 features"):
+        precision_recall(x, x[:10], k)
