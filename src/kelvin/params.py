@@ -126,6 +126,7 @@ class SamplingConfig(Section):
     samplers: Annotated[list[Name], Field(min_length=1)]
     epoch_sampler: Name
     epoch_images: Annotated[int, Field(ge=2)]
+    many: Annotated[int, Field(ge=2)] | None
     batch: Count
     strip: Annotated[int, Field(ge=2)]
     restore_images: Annotated[int, Field(ge=2)]

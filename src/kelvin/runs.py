@@ -159,7 +159,8 @@ def sample_run(params: Params, name: str, replicate: int, store: PreparedStore, 
 
 def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model: Path, n: int
           ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays: samples/<sampler>, samples/raw, prior uint8 (n, C, H, W); strips; restorations."""
+    """Arrays: samples/<sampler>, samples/raw, prior uint8 (n, C, H, W), many (sampling.many, C, H, W);
+    strips; restorations."""
     run, device = params.run(name), pick_device()
     options, primary = run.sampling, run.sampling.samplers[0]
     sections = {s: params.sampler(s) for s in options.samplers}
@@ -169,7 +170,7 @@ def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model
     restoring = {s: sections[s] for s in options.restore_samplers or sections}
     arrays: dict[str, np.ndarray] = {}
     cost: dict[str, Any] = {"nfe": {}, "seconds": {}}
-    total = n * (len(sections) + 1) + options.restore_times
+    total = n * (len(sections) + 1) + (options.many or 0) + options.restore_times
     with progress_bar(total, f"sample {name}-{replicate}", "image") as bar:
         for key, source, section in [*((s, restorer, sections[s]) for s in sections),
                                      ("raw", raw, sections[primary])]:
@@ -178,6 +179,9 @@ def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model
             arrays[f"samples/{key}"] = as_uint8(images.images)
             cost["nfe"][key] = images.nfe
             cost["seconds"][key] = time.perf_counter() - started
+        if options.many:  # begins with the very images of samples/<primary>
+            arrays["many"] = as_uint8(generate(restorer, sections[primary], options.many, seed,
+                                               options.batch, device, bar.update).images)
         arrays["prior"] = as_uint8(starts(restorer, n, seed))
         arrays |= strips(options.strip, restorer, sections, store, seed, device)
         arrays |= restorations(options, restorer, restoring, store, seed, device, bar.update)
