@@ -1,5 +1,6 @@
 """Measure one sampled run under the protocol."""
 
+import os
 from pathlib import Path
 
 from kelvin import classifier, reference
@@ -7,6 +8,7 @@ from kelvin.datasets import PreparedStore
 from kelvin.evaluation import evaluate
 from kelvin.files import write_json
 from kelvin.params import Params
+from kelvin.protocol import Protocol
 from kelvin.stage import log, main, replicate_of, set_threads
 
 
@@ -15,7 +17,9 @@ def work(params: Params, run: str, replicate: str) -> None:
     name = f"{run}-{replicate_of(params, replicate)}"
     store, models = PreparedStore(params.folder("prepared")), params.folder("models")
     judge = classifier.load(models / "classifier")
-    protocol, about = reference.load(models / "reference", params.metrics, store, judge)
+    references, about = reference.load(models / "reference", params.metrics, store, judge,
+                                       os.environ.get("KELVIN_DATA"))
+    protocol = Protocol.of(params.metrics, judge, references, store, about["fid_why"])
     record, details = evaluate(params, protocol, about, store, models / name,
                                params.folder("samples") / name)
     write_json(params.folder("evaluations") / name / "details.json", details)

@@ -13,7 +13,7 @@ from kelvin.errors import KelvinError
 from kelvin.files import read_arrays, read_json
 from kelvin.metrics import Scale, psnr, rmse, ssim
 from kelvin.params import Params
-from kelvin.reference import Protocol
+from kelvin.protocol import Protocol
 
 if TYPE_CHECKING:
     from kelvin.datasets import PreparedStore
@@ -51,9 +51,11 @@ def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store
     record = {key: config[key] for key in ("run", "replicate", "dataset", "scale", "fingerprint")}
     record |= {"sampler": primary, "nfe": cost["nfe"].get(primary),
                "reference_n": about["reference_n"], "extractor": about["extractor"]}
-    record |= scored[primary][0]
+    record |= scored[primary][0] | protocol.more(arrays[f"samples/{primary}"])
     details = {"histograms": {name: d["histogram"] for name, (_, d) in scored.items()},
                "nearest": {k: scored[primary][1][k] for k in ("nearest_sample", "nearest_training")}}
+    if "many" in arrays:
+        details |= {"bias": protocol.bias(arrays["many"]), "slips": protocol.slips(arrays["many"])}
     if config["config"]["source"] == "train":
         model_cost = read_json(model / "cost.json")
         record |= final_losses(model / "history.csv")
@@ -64,11 +66,27 @@ def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store
                     "log_snr": log_snr_rows(arrays), "cost": {**model_cost, **cost}}
         one_shot = mean_over_t(rows, "one-shot")
         record |= {name: one_shot[name] for name in ("ssim", "psnr", "rmse")}
+        if "bound" in arrays:
+            bound, details["bound"] = bound_summary(arrays)
+            record |= bound
         record["restoration"] = {method: mean_over_t(rows, method)
                                  for method in dict.fromkeys(r["method"] for r in rows)}
     record["samplers"] = {name: {"nfe": cost["nfe"].get(name), **scores}
                           for name, (scores, _) in scored.items()}
     return record, details
+
+
+def bound_summary(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """The variational bound's parts, means over images in bits per dimension; and its terms over t."""
+    parts, n = arrays["bound"], len(arrays["bound"])  # (n, 3): L_0, between, L_T
+    total = parts.sum(1)
+    record = {"bits_per_dim": float(total.mean()),
+              "bits_per_dim_se": float(total.std(ddof=1) / n ** 0.5), "bits_n": n,
+              "grey_levels": int(arrays["bound_grey_levels"]),
+              **{key: float(value) for key, value in zip(
+                  ("bits_l0", "bits_between", "bits_prior"), parts.mean(0), strict=True)}}
+    terms = zip(arrays["bound_times"].tolist(), arrays["bound_terms"].T.tolist(), strict=True)
+    return record, [{"t": t, "bits": bits, "bits_se": error} for t, (bits, error) in terms]
 
 
 def final_losses(path: Path) -> dict[str, float]:

@@ -74,12 +74,37 @@ class SmallProtocol(Section):
     draws: Annotated[int, Field(ge=2)]
 
 
+class KernelDistance(Section):
+    """KID: kernel (gamma <a, b> + coef0)^degree, gamma null for 1 / features; seeded subsets."""
+
+    degree: Count
+    gamma: Positive | None
+    coef0: Annotated[float, Field(ge=0)]
+    subset: Annotated[int, Field(ge=3)]
+    subsets: Count
+
+
+class Discrepancy(Section):
+    """MMD: Gaussian kernels at multiples of the median distance; permutations behind its p-value."""
+
+    multiples: Annotated[list[Positive], Field(min_length=1)]
+    permutations: Count
+    rows: Annotated[int, Field(ge=2)]
+
+
 class MetricsConfig(Section):
     """The protocol, the same for every run of a comparison."""
 
     images: Annotated[int, Field(ge=8)] | Annotated[float, Field(gt=0, lt=1)]
     limit: Annotated[int, Field(ge=8)] | None
     reference: Literal["train+validation"]
+    extractors: list[Literal["pixels", "random"]]
+    pixel_dim: Count
+    random_dim: Count
+    fid_resize: Literal["tf1", "clean"]
+    kept: Annotated[int, Field(ge=8)]
+    kid: KernelDistance
+    mmd: Discrepancy
     floor_draws: Annotated[int, Field(ge=2)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     ssim_window: Annotated[int, Field(ge=3)]
@@ -127,6 +152,7 @@ class SamplingConfig(Section):
     epoch_sampler: Name
     epoch_images: Annotated[int, Field(ge=2)]
     many: Annotated[int, Field(ge=2)] | None
+    bound_times: Count
     batch: Count
     strip: Annotated[int, Field(ge=2)]
     restore_images: Annotated[int, Field(ge=2)]
@@ -160,7 +186,7 @@ class Study(Section):
 
     title: str
     kind: Literal["schedules", "hyperparameters", "blur", "widths", "temperature", "steps",
-                  "iterations"]
+                  "iterations", "metrics"]
     question: str
     runs: Annotated[list[Name], Field(min_length=1)]
 

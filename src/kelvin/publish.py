@@ -14,13 +14,12 @@ from kelvin.published import publish
 LIMIT = 2_000_000  # bytes of a published weight file
 
 
-def best_runs(params: Params, metrics: dict) -> dict[str, str]:
+def best_runs(metrics: dict) -> dict[str, str]:
     """hot and cold -> the run of lowest normalised FMD that was trained here and copies nothing."""
     found = {}
     for kind in ("hot", "cold"):
         runs = [name for name, record in metrics.items()
-                if params.run(name).source == "train" and not record["copier"]
-                and (params.run(name).degradation.kind == "gaussian-noise") == (kind == "hot")]
+                if record["family"] == kind and not record["copier"]]
         if runs:
             found[kind] = min(runs, key=lambda name: metrics[name]["fmd_normalised"])
     return found
@@ -58,7 +57,7 @@ def main() -> None:
         calibration = read_json(Path("reports/runs") / dataset / "calibration.json")
     except FileNotFoundError as error:
         raise KelvinError(f"{error.filename} is not there: run make repro first") from error
-    for kind, run in best_runs(params, metrics).items():
+    for kind, run in best_runs(metrics).items():
         source = params.folder("models") / f"{run}-{params.house.replicates[0]}" / "ema.safetensors"
         path = Path("weights") / f"{kind}.safetensors"
         publish(source, params.sampler(metrics[run]["sampler"]),

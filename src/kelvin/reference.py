@@ -1,4 +1,8 @@
-"""The real data's own place on the scale: reference moments, floor, ceiling, calibrating rows."""
+"""Statistics of the real data, one file an extractor: what samples are compared with.
+
+They depend on the data, the extractor and how many images are taken, and on nothing else: each file
+carries a key made of these, and is refused under any other.
+"""
 
 from __future__ import annotations
 
@@ -12,139 +16,121 @@ import numpy as np
 from kelvin.classifier import Judge
 from kelvin.errors import KelvinError
 from kelvin.files import read_arrays, read_json, write_arrays, write_json
-from kelvin.metrics import (
-    Moments,
-    Scale,
-    class_view,
-    fid_extractor,
-    frechet_interval,
-    make_scale,
-    memorisation,
-    moments,
-    precision_recall,
-    small_scale,
+from kelvin.metrics.extractors import Extractor
+from kelvin.metrics.inception import fid_extractor
+from kelvin.metrics.moments import Moments, stream_moments
+from kelvin.metrics.plain_extractors import (
+    fit_projection,
+    pixel_extractor,
+    random_extractor,
 )
-from kelvin.params import MetricsConfig
+from kelvin.params import MetricsConfig, fingerprint
 
 if TYPE_CHECKING:
     from kelvin.datasets import PreparedStore
 
+FITTED = 20_000  # reference images at most that the principal components are fitted to
+
 
 @dataclass(frozen=True)
-class Protocol:
-    """What every set of samples is held against, and the one way of doing it."""
+class Reference:
+    """What one extractor makes of the real data.
 
-    config: MetricsConfig
-    judge: Judge
-    reference: Moments
-    test_features: np.ndarray
-    black_features: np.ndarray
-    train_images: np.ndarray  # uint8: what a copier would have copied
-    heldout_images: np.ndarray
-    fid_why: str
+    moments: of all reference images (training and validation part). kept (k, d): features of a seeded
+    choice of them, for measures that need the features themselves. heldout (m, d): of the test images,
+    in order. black (1, d): of one black image.
+    """
 
-    def scale(self, n: int) -> Scale:
-        """Floor and ceiling for n samples; n of the test images must leave one another free."""
-        if n >= len(self.test_features):
-            raise KelvinError(f"{n} samples are to be scored, but the floor is drawn from "
-                              f"{len(self.test_features)} test images; lower metrics.images or "
-                              "sampling.epoch_images")
-        return make_scale(self.reference, self.test_features, n, self.config.floor_draws,
-                          self.config.seed, self.black_features)
-
-    def small(self) -> Scale:
-        """Study A's own scale: a few samples against the head of the test set."""
-        small = self.config.small
-        return small_scale(self.test_features, small.reference, small.images, small.draws,
-                           self.config.seed, self.black_features)
-
-    def score(self, images: np.ndarray, scale: Scale) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Flat measures of samples (n, C, H, W) uint8, and details for figures."""
-        features, probabilities = self.judge(images)
-        found = scale.score(features)
-        interval = frechet_interval(features, self.reference, self.config.groups, self.config.seed,
-                                    self.config.confidence)
-        span = scale.ceiling - scale.band.mean
-        normal = [(v - scale.band.mean) / span for v in (interval.low_at_n, interval.high_at_n)]
-        view = class_view(probabilities)
-        memory = memorisation(images, self.train_images, self.heldout_images,
-                              self.config.copy_quantile, self.config.copy_fraction)
-        manifold = precision_recall(self.test_features, features, self.config.neighbours)
-        record = {
-            "n": len(images), "fmd": found.value,
-            "fmd_low": interval.low_at_n, "fmd_high": interval.high_at_n,
-            "fmd_debiased": interval.debiased, "fmd_debiased_low": interval.low,
-            "fmd_debiased_high": interval.high,
-            "fmd_normalised": found.normalised, "fmd_normalised_low": normal[0],
-            "fmd_normalised_high": normal[1], "below_floor": found.below_floor,
-            "fid": None, "fid_why": self.fid_why,
-            "nearest_ratio": memory.ratio, "copy_fraction": memory.copy_fraction,
-            "copier": memory.copier,
-            "precision": manifold.precision, "recall": manifold.recall,
-            "class_entropy": view.entropy, "class_evenness": view.evenness,
-            "confidence": view.confidence}
-        order = np.argsort(memory.distance, kind="stable")[:8]
-        return record, {"histogram": view.histogram.tolist(), "nearest_sample": order.tolist(),
-                        "nearest_training": memory.index[order].tolist()}
+    extractor: Extractor
+    moments: Moments
+    kept: np.ndarray
+    heldout: np.ndarray
+    black: np.ndarray
 
 
-def build(config: MetricsConfig, store: PreparedStore, judge: Judge, data_root: str | None
-          ) -> tuple[Protocol, dict[str, Any]]:
-    """The protocol of a data set and its description (floor, ceiling, hashes) for records."""
-    test, limit = store.split("test").images, config.limit
-    features, _ = judge(store.reference().images[:limit])
-    black, _ = judge(np.zeros((1, *test.shape[1:]), np.uint8))
-    protocol = Protocol(config, judge, moments(features), judge(test[:limit])[0], black,
-                        store.split("train").images, test[:limit], fid_extractor(data_root)[1])
-    return protocol, {"reference": config.reference, "reference_n": len(features),
-                      "test_n": len(protocol.test_features), "extractor": judge.record["hash"],
-                      "classifier_accuracy": judge.record["accuracy"], "data": store.digest,
-                      "fid_why": protocol.fid_why}
+def extractors(config: MetricsConfig, judge: Judge, shape: tuple[int, int, int], data_root: str | None,
+               projection: Mapping[str, np.ndarray], log: Callable[..., None] = lambda *_: None
+               ) -> tuple[dict[str, Extractor], str | None]:
+    """{name: Extractor}, the classifier first, and why FID's Inception is not among them (or None)."""
+    found = {"classifier": Extractor("classifier", judge.record["features"], "pixels to [-1, 1]",
+                                     judge.record["hash"], lambda images: judge(images)[0])}
+    if "pixels" in config.extractors:
+        found["pixels"] = pixel_extractor(shape, **projection)
+    if "random" in config.extractors:
+        found["random"] = random_extractor(shape, config.random_dim, config.seed)
+    inception, why = fid_extractor(data_root, config.fid_resize)
+    if inception is not None:
+        log("FID: %s, %s", inception.name, inception.preprocessing)
+        found["inception"] = inception
+    return found, why
 
 
-def save(folder: Path, protocol: Protocol, about: Mapping[str, Any]) -> None:
-    reference = protocol.reference
-    write_arrays(folder / "reference.npz", n=np.array(reference.n), mean=reference.mean,
-                 cov=reference.cov, test=protocol.test_features, black=protocol.black_features)
-    write_json(folder / "about.json", dict(about))
+def key(extractor: Extractor, config: MetricsConfig, store: PreparedStore) -> str:
+    """Names statistics: data, extractor, preprocessing, and which images were taken."""
+    return fingerprint(store.digest, extractor.hash, extractor.preprocessing, extractor.dim,
+                       config.reference, config.limit, config.kept, config.seed)
 
 
-def load(folder: Path, config: MetricsConfig, store: PreparedStore, judge: Judge
-         ) -> tuple[Protocol, dict[str, Any]]:
-    """What `save` wrote; refused when it belongs to another classifier or other data."""
+def measure(extractor: Extractor, config: MetricsConfig, store: PreparedStore) -> Reference:
+    """The statistics of a data set, in batches: memory does not grow with the number of images."""
+    real, test = store.reference().images[:config.limit], store.split("test").images[:config.limit]
+    chosen = np.random.default_rng(config.seed).permutation(len(real))[:config.kept]
+    wanted, kept, start = np.zeros(len(real), bool), [], 0
+    wanted[chosen] = True
+
+    def batches():
+        nonlocal start
+        for features in extractor.batches(real):
+            kept.append(features[wanted[start:start + len(features)]].astype(np.float32))
+            start += len(features)
+            yield features
+
+    moments = stream_moments(batches())
+    heldout = np.concatenate([f.astype(np.float32) for f in extractor.batches(test)])
+    black = extractor(np.zeros((1, *test.shape[1:]), np.uint8))
+    return Reference(extractor, moments, np.concatenate(kept), heldout, black)
+
+
+def build(folder: Path, config: MetricsConfig, store: PreparedStore, judge: Judge,
+          data_root: str | None, log: Callable[..., None]) -> dict[str, Any]:
+    """Measure and write every extractor's statistics and about.json, which is returned."""
+    real, shape = store.reference().images[:config.limit], store.images.shape[1:]
+    projection = fit_projection(real[:FITTED], config.pixel_dim)
+    found, why = extractors(config, judge, shape, data_root, projection, log)
+    write_arrays(folder / "projection.npz", **projection)
+    described = {}
+    for name, extractor in found.items():
+        r = measure(extractor, config, store)
+        write_arrays(folder / f"{name}.npz", **r.moments.to_arrays(), kept=r.kept, heldout=r.heldout,
+                     black=r.black)
+        described[name] = {"dim": extractor.dim, "preprocessing": extractor.preprocessing,
+                           "hash": extractor.hash, "key": key(extractor, config, store)}
+    about = {"reference": config.reference, "reference_n": len(real), "data": store.digest,
+             "test_n": len(store.split("test").images[:config.limit]),
+             "extractor": judge.record["hash"], "classifier_accuracy": judge.record["accuracy"],
+             "fid_why": why, "extractors": described}
+    write_json(folder / "about.json", about)
+    return about
+
+
+def load(folder: Path, config: MetricsConfig, store: PreparedStore, judge: Judge, data_root: str | None
+         ) -> tuple[dict[str, Reference], dict[str, Any]]:
+    """What `build` wrote; refused where data, extractor or preprocessing are not those it was made of."""
     try:
-        about, arrays = read_json(folder / "about.json"), read_arrays(folder / "reference.npz")
-    except FileNotFoundError as error:
+        about, projection = read_json(folder / "about.json"), read_arrays(folder / "projection.npz")
+        stored = {name: read_arrays(folder / f"{name}.npz") for name in about["extractors"]}
+    except (FileNotFoundError, KeyError) as error:
         raise KelvinError(f"{folder} holds no reference; run dvc repro reference") from error
-    if (about["extractor"], about["data"]) != (judge.record["hash"], store.digest):
-        raise KelvinError(f"{folder} was made with another classifier or other data; run dvc repro "
-                          "reference")
-    reference = Moments(int(arrays["n"]), arrays["mean"], arrays["cov"])
-    return Protocol(config, judge, reference, arrays["test"], arrays["black"],
-                    store.split("train").images,
-                    store.split("test").images[:config.limit], about["fid_why"]), about
-
-
-def gaussian_images(train: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """n draws of the Gaussian fitted to the training pixels, clipped: the simplest generator."""
-    flat = train.reshape(len(train), -1).astype(np.float64)
-    mean, centred = flat.mean(0), flat - flat.mean(0)
-    # a random mixture of centred rows has exactly their covariance: no d x d matrix is needed
-    drawn = mean + rng.standard_normal((n, len(flat))) @ centred / np.sqrt(len(flat) - 1)
-    return np.clip(np.round(drawn), 0, 255).astype(np.uint8).reshape(n, *train.shape[1:])
-
-
-def calibrating_rows(n: int, seed: int, store: PreparedStore
-                     ) -> dict[str, tuple[str, Callable[[], np.ndarray]]]:
-    """name -> (title, images): what every table of generation is read against."""
-    rng = np.random.default_rng(seed)
-    train, test = store.split("train").images, store.split("test").images
-
-    def some(images: np.ndarray) -> np.ndarray:
-        return images[rng.choice(len(images), n, replace=len(images) < n)]
-
-    return {"held-out": ("held-out real images", lambda: some(test)),
-            "copies": ("copies of training images", lambda: some(train)),
-            "pixel-gaussian": ("Gaussian fitted to the pixels",
-                               lambda: gaussian_images(train[:5000], n, rng)),
-            "black": ("black images", lambda: np.zeros((n, *train.shape[1:]), np.uint8))}
+    found, why = extractors(config, judge, store.images.shape[1:], data_root, projection)
+    if set(found) != set(stored):
+        odd = sorted(set(found) ^ set(stored))[0]
+        raise KelvinError(f"{folder} was made {'without' if odd in found else 'with'} the extractor "
+                          f"{odd!r}, which is {'here now' if odd in found else f'missing now ({why})'}; "
+                          "run dvc repro -f reference")
+    for name, extractor in found.items():
+        if about["extractors"][name]["key"] != key(extractor, config, store):
+            raise KelvinError(f"{folder}/{name}.npz was made with another extractor or other data; run "
+                              "dvc repro reference")
+    return {name: Reference(found[name], Moments.from_arrays(a), a["kept"].astype(np.float64),
+                            a["heldout"].astype(np.float64), a["black"])
+            for name, a in stored.items()}, about

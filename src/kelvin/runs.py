@@ -21,6 +21,7 @@ from kelvin.params import Params, SamplingConfig, code_digest, fingerprint, proj
 from kelvin.progress import progress_bar
 from kelvin.random import BlockRandom
 from kelvin.restoration import assemble
+from kelvin.restoration.likelihood import bits_per_dimension, why_not
 from kelvin.restoration.sampling import (
     decoding,
     encoding,
@@ -184,8 +185,26 @@ def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model
                                                options.batch, device, bar.update).images)
         arrays["prior"] = as_uint8(starts(restorer, n, seed))
         arrays |= strips(options.strip, restorer, sections, store, seed, device)
+        arrays |= bound(options, restorer, store, seed, device)
         arrays |= restorations(options, restorer, restoring, store, seed, device, bar.update)
     return arrays, cost
+
+
+def bound(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedStore, seed: tuple,
+          device: torch.device) -> dict[str, np.ndarray]:
+    """bound (n, 3): L_0, the steps, L_T in bits per dimension of test images; bound_times (K,) and
+    bound_terms (2, K): L_t there and its standard error. Empty for processes that have no bound."""
+    process = restorer.degradation
+    if why_not(process) or process.steps < 2:
+        return {}
+    test = torch.from_numpy(np.array(store.split("test").images[: options.restore_images])).to(device)
+    levels = store.manifest["grey_levels"]
+    found = bits_per_dimension(restorer, test.float() / 255, levels, (*seed, "bound"),
+                               min(options.bound_times, process.steps - 1), options.batch)
+    return {"bound": torch.stack([found.l0, found.lt, found.lT], 1).numpy(),
+            "bound_times": ((found.first + found.last) / 2).numpy(),
+            "bound_terms": torch.stack([found.curve, found.error]).numpy(),
+            "bound_grey_levels": np.array(levels)}
 
 
 def starts(restorer: assemble.Restorer, n: int, seed: tuple) -> torch.Tensor:

@@ -18,7 +18,7 @@ from kelvin.report.studies import study_figures
 from kelvin.report.study_findings import study_findings
 from kelvin.report.style import Figure
 from kelvin.report.table import Row, Table
-from kelvin.report.tables import shown_with, tables
+from kelvin.report.tables import WHOLE, shown_with, tables
 
 CURVES = {"loss.csv": curves.loss_rows, "fmd.csv": curves.fmd_rows,
           "x0_error.csv": curves.log_snr_rows}
@@ -73,7 +73,8 @@ def page(results: Results, records: dict[str, Row], written: list[Table], common
             "anchor": study.name, "title": study.study.title, "question": study.study.question,
             "findings": study_findings(study, results, records),
             "figures": [embedded(figure) for figure in studies[study.name]],
-            "tables": [shown(table.only(lambda row, names=names: row["run"] in names))
+            "tables": [shown(table if key in WHOLE else
+                             table.only(lambda row, names=names: row["run"] in names))
                        for key in shown_with(study)
                        if (table := by_name.get(key)) and names]})
     context: dict[str, Any] = {

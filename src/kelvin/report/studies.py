@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kelvin.report import curves, grids, iterations, steps, strips, temperature_figures, widths
+from kelvin.report import (
+    curves,
+    grids,
+    iterations,
+    likelihood,
+    steps,
+    strips,
+    temperature_figures,
+    trust,
+    widths,
+)
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.style import Figure
 
@@ -25,6 +35,8 @@ def study_figures(study: StudyResults, results: Results) -> list[Figure]:
                            "validation loss, both after the epoch at fixed t and z, beside the first "
                            "samples."))
         figures += training_figures(study, results)
+        if study.study.kind == "schedules" and (bound := likelihood.figure(study.name, runs)):
+            figures.append(bound)
     if study.runs:
         figures += sample_figures(study, results)
     if runs:
@@ -178,10 +190,14 @@ def iteration_figures(study: StudyResults, results: Results) -> list[Figure | No
                                       "from x_T (left) and the run's first sampler (right).")]
 
 
+def trust_figures(study: StudyResults, results: Results) -> list[Figure | None]:
+    return [trust.bias_figure(study, results), trust.agreement_figure(study, results)]
+
+
 def sample_grid(study: StudyResults) -> list[Figure]:
     return [grids.final_figure(f"{study.name}-samples", study.runs, "The first samples of each run, not "
                                "chosen by hand.")]
 
 
 OWN = {"widths": width_figures, "temperature": temperature_figures_of, "steps": step_figures,
-       "iterations": iteration_figures}
+       "iterations": iteration_figures, "metrics": trust_figures}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kelvin.report import iterations, steps, temperature, widths
+from kelvin.report import iterations, likelihood, steps, temperature, trust, widths
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import (
     flags,
@@ -52,6 +52,7 @@ def schedules(study: StudyResults, results: Results, metrics: Metrics) -> list[s
         out += loss_and_fmd({run.title: (run.mean("val_loss_ema"), run.mean("fmd")) for run in hot})
         out += equal_noise({run.title: {row["log_snr"]: row["x0_error"]
                                         for row in run.first.details["log_snr"]} for run in hot})
+    out += likelihood.findings(hot, len(results.replicates))
     last = [run.first.details["epochs"][-1] for run in hot]
     small = [row["small_fmd"] for row in last]
     out.append(f"By the small protocol of {last[0]['small_n']} samples the runs end between "
@@ -227,5 +228,5 @@ def algorithms(run: Run, results: Results) -> str:
 
 KINDS = {"schedules": schedules, "hyperparameters": hyperparameters, "blur": blur,
          "widths": widths.findings, "temperature": temperature.findings, "steps": steps.findings,
-         "iterations": iterations.findings}
+         "iterations": iterations.findings, "metrics": trust.findings}
 RANKED = ("schedules", "hyperparameters", "blur", "widths")  # the others open with their own answer

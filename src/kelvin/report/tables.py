@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kelvin.overrides import leaves
-from kelvin.report import iterations, steps, tables_temperature
+from kelvin.report import iterations, likelihood, steps, tables_temperature, trust
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.table import NOTHING, Column, Row, Table, fixed, number, span
 from kelvin.report.tables_restoration import (
@@ -19,13 +19,18 @@ from kelvin.report.tables_restoration import (
 )
 
 
+WHOLE = ("distribution",)  # shown with every run, also where it stands with a study
+
+
 def tables(results: Results, metrics: Mapping[str, Row], costs: Mapping[str, Row]) -> list[Table]:
     """Every table that is written, in the order of the report."""
     parameters = [t for t in (parameter_table(study) for study in results.studies) if t]
     own = [t for study in results.studies for t in study_tables(study, results, metrics, costs) if t]
     over_t = restoration_rows(results)
     restored = [restoration_table(over_t), restoration_over_t_table(over_t)] if over_t else []
+    bound = likelihood.table(results)
     return [generation_table(results, metrics), samplers_table(results), *restored,
+            *([bound] if bound else []),
             *([cost_table(results, costs)] if costs else []), *own, *parameters]
 
 
@@ -36,6 +41,8 @@ def study_tables(study: StudyResults, results: Results, metrics: Mapping[str, Ro
     if kind == "temperature":
         return [tables_temperature.generation(study, results, metrics, costs),
                 tables_temperature.restoration(study)]
+    if kind == "metrics":
+        return [trust.distribution_table(results, metrics), trust.slips_table(study)]
     return [steps.table(study, results)] if kind == "steps" else \
         [iterations.table(study, results)] if kind == "iterations" else []
 
@@ -43,7 +50,8 @@ def study_tables(study: StudyResults, results: Results, metrics: Mapping[str, Ro
 def shown_with(study: StudyResults) -> list[str]:
     """Names of the tables that stand with a study on the page; those of all runs where it has none."""
     own = {"temperature": [f"{study.name}-generation", f"{study.name}-restoration"],
-           "steps": [study.name], "iterations": [study.name]}
+           "steps": [study.name], "iterations": [study.name], "metrics": ["distribution", "slips"],
+           "schedules": ["generation", likelihood.NAME, "restoration"]}
     return [*own.get(study.study.kind, ["generation", "restoration"]), f"parameters-{study.name}"]
 
 
@@ -95,7 +103,17 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
                f"in nats; evenness: over ln {classes}. Bold: lowest of the runs that are not flagged.")
     return Table("generation", caption, columns, rows,
                  lambda r: r["family"] != "calibrating" and flag(r) == NOTHING,
-                 notes=[f"FID n/a: {results.calibration['fid_why'].removeprefix('FID is null: ')}"])
+                 notes=[fid_note(results)])
+
+
+def fid_note(results: Results) -> str:
+    """What FID was measured in, or exactly why it was not."""
+    about = results.calibration
+    if about["fid_why"]:
+        return f"FID n/a: {about['fid_why'].removeprefix('FID is null: ')}"
+    inception = about["extractors"]["inception"]
+    return (f"FID: Inception's pool features of every image, {inception['preprocessing']} "
+            f"({inception['hash'][:16]}).")
 
 
 def samplers_table(results: Results) -> Table:

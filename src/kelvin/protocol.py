@@ -1,0 +1,177 @@
+"""What every set of samples is held against, and the one way of doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kelvin import bias
+from kelvin.classifier import Judge
+from kelvin.errors import KelvinError
+from kelvin.metrics import (
+    Scale,
+    authenticity,
+    class_view,
+    density_coverage,
+    fd_infinity,
+    frechet_interval,
+    kid,
+    make_scale,
+    memorisation,
+    mmd,
+    precision_recall,
+    small_scale,
+)
+from kelvin.params import MetricsConfig
+from kelvin.reference import Reference
+
+if TYPE_CHECKING:
+    from kelvin.datasets import PreparedStore
+
+JUDGE = "classifier"
+# further Frechet distances: what an extractor's is called in a record
+DISTANCES = {"pixels": "fd_pixels", "random": "fd_random", "inception": "fid"}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Real data by every extractor, training images that a copier would have copied, held-out ones."""
+
+    config: MetricsConfig
+    judge: Judge
+    references: dict[str, Reference]
+    train_images: np.ndarray  # uint8
+    heldout_images: np.ndarray
+    fid_why: str | None
+
+    @classmethod
+    def of(cls, config: MetricsConfig, judge: Judge, references: dict[str, Reference],
+           store: PreparedStore, fid_why: str | None) -> Protocol:
+        return cls(config, judge, references, store.split("train").images,
+                   store.split("test").images[:config.limit], fid_why)
+
+    @property
+    def reference(self) -> Reference:
+        """The real data in the classifier's features."""
+        return self.references[JUDGE]
+
+    def scale(self, n: int, extractor: str = JUDGE) -> Scale:
+        """Floor and ceiling for n samples; n of the test images must leave one another free."""
+        r = self.references[extractor]
+        if n >= len(r.heldout):
+            raise KelvinError(f"{n} samples are to be scored, but the floor is drawn from {len(r.heldout)} "
+                              "test images; lower metrics.images or sampling.epoch_images")
+        return make_scale(r.moments, r.heldout, n, self.config.floor_draws, self.config.seed, r.black)
+
+    def small(self) -> Scale:
+        """Study A's own scale: a few samples against the head of the test set."""
+        small = self.config.small
+        return small_scale(self.reference.heldout, small.reference, small.images, small.draws,
+                           self.config.seed, self.reference.black)
+
+    def score(self, images: np.ndarray, scale: Scale) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Flat measures of samples (n, C, H, W) uint8, and details for figures."""
+        config = self.config
+        features, probabilities = self.judge(images)
+        found = scale.score(features)
+        interval = frechet_interval(features, scale.reference, config.groups, config.seed,
+                                    config.confidence)
+        span = scale.ceiling - scale.band.mean
+        normal = [(v - scale.band.mean) / span for v in (interval.low_at_n, interval.high_at_n)]
+        view = class_view(probabilities)
+        memory = memorisation(images, self.train_images, self.heldout_images,
+                              config.copy_quantile, config.copy_fraction)
+        manifold = precision_recall(self.reference.heldout, features, config.neighbours)
+        record = {
+            "n": len(images), "fmd": found.value,
+            "fmd_low": interval.low_at_n, "fmd_high": interval.high_at_n,
+            "fmd_debiased": interval.debiased, "fmd_debiased_low": interval.low,
+            "fmd_debiased_high": interval.high,
+            "fmd_normalised": found.normalised, "fmd_normalised_low": normal[0],
+            "fmd_normalised_high": normal[1], "below_floor": found.below_floor,
+            "nearest_ratio": memory.ratio, "copy_fraction": memory.copy_fraction,
+            "copier": memory.copier,
+            "precision": manifold.precision, "recall": manifold.recall,
+            "class_entropy": view.entropy, "class_evenness": view.evenness,
+            "confidence": view.confidence}
+        order = np.argsort(memory.distance, kind="stable")[:8]
+        return record, {"histogram": view.histogram.tolist(), "nearest_sample": order.tolist(),
+                        "nearest_training": memory.index[order].tolist()}
+
+    def more(self, images: np.ndarray) -> dict[str, Any]:
+        """What is measured of a run's first sampler only: further distances, kernels, manifold, copies."""
+        config, reference = self.config, self.reference
+        features, _ = self.judge(images)
+        subset = min(config.kid.subset, len(features), len(reference.kept))
+        k = kid(features, reference.kept, config.kid.degree, config.kid.gamma, config.kid.coef0, subset,
+                config.kid.subsets, config.seed, config.confidence)
+        spread = density_coverage(reference.heldout, features, config.neighbours)
+        copies = authenticity(images, self.train_images, self.heldout_images)
+        far = fd_infinity(features, reference.moments, seed=config.seed, level=config.confidence)
+        out: dict[str, Any] = {
+            "fd_infinity": far.value, "fd_infinity_low": far.low, "fd_infinity_high": far.high,
+            "kid": k.value, "kid_low": k.low, "kid_high": k.high,
+            **self.discrepancy(features),
+            "density": spread.density, "coverage": spread.coverage,
+            "authentic": copies.auth_pct, "authentic_heldout": copies.heldout_auth_pct,
+            "c_t": copies.c_t, "fid": None, "fid_why": self.fid_why}
+        for extractor, key in DISTANCES.items():
+            if extractor in self.references:
+                scale = self.scale(len(images), extractor)
+                found = scale.score(self.references[extractor].extractor(images))
+                out |= {key: found.value, f"{key}_normalised": found.normalised}
+        return out
+
+    def discrepancy(self, features: np.ndarray) -> dict[str, float | None]:
+        """MMD against held-out images with a permutation p-value; a constant set has no bandwidth."""
+        config = self.config.mmd
+        rows = np.random.default_rng(self.config.seed).permutation(len(self.reference.heldout))
+        found = mmd(features[:config.rows], self.reference.heldout[rows[:config.rows]], config.multiples,
+                    config.permutations, self.config.seed)
+        return {"mmd": found.value, "mmd_p": found.p}
+
+    @cached_property
+    def train_features(self) -> np.ndarray:
+        """Of as many training images as statistics keep."""
+        return self.judge(self.train_images[:self.config.kept])[0]
+
+    def bias(self, images: np.ndarray) -> dict[str, Any]:
+        """The distance of these images over n, and by study A's and study D's own rules."""
+        small = self.config.small
+        return bias.curves(self.judge(images)[0], self.reference.moments, self.train_features,
+                           self.reference.heldout, (small.images, small.reference),
+                           self.config.floor_draws, self.config.seed)
+
+    def slips(self, images: np.ndarray) -> bias.Rows:
+        """What shallow features and a wrong pixel range make of study D's distance."""
+        return bias.slips(self.judge, images, self.train_images[:self.config.kept],
+                          self.heldout_images, self.config.floor_draws, self.config.seed)
+
+
+def gaussian_images(train: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """n draws of the Gaussian fitted to the training pixels, clipped: the simplest generator."""
+    flat = train.reshape(len(train), -1).astype(np.float64)
+    mean, centred = flat.mean(0), flat - flat.mean(0)
+    # a random mixture of centred rows has exactly their covariance: no d x d matrix is needed
+    drawn = mean + rng.standard_normal((n, len(flat))) @ centred / np.sqrt(len(flat) - 1)
+    return np.clip(np.round(drawn), 0, 255).astype(np.uint8).reshape(n, *train.shape[1:])
+
+
+def calibrating_rows(n: int, seed: int, store: PreparedStore
+                     ) -> dict[str, tuple[str, Callable[[], np.ndarray]]]:
+    """name -> (title, images): what every table of generation is read against."""
+    rng = np.random.default_rng(seed)
+    train, test = store.split("train").images, store.split("test").images
+
+    def some(images: np.ndarray) -> np.ndarray:
+        return images[rng.choice(len(images), n, replace=len(images) < n)]
+
+    return {"held-out": ("held-out real images", lambda: some(test)),
+            "copies": ("copies of training images", lambda: some(train)),
+            "pixel-gaussian": ("Gaussian fitted to the pixels",
+                               lambda: gaussian_images(train[:5000], n, rng)),
+            "black": ("black images", lambda: np.zeros((n, *train.shape[1:]), np.uint8))}
