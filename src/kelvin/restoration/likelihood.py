@@ -17,6 +17,7 @@ gains differ, signal_1^2 is their mean square. x0_hat is clipped where the resto
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,7 +71,8 @@ def bits_per_dimension(restorer: Restorer, images: torch.Tensor, grey_levels: in
     grey_levels: of the data set (its manifest tells), which the images must lie on to 8 bits. times:
     how many of t = 2..T are visited, one drawn from each of as many strata for each image, which leaves
     every expectation as it is; None: all of them. Every image and stratum has its own seeded noise,
-    whatever the batch. `progress` is told of the network's evaluations. KelvinError for processes and priors without a bound (see `why_not`), and off-level images.
+    whatever the batch. `progress` is told of the network's evaluations. KelvinError for processes and
+    priors without a bound (see `why_not`), and for images between the levels.
     """
     process = restorer.degradation
     if reason := why_not(process):
@@ -95,9 +97,9 @@ def one_batch(restorer: Restorer, x0: torch.Tensor, level: torch.Tensor, grey_le
     process, n, K = restorer.degradation, len(x0), len(edges) - 1
     bits = x0[0].numel() * math.log(2)
 
-    def restored(k: int | torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def restored(k: Sequence[int]) -> tuple[torch.Tensor, ...]:
         """x0_hat, t and z at a time of each stratum in k; row j n + i is image i in stratum k[j]."""
-        drawn = [drawn_time(process, edges, int(j), seed, rows) for j in k]
+        drawn = [drawn_time(process, edges, j, seed, rows) for j in k]
         t = torch.cat([t for t, _ in drawn]).to(x0.device)
         z = torch.cat([z for _, z in drawn]).to(x0.device)
         x_t = process.degrade(x0.repeat(len(drawn), 1, 1, 1), t, z)
@@ -107,13 +109,13 @@ def one_batch(restorer: Restorer, x0: torch.Tensor, level: torch.Tensor, grey_le
     x0_hat, t, z = restored([-1])
     l0 = -log_level(level, restorer.image.to_unit(x0_hat.double()), decoder_std(process, t, z)
                     / (restorer.image.high - restorer.image.low), grey_levels).flatten(1).sum(1)
-    steps = []
-    for k in torch.arange(K).split(max(1, batch // n)):
+    steps, together = [torch.empty(0, n, dtype=torch.float64, device=x0.device)], max(1, batch // n)
+    for k in (range(K)[first:first + together] for first in range(0, K, together)):
         x0_hat, t, z = restored(k)
         steps.append(step_kl(process, x0.repeat(len(k), 1, 1, 1), x0_hat, t, z).view(len(k), n))
-    steps = torch.cat(steps) if steps else torch.empty(0, n)
     T = torch.full((n,), process.steps, device=x0.device)
-    return (l0 / bits).cpu(), (steps / bits).double().cpu(), (end_kl(process, x0, T, z[:n]) / bits).cpu()
+    lT = end_kl(process, x0, T, z[:n])
+    return tuple((nats / bits).cpu() for nats in (l0, torch.cat(steps), lT))
 
 
 def strata(T: int, times: int | None) -> torch.Tensor:
@@ -173,7 +175,7 @@ def level_of(images: torch.Tensor, grey_levels: int) -> torch.Tensor:
     if not (off <= (STORED if grey_levels < 256 else 0.01 / (grey_levels - 1)) + 1e-6
             and level.min() >= 0 and level.max() < grey_levels):
         raise KelvinError(f"the images do not lie on {grey_levels} grey levels between 0 and 1 (one "
-                          f"pixel is {off:.2g} off): give the data set's own number, or images not resampled")
+                          f"pixel is {off:.2g} off): give the data set's own number")
     return level
 
 
