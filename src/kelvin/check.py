@@ -7,6 +7,7 @@ from kelvin.degradations.graded import growths
 from kelvin.errors import KelvinError
 from kelvin.params import Params, RunConfig
 from kelvin.restoration import samplers
+from kelvin.restoration.objectives import check_weighting
 
 
 def check(params: Params) -> None:
@@ -24,10 +25,13 @@ def check_run(params: Params, name: str, run: RunConfig) -> None:
     schedule = run.schedule.model_dump()
     registry = growths if schedule["kind"] in growths.kinds() else degradations.schedules
     registry.check(schedule, f"runs.{name}.schedule")
-    targets = degradations.degradations.find(run.degradation.kind).parameterisations
+    process = degradations.degradations.find(run.degradation.kind)
+    targets = process.parameterisations
     if run.restorer.parameterisation not in targets:
         raise KelvinError(f"runs.{name}.restorer.parameterisation = {run.restorer.parameterisation!r} "
                           f"has no meaning for {run.degradation.kind}; it takes {', '.join(targets)}")
+    check_weighting(run.training.weighting, run.training.loss, process, run.degradation.kind,
+                    f"runs.{name}.training")
     if run.sampling.epoch_images < params.metrics.small.images:
         raise KelvinError(f"runs.{name}.sampling.epoch_images = {run.sampling.epoch_images} is less than "
                           f"metrics.small.images = {params.metrics.small.images}, which are scored of "

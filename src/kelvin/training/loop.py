@@ -17,7 +17,7 @@ from kelvin.errors import KelvinError
 from kelvin.params import RunConfig
 from kelvin.progress import progress_bar
 from kelvin.random import BatchRandom, BlockRandom, derive_seed, generator
-from kelvin.restoration.objectives import loss_per_image
+from kelvin.restoration.objectives import WEIGHTINGS, check_weighting, loss_per_image
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import degrader, generate, grid
 from kelvin.training.checkpoint import Checkpoint
@@ -56,6 +56,7 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=precision.mixed)
         device = self.accelerator.device
         options = run.training
+        check_weighting(options.weighting, options.loss, restorer.degradation, run.degradation.kind)
         if len(train) < options.batch:
             raise KelvinError(f"training.batch = {options.batch} is more than the {len(train)} "
                               "training images: no batch would be full")
@@ -66,6 +67,8 @@ class Trainer:
         self.held = {"val": torch.from_numpy(np.ascontiguousarray(held[:HELD])).to(device),
                      "train": self.images[: min(len(held), HELD)]}
         restorer.degradation.to(device)
+        self.weights = WEIGHTINGS[options.weighting](
+            restorer.degradation, restorer.parameterisation).to(device)
         self.bare = restorer.network.to(device, memory_format=self.format)
         self.ema = EMA(self.bare, options.ema)
         optimizer = torch.optim.AdamW(self.bare.parameters(), options.lr,
@@ -95,7 +98,7 @@ class Trainer:
         return x0, None if z is None else z[share].to(device), t[share].to(device)
 
     def losses(self, network: torch.nn.Module, x0, z, t) -> torch.Tensor:
-        """Loss of each image, (n,)."""
+        """Loss of each image, (n,), not weighted."""
         self.restorer.network = network
         x_t = self.restorer.degradation.degrade(x0, t, z).contiguous(memory_format=self.format)
         with self.accelerator.autocast():
@@ -105,7 +108,10 @@ class Trainer:
 
     @torch.no_grad()
     def evaluate(self, network: torch.nn.Module, split: str) -> float:
-        """Mean loss at the same seeded t (evenly spread over 1..T) and z every time."""
+        """Mean loss at the same seeded t (evenly spread over 1..T) and z every time.
+
+        Never weighted: the number stays comparable between runs that differ in `weighting`.
+        """
         images, total = self.held[split], 0.0
         T, n = self.restorer.degradation.steps, len(images)
         t_all = 1 + torch.arange(n) * T // n
@@ -145,7 +151,8 @@ class Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.learning_rate(update)
             index = order[b * options.batch:(b + 1) * options.batch]
-            loss = self.losses(self.network, *self.batch(index, source)).mean()
+            x0, z, t = self.batch(index, source)
+            loss = (self.weights[t] * self.losses(self.network, x0, z, t)).mean()
             self.accelerator.backward(loss)
             norms.append(self.accelerator.clip_grad_norm_(
                 self.network.parameters(), options.grad_clip or float("inf")))
