@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from tqdm import tqdm
 
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
@@ -96,6 +97,46 @@ def test_every_time_is_trained(params, tmp_path):
     for _ in range(40):
         seen |= set(one.batch(torch.arange(32), source)[2].tolist())
     assert seen == set(range(1, one.restorer.degradation.steps + 1))
+
+
+def test_simple_weighting_changes_no_bit(params, tmp_path):
+    one = trainer(config(params), tmp_path)
+    assert torch.equal(one.weights, torch.ones(one.restorer.degradation.steps + 1))
+    x0, z, t = one.batch(torch.arange(32), torch.Generator().manual_seed(0))
+    gradients = []
+    for weight in (one.weights[t], None):
+        losses = one.losses(one.network, x0, z, t)
+        (losses if weight is None else weight * losses).mean().backward()
+        gradients.append([p.grad.clone() for p in one.bare.parameters()])
+        one.bare.zero_grad()
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+def test_vlb_weighting_trains_by_the_bound_and_validates_without(params, tmp_path):
+    """The first update's loss is the weighted mean; the validation loss is the simple run's number."""
+    plain, vlb = (trainer(config(params, "ddpm-default", epochs=1, weighting=w), tmp_path, w)
+                  for w in ("simple", "vlb"))
+    for split in ("train", "val"):
+        assert plain.evaluate(plain.bare, split) == vlb.evaluate(vlb.bare, split)
+    seen, compute = [], vlb.losses
+
+    def losses(network, x0, z, t):
+        out = compute(network, x0, z, t)
+        seen.append(float((vlb.weights[t].double() * out.detach().double()).mean()))
+        return out
+
+    vlb.losses = losses
+    row = vlb.epoch(1, tqdm(disable=True))
+    assert row["running_loss"] == pytest.approx(np.mean(seen), rel=1e-5)
+    unweighted = plain.epoch(1, tqdm(disable=True))
+    assert unweighted["running_loss"] != pytest.approx(row["running_loss"], rel=1e-2)
+
+
+def test_vlb_weighting_without_a_bound_is_refused_before_training(params, tmp_path):
+    with pytest.raises(KelvinError, match="of a hot process, but gaussian-blur is cold"):
+        trainer(config(params, weighting="vlb"), tmp_path)
+    with pytest.raises(KelvinError, match="weights squared errors, but training.loss = 'l1'"):
+        trainer(config(params, "ddpm-vlb", loss="l1"), tmp_path)
 
 
 def test_nan_is_one_sentence(params, tmp_path):

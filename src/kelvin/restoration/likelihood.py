@@ -84,10 +84,9 @@ def bits_per_dimension(restorer: Restorer, images: torch.Tensor, grey_levels: in
         parts.append(one_batch(restorer, restorer.image.encode(images[rows]), levels[rows], grey_levels,
                                edges, seed, rows, batch, progress))
     l0, steps, lT = (torch.cat(part, -1) for part in zip(*parts, strict=True))
-    size = edges.diff()
-    lt = (size.double()[:, None] * steps).sum(0)
-    return Bound(l0 + lt + lT, l0, lt, lT, edges[:-1], edges[1:] - 1, steps.mean(1),
-                 steps.std(1) / math.sqrt(len(images)))
+    lt, curve, n = (edges.diff().double()[:, None] * steps).sum(0), steps.mean(1), len(images)
+    variance = (steps - curve[:, None]).square().sum(1) / (n - 1)  # 0 / 0 for a single image
+    return Bound(l0 + lt + lT, l0, lt, lT, edges[:-1], edges[1:] - 1, curve, (variance / n).sqrt())
 
 
 def one_batch(restorer: Restorer, x0: torch.Tensor, level: torch.Tensor, grey_levels: int,
