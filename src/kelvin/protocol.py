@@ -63,8 +63,9 @@ class Protocol:
         """Floor and ceiling for n samples; n of the test images must leave one another free."""
         r = self.references[extractor]
         if n >= len(r.heldout):
-            raise KelvinError(f"{n} samples are to be scored, but the floor is drawn from {len(r.heldout)} "
-                              "test images; lower metrics.images or sampling.epoch_images")
+            raise KelvinError(f"{n} samples are to be scored, but the floor is drawn from "
+                              f"{len(r.heldout)} test images; lower metrics.images or "
+                              "sampling.epoch_images")
         return make_scale(r.moments, r.heldout, n, self.config.floor_draws, self.config.seed, r.black)
 
     def small(self) -> Scale:
@@ -103,12 +104,12 @@ class Protocol:
                         "nearest_training": memory.index[order].tolist()}
 
     def more(self, images: np.ndarray) -> dict[str, Any]:
-        """What is measured of a run's first sampler only: further distances, kernels, manifold, copies."""
+        """What is measured of a run's first sampler only: distances, kernels, manifold, copies."""
         config, reference = self.config, self.reference
         features, _ = self.judge(images)
         subset = min(config.kid.subset, len(features), len(reference.kept))
-        k = kid(features, reference.kept, config.kid.degree, config.kid.gamma, config.kid.coef0, subset,
-                config.kid.subsets, config.seed, config.confidence)
+        k = kid(features, reference.kept, config.kid.degree, config.kid.gamma, config.kid.coef0,
+                subset, config.kid.subsets, config.seed, config.confidence)
         spread = density_coverage(reference.heldout, features, config.neighbours)
         copies = authenticity(images, self.train_images, self.heldout_images)
         far = fd_infinity(features, reference.moments, seed=config.seed, level=config.confidence)
@@ -130,8 +131,8 @@ class Protocol:
         """MMD against held-out images with a permutation p-value; a constant set has no bandwidth."""
         config = self.config.mmd
         rows = np.random.default_rng(self.config.seed).permutation(len(self.reference.heldout))
-        found = mmd(features[:config.rows], self.reference.heldout[rows[:config.rows]], config.multiples,
-                    config.permutations, self.config.seed)
+        found = mmd(features[:config.rows], self.reference.heldout[rows[:config.rows]],
+                    config.multiples, config.permutations, self.config.seed)
         return {"mmd": found.value, "mmd_p": found.p}
 
     @cached_property
@@ -140,11 +141,15 @@ class Protocol:
         return self.judge(self.train_images[:self.config.kept])[0]
 
     def bias(self, images: np.ndarray) -> dict[str, Any]:
-        """The distance of these images over n, and by study A's and study D's own rules."""
-        small = self.config.small
-        return bias.curves(self.judge(images)[0], self.reference.moments, self.train_features,
-                           self.reference.heldout, (small.images, small.reference),
-                           self.config.floor_draws, self.config.seed)
+        """FMD of these images over n, by study A's and study D's own rules; `others`: further distances
+        over n, {record key: rows}."""
+        small, draws, seed = self.config.small, self.config.floor_draws, self.config.seed
+        found = bias.curves(self.judge(images)[0], self.reference.moments, self.train_features,
+                            self.reference.heldout, (small.images, small.reference), draws, seed)
+        others = {key: self.references[name] for name, key in DISTANCES.items()
+                  if name in self.references}
+        return found | {"others": {key: bias.over_n(r.extractor(images), r.moments, draws, seed)
+                                   for key, r in others.items()}}
 
     def slips(self, images: np.ndarray) -> bias.Rows:
         """What shallow features and a wrong pixel range make of study D's distance."""

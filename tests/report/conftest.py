@@ -16,13 +16,36 @@ from kelvin.degradations import degradations as known_degradations
 
 FOLDER_TITLE = "<b>theirs</b> & co"
 SCORES = {"n": 20, "fmd_debiased": None, "fmd_debiased_low": None, "fmd_debiased_high": None,
-          "below_floor": False, "fid": None, "fid_why": "FID is null: not built.",
-          "nearest_ratio": 1.1, "copy_fraction": 0.0, "copier": False, "class_entropy": 0.6,
-          "class_evenness": 0.9, "confidence": 0.8, "precision": 0.7, "recall": 0.6}
+          "below_floor": False, "nearest_ratio": 1.1, "copy_fraction": 0.0, "copier": False,
+          "class_entropy": 0.6, "class_evenness": 0.9, "confidence": 0.8, "precision": 0.7, "recall": 0.6}
+MORE = {"fid": None, "fid_why": "FID is null: not built.", "fd_infinity": 4.0, "fd_infinity_low": 3.0,
+        "fd_infinity_high": 5.0, "kid": 0.01, "kid_low": -0.01, "kid_high": 0.03, "mmd": 0.02,
+        "mmd_p": 0.005, "density": 0.9, "coverage": 0.8, "authentic": 0.6, "authentic_heldout": 0.6,
+        "c_t": 1.0, "fd_pixels": 2.0, "fd_pixels_normalised": 0.1, "fd_random": 3.0,
+        "fd_random_normalised": 0.1}
+BOUND = {"bits_per_dim": 2.5, "bits_per_dim_se": 0.05, "bits_n": 4, "grey_levels": 17, "bits_l0": 0.5,
+         "bits_between": 1.9, "bits_prior": 0.1}
 RESTORED = {"ssim": 0.5, "psnr": 15.0, "rmse": 0.2, "fmd": 8.0, "fmd_normalised": 0.14}
 CALIBRATION = {"reference": "train+validation", "reference_n": 30, "test_n": 20, "extractor": "abc",
                "classifier_accuracy": 0.9, "data": "d", "fid_why": "FID is null: not built.", "n": 20,
-               "floor": 1.0, "floor_sd": 0.2, "floor_draws": 15, "ceiling": 50.0}
+               "floor": 1.0, "floor_sd": 0.2, "floor_draws": 15, "ceiling": 50.0,
+               "extractors": {"classifier": {"dim": 8, "preprocessing": "none", "hash": "abc"}}}
+
+
+def bias(fmd):
+    """Distances that fall with n, by the line and by the two studies' rules."""
+    return {"others": {}, "over_n": [{"n": n, "against": 30, "fmd": fmd * (1 + 8 / n), "draws": 15,
+                                      "fmd_sd": 0.1 if n < 20 else None} for n in (8, 16, 20)],
+            "study_a": {"n": 8, "against": 10, "fmd": 3 * fmd, "fmd_sd": 0.2, "draws": 15},
+            "study_d": {"n": 16, "against": 16, "fmd": 2 * fmd, "fmd_sd": 0.2, "draws": 15}}
+
+
+def slips(fmd):
+    return [{"features": f, "dimensions": 8, "range": r, "rule": rule, "n": 16, "against": 16,
+             "fmd": fmd * (0.01 if r != "right" else 1) * (0.1 if f == "shallow" else 1)
+             * (2 if rule == "study D" else 1), "real": 0.5, "draws": 15}
+            for f in ("deep", "shallow") for r in ("right", "divided by 255 twice")
+            for rule in ("all", "study D")]
 
 
 def write(path, value):
@@ -51,9 +74,10 @@ class Project:
                     SimpleNamespace(licence="free", seed=0))
         write(root / "data/models/digits/classifier/record.json",
               {"accuracy": 0.9, "n": 20, "features": 8, "hash": "abc"})
-        rows = {name: {"title": name, "histogram": [], **scores(fmd)} for name, fmd in (
+        rows = {name: {"title": name, "histogram": [], **scores(fmd), **MORE} for name, fmd in (
             ("held-out", 1.1), ("copies", 0.5), ("pixel-gaussian", 9.0), ("black", 50.0))}
-        write(root / "reports/runs/digits/calibration.json", {**CALIBRATION, "rows": rows})
+        write(root / "reports/runs/digits/calibration.json",
+              {**CALIBRATION, "bias": bias(1.0), "rows": rows})
 
     def images(self, *count):
         return self.rng.integers(0, 256, (*count, *self.shape), dtype=np.uint8)
@@ -66,7 +90,7 @@ class Project:
         drawn = [*samplers, "raw"] if trained else samplers
         record = {"run": run, "replicate": replicate, "dataset": "digits", "scale": "smoke",
                   "fingerprint": "f", "sampler": samplers[0], "nfe": 5 if trained else None,
-                  "reference_n": 30, "extractor": "abc", **scores(fmd)}
+                  "reference_n": 30, "extractor": "abc", **scores(fmd), **MORE}
         details = {"histograms": {}, "nearest": {"nearest_sample": [0, 1], "nearest_training": [2, 3]}}
         arrays = {f"samples/{s}": self.images(20) for s in drawn}
         if trained:
@@ -79,6 +103,11 @@ class Project:
                        "prior": {**scores(40.0), "recall": 0.1}}
             arrays |= self.add_training(run, name, samplers, methods, details)
             arrays["prior"] = self.images(20)
+            if details["log_snr"]:
+                record |= BOUND
+                details["bound"] = [{"t": t, "bits": 0.1, "bits_se": 0.01} for t in (2, 5, 20)]
+            if config.sampling.many:
+                details |= {"bias": bias(fmd), "slips": slips(fmd)}
         record["samplers"] = {s: {"nfe": 5 + 5 * i, **scores(fmd + i)} for i, s in enumerate(drawn)}
         record |= changes
         write(self.root / f"reports/runs/digits/{name}.json", record)

@@ -38,12 +38,13 @@ def table(results: Results) -> Table | None:
                Column("L_T", lambda r: number(r["bits_prior"])),
                Column("FMD of its samples", lambda r: number(r["fmd"]), "fmd", "min")]
     level = np.log2(rows[0]["grey_levels"])
-    return Table(NAME, f"Variational bound on the negative log-likelihood of {rows[0]['n']} test images, in "
-                 f"bits per dimension with {rows[0]['grey_levels']} grey levels ({number(float(level))} "
-                 "bits are what equally likely levels cost). L_0: the last step to grey levels; L_1 … "
-                 "L_{T−1}: the steps between; L_T: what is left of the image at T. ±: standard error over "
-                 "images. Bold: lowest. A bound is no upper hand in looks: compare it with FMD.", columns,
-                 rows)
+    return Table(NAME, "Variational bound on the negative log-likelihood of "
+                 f"{rows[0]['n']} test images, in bits per dimension with {rows[0]['grey_levels']} grey "
+                 f"levels ({number(float(level))} bits are what equally likely levels cost). L_0: the "
+                 "last "
+                 "step, to grey levels; L_1 … L_{T−1}: the steps between; L_T: what is left of the image "
+                 "at T. ±: standard error over images. Bold: lowest. A low bound is no promise of good "
+                 "samples: compare it with FMD.", columns, rows)
 
 
 def figure(name: str, runs: Sequence[Run]) -> Figure | None:
@@ -62,9 +63,9 @@ def figure(name: str, runs: Sequence[Run]) -> Figure | None:
     axes.set(xlabel="t / T", ylabel="bits per dimension\nper unit of t / T", yscale="log")
     ticks(axes.yaxis)
     legend_below(canvas, axes, 3)
-    return finish(canvas, f"{name}-bound", "Where the bits of the variational bound are spent: L_t per unit of "
-                  "t/T, so that schedules of different length can be compared; the area under a curve is "
-                  "its share of the bound.")
+    return finish(canvas, f"{name}-bound", "Where the bits of the variational bound are spent: L_t per "
+                  "unit of t/T, so that schedules of different length can be compared; the area under a "
+                  "curve is its share of the bound.")
 
 
 def findings(runs: Sequence[Run], count: int) -> list[str]:

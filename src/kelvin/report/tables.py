@@ -18,7 +18,6 @@ from kelvin.report.tables_restoration import (
     restoration_table,
 )
 
-
 WHOLE = ("distribution",)  # shown with every run, also where it stands with a study
 
 
@@ -103,17 +102,7 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
                f"in nats; evenness: over ln {classes}. Bold: lowest of the runs that are not flagged.")
     return Table("generation", caption, columns, rows,
                  lambda r: r["family"] != "calibrating" and flag(r) == NOTHING,
-                 notes=[fid_note(results)])
-
-
-def fid_note(results: Results) -> str:
-    """What FID was measured in, or exactly why it was not."""
-    about = results.calibration
-    if about["fid_why"]:
-        return f"FID n/a: {about['fid_why'].removeprefix('FID is null: ')}"
-    inception = about["extractors"]["inception"]
-    return (f"FID: Inception's pool features of every image, {inception['preprocessing']} "
-            f"({inception['hash'][:16]}).")
+                 notes=[trust.fid_note(results)])
 
 
 def samplers_table(results: Results) -> Table:

@@ -37,33 +37,42 @@ def bias_figure(study: StudyResults, results: Results) -> Figure | None:
     found = lines_over_n(study, results)
     if not found:
         return None
-    canvas = new(WIDTH * 0.8, 3.8)
-    axes = canvas.subplots()
-    for i, (title, bias) in enumerate(found.items()):
-        rows, style = bias["over_n"], look(i)
-        n = np.array([row["n"] for row in rows])
-        fmd = np.array([row["fmd"] for row in rows])
-        spread = np.array([row["fmd_sd"] or 0.0 for row in rows])
-        axes.plot(n, fmd, label=plain(title), **style)
-        axes.fill_between(n, np.maximum(fmd - spread, 0.05 * fmd), fmd + spread, color=style["color"],
-                          alpha=0.15, linewidth=0)
-        for key, marker in ((STUDY_A, "*"), (STUDY_D, "P")):
-            axes.plot(bias[key]["n"], bias[key]["fmd"], marker, color=style["color"], markersize=11,
-                      markeredgecolor="white", zorder=4)
     first = next(iter(found.values()))
+    canvas = new(WIDTH, 3.8)
+    panels = canvas.subplots(1, 1 + len(first["others"]), squeeze=False)[0]
+    for i, (title, bias) in enumerate(found.items()):
+        style = look(i)
+        for axes, rows in zip(panels, [bias["over_n"], *bias["others"].values()], strict=True):
+            over_n(axes, rows, style, title)
+        for key, marker in ((STUDY_A, "*"), (STUDY_D, "P")):
+            panels[0].plot(bias[key]["n"], bias[key]["fmd"], marker, color=style["color"],
+                           markersize=11, markeredgecolor="white", zorder=4)
+    axes = panels[0]
     for key, marker, letter in ((STUDY_A, "*", "A"), (STUDY_D, "P", "D")):
         row = first[key]
         axes.plot([], [], marker, color="#555555", markersize=10, linestyle="none",
                   label=f"study {letter}'s rule: {row['n']} against {row['against']}")
-    axes.set(xscale="log", yscale="log", xlabel="n: images scored", ylabel="FMD to the whole reference")
-    ticks(axes.xaxis)
-    ticks(axes.yaxis)
-    legend_below(canvas, axes, 2)
+    for axes, key in zip(panels, ["fmd", *first["others"]], strict=True):
+        axes.set(xscale="log", yscale="log", xlabel="n: images scored", title=MEASURES[key][0])
+        ticks(axes.xaxis)
+        ticks(axes.yaxis)
+    panels[0].set_ylabel("distance to the whole reference")
+    legend_below(canvas, panels[0], 3)
     return finish(canvas, f"{study.name}-bias", "The same images scored at different n (lines: mean of "
-                  "random draws, shade: their standard deviation) against the whole reference. Few images "
-                  "raise the value and never lower it. Star: study A's rule, a small sample against a "
+                  "random draws, shade: their standard deviation) against the whole reference. Few "
+                  "images "
+                  "raise the value on average. Star: study A's rule, a small sample against a "
                   "small head of the test set; cross: study D's, as few training images on the other "
                   "side.")
+
+
+def over_n(axes: Any, rows: list[dict[str, Any]], style: dict[str, Any], title: str) -> None:
+    """One line of distances over n, with the spread of its draws."""
+    n, fmd = (np.array([row[key] for row in rows]) for key in ("n", "fmd"))
+    spread = np.array([row["fmd_sd"] or 0.0 for row in rows])
+    axes.plot(n, fmd, label=plain(title), **style)
+    axes.fill_between(n, np.maximum(fmd - spread, 0.05 * fmd), fmd + spread, color=style["color"],
+                      alpha=0.15, linewidth=0)
 
 
 def agreement(results: Results) -> tuple[list[str], np.ndarray] | None:
@@ -95,15 +104,16 @@ def agreement_figure(study: StudyResults, results: Results) -> Figure | None:
                   color="white" if abs(tau[i, j]) > 0.6 else "black")
     canvas.colorbar(shown, ax=axes, label="Kendall's τ", shrink=0.9)
     return finish(canvas, f"{study.name}-agreement", f"Do the measures rank the {len(results.runs)} "
-                  "runs alike? Kendall's τ: 1 the same order, 0 unrelated, −1 reversed. Measures of which a "
+                  "runs alike? Kendall's τ: 1 the same order, 0 unrelated, −1 reversed. Measures of "
+                  "which a "
                   "higher value is better are turned round first.")
 
 
 def distribution_table(results: Results, metrics: Metrics) -> Table:
     """Every run's first sampler, and the calibrating rows, by every measure of the distribution."""
-    keys = ("n", "family", "fmd", "fd_pixels", "fd_random", "fid", "kid", "kid_low", "kid_high", "mmd", "mmd_p",
-            "fd_infinity", "fd_infinity_low", "fd_infinity_high", "precision", "recall", "density",
-            "coverage", "authentic", "c_t", "copier", "below_floor")
+    keys = ("n", "family", "fmd", "fd_pixels", "fd_random", "fid", "kid", "kid_low", "kid_high", "mmd",
+            "mmd_p", "fd_infinity", "fd_infinity_low", "fd_infinity_high", "precision", "recall",
+            "density", "coverage", "authentic", "c_t", "copier", "below_floor")
     rows: list[Row] = []
     for name, record in (results.calibration["rows"] | dict(metrics)).items():
         rows.append({"run": name, "title": record["title"],
@@ -122,20 +132,33 @@ def distribution_table(results: Results, metrics: Metrics) -> Table:
         Column("recall", lambda r: number(r["recall"]), "recall", "max"),
         Column("density", lambda r: number(r["density"]), "density", "max"),
         Column("coverage", lambda r: number(r["coverage"]), "coverage", "max"),
-        Column("authentic", lambda r: "n/a" if r["authentic"] is None else f"{100 * r['authentic']:.0f} %"),
+        Column("authentic", lambda r: number(r["authentic"])),
         Column("C_T", lambda r: number(r["c_t"]))]
     level = f"{100 * results.params.metrics.confidence:.0f} %"
     return Table("distribution", f"More of the distribution, n = {results.calibration['n']} samples of "
-                 "every run's first sampler; read each column against its own row of held-out real images "
-                 "(floor) and of black images (ceiling). FMD∞: extrapolated to infinitely many images. FD "
-                 "pixels, FD random net: the same distance in raw pixels and in an untrained network. KID: "
+                 "every run's first sampler; read each column against its own row of held-out real "
+                 "images "
+                 "(floor) and of black images (ceiling). FMD∞: extrapolated to infinitely many images. "
+                 "FD "
+                 "pixels, FD random net: the same distance in raw pixels and in an untrained network. "
+                 "KID: "
                  "unbiased, so that it may fall below 0. MMD²: Gaussian kernels, with the p-value of a "
                  "permutation test against held-out images. Authentic: share of the samples that are not "
                  "nearer to a training image than its own nearest training image. C_T: below about −2 "
                  "samples are nearer to the training images than held-out ones are, above 2 farther. "
                  f"Brackets: {level} interval over images. Bold: best of the runs that are not flagged.",
                  columns, rows, lambda r: r["family"] != "calibrating" and not (
-                     r["copier"] or r["below_floor"]))
+                     r["copier"] or r["below_floor"]), notes=[fid_note(results)])
+
+
+def fid_note(results: Results) -> str:
+    """What FID was measured in, or exactly why it was not."""
+    about = results.calibration
+    if about["fid_why"]:
+        return f"FID n/a: {about['fid_why'].removeprefix('FID is null: ')}"
+    inception = about["extractors"]["inception"]
+    return (f"FID: Inception's pool features of every image, {inception['preprocessing']} "
+            f"({inception['hash'][:16]}).")
 
 
 def thousandfold(row: Row) -> Row:
@@ -157,7 +180,8 @@ def slips_table(study: StudyResults) -> Table | None:
         Column("of held-out real images", lambda r: number(r["real"])),
         Column("below 1", lambda r: "yes" if r["fmd"] < 1 else "no")]
     return Table("slips", "How could study D read values below 1? The same samples, against training "
-                 "images, in deep features (the classifier's last, in brackets how many) and shallow ones "
+                 "images, in deep features (the classifier's last, in brackets how many) and shallow "
+                 "ones "
                  "(its first block, averaged), with the right pixel range and with one divided by 255 "
                  "twice, from all images and from study D's 128 against 128.", columns, rows)
 
@@ -201,8 +225,8 @@ def agreement_findings(results: Results) -> list[str]:
     pairs = sorted((float(tau[i, j]), names[i], names[j]) for i in range(len(names)) for j in range(i))
     with_fmd = {names[j]: float(tau[0, j]) for j in range(1, len(names))}
     said = listed([f"{name} {fixed(value)[:-2]}" for name, value in with_fmd.items()])
-    return [f"Rankings of {len(results.runs)} runs, Kendall's τ with FMD: {said}. The least agreement of any two "
-            f"is {number(pairs[0][0], 2)} ({pairs[0][1]} and {pairs[0][2]})."]
+    return [f"Rankings of {len(results.runs)} runs, Kendall's τ with FMD: {said}. The least "
+            f"agreement of any two is {number(pairs[0][0], 2)} ({pairs[0][1]} and {pairs[0][2]})."]
 
 
 def findings(study: StudyResults, results: Results, metrics: Metrics) -> list[str]:
