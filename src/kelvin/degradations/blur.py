@@ -50,17 +50,17 @@ def kernel_matrix(n: int, size: int, sigma: float, border: str) -> np.ndarray:
     return matrix
 
 
-def heat_matrix(n: int, sigma: float) -> np.ndarray:
-    """exp(sigma^2/2 Laplacian) with reflecting ends, exact in the DCT-II basis.
+def heat_matrices(n: int, sigmas: np.ndarray) -> np.ndarray:
+    """exp(sigma^2/2 Laplacian) with reflecting ends, exact in the DCT-II basis: (T, n, n).
 
-    The ideal Gaussian blur of standard deviation sigma pixels; sigmas add in squares (Rissanen et
-    al. 2023, IHDM, section 3; Hoogeboom and Salimans 2023, eq. 11).
+    The ideal Gaussian blur of standard deviations `sigmas` (T,) in pixels; sigmas add in squares
+    (Rissanen et al. 2023, IHDM, section 3; Hoogeboom and Salimans 2023, eq. 11).
     """
     from scipy.fft import dct  # late: only this border needs it
 
     basis = dct(np.eye(n), norm="ortho", axis=0)  # rows: frequencies
-    decay = np.exp(-0.5 * (sigma * np.pi * np.arange(n) / n) ** 2)
-    return basis.T @ (decay[:, None] * basis)
+    decay = np.exp(-0.5 * (sigmas[:, None] * np.pi * np.arange(n) / n) ** 2)
+    return basis.T @ (decay[..., None] * basis)
 
 
 def axis_matrices(n: int, sigmas: np.ndarray, size: int, border: str, sigma_of: str,
@@ -69,7 +69,7 @@ def axis_matrices(n: int, sigmas: np.ndarray, size: int, border: str, sigma_of: 
     if border == "heat":
         totals = sigmas if sigma_of == "total" else np.sqrt(np.cumsum(sigmas**2))
         used = sigmas if reading == "single" else totals
-        return np.stack([np.eye(n), *(heat_matrix(n, s) for s in used)])
+        return np.concatenate([np.eye(n)[None], heat_matrices(n, used)])
     if sigma_of == "total":
         sigmas = np.sqrt(np.maximum(np.diff(sigmas**2, prepend=0.0), 1e-12))
     kernels = [kernel_matrix(n, size, s, border) for s in sigmas]

@@ -1,14 +1,16 @@
 """Degradations of a continuous severity u in [0, 1]: which u each t has is the schedule's affair.
 
 Own growth (`own`, `power`) names u_t outright. Under a noise schedule severity is *tied*: u_t is
-solved so that the signal variance left equals alpha-bar_t, as if the schedule's noise had been added.
+solved so that the signal variance left, S_t, equals alpha-bar_t, as if the schedule's noise had been
+added. S as a function of u need be neither continuous (a mask loses whole pixels) nor monotone (snow
+may add contrast before it hides), so u_t is a first passage: the mildest u with S(u) <= alpha-bar_t.
 """
 
 from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,9 +25,9 @@ from kelvin.registry import Registry
 
 growths = Registry("schedule")
 PAIRS = 256  # pairs of training images from which the signal variance is estimated
-LEVELS = 256  # severities at which it is looked up before u_t is solved
+LEVELS = 256  # intervals of severity in which it is looked up before u_t is solved
+ROUNDS = 20  # of refinement, every second one a bisection: the interval shrinks to 2^-18 at least
 SLICE = 2**24  # numbers degraded at once while it is measured: bounds the memory
-TOLERANCE = 1.05  # a signal variance above this multiple of alpha-bar_t counts as not reached
 
 
 @growths.register("own")
@@ -55,7 +57,9 @@ class Graded(Degradation):
 
     def follow(self, u: np.ndarray) -> None:
         """Take the severities u_0 = 0 .. u_T."""
-        self.steps, self.u = len(u) - 1, torch.from_numpy(np.array(u, np.float32))
+        # float64 throughout: a block's centre or a mask's edge may hang on the last digit of u
+        u = np.array(u, np.float64)
+        self.steps, self.u = len(u) - 1, torch.from_numpy(u)
         self.tabulate(u)
 
     def tabulate(self, u: np.ndarray) -> None:  # noqa: B027
@@ -87,10 +91,12 @@ class Graded(Degradation):
         pairs = (x0[chosen[:n]], x0[chosen[n:]], self.draw(BatchRandom(n, source)))
         if self.tied:
             probe = copy.copy(self)
-            probe.follow(np.linspace(0, 1, LEVELS + 1))
-            # what a nested process loses it never gets back: the running minimum takes out the noise
-            left = np.minimum.accumulate(measured(probe, *pairs).numpy())
-            self.follow(solve(left, self.alpha_bar.numpy()))
+
+            def left(u: np.ndarray) -> np.ndarray:
+                probe.follow(np.concatenate([[0.0], u]))  # time 0 is the image itself, whatever u
+                return measured(probe, *pairs)[1:].numpy()
+
+            self.follow(solve(left, self.alpha_bar.cpu().numpy()))
         self.variance = measured(self, *pairs)
 
     def signal_variance(self):
@@ -100,43 +106,68 @@ class Graded(Degradation):
         return self.variance
 
     def clamped_from(self) -> int | None:
-        """The first t whose alpha-bar_t the degradation cannot reach; None where it reaches all."""
+        """The first t whose alpha-bar_t lies below all that the degradation can leave; None where it
+        reaches every one. From there on u_t stands still."""
         if not self.tied:
             return None
-        short = (self.signal_variance() > TOLERANCE * self.alpha_bar.to(self.variance)) & (self.u >= 1)
-        return int(short.nonzero()[0]) if short.any() else None
+        wanted = self.alpha_bar.cpu().numpy()
+        short = np.flatnonzero(self.signal_variance().cpu().numpy() > wanted + tolerance(wanted))
+        return int(short[0]) if len(short) else None
 
     def tensors(self):
         return {} if self.variance is None else {"severity": self.u, "variance": self.variance}
 
     def load(self, tensors):
         if "severity" in tensors:
-            self.follow(tensors["severity"].double().numpy())
+            self.follow(tensors["severity"].double().cpu().numpy())
             self.variance = tensors["variance"]
 
 
-def solve(left: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """u_t with left(u_t) = wanted_t, where left (decreasing) is known on an even grid of [0, 1].
+def tolerance(alpha_bar: np.ndarray) -> np.ndarray:
+    """By how much S_t may miss alpha-bar_t: a thousandth of the signal left or of the signal lost,
+    whichever is less, and never below 1e-6, the rounding of float32 images."""
+    return np.maximum(1e-3 * np.minimum(alpha_bar, 1 - alpha_bar), 1e-6)
 
-    Wanted values below the lowest get u = 1.
+
+def solve(left: Callable[[np.ndarray], np.ndarray], wanted: np.ndarray) -> np.ndarray:
+    """u_t = min {u in [0, 1]: left(u) <= wanted_t}, (T + 1,), non-decreasing where wanted falls.
+
+    left: severities (k,) -> the signal variance at each, 1 at 0. Where it is continuous, left(u_t)
+    lies within `tolerance` below wanted_t; where it jumps past wanted_t, u_t is the far side of the
+    jump. A wanted value below all of left gets the strongest u that leaves the least.
     """
-    grid = np.linspace(0, 1, len(left))
-    first = np.concatenate([[True], np.diff(left) < 0])  # of equal values the mildest severity
-    u = np.interp(wanted, left[first][::-1], grid[first][::-1])
-    u[wanted < left[-1]] = 1.0
-    u[0] = 0.0
-    return np.maximum.accumulate(u)
+    u, found, slack = np.array([0.0]), np.array([1.0]), tolerance(wanted)
+    new = np.linspace(0, 1, LEVELS + 1)[1:]
+    for trial in range(ROUNDS):
+        u, found = np.concatenate([u, new]), np.concatenate([found, left(new)])
+        order = np.argsort(u, kind="stable")
+        u, found = u[order], found[order]
+        # the first known severity that leaves no more than is wanted; len(u): there is none
+        first = np.searchsorted(-np.minimum.accumulate(found), -wanted)
+        crossed = (first > 0) & (first < len(u))
+        coarse = np.flatnonzero(crossed & (np.append(found, 0.0)[first] < wanted - slack))
+        inside, aim = first[coarse], (wanted - slack / 2)[coarse]
+        low, high = found[inside - 1], found[inside]
+        share = (low - aim) / (low - high) if trial % 2 == 0 else 0.5
+        new = np.unique(u[inside - 1] + share * (u[inside] - u[inside - 1]))
+        new = new[~np.isin(new, u)]
+        if len(new) == 0:
+            break
+    least = found.min()
+    strongest = u[found <= least + tolerance(least)].max()
+    return np.append(u, strongest)[first]
 
 
 def measured(process: Degradation, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor | None
              ) -> torch.Tensor:
-    """S_t over pairs (x, y) that share z, (T + 1,) float32; in slices of t that bound the memory."""
-    whole = (x - y).square().sum().clamp(min=1e-12)
+    """S_t over pairs (x, y) that share z, (T + 1,) float64; in slices of t that bound the memory."""
+    whole = (x - y).square().sum(dtype=torch.float64).clamp(min=1e-12)
     out = []
     for times in torch.arange(process.steps + 1).split(max(1, SLICE // x.numel())):
         t = times.repeat_interleave(len(x))
         x_k, y_k, z_k = (None if a is None else a.repeat(len(times), *(1,) * (a.ndim - 1))
                          for a in (x, y, z))
         gap = process.degrade(x_k, t, z_k) - process.degrade(y_k, t, z_k)
-        out.append(gap.square().flatten(1).sum(1).view(len(times), -1).sum(1) / whole)
+        each = gap.square().flatten(1).sum(1, dtype=torch.float64)
+        out.append(each.view(len(times), -1).sum(1) / whole)
     return torch.cat(out)

@@ -39,9 +39,10 @@ class AxisMatrices(Graded):
 class Pixelate(AxisMatrices):
     """Blocks that grow by a factor: (width / blocks)^u pixels a side, `blocks` of them left at u = 1.
 
-    antialiased: a block shows its average (area resampling), else the pixel at its centre. Blocks
-    need not be whole pixels; where they are, this is downsampling and nearest-neighbour upsampling
-    (Bansal et al. 2022, pixelate).
+    antialiased: a block shows its average, and a pixel that lies in two blocks shows both in
+    proportion (area resampling down and up), so that x_t changes smoothly with u; else a block shows
+    the pixel at its centre, and x_t jumps. Blocks need not be whole pixels; where they are, this is
+    downsampling and nearest-neighbour upsampling (Bansal et al. 2022, pixelate).
     """
 
     def __init__(self, image: ImageSpec, schedule: Mapping, *,
@@ -51,13 +52,14 @@ class Pixelate(AxisMatrices):
 
     def matrices(self, n, u, axis):
         side = max(n / self.blocks, 1.0) ** u[:, None]  # (T + 1, 1), in pixels
-        # rounding keeps a side that should divide n from leaving a sliver of a block at the end
-        block = np.floor((np.arange(n) + 0.5) / side + 1e-9)  # the block each pixel lies in
-        start, end = block * side, np.minimum((block + 1) * side, n)
         pixel = np.arange(n)
         if self.antialiased:
-            cover = (np.minimum(end[..., None], pixel + 1) - np.maximum(start[..., None], pixel)).clip(0)
-            return cover / cover.sum(-1, keepdims=True)
+            edge = np.minimum(np.arange(n + 1) * side, n)[..., None]  # no side is below a pixel
+            cover = (np.minimum(edge[:, 1:], pixel + 1) - np.maximum(edge[:, :-1], pixel)).clip(0)
+            return cover.mT @ (cover / cover.sum(-1, keepdims=True).clip(1e-12))
+        # rounding keeps a side that should divide n from leaving a sliver of a block at the end
+        block = np.floor((pixel + 0.5) / side + 1e-9)  # the block each pixel lies in
+        start, end = block * side, np.minimum((block + 1) * side, n)
         centre = np.minimum(np.floor((start + end) / 2 + 1e-9), n - 1)
         return (centre[..., None] == pixel).astype(np.float64)
 
