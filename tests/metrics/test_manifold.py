@@ -1,10 +1,10 @@
-"""Precision and recall: a double loop over points, and the cases whose answer is known."""
+"""Manifold measures: double loops over points, and the cases whose answer is known."""
 
 import numpy as np
 import pytest
 
 from kelvin.errors import KelvinError
-from kelvin.metrics.manifold import precision_recall
+from kelvin.metrics.manifold import density_coverage, expected_coverage, precision_recall
 
 
 def slow(points, centres, k):
@@ -68,3 +68,63 @@ def test_bad_neighbours_are_refused(k):
     with pytest.raises(KelvinError, match=rf"metrics.neighbours = {k} must be at least 1 and less than "
                                           "the 10 features"):
         precision_recall(x, x[:10], k)
+
+
+def slow_density_coverage(real, generated, k):
+    """Naeem et al. 2020, eq. 5 and 6, word for word."""
+    held, covered = 0, 0
+    for c in real:
+        radius = sorted(np.linalg.norm(c - o) for o in real)[k]  # the first is c itself
+        inside = [np.linalg.norm(p - c) <= radius for p in generated]
+        held, covered = held + sum(inside), covered + any(inside)
+    return held / (k * len(generated)), covered / len(real)
+
+
+@pytest.mark.parametrize("k", [1, 3, 7])
+@pytest.mark.parametrize(("dimensions", "shift"), [(2, 0.5), (5, 1.0)])
+def test_density_and_coverage_equal_the_double_loop(k, dimensions, shift):
+    rng = np.random.default_rng(k)
+    real, generated = rng.normal(size=(40, dimensions)), rng.normal(shift, 1.0, size=(30, dimensions))
+    got = density_coverage(real, generated, k)
+    expected = slow_density_coverage(real, generated, k)
+    assert (got.density, got.coverage) == pytest.approx(expected, rel=1e-12)
+    assert 0 < got.coverage < 1
+
+
+@pytest.mark.parametrize(("n", "m", "k"), [(60, 60, 3), (40, 90, 5)])
+def test_equal_distributions_have_density_1_and_the_expected_coverage(n, m, k):
+    """Means of 200 draws, within 4 standard errors."""
+    rng = np.random.default_rng(5)
+    found = [density_coverage(rng.normal(size=(n, 3)), rng.normal(size=(m, 3)), k) for _ in range(200)]
+    for values, expected in (([f.density for f in found], 1),
+                             ([f.coverage for f in found], expected_coverage(n, m, k))):
+        assert abs(np.mean(values) - expected) < 4 * np.std(values) / 200**0.5
+
+
+def test_an_outlier_among_the_real_ones_widens_recall_and_precision_but_not_density():
+    """Naeem et al.'s reason for both: a real outlier's ball holds every sample, far from all others."""
+    rng = np.random.default_rng(6)
+    real = np.concatenate([rng.normal(size=(60, 3)), np.full((1, 3), 100.0)])
+    stray = rng.normal(60, 1, size=(60, 3))
+    assert precision_recall(real, stray, 3).precision == 1
+    got = density_coverage(real, stray, 3)
+    assert got.density == pytest.approx(1 / 3) and got.coverage == 1 / 61
+
+
+def test_crowding_and_a_missing_cluster():
+    rng = np.random.default_rng(7)
+    one, two = rng.normal(size=(60, 3)), rng.normal(size=(60, 3)) + 50
+    half = density_coverage(np.concatenate([one, two]), one, 3)
+    assert half.coverage == 0.5 and half.density > 1  # each sample lies at a real point
+    many = rng.normal(size=(100, 10))
+    averages = many[rng.integers(0, 100, (50, 4))].mean(1)
+    assert density_coverage(many, averages, 3).density > 1.5
+    assert density_coverage(one, one[:1], 3).density > 0  # one sample will do
+
+
+@pytest.mark.parametrize("k", [0, 12])
+def test_bad_neighbours_of_density_are_refused(k):
+    x = np.random.default_rng(4).normal(size=(12, 3))
+    with pytest.raises(KelvinError, match=rf"metrics.neighbours = {k} must be at least 1 and less than "
+                                          "the 12 real features"):
+        density_coverage(x, x[:3], k)

@@ -1,4 +1,9 @@
-"""Precision and recall of generated features (Kynkaanniemi et al. 2019, eq. 1 and 2)."""
+"""Fidelity and diversity apart: balls around points, each reaching its k-th neighbour.
+
+Precision and recall (Kynkaanniemi et al. 2019, eq. 1 and 2) draw them around either set; density and
+coverage (Naeem et al. 2020, eq. 5 and 6) around the real points only, so that outliers among the
+samples widen nothing, and count how many of them hold a sample.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +23,17 @@ class Manifold:
     recall: float
 
 
+@dataclass(frozen=True)
+class DensityCoverage:
+    """density: real balls that hold a sample, in units of k, mean over samples; >= 0, 1 on average for
+    samples of the real distribution, above 1 where they keep to the middle of it, as averages do.
+    coverage: share of real balls that hold a sample, [0, 1]; it grows with the number of samples: see
+    `expected_coverage`."""
+
+    density: float
+    coverage: float
+
+
 def precision_recall(real: np.ndarray, generated: np.ndarray, neighbours: int) -> Manifold:
     """A set's manifold is the union of balls around its points, each reaching its k-th neighbour.
 
@@ -32,17 +48,53 @@ def precision_recall(real: np.ndarray, generated: np.ndarray, neighbours: int) -
     return Manifold(within(generated, real, neighbours), within(real, generated, neighbours))
 
 
+def density_coverage(real: np.ndarray, generated: np.ndarray, neighbours: int) -> DensityCoverage:
+    """Density and coverage of generated (m, d) in the balls of real (n, d) features.
+
+    neighbours: k, below n; the paper takes 5 and 10,000 images of each. A ball includes its border.
+    """
+    from sklearn.metrics import pairwise_distances_chunked
+
+    real = check_features(real, "real features")
+    generated = check_features(generated, "generated features", 1, real.shape[1])
+    if not 1 <= neighbours < len(real):
+        raise KelvinError(f"metrics.neighbours = {neighbours} must be at least 1 and less than the "
+                          f"{len(real)} real features")
+    radius = radii(real, neighbours)
+    held, hit = 0, np.zeros(len(real), dtype=bool)
+    for block in pairwise_distances_chunked(generated, real):
+        inside = block <= radius
+        held += np.count_nonzero(inside)
+        hit |= inside.any(0)
+    return DensityCoverage(float(held / (neighbours * len(generated))), float(hit.mean()))
+
+
+def expected_coverage(n: int, m: int, neighbours: int) -> float:
+    """Coverage of n real points by m samples of the same distribution, on average (Naeem et al. 2020,
+    section 3.3): 1 - (n-1)...(n-k) / ((n+m-1)...(n+m-k)), for any continuous distribution."""
+    factors = [(n - i) / (n + m - i) for i in range(1, neighbours + 1)]
+    return 1 - float(np.prod(factors))
+
+
 def within(points: np.ndarray, centres: np.ndarray, neighbours: int) -> float:
     """Share of the points that lie in a ball of some centre."""
+    from sklearn.metrics import pairwise_distances_chunked
+
+    radius = radii(centres, neighbours)
+
+    def covered(block: np.ndarray, start: int) -> np.ndarray:
+        return (block <= radius).any(1)
+
+    inside = np.concatenate(list(pairwise_distances_chunked(points, centres, reduce_func=covered)))
+    return float(inside.mean())
+
+
+def radii(centres: np.ndarray, neighbours: int) -> np.ndarray:
+    """Distance (n,) from each centre to its k-th neighbour, and a little more than rounding errors."""
     from sklearn.metrics import pairwise_distances_chunked  # late: a second to import
 
     def reach(block: np.ndarray, start: int) -> np.ndarray:
         return np.partition(block, neighbours, axis=1)[:, neighbours]  # the nearest one is itself
 
     radius = np.concatenate(list(pairwise_distances_chunked(centres, reduce_func=reach)))
-
-    def covered(block: np.ndarray, start: int) -> np.ndarray:
-        return (block <= radius * (1 + 1e-9) + 1e-12).any(1)
-
-    inside = np.concatenate(list(pairwise_distances_chunked(points, centres, reduce_func=covered)))
-    return float(inside.mean())
+    return radius * (1 + 1e-9) + 1e-12

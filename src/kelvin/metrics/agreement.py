@@ -1,0 +1,42 @@
+"""Do two measures put the runs in one order?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import kendalltau
+
+from kelvin.errors import KelvinError
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """tau: Kendall's tau-b, from -1 (opposite orders) to 1 (one order), None where a measure is equal
+    for all runs. p: two-sided, of independent orders; with n runs it is never below 2 / n!. n: runs
+    that both measures rank."""
+
+    tau: float | None
+    p: float | None
+    n: int
+
+
+def kendall_tau(a: Mapping[str, float | None], b: Mapping[str, float | None]) -> Agreement:
+    """Agreement of two measures, {run: value}, over the runs that have a finite value of both.
+
+    Ties count for neither order (tau-b: Kendall 1945). Both measures must point the same way: lower is
+    better in both, or in neither. KelvinError: fewer than 2 such runs.
+    """
+    runs = [run for run in a if run in b and _finite(a[run]) and _finite(b[run])]
+    if len(runs) < 2:
+        raise KelvinError(f"rankings need at least 2 runs with a value of both measures, there are "
+                          f"{len(runs)}")
+    found = kendalltau([a[run] for run in runs], [b[run] for run in runs])
+    if np.isnan(found.statistic):
+        return Agreement(None, None, len(runs))
+    return Agreement(float(found.statistic), float(found.pvalue), len(runs))
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and bool(np.isfinite(value))

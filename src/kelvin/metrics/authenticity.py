@@ -1,0 +1,74 @@
+"""Are samples copied from the training set? Two published answers from nearest training images.
+
+AuthPct (Alaa et al. 2022, "How faithful is your synthetic data?", section 4) asks of each sample
+whether its training image lies closer to it than to any other training image. C_T (Meehan et al. 2020,
+"A non-parametric test to detect data-copying") asks whether samples lie closer to the training set
+than held-out images do. It is the global form here, one cell: the paper's sum over the cells of a
+clustering sees copying in one place that under-fitting elsewhere hides, but needs hundreds of samples
+and held-out images in every cell. Distances are root mean squares over pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+from scipy.stats import rankdata
+
+from kelvin.errors import KelvinError
+from kelvin.metrics.nearest import nearest
+
+
+@dataclass(frozen=True)
+class Authenticity:
+    """auth_pct: share of samples that are authentic, [0, 1]; copies are not. heldout_auth_pct: that of
+    held-out images, the yardstick. c_t: standard deviations by which samples lie further from the
+    training set than held-out images do; far below 0 means copying, far above 0 under-fitting. p: how
+    often c_t would be as low without copying."""
+
+    auth_pct: float
+    heldout_auth_pct: float
+    c_t: float
+    p: float
+
+
+def authenticity(samples: np.ndarray, train: np.ndarray, heldout: np.ndarray) -> Authenticity:
+    """Authenticity of samples given training and held-out images, all (n, C, H, W) in [0, 1]."""
+    found, real = nearest(samples, train), nearest(heldout, train)
+    shares = [float(authentic(distance[:, 0], index[:, 0], train).mean())
+              for distance, index in (found, real)]
+    return Authenticity(*shares, *copying_score(found[0][:, 0], real[0][:, 0]))
+
+
+def authentic(distance: np.ndarray, index: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Which samples (n,) lie further from their nearest training image than its own neighbour does.
+
+    distance, index: (n,) to and of the nearest of `train`, as `nearest` gives them. A training image
+    that occurs twice has a neighbour at distance 0, so that its near copies pass for authentic.
+    """
+    if len(train) < 2:
+        raise KelvinError(f"authenticity needs at least 2 training images, given {len(train)}")
+    asked, place = np.unique(np.asarray(index), return_inverse=True)
+    own = nearest(np.asarray(train)[asked], train, k=2)[0][:, 1]  # the first is the image itself
+    return np.asarray(distance) > own[place]
+
+
+def copying_score(sample_distance: np.ndarray, heldout_distance: np.ndarray) -> tuple[float, float]:
+    """C_T and its one-sided p-value, given distances (m,) and (n,) to the nearest training image.
+
+    The Mann-Whitney U of the samples over the held-out images (ties count a half), less its mean and
+    over its standard deviation (corrected for ties) were both drawn alike; p = Phi(C_T). All tied: 0.
+    """
+    a = np.asarray(sample_distance, dtype=np.float64).ravel()
+    b = np.asarray(heldout_distance, dtype=np.float64).ravel()
+    m, n = len(a), len(b)
+    if min(m, n) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise KelvinError(f"C_T needs at least 2 finite distances of samples and of held-out images, "
+                          f"given {m} and {n}")
+    pooled = np.concatenate([a, b])
+    u = rankdata(pooled)[:m].sum() - m * (m + 1) / 2
+    ties = np.unique(pooled, return_counts=True)[1].astype(np.float64)
+    variance = m * n / 12 * (m + n + 1 - (ties**3 - ties).sum() / ((m + n) * (m + n - 1)))
+    score = 0.0 if variance <= 0 else float((u - m * n / 2) / np.sqrt(variance))
+    return score, float(ndtr(score))

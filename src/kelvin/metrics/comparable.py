@@ -1,0 +1,32 @@
+"""What may stand in one table: records at one n, of one reference, seen by one extractor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kelvin.errors import KelvinError
+
+NEEDED = ("n", "dataset", "reference_n", "extractor")
+KEYS = ("n", "dataset", "reference", "reference_n", "extractor")  # a record need not name its reference
+
+
+def refuse_mixed(records: Iterable[Mapping[str, Any]]) -> None:
+    """Raise a KelvinError, naming the runs and what differs, unless all records are comparable.
+
+    records: each with run, n, dataset, reference_n and extractor (its hash), and perhaps reference (the
+    split's name). A Frechet distance is biased by an amount that n and the reference's n decide, and
+    another extractor measures something else: in one column they would pass for better or worse.
+    """
+    first: Mapping[str, Any] | None = None
+    for record in records:
+        lacking = [key for key in NEEDED if record.get(key) is None]
+        if lacking:
+            raise KelvinError(f"run {record.get('run')} cannot stand in a table: its record lacks "
+                              f"{' and '.join(lacking)}")
+        first = record if first is None else first
+        differing = [key for key in KEYS if record.get(key) != first.get(key)]
+        if differing:
+            what = ", ".join(f"{key} is {first.get(key)} and {record.get(key)}" for key in differing)
+            raise KelvinError(f"runs {first['run']} and {record['run']} cannot stand in one table: "
+                              f"{what}; evaluate both by one protocol")
