@@ -27,7 +27,8 @@ def work(params: Params) -> None:
         rows[name] = {"title": title, **record, **protocol.more(images),
                       "histogram": details["histogram"]}
     write_json(Path("reports/runs") / params.house.dataset / "calibration.json",
-               {**about, **scale_record(scale, ""), **scale_record(small, "small_"),
+               {"dataset": params.house.dataset, **about, **scale_record(scale, ""),
+                **scale_record(small, "small_"),
                 "bias": protocol.bias(protocol.heldout_images), "rows": rows})
     log.info("FMD floor %.3f, ceiling %.1f at n = %d", scale.band.mean, scale.ceiling, scale.n)
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from kelvin.classifier import Judge
-from kelvin.metrics import Moments, frechet_from_features, moments
+from kelvin.errors import KelvinError
+from kelvin.metrics import Moments, fd_infinity, frechet_from_features, moments
 
 Rows = list[dict[str, Any]]
 SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -63,6 +64,15 @@ def against_head(features: np.ndarray, test_features: np.ndarray, n: int, head: 
     return summary([frechet_from_features(features[rows], reference)
                     for rows in subsets(len(features), min(n, len(features)), draws, rng)],
                    n=min(n, len(features)), against=head)
+
+
+def at_infinity(features: np.ndarray, reference: Moments, seed: int, level: float) -> dict[str, Any]:
+    """FD-infinity with its interval (Chong and Forsyth 2020); None with too few images, and `why`."""
+    try:
+        found = fd_infinity(features, reference, seed=seed, level=level)
+    except KelvinError as error:
+        return {"fmd": None, "low": None, "high": None, "why": str(error)}
+    return {"fmd": found.value, "low": found.low, "high": found.high, "why": None}
 
 
 def shallow(judge: Judge) -> Callable[[np.ndarray], np.ndarray]:

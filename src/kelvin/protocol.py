@@ -17,7 +17,6 @@ from kelvin.metrics import (
     authenticity,
     class_view,
     density_coverage,
-    fd_infinity,
     frechet_interval,
     kid,
     make_scale,
@@ -112,9 +111,7 @@ class Protocol:
                 subset, config.kid.subsets, config.seed, config.confidence)
         spread = density_coverage(reference.heldout, features, config.neighbours)
         copies = authenticity(images, self.train_images, self.heldout_images)
-        far = fd_infinity(features, reference.moments, seed=config.seed, level=config.confidence)
         out: dict[str, Any] = {
-            "fd_infinity": far.value, "fd_infinity_low": far.low, "fd_infinity_high": far.high,
             "kid": k.value, "kid_low": k.low, "kid_high": k.high,
             **self.discrepancy(features),
             "density": spread.density, "coverage": spread.coverage,
@@ -144,8 +141,10 @@ class Protocol:
         """FMD of these images over n, by study A's and study D's own rules; `others`: further distances
         over n, {record key: rows}."""
         small, draws, seed = self.config.small, self.config.floor_draws, self.config.seed
-        found = bias.curves(self.judge(images)[0], self.reference.moments, self.train_features,
-                            self.reference.heldout, (small.images, small.reference), draws, seed)
+        features, moments = self.judge(images)[0], self.reference.moments
+        found = bias.curves(features, moments, self.train_features, self.reference.heldout,
+                            (small.images, small.reference), draws, seed)
+        found["fd_infinity"] = bias.at_infinity(features, moments, seed, self.config.confidence)
         others = {key: self.references[name] for name, key in DISTANCES.items()
                   if name in self.references}
         return found | {"others": {key: bias.over_n(r.extractor(images), r.moments, draws, seed)

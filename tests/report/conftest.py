@@ -18,15 +18,15 @@ FOLDER_TITLE = "<b>theirs</b> & co"
 SCORES = {"n": 20, "fmd_debiased": None, "fmd_debiased_low": None, "fmd_debiased_high": None,
           "below_floor": False, "nearest_ratio": 1.1, "copy_fraction": 0.0, "copier": False,
           "class_entropy": 0.6, "class_evenness": 0.9, "confidence": 0.8, "precision": 0.7, "recall": 0.6}
-MORE = {"fid": None, "fid_why": "FID is null: not built.", "fd_infinity": 4.0, "fd_infinity_low": 3.0,
-        "fd_infinity_high": 5.0, "kid": 0.01, "kid_low": -0.01, "kid_high": 0.03, "mmd": 0.02,
-        "mmd_p": 0.005, "density": 0.9, "coverage": 0.8, "authentic": 0.6, "authentic_heldout": 0.6,
+MORE = {"fid": None, "fid_why": "FID is null: not built.", "kid": 0.01, "kid_low": -0.01,
+        "kid_high": 0.03, "mmd": 0.02, "mmd_p": 0.005, "density": 0.9, "coverage": 0.8, "authentic": 0.6, "authentic_heldout": 0.6,
         "c_t": 1.0, "fd_pixels": 2.0, "fd_pixels_normalised": 0.1, "fd_random": 3.0,
         "fd_random_normalised": 0.1}
 BOUND = {"bits_per_dim": 2.5, "bits_per_dim_se": 0.05, "bits_n": 4, "grey_levels": 17, "bits_l0": 0.5,
          "bits_between": 1.9, "bits_prior": 0.1}
 RESTORED = {"ssim": 0.5, "psnr": 15.0, "rmse": 0.2, "fmd": 8.0, "fmd_normalised": 0.14}
-CALIBRATION = {"reference": "train+validation", "reference_n": 30, "test_n": 20, "extractor": "abc",
+CALIBRATION = {"dataset": "digits", "reference": "train+validation",
+               "reference_n": 30, "test_n": 20, "extractor": "abc",
                "classifier_accuracy": 0.9, "data": "d", "fid_why": "FID is null: not built.", "n": 20,
                "floor": 1.0, "floor_sd": 0.2, "floor_draws": 15, "ceiling": 50.0,
                "extractors": {"classifier": {"dim": 8, "preprocessing": "none", "hash": "abc"}}}
@@ -34,8 +34,10 @@ CALIBRATION = {"reference": "train+validation", "reference_n": 30, "test_n": 20,
 
 def bias(fmd):
     """Distances that fall with n, by the line and by the two studies' rules."""
-    return {"others": {}, "over_n": [{"n": n, "against": 30, "fmd": fmd * (1 + 8 / n), "draws": 15,
-                                      "fmd_sd": 0.1 if n < 20 else None} for n in (8, 16, 20)],
+    return {"others": {},
+            "fd_infinity": {"fmd": fmd, "low": fmd - 1, "high": fmd + 1, "why": None},
+            "over_n": [{"n": n, "against": 30, "fmd": fmd * (1 + 8 / n), "draws": 15,
+                        "fmd_sd": 0.1 if n < 20 else None} for n in (8, 16, 20)],
             "study_a": {"n": 8, "against": 10, "fmd": 3 * fmd, "fmd_sd": 0.2, "draws": 15},
             "study_d": {"n": 16, "against": 16, "fmd": 2 * fmd, "fmd_sd": 0.2, "draws": 15}}
 

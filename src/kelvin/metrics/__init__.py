@@ -1,8 +1,12 @@
 """Measures of images and features; nothing here knows a model."""
 
+from kelvin.metrics.agreement import Agreement, kendall_tau
+from kelvin.metrics.authenticity import Authenticity, authenticity
 from kelvin.metrics.checks import check_features, check_images
 from kelvin.metrics.classes import ClassView, class_view
+from kelvin.metrics.comparable import refuse_mixed
 from kelvin.metrics.extractors import Extractor, classifier_extractor, fid_extractor
+from kelvin.metrics.fd_infinity import FDInfinity, fd_infinity
 from kelvin.metrics.fmd import (
     Band,
     Scale,
@@ -21,7 +25,15 @@ from kelvin.metrics.intervals import (
     frechet_interval,
     mean_interval,
 )
-from kelvin.metrics.manifold import Manifold, precision_recall
+from kelvin.metrics.kid import KID, kid
+from kelvin.metrics.manifold import (
+    DensityCoverage,
+    Manifold,
+    density_coverage,
+    expected_coverage,
+    precision_recall,
+)
+from kelvin.metrics.mmd import MMD, mmd
 from kelvin.metrics.moments import MomentAccumulator, Moments, moments, stream_moments
 from kelvin.metrics.nearest import (
     Memorisation,
@@ -34,10 +46,16 @@ from kelvin.metrics.nearest import (
 from kelvin.metrics.similarity import psnr, rmse, ssim
 
 __all__ = [
+    "Agreement",
+    "Authenticity",
     "Band",
     "ClassView",
+    "DensityCoverage",
     "Extractor",
+    "FDInfinity",
     "FrechetInterval",
+    "KID",
+    "MMD",
     "Manifold",
     "MeanInterval",
     "Memorisation",
@@ -45,26 +63,34 @@ __all__ = [
     "Moments",
     "Scale",
     "Score",
+    "authenticity",
     "black_ceiling",
     "check_features",
     "check_images",
     "class_view",
     "classifier_extractor",
+    "density_coverage",
+    "expected_coverage",
+    "fd_infinity",
     "fid_extractor",
     "find_copies",
     "frechet_distance",
     "frechet_from_features",
     "frechet_interval",
     "is_copier",
+    "kendall_tau",
+    "kid",
     "make_scale",
     "mean_interval",
     "memorisation",
+    "mmd",
     "moments",
     "nearest",
     "nearest_ratio",
     "normalise",
     "precision_recall",
     "psnr",
+    "refuse_mixed",
     "rmse",
     "score_band",
     "small_protocol",

@@ -18,25 +18,37 @@ from kelvin.random import generator
 WIDTHS = (32, 64, 128, 128)  # channels before each halving of the random network
 
 
-def pixel_extractor(reference_images: np.ndarray, max_dim: int, batch_size: int = 1024) -> Extractor:
-    """Pixels as features: all of them, or their first max_dim principal components over the reference.
+def fit_projection(reference_images: np.ndarray, max_dim: int, batch_size: int = 1024
+                   ) -> dict[str, np.ndarray]:
+    """What `pixel_extractor` takes: nothing where there are at most max_dim pixels, else the mean (d,)
+    and the first max_dim principal components (d, max_dim) of reference images (n, C, H, W).
 
-    reference_images: (n, C, H, W), more than max_dim of them if C*H*W exceeds it. Components are
-    centred, not whitened, so that distances remain root sums of squared pixels. The hash covers the
-    image shape, mean and components: another reference is another extractor. Memory: (C*H*W)^2.
+    More than max_dim images are needed then. Memory: d^2 for d = C*H*W.
     """
     if max_dim < 1:
         raise KelvinError(f"max_dim = {max_dim} of the pixel extractor must be at least 1")
     shape = check_images(reference_images[:1], "reference images").shape[1:]
     size = int(np.prod(shape))
     if size <= max_dim:
-        mean, components, preprocessing = np.zeros(size), None, "none"
-    else:
-        if len(reference_images) <= max_dim:
-            raise KelvinError(f"{len(reference_images)} reference images cannot give {max_dim} principal "
-                              f"components of {size} pixels: more than {max_dim} are needed")
-        mean, components = _principal(reference_images, max_dim, batch_size)
-        preprocessing = f"first {max_dim} of {size} principal components of the reference"
+        return {}
+    if len(reference_images) <= max_dim:
+        raise KelvinError(f"{len(reference_images)} reference images cannot give {max_dim} principal "
+                          f"components of {size} pixels: more than {max_dim} are needed")
+    mean, components = _principal(reference_images, max_dim, batch_size)
+    return {"mean": mean, "components": components}
+
+
+def pixel_extractor(shape: tuple[int, int, int], mean: np.ndarray | None = None,
+                    components: np.ndarray | None = None) -> Extractor:
+    """Pixels of images of `shape` (C, H, W) as features: all, or what `fit_projection` projects to.
+
+    Components are centred, not whitened, so that distances remain root sums of squared pixels. The
+    hash covers shape, mean and components: another reference is another extractor.
+    """
+    size = int(np.prod(shape))
+    shape, preprocessing = tuple(shape), "none"
+    if components is not None:
+        preprocessing = (f"first {components.shape[1]} of {size} principal components of the reference")
 
     def function(images: np.ndarray) -> np.ndarray:
         if images.shape[1:] != shape:
@@ -45,8 +57,8 @@ def pixel_extractor(reference_images: np.ndarray, max_dim: int, batch_size: int 
         flat = images.reshape(len(images), -1).astype(np.float64)
         return flat if components is None else (flat - mean) @ components
 
-    arrays = [np.array(shape), mean] + ([] if components is None else [components])
-    dim = size if components is None else max_dim
+    arrays = [np.array(shape), *(a for a in (mean, components) if a is not None)]
+    dim = size if components is None else components.shape[1]
     return Extractor("pixels", dim, preprocessing, _hash(arrays), function)
 
 

@@ -17,9 +17,8 @@ from kelvin.degradations import degradations as known_degradations
 from kelvin.degradations.graded import growths
 from kelvin.errors import KelvinError
 from kelvin.files import read_json
+from kelvin.metrics import refuse_mixed
 from kelvin.params import Params, RunConfig, Study
-
-PROTOCOL = ("n", "reference_n", "extractor")  # what must be one for values to stand in one table
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,8 @@ def collect(params: Params) -> Results:
     classifier = read(params.folder("models") / "classifier" / "record.json")
     runs = {name: read_run(params, name, store.images.shape[1:]) for name in params.house.active}
     records = {f"{run.name}-{r.index}": r.record for run in runs.values() for r in run.replicates}
-    refuse_mixed({"calibration": calibration, **records})
+    refuse_mixed({**record, "run": name} for name, record in
+                 {"calibration": calibration, **records}.items())
     studies = [StudyResults(name, study, [runs[r] for r in study.runs if r in runs],
                             [r for r in study.runs if r not in runs])
                for name, study in params.house.studies.items()]
@@ -200,13 +200,3 @@ def read_run(params: Params, name: str, image: Iterable[int]) -> Run:
 def temperature(config: RunConfig) -> str:
     """hot: noise; cold: a degradation without noise; warm: both."""
     return getattr(known_degradations.find(config.degradation.kind), "temperature", "cold")
-
-
-def refuse_mixed(records: dict[str, dict[str, Any]]) -> None:
-    """Values under different n, reference or extractor never stand in one table."""
-    for key in PROTOCOL:
-        (first, value), *rest = ((name, record[key]) for name, record in records.items())
-        for name, other in rest:
-            if other != value:
-                raise KelvinError(f"{key} is {value} in {first}, but {other} in {name}: such values "
-                                  "are not comparable; run dvc repro, so that one protocol scores all")

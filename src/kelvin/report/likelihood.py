@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kelvin.metrics import kendall_tau
 from kelvin.report.collect import Results, Run
 from kelvin.report.findings import named, seeds
 from kelvin.report.style import WIDTH, Figure, finish, legend_below, look, new, plain, ticks
@@ -81,9 +82,7 @@ def findings(runs: Sequence[Run], count: int) -> list[str]:
 
     if len(runs) == 1:
         return [f"Variational bound of {named(low.title)}: {said(low)} bits per dimension."]
-    from scipy.stats import kendalltau
-
-    tau = kendalltau([run.mean("bits_per_dim") for run in runs], [run.mean("fmd") for run in runs])
+    tau = kendall_tau(*({run.name: run.mean(key) for run in runs} for key in ("bits_per_dim", "fmd"))).tau
     return [f"Variational bound {seeds(count)}, bits per dimension: lowest {said(low)} "
             f"({named(low.title)}), highest {said(high)} ({named(high.title)}); Kendall's τ between its "
-            f"order of {len(runs)} runs and that of FMD is {number(float(tau.statistic), 2)}."]
+            f"order of {len(runs)} runs and that of FMD is {number(tau, 2)}."]

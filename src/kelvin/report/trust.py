@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.metrics import kendall_tau
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import listed, named
 from kelvin.report.style import WIDTH, Figure, finish, legend_below, look, new, plain, ticks
@@ -77,15 +78,13 @@ def over_n(axes: Any, rows: list[dict[str, Any]], style: dict[str, Any], title: 
 
 def agreement(results: Results) -> tuple[list[str], np.ndarray] | None:
     """Kendall's tau-b between the measures' rankings of the runs; None with fewer than three runs."""
-    from scipy.stats import kendalltau
-
     runs = list(results.runs.values())
     keys = [key for key in MEASURES if all(run.record.get(key) is not None for run in runs)]
     if len(runs) < 3 or len(keys) < 2:
         return None
-    values = np.array([[MEASURES[key][1] * run.mean(key) for run in runs] for key in keys])
-    tau = np.array([[kendalltau(a, b).statistic for b in values] for a in values])
-    return [MEASURES[key][0] for key in keys], np.nan_to_num(tau)
+    values = [{run.name: MEASURES[key][1] * run.mean(key) for run in runs} for key in keys]
+    tau = [[kendall_tau(a, b).tau or 0.0 for b in values] for a in values]
+    return [MEASURES[key][0] for key in keys], np.array(tau)
 
 
 def agreement_figure(study: StudyResults, results: Results) -> Figure | None:
@@ -112,7 +111,7 @@ def agreement_figure(study: StudyResults, results: Results) -> Figure | None:
 def distribution_table(results: Results, metrics: Metrics) -> Table:
     """Every run's first sampler, and the calibrating rows, by every measure of the distribution."""
     keys = ("n", "family", "fmd", "fd_pixels", "fd_random", "fid", "kid", "kid_low", "kid_high", "mmd",
-            "mmd_p", "fd_infinity", "fd_infinity_low", "fd_infinity_high", "precision", "recall",
+            "mmd_p", "fmd_debiased", "fmd_debiased_low", "fmd_debiased_high", "precision", "recall",
             "density", "coverage", "authentic", "c_t", "copier", "below_floor")
     rows: list[Row] = []
     for name, record in (results.calibration["rows"] | dict(metrics)).items():
@@ -122,7 +121,7 @@ def distribution_table(results: Results, metrics: Metrics) -> Table:
     columns = [
         Column("run", lambda r: r["title"]),
         Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"),
-        Column("FMD∞", lambda r: span(r, "fd_infinity"), "fd_infinity", "min"),
+        Column("FMD, debiased", lambda r: span(r, "fmd_debiased"), "fmd_debiased", "min"),
         Column("FD pixels", lambda r: number(r["fd_pixels"]), "fd_pixels", "min"),
         Column("FD random net", lambda r: number(r["fd_random"]), "fd_random", "min"),
         Column("FID", lambda r: number(r["fid"]), "fid", "min"),
@@ -136,13 +135,11 @@ def distribution_table(results: Results, metrics: Metrics) -> Table:
         Column("C_T", lambda r: number(r["c_t"]))]
     level = f"{100 * results.params.metrics.confidence:.0f} %"
     return Table("distribution", f"More of the distribution, n = {results.calibration['n']} samples of "
-                 "every run's first sampler; read each column against its own row of held-out real "
-                 "images "
-                 "(floor) and of black images (ceiling). FMD∞: extrapolated to infinitely many images. "
-                 "FD "
-                 "pixels, FD random net: the same distance in raw pixels and in an untrained network. "
-                 "KID: "
-                 "unbiased, so that it may fall below 0. MMD²: Gaussian kernels, with the p-value of a "
+                 "every run's first sampler; read each column against its own rows of held-out real "
+                 "images (floor) and of black images (ceiling). Debiased: extrapolated to infinitely many "
+                 "images. FD pixels, FD random net: the same distance in raw pixels and in an untrained "
+                 "network. KID: unbiased, so that it may fall below 0. MMD²: Gaussian kernels, with the "
+                 "p-value of a "
                  "permutation test against held-out images. Authentic: share of the samples that are not "
                  "nearer to a training image than its own nearest training image. C_T: below about −2 "
                  "samples are nearer to the training images than held-out ones are, above 2 farther. "
@@ -213,8 +210,15 @@ def bias_findings(study: StudyResults, results: Results) -> list[str]:
         out.append(f"{named(title)}: FMD {number(few['fmd'])} from {few['n']} images, "
                    f"{number(all_['fmd'])} from {all_['n']:,}; by study A's rule ({a['n']} against "
                    f"{a['against']}) {number(a['fmd'])}, by study D's ({d['n']} against {d['against']}) "
-                   f"{number(d['fmd'])}.")
+                   f"{number(d['fmd'])}{at_infinity(bias['fd_infinity'])}.")
     return out
+
+
+def at_infinity(found: dict[str, Any]) -> str:
+    if found["fmd"] is None:
+        return ""
+    return (f"; extrapolated to infinitely many {number(found['fmd'])} [{number(found['low'])}, "
+            f"{number(found['high'])}]")
 
 
 def agreement_findings(results: Results) -> list[str]:
