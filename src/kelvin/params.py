@@ -101,7 +101,8 @@ class MetricsConfig(Section):
     extractors: list[Literal["pixels", "random"]]
     pixel_dim: Count
     random_dim: Count
-    fid_resize: Literal["tf1", "clean"]
+    fid_resize: Literal["pytorch-fid", "tf1", "clean"]
+    fid_download: bool
     kept: Annotated[int, Field(ge=8)]
     kid: KernelDistance
     mmd: Discrepancy

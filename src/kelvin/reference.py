@@ -58,7 +58,7 @@ def extractors(config: MetricsConfig, judge: Judge, shape: tuple[int, int, int],
         found["pixels"] = pixel_extractor(shape, **projection)
     if "random" in config.extractors:
         found["random"] = random_extractor(shape, config.random_dim, config.seed)
-    inception, why = fid_extractor(data_root, config.fid_resize)
+    inception, why = fid_extractor(data_root, config.fid_resize, download=config.fid_download)
     if inception is not None:
         log("FID: %s, %s", inception.name, inception.preprocessing)
         found["inception"] = inception

@@ -136,13 +136,13 @@ def distribution_table(results: Results, metrics: Metrics) -> Table:
     level = f"{100 * results.params.metrics.confidence:.0f} %"
     return Table("distribution", f"More of the distribution, n = {results.calibration['n']} samples of "
                  "every run's first sampler; read each column against its own rows of held-out real "
-                 "images (floor) and of black images (ceiling). Debiased: extrapolated to infinitely many "
-                 "images. FD pixels, FD random net: the same distance in raw pixels and in an untrained "
-                 "network. KID: unbiased, so that it may fall below 0. MMD²: Gaussian kernels, with the "
-                 "p-value of a "
-                 "permutation test against held-out images. Authentic: share of the samples that are not "
-                 "nearer to a training image than its own nearest training image. C_T: below about −2 "
-                 "samples are nearer to the training images than held-out ones are, above 2 farther. "
+                 "images (floor) and of black images (ceiling). Debiased: extrapolated to infinitely "
+                 "many images. FD pixels, FD random net: the same distance in raw pixels and in an "
+                 "untrained network. KID: unbiased, so that it may fall below 0. MMD²: Gaussian kernels, "
+                 "with the p-value of a permutation test against held-out images. Authentic: share of "
+                 "the samples that are not nearer to a training image than its own nearest training "
+                 "image. C_T: below about −2 samples are nearer to the training images than held-out "
+                 "ones are, above 2 farther. "
                  f"Brackets: {level} interval over images. Bold: best of the runs that are not flagged.",
                  columns, rows, lambda r: r["family"] != "calibrating" and not (
                      r["copier"] or r["below_floor"]), notes=[fid_note(results)])
