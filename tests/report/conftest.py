@@ -92,7 +92,8 @@ class Project:
         drawn = [*samplers, "raw"] if trained else samplers
         record = {"run": run, "replicate": replicate, "dataset": "digits", "scale": "smoke",
                   "fingerprint": "f", "sampler": samplers[0], "nfe": 5 if trained else None,
-                  "reference_n": 30, "extractor": "abc", **scores(fmd), **MORE}
+                  "reference": "train+validation", "reference_n": 30, "extractor": "abc",
+                  **scores(fmd), **MORE}
         details = {"histograms": {}, "nearest": {"nearest_sample": [0, 1], "nearest_training": [2, 3]}}
         arrays = {f"samples/{s}": self.images(20) for s in drawn}
         if trained:
