@@ -2,14 +2,16 @@
 
 import pytest
 import torch
-from helpers import image
+from helpers import blur, image
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from kelvin import degradations
 from kelvin.errors import KelvinError
 from kelvin.random import BatchRandom, BlockRandom, generator
 
+GREY = {"kind": "constant", "level": 0.5, "jitter": 0.0}
 SIZES = [(1, 8, 8), (3, 9, 7), (1, 28, 28)]
 UNBOUNDED = {"gaussian-noise", "interpolation", "blur-noise", "mask-noise", "heat-dissipation"}
 WOBBLE = {"pixelate": 0.06, "motion-blur": 0.05}  # share of the largest distance; blocks and lobes
@@ -137,3 +139,89 @@ def test_priors_generate_from_a_seed_alone(params):
         torch.testing.assert_close(whole.x[13:29], part.x, rtol=1e-5, atol=1e-5)
         other = process.prior.draw(BlockRandom(0, 40, 8))
         assert not torch.equal(whole.x, other.x) or not torch.equal(whole.z, other.z), name
+
+
+def own_section(run, steps):
+    """The run's degradation at T = steps under its own growth (a noise schedule where it has none)."""
+    noise = {"kind": "cosine", "steps": steps, "offset": 0.008, "beta_cap": 0.999}
+    own = {"kind": "own", "steps": steps}
+    return run.degradation.model_dump(), noise if run.degradation.kind == "gaussian-noise" else own
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data(), steps=st.integers(1, 12), height=st.integers(4, 11), width=st.integers(4, 11),
+       channels=st.sampled_from([1, 3]), seed=st.integers(0, 999))
+def test_contract_at_any_size_and_time(params, data, steps, height, width, channels, seed):
+    """D(x, 0) = x, same z same result, batch = one by one, shape, dtype: whatever is drawn."""
+    run = params.run(data.draw(st.sampled_from(cases(params))))
+    channels = 3 if run.degradation.kind == "desaturate" else channels
+    spec = image(channels, height, width, low=run.restorer.low, high=run.restorer.high)
+    process = degradations.build(spec, *own_section(run, steps), GREY)
+    x0 = smooth_images(4, spec, seed)
+    process.fit(x0, lambda: smooth_images(3, spec, seed + 1))
+    z = process.draw(BatchRandom(4, generator(seed)))
+    t = torch.tensor([0, *data.draw(st.lists(st.integers(0, steps), min_size=3, max_size=3))])
+    x_t = process.degrade(x0, t, z)
+    assert x_t.shape == x0.shape and x_t.dtype == x0.dtype and torch.isfinite(x_t).all()
+    assert torch.equal(x_t[t == 0], x0[t == 0]) and torch.equal(x_t, process.degrade(x0, t, z))
+    alone = torch.cat([process.degrade(x0[i:i + 1], t[i:i + 1], None if z is None else z[i:i + 1])
+                       for i in range(4)])
+    torch.testing.assert_close(x_t, alone, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("border", ["circular", "reflect", "zero", "heat"])
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(steps=st.integers(1, 8), growth=st.sampled_from(["constant", "proportional", "additive"]),
+       seed=st.integers(0, 99))
+def test_composed_steps_are_single_steps_in_turn(border, steps, growth, seed):
+    """x_t of the iterated blur is t single kernels applied one after the other, to 1e-5."""
+    spec, t = image(1, 9, 7), torch.full((2,), steps)
+    whole, each = (blur(spec, steps, border=border, growth=growth, reading=reading)
+                   for reading in ("composed", "single"))
+    slow = x0 = smooth_images(2, spec, seed)
+    for step in range(1, steps + 1):
+        slow = each.degrade(slow, torch.full((2,), step), None)
+    torch.testing.assert_close(whole.degrade(x0, t, None), slow, rtol=0, atol=1e-5)
+
+
+def test_gaussian_mask_is_its_strokes_in_turn():
+    """Bansal's step i multiplies by 1 - exp(-d^2 / 2 s_i^2), black filling, to 1e-5."""
+    spec = image(1, 6, 5, low=0.0)
+    section = {"kind": "gaussian-mask", "fill": 0.0, "width": 0.1, "strokes": 4, "centre": "drawn"}
+    process = degradations.build(spec, section, {"kind": "own", "steps": 4},
+                                 {"kind": "constant", "level": 0.0, "jitter": 0.0})
+    slow = x0 = smooth_images(1, spec)
+    rows, columns = torch.meshgrid(torch.arange(6), torch.arange(5), indexing="ij")
+    for i in range(1, 5):  # z = (0.7, 0.3): pixel 4 of 6, 1 of 5
+        slow = slow * (1 - torch.exp(-((rows - 4) ** 2 + (columns - 1) ** 2) / (2 * (0.5 * i) ** 2)))
+        x_t = process.degrade(x0, torch.tensor([i]), torch.tensor([[0.7, 0.3]]))
+        torch.testing.assert_close(x_t, slow, rtol=0, atol=1e-5)
+
+
+class Count(TorchDispatchMode):
+    """How many operations were dispatched."""
+
+    calls = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.calls += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_loop_over_images_or_times_and_the_device_follows(params):
+    """As many operations for 24 images at 12 times as for 2; all of them on the input's device (meta)."""
+    for name in cases(params):
+        run = params.run(name)
+        spec = image(3, 8, 8, low=run.restorer.low, high=run.restorer.high)
+        process = degradations.build(spec, *own_section(run, 12), GREY)
+        process.fit(smooth_images(8, spec), lambda spec=spec: smooth_images(3, spec, 9))
+        counts = []
+        for n in (2, 24):
+            x0, t = smooth_images(n, spec), torch.arange(n) % 12 + 1
+            z = process.draw(BatchRandom(n, generator(0)))
+            with Count() as seen:
+                process.degrade(x0, t, z)
+            counts.append(seen.calls)
+        assert counts[0] == counts[1], f"{name}: {counts}"
+        z = None if z is None else z.to("meta")
+        assert process.to("meta").degrade(x0.to("meta"), t.to("meta"), z).device.type == "meta", name

@@ -25,8 +25,8 @@ from kelvin.registry import Registry
 
 growths = Registry("schedule")
 PAIRS = 256  # pairs of training images from which the signal variance is estimated
-LEVELS = 256  # intervals of severity in which it is looked up before u_t is solved
-ROUNDS = 20  # of refinement, every second one a bisection: the interval shrinks to 2^-18 at least
+LEVELS = 128  # intervals of severity in which it is looked up before u_t is solved
+ROUNDS = 20  # of refinement, every second one a bisection: intervals shrink 500 times at least
 SLICE = 2**24  # numbers degraded at once while it is measured: bounds the memory
 
 

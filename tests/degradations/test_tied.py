@@ -1,0 +1,165 @@
+"""Severity tied to a noise schedule: the signal variance left is alpha-bar_t, or the process says not."""
+
+import numpy as np
+import pytest
+import torch
+from helpers import image
+from safetensors.torch import load, save
+from sklearn.datasets import load_digits, load_sample_images
+
+from kelvin import degradations
+from kelvin.degradations import Graded, graded
+from kelvin.errors import KelvinError
+from kelvin.random import BatchRandom, generator
+
+SCHEDULE = {"kind": "matched", "steps": 12, "beta_min": 1e-4, "alpha_bar_end": 0.01}
+CONSTANT = {"kind": "constant", "level": 0.5, "jitter": 0.0}
+# S(u) jumps: whole pixels go at once; a blur's least sigma is not zero. Share by which S_t may fall short
+JUMPS = {"random-pixels": 0.05, "salt-and-pepper": 0.05, "mask-noise": 0.05, "gaussian-blur": 0.01,
+         "heat-dissipation": 0.01}
+KINDS = [k for k in degradations.degradations.kinds() if k not in ("gaussian-noise", "interpolation")]
+
+
+def digits():
+    return torch.from_numpy(load_digits().images).float()[:400, None] / 16
+
+
+def tiles():
+    """8x8 RGB tiles of scikit-learn's two photographs, averaged over 8x8 pixels first, (~520, ...)."""
+    photos = np.stack(load_sample_images().images)[:, :424, :640].astype(np.float32) / 255
+    small = photos.reshape(2, 53, 8, 80, 8, 3).mean((2, 4))[:, :48]
+    parts = small.reshape(2, 6, 8, 10, 8, 3).transpose(0, 1, 3, 5, 2, 4)
+    return torch.from_numpy(np.ascontiguousarray(parts.reshape(-1, 3, 8, 8)))
+
+
+SETS = {"digits": digits(), "tiles": tiles()}
+CASES = [(kind, name) for kind in KINDS for name in SETS if (kind, name) != ("desaturate", "digits")]
+
+
+def options(params, kind):
+    """The options of the run that ties this kind in params.yaml; there is one for each."""
+    runs = (params.run(name) for name in params.runs)
+    return next(run.degradation.model_dump() for run in runs
+                if run.degradation.kind == kind and run.schedule.kind == "matched")
+
+
+def make(section, units, schedule=SCHEDULE, fit=True):
+    spec = image(*units.shape[1:])
+    process = degradations.build(spec, section, schedule, CONSTANT)
+    x0 = spec.encode(units)
+    if fit:
+        process.fit(x0, lambda: -x0[:50])
+    return process, x0
+
+
+@pytest.fixture(scope="module")
+def fitted(params):
+    return {case: make(options(params, case[0]), SETS[case[1]]) for case in CASES}
+
+
+def ratios(process, x, y, z):
+    """Lost over whole, image pair by image pair and t by t: two lists of (T + 1) x pairs."""
+    left, whole = np.zeros((process.steps + 1, len(x))), np.zeros(len(x))
+    for i in range(len(x)):
+        one = slice(i, i + 1)
+        whole[i] = ((x[i] - y[i]).double() ** 2).sum()
+        for t in range(process.steps + 1):
+            at, own = torch.tensor([t]), None if z is None else z[one]
+            gap = process.degrade(x[one], at, own) - process.degrade(y[one], at, own)
+            left[t, i] = (gap.double() ** 2).sum()
+    return left, whole
+
+
+def test_every_graded_kind_is_here():
+    found = {k for k in degradations.degradations.kinds()
+             if issubclass(degradations.degradations.find(k), Graded)}
+    assert found == set(KINDS)
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_the_signal_left_is_alpha_bar(fitted, case):
+    """To a thousandth of signal left or lost wherever it is reached and S(u) does not jump."""
+    process, _ = fitted[case]
+    left, wanted, u = (v.numpy() for v in (process.signal_variance(), process.alpha_bar, process.u))
+    reached = slice(0, process.clamped_from())
+    error, allowed = (left - wanted)[reached], 1.1 * np.maximum(
+        1e-3 * np.minimum(wanted, 1 - wanted), 1e-6)[reached]
+    assert (error <= allowed).all(), "never more is left than is wanted"
+    assert (error >= -allowed - JUMPS.get(case[0], 0) * wanted[reached]).all()
+    assert u[0] == 0 and u.dtype == np.float64 and (np.diff(u) >= 0).all() and u[-1] <= 1
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_it_is_so_on_fresh_pairs_and_fresh_z(fitted, case):
+    """A slow loop over 40 new pairs: S_t to 5 standard errors of a ratio of means, and 0.01."""
+    process, x0 = fitted[case]
+    order = torch.randperm(len(x0), generator=generator("fresh", *case))
+    x, y = x0[order[:40]], x0[order[40:80]]
+    left, whole = ratios(process, x, y, process.draw(BatchRandom(40, generator("fresh z"))))
+    found = left.sum(1) / whole.sum()
+    spread = (left - found[:, None] * whole).std(1, ddof=1) / whole.mean()
+    error = 5 * spread * (1 / 40 + 1 / min(256, len(x0) // 2)) ** 0.5 + 0.01
+    assert (np.abs(found - process.signal_variance().numpy()) <= error).all()
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_clamped_from_is_the_first_value_out_of_reach(fitted, params, case):
+    """The least signal variance on a grid of severities says which t cannot be reached."""
+    process, x0 = fitted[case]
+    probe, _ = make(options(params, case[0]), SETS[case[1]])
+    probe.follow(np.linspace(0, 1, 101))
+    n = min(256, len(x0) // 2)
+    source = generator("signal variance")
+    chosen = torch.randperm(len(x0), generator=source)[:2 * n]
+    z = probe.draw(BatchRandom(n, source))
+    least = graded.measured(probe, x0[chosen[:n]], x0[chosen[n:]], z).min().item()
+    short = np.flatnonzero(process.alpha_bar.numpy() * (1 + 2e-3) < least)
+    assert process.clamped_from() == (short[0] if len(short) else None)
+    if len(short):
+        still = process.u[short[0]:]
+        assert (still == still[0]).all() and process.variance[-1] <= least * 1.002
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_a_loaded_process_gives_the_same_bits(fitted, params, case):
+    process, x0 = fitted[case]
+    fresh, _ = make(options(params, case[0]), SETS[case[1]], fit=False)
+    fresh.load(load(save(process.tensors())))
+    t, z = torch.arange(13), process.draw(BatchRandom(13, generator(1)))
+    assert torch.equal(fresh.to("cpu").degrade(x0[:13], t, z), process.degrade(x0[:13], t, z))
+    assert torch.equal(fresh.u, process.u) and fresh.clamped_from() == process.clamped_from()
+
+
+def test_bits_survive_where_a_blocks_centre_hangs_on_them():
+    """Width 64, not antialiased: float32 severities used to move a centre; and the same fit twice."""
+    section = {"kind": "pixelate", "blocks": 1, "antialiased": False}
+    wide = torch.nn.functional.interpolate(SETS["digits"][:40], (64, 64), mode="bicubic").clamp(0, 1)
+    (process, x0), (again, _) = make(section, wide), make(section, wide)
+    assert torch.equal(process.u, again.u)
+    fresh, _ = make(section, wide, fit=False)
+    fresh.load(load(save(process.tensors())))
+    t = torch.arange(13)
+    assert torch.equal(fresh.degrade(x0[:13], t, None), process.degrade(x0[:13], t, None))
+
+
+def test_solve_takes_the_first_passage():
+    """A rise, a jump and a plateau: the mildest u that leaves no more than is wanted, to 1e-3."""
+    def left(u):  # rises to 1.1, falls, jumps from 0.55 to 0.3 at u = 0.5, is flat from 0.8 on
+        smooth = np.where(u < 0.1, 1 + u, 1.1 - 1.375 * (u - 0.1))
+        return np.where(u < 0.5, smooth, np.where(u < 0.8, 0.3 - 0.5 * (u - 0.5), 0.15))
+
+    u = graded.solve(left, np.array([1.0, 0.9, 0.6, 0.45, 0.2, 0.1]))
+    np.testing.assert_allclose(u, [0, 0.1 + 0.2 / 1.375, 0.1 + 0.5 / 1.375, 0.5, 0.7, 1], atol=1e-3)
+    assert u[3] >= 0.5, "the far side of a jump"
+
+
+def test_own_growth_ignores_the_tie(params):
+    process, _ = make(options(params, "fade"), SETS["digits"], {"kind": "own", "steps": 7})
+    np.testing.assert_array_equal(process.u, np.arange(8) / 7)
+    assert process.clamped_from() is None and not process.tied
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_fit_needs_two_images(params, n):
+    with pytest.raises(KelvinError, match="needs two training images at least"):
+        make(options(params, "fade"), SETS["digits"][:n])
