@@ -2,7 +2,7 @@
 
 from kelvin.metrics.checks import check_features, check_images
 from kelvin.metrics.classes import ClassView, class_view
-from kelvin.metrics.extractors import Extractor, classifier_extractor, fid_extractor
+from kelvin.metrics.extractors import Extractor, classifier_extractor
 from kelvin.metrics.fmd import (
     Band,
     Scale,
@@ -15,6 +15,7 @@ from kelvin.metrics.fmd import (
     small_scale,
 )
 from kelvin.metrics.frechet import frechet_distance, frechet_from_features
+from kelvin.metrics.inception import fid_extractor
 from kelvin.metrics.intervals import (
     FrechetInterval,
     MeanInterval,
