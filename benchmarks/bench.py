@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from degrading import BATCH, SIDE, examples, sides, training_step
+from metrics import DIM, QUERIES, TRAINING, frechet_sides, neighbour_sides, peak
 
 from kelvin.files import write_json
 from kelvin.training.memory import keep_freed_memory
@@ -37,10 +38,11 @@ class Row:
         return self.ours / self.peer
 
 
-def rates(work: int, ours: Callable[[], None], peer: Callable[[], None], rounds: int
-          ) -> tuple[float, float]:
-    """Items per second of both, medians over rounds taken in turn, after one unmeasured call."""
-    ours(), peer()
+def rates(work: int, ours: Callable[[], object], peer: Callable[[], object], rounds: int,
+          warm: bool = True) -> tuple[float, float]:
+    """Items per second of both, medians over rounds taken in turn, after one unmeasured call if warm."""
+    if warm:
+        ours(), peer()
     seconds: dict[Callable, list[float]] = {ours: [], peer: []}
     for _ in range(rounds):
         for side in (ours, peer):
@@ -150,8 +152,34 @@ def degrade_vs_step() -> Row:
                "against a quarter of one training step of the default network")
 
 
+def frechet_vs_pytorch_fid() -> Row:
+    """The Frechet distance of 2048 features, against pytorch-fid's matrix root."""
+    ours, peer = frechet_sides()
+    ours_value, values = ours(), []
+    # one round: the peer takes a minute
+    fast, slow = rates(3600, ours, lambda: values.append(peer()), 1, warm=False)
+    error = abs(ours_value / values[0] - 1)
+    if error > 1e-8:
+        raise AssertionError(f"the distances differ by {error:.1e} relative")
+    return Row("frechet-vs-pytorch-fid", fast, slow, "distances/h",
+               f"Frechet distance of {DIM} features from moments of full rank, one call each, "
+               f"equal to 1e-8 ({error:.0e} here), against pytorch-fid's")
+
+
+def neighbours_vs_full_matrix() -> Row:
+    """Nearest training images in blocks, against the whole matrix of distances at once."""
+    ours, peer = neighbour_sides()
+    held = peak(ours), peak(peer)
+    fast, slow = rates(QUERIES, ours, peer, 3)
+    return Row("neighbours-vs-full-matrix", fast, slow, "queries/s",
+               f"nearest of {TRAINING:,} images of 28x28 to {QUERIES:,} queries, equal to 1e-6; "
+               f"peak memory {held[0]:,.0f} MiB in blocks, {held[1]:,.0f} MiB by the full matrix")
+
+
 ROWS = {"train-cnn-vs-plain": train_cnn_vs_plain, "blur-vs-loop": blur_vs_loop,
         "degrade-vs-quarter-step": degrade_vs_step,
+        "frechet-vs-pytorch-fid": frechet_vs_pytorch_fid,
+        "neighbours-vs-full-matrix": neighbours_vs_full_matrix,
         **{f"degrade-{kind}-vs-loop": partial(degrade_vs_loop, kind) for kind in examples()}}
 
 

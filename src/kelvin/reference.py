@@ -62,7 +62,7 @@ def extractors(config: MetricsConfig, judge: Judge, shape: tuple[int, int, int],
     if inception is not None:
         log("FID: %s, %s", inception.name, inception.preprocessing)
         found["inception"] = inception
-    return found, why
+    return found, why and f"{why} Then run dvc repro -f reference."
 
 
 def key(extractor: Extractor, config: MetricsConfig, store: PreparedStore) -> str:

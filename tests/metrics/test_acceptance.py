@@ -24,7 +24,7 @@ DIGITS = (load_digits().images[ORDER, None] / 16).astype(np.float32)
 TRAIN, REAL, FRESH = DIGITS[:900], DIGITS[900:1350], DIGITS[1350:]
 LABELS = load_digits().target[ORDER][1350:]
 NOISE = np.random.default_rng(1).normal(size=FRESH.shape).astype(np.float32)
-EXTRACTORS = {"pixels": pixel_extractor(TRAIN, 64), "random": random_extractor((1, 8, 8), 64, 0)}
+EXTRACTORS = {"pixels": pixel_extractor(TRAIN.shape[1:]), "random": random_extractor((1, 8, 8), 64, 0)}
 DISTANCES = ("frechet", "kid", "mmd")
 
 

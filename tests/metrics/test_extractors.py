@@ -8,7 +8,6 @@ from kelvin.errors import KelvinError
 from kelvin.metrics import (
     Extractor,
     classifier_extractor,
-    fid_extractor,
     moments,
     stream_moments,
 )
@@ -59,14 +58,3 @@ def test_wrong_images_and_wrong_features_are_refused():
         Extractor("pixels", 16, "none", "none", lambda x: flat(x)[:1])(IMAGES)
     with pytest.raises(KelvinError, match="not finite"):
         Extractor("pixels", 16, "none", "none", lambda x: flat(x) * np.nan)(IMAGES)
-
-
-def test_fid_is_null_and_says_why(tmp_path):
-    reasons = [fid_extractor(None), fid_extractor(tmp_path)]
-    (tmp_path / "inception").mkdir()
-    (tmp_path / "inception" / "weights.pth").touch()
-    reasons.append(fid_extractor(tmp_path))
-    assert all(extractor is None for extractor, _ in reasons)
-    words = ("KELVIN_DATA is not set", "no weights were found", "weights were found")
-    for (_, why), word in zip(reasons, words, strict=True):
-        assert why.startswith("FID is null") and word in why and str(tmp_path) not in why

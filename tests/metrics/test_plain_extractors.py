@@ -9,14 +9,20 @@ from sklearn.decomposition import PCA
 from kelvin.errors import KelvinError
 from kelvin.metrics import frechet_from_features
 from kelvin.metrics import plain_extractors as module
-from kelvin.metrics.plain_extractors import pixel_extractor, random_extractor
+from kelvin.metrics.plain_extractors import fit_projection, pixel_extractor, random_extractor
 
 IMAGES = np.random.default_rng(0).random((80, 2, 4, 5)).astype(np.float32) ** 2
+
+
+def pixels_of(images, max_dim, batch_size=1024):
+    """A pixel extractor with what is fitted to these images."""
+    return pixel_extractor(images.shape[1:], **fit_projection(images, max_dim, batch_size))
+
 IMAGES[:, 0] *= np.linspace(0, 1, 80)[:, None, None].astype(np.float32)
 
 
 def test_few_pixels_are_taken_as_they_are():
-    extractor = pixel_extractor(IMAGES, 40)
+    extractor = pixels_of(IMAGES, 40)
     assert (extractor.name, extractor.dim, extractor.preprocessing) == ("pixels", 40, "none")
     np.testing.assert_array_equal(extractor(IMAGES[:7]), IMAGES[:7].reshape(7, -1).astype(np.float64))
 
@@ -24,7 +30,7 @@ def test_few_pixels_are_taken_as_they_are():
 @pytest.mark.parametrize("batch_size", [7, 1024])
 def test_principal_components_are_scikit_learns(batch_size):
     """Features to 1e-9, up to the sign of each, which makes the largest loading positive."""
-    extractor = pixel_extractor(IMAGES[:60], 6, batch_size)
+    extractor = pixels_of(IMAGES[:60], 6, batch_size)
     fitted = PCA(6, svd_solver="full").fit(IMAGES[:60].reshape(60, -1).astype(np.float64))
     expected = fitted.transform(IMAGES.reshape(80, -1).astype(np.float64))
     loading = fitted.components_
@@ -35,7 +41,7 @@ def test_principal_components_are_scikit_learns(batch_size):
 
 def test_the_pixel_hash_covers_shape_and_fitted_matrix():
     def found(images, dim=6):
-        return pixel_extractor(images, dim).hash
+        return pixels_of(images, dim).hash
     assert found(IMAGES) == found(IMAGES.copy()) != found(IMAGES[:-1])
     assert len({found(IMAGES), found(IMAGES, 5), found(IMAGES, 40),
                 found(IMAGES.reshape(80, 1, 8, 5), 40)}) == 4
@@ -93,11 +99,11 @@ def test_random_features_tell_two_distributions_apart():
 
 
 @pytest.mark.parametrize(("make", "match"), [
-    (lambda: pixel_extractor(IMAGES, 0), "max_dim = 0"),
-    (lambda: pixel_extractor(IMAGES[:6], 6), "6 reference images cannot give 6 principal"),
-    (lambda: pixel_extractor(IMAGES[:0], 50), "0 images"),
-    (lambda: pixel_extractor(2 * IMAGES, 6), r"\[0, 1\]"),
-    (lambda: pixel_extractor(IMAGES, 6)(IMAGES[:, :1]), "are given to a pixel extractor"),
+    (lambda: pixels_of(IMAGES, 0), "max_dim = 0"),
+    (lambda: pixels_of(IMAGES[:6], 6), "6 reference images cannot give 6 principal"),
+    (lambda: pixels_of(IMAGES[:0], 50), "0 images"),
+    (lambda: pixels_of(2 * IMAGES, 6), r"\[0, 1\]"),
+    (lambda: pixels_of(IMAGES, 6)(IMAGES[:, :1]), "are given to a pixel extractor"),
     (lambda: random_extractor((1, 8), 6, 0), r"shape \(C, H, W\)"),
     (lambda: random_extractor((1, 8, 8), 0, 0), "dim of at least 1"),
     (lambda: random_extractor((1, 8, 8), 6, 0)(IMAGES), "are given to a random extractor")])

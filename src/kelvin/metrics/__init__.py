@@ -5,7 +5,7 @@ from kelvin.metrics.authenticity import Authenticity, authenticity
 from kelvin.metrics.checks import check_features, check_images
 from kelvin.metrics.classes import ClassView, class_view
 from kelvin.metrics.comparable import refuse_mixed
-from kelvin.metrics.extractors import Extractor, classifier_extractor, fid_extractor
+from kelvin.metrics.extractors import Extractor, classifier_extractor
 from kelvin.metrics.fd_infinity import FDInfinity, fd_infinity
 from kelvin.metrics.fmd import (
     Band,
@@ -19,6 +19,7 @@ from kelvin.metrics.fmd import (
     small_scale,
 )
 from kelvin.metrics.frechet import frechet_distance, frechet_from_features
+from kelvin.metrics.inception import fid_extractor
 from kelvin.metrics.intervals import (
     FrechetInterval,
     MeanInterval,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -58,18 +57,3 @@ def classifier_extractor(feature_fn, dim, hash, preprocessing="none", device="cp
             return feature_fn(torch.from_numpy(images).to(device)).float().cpu().numpy()
 
     return Extractor("classifier", dim, preprocessing, hash, function)
-
-
-def fid_extractor(data_root):
-    """(None, reason): FID's place in the protocol, filled once the Inception extractor is built.
-
-    data_root: the folder KELVIN_DATA names, or None; weights are looked for in its inception/.
-    """
-    folder = None if data_root is None else Path(data_root) / "inception"
-    if folder is None:
-        seen = "KELVIN_DATA is not set"
-    elif folder.is_dir() and any(folder.iterdir()):
-        seen = "weights were found under KELVIN_DATA/inception"
-    else:
-        seen = "no weights were found under KELVIN_DATA/inception"
-    return None, f"FID is null: the Inception extractor is not built in yet ({seen})."
