@@ -1,6 +1,6 @@
 """Are samples copied from the training set? Two published answers from nearest training images.
 
-AuthPct (Alaa et al. 2022, "How faithful is your synthetic data?", section 4) asks of each sample
+AuthPct (Alaa et al. 2022, "How faithful is your synthetic data?") asks of each sample
 whether its training image lies closer to it than to any other training image. C_T (Meehan et al. 2020,
 "A non-parametric test to detect data-copying") asks whether samples lie closer to the training set
 than held-out images do. It is the global form here, one cell: the paper's sum over the cells of a

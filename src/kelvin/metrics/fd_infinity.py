@@ -50,7 +50,8 @@ def fd_infinity(features: np.ndarray, reference: Moments, smallest: int | None =
     What curvature in 1/n leaves: the value lies below the true one, at 4 rows per dimension by under
     one standard error (tested), at 2 by up to two (simulated). `frechet_interval`'s debiased value has
     a term in 1/n^2 and less bias. standard_error: the jackknife's, taken from `frechet_interval` unless
-    it is given: as many eigenvalue problems again, so give it where it is known. Coverage at a nominal 95 %, tested on Gaussians of known distance: 88-99 %.
+    it is given: as many eigenvalue problems again, so give it where it is known. Coverage at a nominal
+    95 %, tested on Gaussians of known distance: 88-99 %.
     KelvinError: fewer than twice `smallest` rows, or an improper parameter.
     """
     x = check_features(features, "features", 8, reference.dim)
