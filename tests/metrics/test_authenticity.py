@@ -46,7 +46,7 @@ def test_c_t_is_scipys_mann_whitney(ties):
     assert p == pytest.approx(expected.pvalue, rel=1e-12)
     u = sum((x > y) + 0.5 * (x == y) for x in a for y in b)
     assert u == expected.statistic and score < 0
-    if not ties:  # Meehan et al. 2020, the line below eq. 1
+    if not ties:  # Meehan et al. 2020: U less its mean, over its sd
         assert score == pytest.approx((u - 37 * 52 / 2) / np.sqrt(37 * 52 * 90 / 12), rel=1e-12)
 
 

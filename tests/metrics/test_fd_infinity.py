@@ -26,17 +26,17 @@ def simulate(d, n, spread, sims):
     (8, 270, 0.3, (0.88, 0.99)), (16, 400, 0.4, (0.88, 0.99)), (16, 400, 0.0, (0.90, 1.0)),
     (32, 400, 0.0, (0.86, 1.0))])
 def test_the_bias_is_gone_and_the_interval_covers(d, n, spread, accepted):
-    """150 samples: the plain value lies too high, by half a standard deviation or more (4 at zero
+    """100 samples: the plain value lies too high, by half a standard deviation or more (4 at zero
     distance); a fifth of that at most remains, the curvature of the bias, and less than one standard
     deviation. The standard error is the true one to 20 %; at zero distance, where the jackknife is too
     wide, it may be twice that."""
-    true, plain, found = simulate(d, n, spread, 150)
+    true, plain, found = simulate(d, n, spread, 100)
     value, error = np.array([f.value for f in found]), np.array([f.standard_error for f in found])
     bias, left = plain.mean() - true, value.mean() - true
     inside = np.mean([f.low <= true <= f.high for f in found])
     ratio = (error**2).mean() ** 0.5 / value.std()
     assert bias > (0.5 if spread else 4) * value.std()
-    assert abs(left) < 0.2 * bias + 3 * value.std() / 150**0.5 and abs(left) < value.std()
+    assert abs(left) < 0.2 * bias + 3 * value.std() / 100**0.5 and abs(left) < value.std()
     assert accepted[0] <= inside <= accepted[1] and 0.8 < ratio < (1.2 if spread else 2.0)
 
 

@@ -73,23 +73,24 @@ def test_standard_error_of_all_pairs_is_the_delete_one_jackknife():
 
 
 @pytest.mark.parametrize(("d", "shift", "subset_size", "subsets", "accepted"), [
-    (16, 0.3, None, 1, (0.91, 0.98)), (16, 0.3, 40, 30, (0.91, 0.98)), (16, 0.3, 40, 2, (0.91, 0.98)),
+    (16, 0.3, None, 1, (0.91, 0.98)), (16, 0.3, 40, 20, (0.90, 0.985)), (16, 0.3, 40, 2, (0.91, 0.98)),
     (16, 0.0, None, 1, (0.94, 1.0)), (16, 0.0, 40, 20, (0.94, 1.0)), (4, 0.5, None, 1, (0.85, 0.96))])
 def test_interval_covers_and_the_value_is_unbiased(d, shift, subset_size, subsets, accepted):
-    """400 samples of 120 and 90 rows. In 4 dimensions a cubic kernel has long tails: less is accepted.
-    The standard error is held against the true spread, so that no interval can pass by being wide: to
-    10 % below and 20 % above where the distance is large, a factor of 2 above at zero."""
-    rng = np.random.default_rng(4)
+    """400 samples (with many subsets 150) of 120 and 90 rows. In 4 dimensions a cubic kernel has
+    long tails: less is accepted. The standard error is held against the true spread, so that no
+    interval can pass by being wide: to 10 % below and 20 % above where the distance is large, a factor
+    of 2 above at zero."""
+    rng, sims = np.random.default_rng(4), 400 if subsets < 10 else 150
     root = np.eye(d) + rng.normal(size=(d, d)) / d
     mean, other, other_root = np.full(d, 0.3), np.full(d, 0.3 + shift), root * (1 + 0.4 * shift)
     true = true_kid(mean, root, other, other_root)
     found = [kid(mean + rng.normal(size=(120, d)) @ root.T,
                  other + rng.normal(size=(90, d)) @ other_root.T,
-                 subset_size=subset_size, subsets=subsets, seed=k) for k in range(400)]
+                 subset_size=subset_size, subsets=subsets, seed=k) for k in range(sims)]
     values, error = np.array([f.value for f in found]), np.array([f.standard_error for f in found])
     inside = np.mean([f.low <= true <= f.high for f in found])
     ratio = (error**2).mean() ** 0.5 / values.std()
-    assert abs(values.mean() - true) < 3.5 * values.std() / 20
+    assert abs(values.mean() - true) < 3.5 * values.std() / sims**0.5
     assert accepted[0] <= inside <= accepted[1]
     assert 0.9 < ratio < (1.2 if shift else 2.0)
 

@@ -1,9 +1,12 @@
 """Manifold measures: double loops over points, and the cases whose answer is known."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from kelvin.errors import KelvinError
+from kelvin.metrics import manifold
 from kelvin.metrics.manifold import density_coverage, expected_coverage, precision_recall
 
 
@@ -128,3 +131,16 @@ def test_bad_neighbours_of_density_are_refused(k):
     with pytest.raises(KelvinError, match=rf"metrics.neighbours = {k} must be at least 1 and less than "
                                           "the 12 real features"):
         density_coverage(x, x[:3], k)
+
+
+@pytest.mark.parametrize("measure", [precision_recall, density_coverage])
+def test_memory_is_that_of_a_block(measure, monkeypatch):
+    """3000 x 3000 distances take 72 MB; in blocks of 4 MiB the whole measure takes less than 25."""
+    monkeypatch.setattr(manifold, "MEMORY", 4)
+    x = np.random.default_rng(8).normal(size=(3000, 2))
+    measure(x[:50], x[50:100], 3)  # the import is not counted
+    tracemalloc.start()
+    measure(x, x + 0.1, 3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 25e6

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import kendalltau
 
 from kelvin.errors import KelvinError
 
@@ -28,6 +27,8 @@ def kendall_tau(a: Mapping[str, float | None], b: Mapping[str, float | None]) ->
     Ties count for neither order (tau-b: Kendall 1945). Both measures must point the same way: lower is
     better in both, or in neither. KelvinError: fewer than 2 such runs.
     """
+    from scipy.stats import kendalltau  # late: most of a second to import
+
     runs = [run for run in a if run in b and _finite(a[run]) and _finite(b[run])]
     if len(runs) < 2:
         raise KelvinError(f"rankings need at least 2 runs with a value of both measures, there are "

@@ -1,6 +1,6 @@
 """Are samples copied from the training set? Two published answers from nearest training images.
 
-AuthPct (Alaa et al. 2022, "How faithful is your synthetic data?", section 4) asks of each sample
+AuthPct (Alaa et al. 2022, "How faithful is your synthetic data?") asks of each sample
 whether its training image lies closer to it than to any other training image. C_T (Meehan et al. 2020,
 "A non-parametric test to detect data-copying") asks whether samples lie closer to the training set
 than held-out images do. It is the global form here, one cell: the paper's sum over the cells of a
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr
-from scipy.stats import rankdata
 
 from kelvin.errors import KelvinError
 from kelvin.metrics.nearest import nearest
@@ -60,6 +59,8 @@ def copying_score(sample_distance: np.ndarray, heldout_distance: np.ndarray) -> 
     The Mann-Whitney U of the samples over the held-out images (ties count a half), less its mean and
     over its standard deviation (corrected for ties) were both drawn alike; p = Phi(C_T). All tied: 0.
     """
+    from scipy.stats import rankdata  # late: most of a second to import
+
     a = np.asarray(sample_distance, dtype=np.float64).ravel()
     b = np.asarray(heldout_distance, dtype=np.float64).ravel()
     m, n = len(a), len(b)

@@ -1,4 +1,4 @@
-"""Kernel distance of features: squared MMD under a polynomial kernel (Binkowski et al. 2018, eq. 1-4).
+"""Kernel distance of features: squared MMD under a polynomial kernel (Binkowski et al. 2018, eq. 4).
 
 Unbiased at every n, so that values at different n estimate one number; a fair draw of the reference
 has a mean of 0 and is negative half of the time. Binkowski's inputs are Inception features; here any.

@@ -14,6 +14,8 @@ import numpy as np
 from kelvin.errors import KelvinError
 from kelvin.metrics.checks import check_features
 
+MEMORY = 128  # MiB of distances that exist at one time
+
 
 @dataclass(frozen=True)
 class Manifold:
@@ -62,7 +64,7 @@ def density_coverage(real: np.ndarray, generated: np.ndarray, neighbours: int) -
                           f"{len(real)} real features")
     radius = radii(real, neighbours)
     held, hit = 0, np.zeros(len(real), dtype=bool)
-    for block in pairwise_distances_chunked(generated, real):
+    for block in pairwise_distances_chunked(generated, real, working_memory=MEMORY):
         inside = block <= radius
         held += np.count_nonzero(inside)
         hit |= inside.any(0)
@@ -70,8 +72,8 @@ def density_coverage(real: np.ndarray, generated: np.ndarray, neighbours: int) -
 
 
 def expected_coverage(n: int, m: int, neighbours: int) -> float:
-    """Coverage of n real points by m samples of the same distribution, on average (Naeem et al. 2020,
-    section 3.3): 1 - (n-1)...(n-k) / ((n+m-1)...(n+m-k)), for any continuous distribution."""
+    """Coverage of n real points by m samples of the same distribution, on average (Naeem et al.
+    2020): 1 - (n-1)...(n-k) / ((n+m-1)...(n+m-k)), for any continuous distribution."""
     factors = [(n - i) / (n + m - i) for i in range(1, neighbours + 1)]
     return 1 - float(np.prod(factors))
 
@@ -85,8 +87,8 @@ def within(points: np.ndarray, centres: np.ndarray, neighbours: int) -> float:
     def covered(block: np.ndarray, start: int) -> np.ndarray:
         return (block <= radius).any(1)
 
-    inside = np.concatenate(list(pairwise_distances_chunked(points, centres, reduce_func=covered)))
-    return float(inside.mean())
+    blocks = pairwise_distances_chunked(points, centres, reduce_func=covered, working_memory=MEMORY)
+    return float(np.concatenate(list(blocks)).mean())
 
 
 def radii(centres: np.ndarray, neighbours: int) -> np.ndarray:
@@ -94,7 +96,9 @@ def radii(centres: np.ndarray, neighbours: int) -> np.ndarray:
     from sklearn.metrics import pairwise_distances_chunked  # late: a second to import
 
     def reach(block: np.ndarray, start: int) -> np.ndarray:
-        return np.partition(block, neighbours, axis=1)[:, neighbours]  # the nearest one is itself
+        # the nearest one is itself; a column left uncopied would keep its whole block in memory
+        return np.partition(block, neighbours, axis=1)[:, neighbours].copy()
 
-    radius = np.concatenate(list(pairwise_distances_chunked(centres, reduce_func=reach)))
+    blocks = pairwise_distances_chunked(centres, reduce_func=reach, working_memory=MEMORY)
+    radius = np.concatenate(list(blocks))
     return radius * (1 + 1e-9) + 1e-12

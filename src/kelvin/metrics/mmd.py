@@ -1,6 +1,6 @@
 """Maximum mean discrepancy with a p-value: could both sets of features be draws of one distribution?
 
-Gretton et al. (2012), eq. 3 and section 5: the unbiased U-statistic, and its permutations.
+Gretton et al. (2012), eq. 3: the unbiased U-statistic; its null distribution by permutations.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def mmd(x: np.ndarray, y: np.ndarray, multiples: Sequence[float] = (0.25, 0.5, 1
         labels[:, column] = rng.permutation(given)
     values = _statistics(pooled, labels, bandwidths)
     # kernels are at most 1: a relabelling that changes nothing differs by rounding only
-    larger = np.count_nonzero(values[1:] >= values[0] - 1e-12)
+    larger = int(np.count_nonzero(values[1:] >= values[0] - 1e-12))
     return MMD(float(values[0]), (1 + larger) / (1 + permutations), bandwidths, len(x), len(y),
                permutations)
 

@@ -13,7 +13,6 @@ from kelvin.errors import KelvinError
 from kelvin.metrics.checks import check_images
 from kelvin.metrics.extractors import Extractor
 from kelvin.metrics.moments import stream_moments
-from kelvin.random import generator
 
 WIDTHS = (32, 64, 128, 128)  # channels before each halving of the random network
 
@@ -91,6 +90,8 @@ def random_extractor(shape: tuple[int, int, int], dim: int, seed: int, device: s
 def _random_network(shape, dim, seed):
     from torch import nn
     from torch.nn.utils import skip_init  # no draw from torch's own stream, which is the caller's
+
+    from kelvin.random import generator  # late, as torch is
 
     (channels, height, width), layers = shape, []
     for outputs in WIDTHS:
