@@ -14,7 +14,8 @@ import numpy as np
 
 from kelvin.classifier import Judge
 from kelvin.errors import KelvinError
-from kelvin.metrics import Moments, fd_infinity, frechet_from_features, moments
+from kelvin.metrics import Moments, frechet_from_features, moments
+from kelvin.metrics.fd_infinity import fd_infinity
 
 Rows = list[dict[str, Any]]
 SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)

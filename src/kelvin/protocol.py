@@ -14,17 +14,17 @@ from kelvin.classifier import Judge
 from kelvin.errors import KelvinError
 from kelvin.metrics import (
     Scale,
-    authenticity,
     class_view,
     density_coverage,
     frechet_interval,
-    kid,
     make_scale,
     memorisation,
-    mmd,
     precision_recall,
     small_scale,
 )
+from kelvin.metrics.authenticity import authenticity
+from kelvin.metrics.kid import kid
+from kelvin.metrics.mmd import mmd
 from kelvin.params import MetricsConfig
 from kelvin.reference import Reference
 

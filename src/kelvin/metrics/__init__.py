@@ -1,12 +1,10 @@
 """Measures of images and features; nothing here knows a model."""
 
 from kelvin.metrics.agreement import Agreement, kendall_tau
-from kelvin.metrics.authenticity import Authenticity, authenticity
 from kelvin.metrics.checks import check_features, check_images
 from kelvin.metrics.classes import ClassView, class_view
 from kelvin.metrics.comparable import refuse_mixed
 from kelvin.metrics.extractors import Extractor, classifier_extractor
-from kelvin.metrics.fd_infinity import FDInfinity, fd_infinity
 from kelvin.metrics.fmd import (
     Band,
     Scale,
@@ -26,7 +24,6 @@ from kelvin.metrics.intervals import (
     frechet_interval,
     mean_interval,
 )
-from kelvin.metrics.kid import KID, kid
 from kelvin.metrics.manifold import (
     DensityCoverage,
     Manifold,
@@ -34,7 +31,6 @@ from kelvin.metrics.manifold import (
     expected_coverage,
     precision_recall,
 )
-from kelvin.metrics.mmd import MMD, mmd
 from kelvin.metrics.moments import MomentAccumulator, Moments, moments, stream_moments
 from kelvin.metrics.nearest import (
     Memorisation,
@@ -48,15 +44,11 @@ from kelvin.metrics.similarity import psnr, rmse, ssim
 
 __all__ = [
     "Agreement",
-    "Authenticity",
     "Band",
     "ClassView",
     "DensityCoverage",
     "Extractor",
-    "FDInfinity",
     "FrechetInterval",
-    "KID",
-    "MMD",
     "Manifold",
     "MeanInterval",
     "Memorisation",
@@ -64,7 +56,6 @@ __all__ = [
     "Moments",
     "Scale",
     "Score",
-    "authenticity",
     "black_ceiling",
     "check_features",
     "check_images",
@@ -72,7 +63,6 @@ __all__ = [
     "classifier_extractor",
     "density_coverage",
     "expected_coverage",
-    "fd_infinity",
     "fid_extractor",
     "find_copies",
     "frechet_distance",
@@ -80,11 +70,9 @@ __all__ = [
     "frechet_interval",
     "is_copier",
     "kendall_tau",
-    "kid",
     "make_scale",
     "mean_interval",
     "memorisation",
-    "mmd",
     "moments",
     "nearest",
     "nearest_ratio",
