@@ -66,12 +66,12 @@ def frechet_from_features(features, reference):
 
 def _cross(a, b):
     """tr (S1 S2)^(1/2). At full rank by Cholesky, a tenth of the work of b's eigenvectors."""
-    try:
-        # LAPACK's dsygvd, problem 2: eigenvalues of S1 S2 as those of the symmetric L^T S1 L
-        values = scipy.linalg.eigvalsh(a.cov, b.cov, type=2, driver="gvd")
-    except np.linalg.LinAlgError:  # b is singular
+    # Transposed, a symmetric matrix lies in memory as LAPACK wants it: nothing is copied in between.
+    factor, failed = scipy.linalg.lapack.dpotrf(b.cov.T, lower=1)
+    if failed:  # b is singular
         return trace_sqrt(b.factor.T @ a.cov @ b.factor)
-    return _sum_of_roots(values)
+    product, _ = scipy.linalg.lapack.dsygst(a.cov.T, factor, itype=2, lower=1)  # L^T S1 L, half of it
+    return _sum_of_roots(scipy.linalg.eigvalsh(product, overwrite_a=True, driver="evd"))
 
 
 def _root(z):
