@@ -21,7 +21,7 @@ from kelvin.metrics import (
 )
 
 DIM, ROWS = 2048, 50_000
-QUERIES, TRAINING, SHAPE = 1000, 20_000, (1, 28, 28)
+QUERIES, TRAINING, SHAPE = 500, 10_000, (1, 28, 28)
 
 
 def frechet_sides() -> tuple[Callable[[], float], Callable[[], float]]:

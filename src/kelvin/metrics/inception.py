@@ -39,24 +39,18 @@ def fid_extractor(data_root, resize="pytorch-fid", *, download=False, download_r
     if resize not in RESIZES:
         raise KelvinError(f"FID's resize is {resize!r}; choose from {', '.join(RESIZES)}.")
     # Paths are told by the names that users know them by: reasons enter records that machines share.
-    places = [] if data_root is None else [("KELVIN_DATA", Path(data_root))]
-    places.append(("data/raw", Path(download_root)))
-    found = next(((f"{name}/inception/{FILE}", root / "inception" / FILE) for name, root in places
-                  if (root / "inception" / FILE).is_file()), None)
-    if found is None:
-        tried = _download(places[-1][1] / "inception" / FILE, url, sha256, patience) if download else ""
-        if tried is not None:
-            return None, _missing(places, tried, sha256, url)
-        found = f"data/raw/inception/{FILE}", places[-1][1] / "inception" / FILE
-    name, path = found
-    return _load(name, path, resize, device, sha256, url)
-
-
-def _missing(places, tried, sha256, url):
-    wanted = " or ".join(f"{name}/inception/" for name, _ in places)
-    unset = "" if len(places) > 1 else ", or set KELVIN_DATA to a folder whose inception/ holds it"
-    return (f"FID is null: {FILE} was not found{tried}; put that file (sha256 {sha256}, published at "
-            f"{url}) in {wanted}{unset}.")
+    roots = {"KELVIN_DATA": data_root, "data/raw": download_root}
+    paths = {f"{name}/inception/": Path(root) / "inception" / FILE
+             for name, root in roots.items() if root}
+    place = next((place for place, path in paths.items() if path.is_file()), None)
+    if place is None:
+        place, path = "data/raw/inception/", Path(download_root) / "inception" / FILE
+        failed = _download(path, url, sha256, patience) if download else ""
+        if failed is not None:
+            unset = "" if data_root else " (or set KELVIN_DATA to a folder whose inception/ holds it)"
+            return None, (f"FID is null: {FILE} was not found{failed}; put that file, sha256 {sha256}, "
+                          f"published at {url}, in {' or '.join(paths)}{unset}.")
+    return _load(place + FILE, paths[place], resize, device, sha256, url)
 
 
 def _load(name, path, resize, device, sha256, url):
@@ -69,8 +63,6 @@ def _load(name, path, resize, device, sha256, url):
         return None, f"FID is null: {name} cannot be read ({error.strerror}); {remedy}"
     if digest != sha256:
         return None, f"FID is null: {name} has sha256 {digest}, not {sha256}; {remedy}"
-    import pickle
-
     import torch
 
     from kelvin.metrics.inception_network import DIM, pool_network
@@ -78,7 +70,7 @@ def _load(name, path, resize, device, sha256, url):
 
     try:
         network = pool_network(torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, TypeError, ValueError, pickle.UnpicklingError):
+    except Exception:  # bytes that are no such file make the unpickler raise anything
         return None, f"FID is null: {name} does not hold FID's Inception weights; {remedy}"
     network = network.to(device, memory_format=torch.channels_last)  # a fifth faster on the CPU
     function = _features(network, resize, device)

@@ -1,7 +1,8 @@
 """Images to Inception's 299 x 299, by three conventions that give three different FIDs.
 
-Each is separable and linear, hence one matrix per axis. Parmar, Zhang and Zhu 2022, "On aliased
-resizing and surprising subtleties in GAN evaluation", show what the choice does to FID.
+Parmar, Zhang and Zhu 2022, "On aliased resizing and surprising subtleties in GAN evaluation", show
+what the choice does to FID. Each is linear and separable: the two that torch lacks are a matrix per
+axis here.
 
 `tf1`: the original FID's (Heusel et al. 2017; torch-fidelity's too). TensorFlow 1's resize_bilinear,
     align_corners=False: output pixel i samples at i * in / out, without half-pixel centres, so that
@@ -17,15 +18,14 @@ resizing and surprising subtleties in GAN evaluation", show what the choice does
 from functools import cache
 
 import torch
+import torch.nn.functional as F
 
 SIDE = 299
 
 
-def bilinear_matrix(size, out, half_pixel):
-    """(out, size) float64: linear interpolation between the two nearest samples, edges repeated."""
-    at = torch.arange(out, dtype=torch.float64)
-    at = (at + 0.5) * size / out - 0.5 if half_pixel else at * size / out
-    at = at.clamp(0, size - 1)
+def tf1_matrix(size, out):
+    """(out, size) float64: between the two samples around i * size / out, the last one repeated."""
+    at = (torch.arange(out, dtype=torch.float64) * size / out).clamp_max(size - 1)
     # the hat function around each sample: at most two are not zero
     return (1 - (at[:, None] - torch.arange(size)).abs()).clamp_min(0)
 
@@ -41,11 +41,7 @@ def bicubic_matrix(size, out):
     return weights / weights.sum(1, keepdim=True)
 
 
-_MATRICES = {
-    "pytorch-fid": lambda size: bilinear_matrix(size, SIDE, True),
-    "tf1": lambda size: bilinear_matrix(size, SIDE, False),
-    "clean": lambda size: bicubic_matrix(size, SIDE),
-}
+_MATRICES = {"tf1": tf1_matrix, "clean": bicubic_matrix}
 # What is done to the images, in words: part of the name of any statistics computed from them.
 PREPROCESSING = {
     "pytorch-fid": "pytorch-fid: bilinear with half-pixel centres to 299x299, 2x - 1",
@@ -56,11 +52,13 @@ PREPROCESSING = {
 
 @cache
 def _matrix(mode, size):
-    return _MATRICES[mode](size).float()
+    return _MATRICES[mode](size, SIDE).float()
 
 
 def resize(x, mode):
     """Images (b, C, H, W) in [0, 1] to (b, C, 299, 299) in [0, 1]; a side of 299 stays as it is."""
+    if mode == "pytorch-fid":
+        return F.interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False)
     for axis in (-1, -2):
         if x.shape[axis] != SIDE:
             x = torch.tensordot(x, _matrix(mode, x.shape[axis]).to(x.device), ([axis], [1]))
