@@ -61,12 +61,13 @@ def figure(name: str, runs: Sequence[Run]) -> Figure | None:
         bits = run.steps * np.array([row["bits"] for row in rows])
         axes.plot(x, np.maximum(bits, 1e-6), label=plain(run.title),
                   **look(i) | {"markevery": max(1, len(x) // 8)})
-    axes.set(xlabel="t / T", ylabel="bits per dimension\nper unit of t / T", yscale="log")
+    axes.set(xlabel="t / T (logarithmic)", ylabel="bits per dimension\nper unit of t / T", xscale="log",
+             yscale="log")
     ticks(axes.yaxis)
     legend_below(canvas, axes, 3)
     return finish(canvas, f"{name}-bound", "Where the bits of the variational bound are spent: L_t per "
-                  "unit of t/T, so that schedules of different length can be compared; the area under a "
-                  "curve is its share of the bound.")
+                  "unit of t/T, so that schedules of different length can be compared; the integral over "
+                  "t/T is the bound's middle part. Both axes are logarithmic.")
 
 
 def findings(runs: Sequence[Run], count: int) -> list[str]:
