@@ -46,7 +46,7 @@ def test_repro_makes_every_result(copy):
     metrics = copy.json("reports/metrics.json")
     assert set(metrics) == {"ddpm-default", "blur-strong"}
     for record in metrics.values():
-        assert record["fid"] is None and "Inception" in record["fid_why"]
+        assert record["fid"] is None and "pt_inception" in record["fid_why"]
         assert record["fmd"] > 0 and record["n"] == 48 and -1 < record["ssim"] <= 1
         assert "seconds" not in json.dumps(record)
     page = (copy.folder / "reports/index.html").read_text()

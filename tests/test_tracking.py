@@ -147,7 +147,7 @@ def test_a_run_carries_tags_parameters_and_final_metrics(project):
     tags = hot.data.tags
     assert {k: tags[k] for k in ("run", "replicate", "scale", "dataset", "fingerprint", "studies")} \
         == {"run": "ddpm-default", "replicate": "0", "scale": "smoke", "dataset": "digits",
-            "fingerprint": "0123456789abcdef", "studies": "schedules, hyperparameters"}
+            "fingerprint": "0123456789abcdef", "studies": "schedules, hyperparameters, metrics"}
     assert tags["sampler"] == "ddim-50" and tags["fid_why"] == "not asked for"
     assert not {"partial", "git_commit", "dvc_exp_name", "mlflow.parentRunId"} & set(tags)
     params = hot.data.params
