@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro smoke full replicates test ui bench lint publish clean
+.PHONY: help setup repro smoke full replicates record test ui bench lint publish clean
 
 help:    ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ full: $(STAMP)   ## every run, in a throw-away copy; its record goes to reports/
 
 replicates: $(STAMP)  ## five training seeds of the runs behind D1 to D3, recorded likewise
 	@python -m kelvin.record replicates --jobs $(JOBS)
+
+record: $(STAMP)  ## NAME=<entry of `records`>: run that study in a copy, keep its record
+	@test -n "$(NAME)" || { echo "say which: make record NAME=<entry of records in params.yaml>"; exit 2; }
+	@python -m kelvin.record $(NAME) --jobs $(JOBS)
 
 test: $(STAMP)   ## all tests, the pipeline end to end among them
 	@python -m pytest -n 2 --dist loadfile

@@ -10,13 +10,13 @@ from conftest import ROOT
 
 from kelvin.throwaway import make_copy
 
-RUNS = "[ddpm-default, blur-strong]"
+RUNS = ["ddpm-default", "blur-strong"]
 
 
 class Copy:
     def __init__(self, folder):
         self.folder = folder
-        self.environment = make_copy(ROOT, folder, scale="smoke", active=RUNS)
+        self.environment = make_copy(ROOT, folder, {"scale": "smoke", "active": RUNS})
 
     def run(self, *command, ok=True):
         done = subprocess.run([sys.executable, "-m", *command], cwd=self.folder, text=True,

@@ -193,6 +193,23 @@ class Study(Section):
     runs: Annotated[list[Name], Field(min_length=1)]
 
 
+class Record(Section):
+    """A recorded study: which runs and seeds, and what it sets in params.yaml besides."""
+
+    title: str
+    folder: str
+    runs: Literal["all"] | list[Name] | None
+    studies: list[Name]
+    replicates: Annotated[list[Index], Field(min_length=1)]
+    set: Layer
+
+    @model_validator(mode="after")
+    def _runs(self) -> Record:
+        if not self.runs and not self.studies:
+            raise ValueError("runs or studies must name what is recorded")
+        return self
+
+
 class DatasetLayers(Section):
     images: Images
     classifier: Layer
@@ -224,6 +241,7 @@ class House(Section):
     samplers: dict[Name, Kinded]
     runs: dict[Name, Layer]
     studies: dict[Name, Study]
+    records: dict[Name, Record]
 
     @model_validator(mode="after")
     def _names(self) -> House:
@@ -242,6 +260,12 @@ class House(Section):
             for name in entry.runs:
                 if name not in self.runs:
                     raise ValueError(f"studies.{study}.runs names {name!r}, which is not in runs")
+        for record, entry in self.records.items():
+            listed = [] if entry.runs == "all" else entry.runs or []
+            for kind, names, known in (("runs", listed, self.runs),
+                                       ("studies", entry.studies, self.studies)):
+                if odd := [name for name in names if name not in known]:
+                    raise ValueError(f"records.{record}.{kind} names {odd[0]!r}, which is not in {kind}")
         for key, names in (("active", self.active), ("replicates", self.replicates)):
             if len(set(names)) < len(names):
                 raise ValueError(f"{key} names an entry twice")

@@ -1,31 +1,30 @@
-"""Recorded studies: the pipeline with more runs or seeds than the default, kept as a record.
+"""Recorded studies: the pipeline with other runs, seeds or data than the default, kept as a record.
 
-It runs in a throw-away copy that shares this project's DVC cache (what `make repro` made is not made
-again); its tables, metrics and page go to reports/reference/<dataset>-<name>, with command and time.
+`records` in params.yaml says what each sets. It runs in a throw-away copy that shares this project's
+DVC cache (what was made before is not made again); metrics, tables, cost and page go to
+reports/reference/<folder> with the command and the time it took.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from kelvin import degradations, params
 from kelvin.datasets import PreparedStore
 from kelvin.degradations import ImageSpec
 from kelvin.errors import KelvinError
-from kelvin.files import write_json
+from kelvin.files import read_json, write_json
 from kelvin.params import Params
 from kelvin.throwaway import temporary_copy
 from kelvin.training.precision import hardware
 
-SEEDS = [0, 1, 2, 3, 4]
-STUDIES = ("temperature", "steps", "iterations")  # D1 to D3
 KEPT = ("metrics.json", "cost.json", "index.html", "tables")
 
 
@@ -45,40 +44,47 @@ def possible(config: Params, names: list[str]) -> tuple[list[str], dict[str, str
     return kept, refused
 
 
-def wanted(config: Params, what: str) -> tuple[list[str], list[int]]:
-    """Runs and replicates: every run once, or the default's runs of D1 to D3 with five seeds."""
-    if what == "full":
-        first = list(config.house.active)
-        return [*first, *(name for name in config.runs if name not in first)], config.house.replicates
-    served = {run for study in STUDIES for run in config.house.studies[study].runs}
-    return [name for name in config.house.active if name in served], SEEDS
+def wanted(config: Params, what: str) -> list[str]:
+    """A record's runs: its list, every run (the default's first), or the default's of its studies."""
+    entry, active = config.house.records[what], list(config.house.active)
+    if entry.runs == "all":
+        return [*active, *(name for name in config.runs if name not in active)]
+    served = {run for study in entry.studies for run in config.house.studies[study].runs}
+    return list(dict.fromkeys([*(entry.runs or ()), *(name for name in active if name in served)]))
 
 
 def record(what: str, jobs: str) -> Path:
     """Run it and keep its record; KelvinError when the pipeline fails."""
     config = params.load()
-    names, replicates = wanted(config, what)
-    names, refused = possible(config, names)
+    if what not in config.house.records:
+        raise KelvinError(f"records has no entry {what!r}; known are {', '.join(config.house.records)}")
+    entry, names, refused = config.house.records[what], wanted(config, what), {}
+    if entry.runs == "all":
+        names, refused = possible(config, names)
     for name, why in refused.items():
         print(f"left out: {name} ({why})", flush=True)
+    values: dict[str, Any] = {**entry.set, "active": names, "replicates": entry.replicates}
     cache, started = Path(".dvc/cache").resolve(), time.monotonic()
-    with temporary_copy(Path.cwd(), active=json.dumps(names), replicates=json.dumps(replicates)
-                        ) as (copy, environment):
+    with temporary_copy(Path.cwd(), values) as (copy, environment):
+        params.load(copy / "params.yaml")  # what it sets may be wrong: say so before any work
         (copy / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n", encoding="utf-8")
         done = subprocess.run([sys.executable, "-m", "kelvin.pipeline", "--jobs", jobs], cwd=copy,
                               env=environment)
         if done.returncode:
-            raise KelvinError(f"make {what}: the pipeline failed (see above); what was finished is in "
+            raise KelvinError(f"record {what}: the pipeline failed (see above); what was finished is in "
                               "DVC's cache, so that the next try goes on from there")
-        target = Path("reports/reference") / f"{config.house.dataset}-{what}"
+        target = Path("reports/reference") / entry.folder
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for name in KEPT:
             source = copy / "reports" / name
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, target / name)
+        manifest = read_json(copy / "data/prepared" / values.get("dataset", config.house.dataset)
+                             / "manifest.json")
     write_json(target / "record.json", {
-        "command": f"make {what}", "runs": names, "left_out": refused, "replicates": replicates,
-        "scale": config.house.scale, "jobs": int(jobs), "hardware": f"{hardware_name()}",
+        "command": f"make record NAME={what}", "title": entry.title, "set": entry.set, "runs": names,
+        "left_out": refused, "replicates": entry.replicates, "jobs": int(jobs),
+        "data": {key: manifest[key] for key in ("image_shape", "sizes")}, "hardware": hardware_name(),
         "minutes": round((time.monotonic() - started) / 60, 1),
         "note": "minutes are those of this call; stages that DVC's cache held were not made again"})
     return target
@@ -92,7 +98,7 @@ def hardware_name() -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("full", "replicates"))
+    parser.add_argument("what", help="an entry of `records` in params.yaml")
     parser.add_argument("--jobs", default="2")
     options = parser.parse_args()
     try:

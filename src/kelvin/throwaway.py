@@ -4,36 +4,49 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from kelvin.errors import KelvinError
 
 # Every stage, both families and every study, but not every run: starting a stage takes longer than
 # its work at this scale.
-SMOKE = "[ddpm-best, ddpm-default, bad-lr-high, blur-strong, blur-narrow, tied-noise, tied-blur]"
+SMOKE = ["ddpm-best", "ddpm-default", "bad-lr-high", "blur-strong", "blur-narrow", "tied-noise",
+         "tied-blur"]
 IGNORED = shutil.ignore_patterns(".git", ".venv", ".kelvin", "cache", "tmp", "data", "mlflow.db*",
                                  "mlartifacts", "__pycache__")
 
 
-def make_copy(source: Path, target: Path, **replaced: str) -> dict[str, str]:
-    """Copy what git would commit, set top-level keys of params.yaml, commit; returns the environment.
+def set_values(path: Path, values: Mapping[str, Any]) -> None:
+    """Set keys of a YAML file, nested ones by dots; KelvinError names one that is not written there."""
+    from ruamel.yaml import YAML
 
-    `replaced` maps a key to its new value as YAML text, e.g. scale="smoke".
-    """
+    yaml = YAML()  # round trip: comments and order stay
+    yaml.width, tree = 10_000, yaml.load(path.read_text(encoding="utf-8"))
+    for key, value in values.items():
+        *above, last = key.split(".")
+        node = tree
+        for name in above:
+            node = node.get(name, {}) if isinstance(node, Mapping) else {}
+        if not isinstance(node, Mapping) or last not in node:
+            raise KelvinError(f"{path.name} has no key {key!r} to set")
+        node[last] = value
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(tree, file)
+
+
+def make_copy(source: Path, target: Path, values: Mapping[str, Any]) -> dict[str, str]:
+    """Copy what git would commit, set `values` in its params.yaml (see `set_values`), commit it;
+    returns the environment in which its pipeline runs."""
     shutil.copytree(source, target, ignore=IGNORED)
-    text = (target / "params.yaml").read_text(encoding="utf-8")
-    for key, value in replaced.items():
-        # a block list below the key belongs to its old value
-        text, n = re.subn(rf"^{key}:.*\n(?:  - .*\n)*", f"{key}: {value}\n", text, flags=re.M)
-        if n != 1:
-            raise KeyError(key)
-    (target / "params.yaml").write_text(text, encoding="utf-8")
+    set_values(target / "params.yaml", values)
     # the copy starts as a fresh project: results of another scale are none of its business
     (target / "dvc.lock").unlink(missing_ok=True)
     shutil.rmtree(target / "reports", ignore_errors=True)
@@ -52,18 +65,18 @@ def make_copy(source: Path, target: Path, **replaced: str) -> dict[str, str]:
 
 
 @contextmanager
-def temporary_copy(source: Path, **replaced: str) -> Iterator[tuple[Path, dict[str, str]]]:
+def temporary_copy(source: Path, values: Mapping[str, Any]) -> Iterator[tuple[Path, dict[str, str]]]:
     """A copy in a temporary folder, removed at the end."""
     with tempfile.TemporaryDirectory(prefix="kelvin-") as folder:
         target = Path(folder) / "copy"
-        yield target, make_copy(source, target, **replaced)
+        yield target, make_copy(source, target, values)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="run the pipeline at smoke scale in a copy")
     parser.add_argument("--jobs", default="2")
     jobs, started = parser.parse_args().jobs, time.monotonic()
-    with temporary_copy(Path.cwd(), scale="smoke", active=SMOKE) as (target, environment):
+    with temporary_copy(Path.cwd(), {"scale": "smoke", "active": SMOKE}) as (target, environment):
         done = subprocess.run([sys.executable, "-m", "kelvin.pipeline", "--jobs", jobs],
                               cwd=target, env=environment)
     seconds = time.monotonic() - started
