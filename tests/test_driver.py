@@ -3,7 +3,7 @@
 import threading
 
 import kelvin.pipeline as pipeline
-from kelvin.pipeline import run_all, todo, units
+from kelvin.pipeline import joined, run_all, todo, units
 
 GRAPH = {"check": set(), "prepare@digits": {"check"}, "classifier": {"prepare@digits"},
          "reference": {"prepare@digits", "classifier"},
@@ -25,6 +25,14 @@ def test_units_join_the_stages_of_one_run():
         ["report"]]
     assert units(GRAPH, todo(GRAPH, {"train@a-0"})) == [
         ["train@a-0", "sample@a-0", "evaluate@a-0"], ["report"]]
+
+
+def test_a_unit_takes_along_what_waits_for_it_alone():
+    waiting = units(GRAPH, list(GRAPH))[5:]
+    first, done = ["train@a-0", "sample@a-0"], {"check", "prepare@digits", "classifier"}
+    assert joined(first, waiting, GRAPH, done) == first and len(waiting) == 4
+    assert joined(first, waiting, GRAPH, done | {"reference"}) == [*first, "evaluate@a-0"]
+    assert waiting == [["train@b-0", "sample@b-0"], ["evaluate@b-0"], ["report"]]
 
 
 def test_needs_come_first_and_a_failure_stops(monkeypatch):

@@ -89,6 +89,18 @@ def units(graph: dict[str, set[str]], wanted: list[str]) -> list[list[str]]:
     return out
 
 
+def joined(unit: list[str], waiting: list[list[str]], graph: dict[str, set[str]], finished: set[str]
+           ) -> list[str]:
+    """The unit with the waiting ones of its item that need nothing else any more, taken from `waiting`:
+    evaluate@x waits for the classifier too, but not when that is done before train@x starts."""
+    item = unit[0].partition("@")[2]
+    for other in [u for u in waiting if item and u[0].partition("@")[2] == item]:
+        if set().union(*(graph[stage] for stage in other)) <= finished | {*unit, *other}:
+            waiting.remove(other)
+            unit = unit + other
+    return unit
+
+
 class Board:
     """One line of output at a time from several stages, and what number a stage has."""
 
@@ -170,6 +182,7 @@ def run_all(graph: dict[str, set[str]], wanted: list[str], jobs: int) -> bool:
                 if unit is None:
                     break
                 waiting.remove(unit)
+                unit = joined(unit, waiting, graph, finished)
                 running[unit[0]] = unit, threading.Thread(target=work, args=(unit,))
                 running[unit[0]][1].start()
             ready.wait()

@@ -59,8 +59,6 @@ def copying_score(sample_distance: np.ndarray, heldout_distance: np.ndarray) -> 
     The Mann-Whitney U of the samples over the held-out images (ties count a half), less its mean and
     over its standard deviation (corrected for ties) were both drawn alike; p = Phi(C_T). All tied: 0.
     """
-    from scipy.stats import rankdata  # late: most of a second to import
-
     a = np.asarray(sample_distance, dtype=np.float64).ravel()
     b = np.asarray(heldout_distance, dtype=np.float64).ravel()
     m, n = len(a), len(b)
@@ -68,8 +66,10 @@ def copying_score(sample_distance: np.ndarray, heldout_distance: np.ndarray) -> 
         raise KelvinError(f"C_T needs at least 2 finite distances of samples and of held-out images, "
                           f"given {m} and {n}")
     pooled = np.concatenate([a, b])
-    u = rankdata(pooled)[:m].sum() - m * (m + 1) / 2
-    ties = np.unique(pooled, return_counts=True)[1].astype(np.float64)
+    _, place, ties = np.unique(pooled, return_inverse=True, return_counts=True)
+    ties = ties.astype(np.float64)
+    rank = (np.cumsum(ties) - (ties - 1) / 2)[place]  # of tied values, their mean
+    u = rank[:m].sum() - m * (m + 1) / 2
     variance = m * n / 12 * (m + n + 1 - (ties**3 - ties).sum() / ((m + n) * (m + n - 1)))
     score = 0.0 if variance <= 0 else float((u - m * n / 2) / np.sqrt(variance))
     return score, float(ndtr(score))

@@ -7,6 +7,7 @@ samples widen nothing, and count how many of them hold a sample.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,8 +56,6 @@ def density_coverage(real: np.ndarray, generated: np.ndarray, neighbours: int) -
 
     neighbours: k, below n; the paper takes 5 and 10,000 images of each. A ball includes its border.
     """
-    from sklearn.metrics import pairwise_distances_chunked
-
     real = check_features(real, "real features")
     generated = check_features(generated, "generated features", 1, real.shape[1])
     if not 1 <= neighbours < len(real):
@@ -64,7 +63,7 @@ def density_coverage(real: np.ndarray, generated: np.ndarray, neighbours: int) -
                           f"{len(real)} real features")
     radius = radii(real, neighbours)
     held, hit = 0, np.zeros(len(real), dtype=bool)
-    for block in pairwise_distances_chunked(generated, real, working_memory=MEMORY):
+    for block in distances(generated, real):
         inside = block <= radius
         held += np.count_nonzero(inside)
         hit |= inside.any(0)
@@ -80,25 +79,33 @@ def expected_coverage(n: int, m: int, neighbours: int) -> float:
 
 def within(points: np.ndarray, centres: np.ndarray, neighbours: int) -> float:
     """Share of the points that lie in a ball of some centre."""
-    from sklearn.metrics import pairwise_distances_chunked
-
     radius = radii(centres, neighbours)
-
-    def covered(block: np.ndarray, start: int) -> np.ndarray:
-        return (block <= radius).any(1)
-
-    blocks = pairwise_distances_chunked(points, centres, reduce_func=covered, working_memory=MEMORY)
-    return float(np.concatenate(list(blocks)).mean())
+    held = [(block <= radius).any(1) for block in distances(points, centres)]
+    return float(np.concatenate(held).mean())
 
 
 def radii(centres: np.ndarray, neighbours: int) -> np.ndarray:
     """Distance (n,) from each centre to its k-th neighbour, and a little more than rounding errors."""
-    from sklearn.metrics import pairwise_distances_chunked  # late: a second to import
+    # the nearest one is itself; a column left uncopied would keep its whole block in memory
+    found = [np.partition(block, neighbours, axis=1)[:, neighbours].copy()
+             for block in distances(centres, centres)]
+    return np.concatenate(found) * (1 + 1e-9) + 1e-12
 
-    def reach(block: np.ndarray, start: int) -> np.ndarray:
-        # the nearest one is itself; a column left uncopied would keep its whole block in memory
-        return np.partition(block, neighbours, axis=1)[:, neighbours].copy()
 
-    blocks = pairwise_distances_chunked(centres, reduce_func=reach, working_memory=MEMORY)
-    radius = np.concatenate(list(blocks))
-    return radius * (1 + 1e-9) + 1e-12
+def distances(points: np.ndarray, centres: np.ndarray) -> Iterator[np.ndarray]:
+    """Euclidean distances of all points to all centres in float64, as many rows at once as MEMORY holds;
+    exactly 0 from a set to itself, where |a|^2 + |b|^2 - 2ab would leave rounding errors."""
+    points, same = np.asarray(points, np.float64), points is centres
+    centres = np.asarray(centres, np.float64)
+    rows = max(1, MEMORY * 2**20 // (8 * len(centres)) // 3)  # the products and their square roots
+    squares = (centres**2).sum(1)
+    for first in range(0, len(points), rows):
+        part = points[first:first + rows]
+        block = part @ centres.T
+        block *= -2
+        block += (part**2).sum(1)[:, None]
+        block += squares
+        np.maximum(block, 0, out=block)
+        if same:
+            block[np.arange(len(part)), first + np.arange(len(part))] = 0
+        yield np.sqrt(block, out=block)
