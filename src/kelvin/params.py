@@ -39,6 +39,13 @@ class Kinded(Section):
     kind: str
 
 
+class FoldsConfig(Section):
+    """k-fold cross-validation; the kind of fold is the run's choice."""
+
+    k: Annotated[int, Field(ge=2)]
+    seed: Index
+
+
 class Images(Section):
     """Where a data set comes from and what is made of it (see kelvin.datasets)."""
 
@@ -53,6 +60,9 @@ class Images(Section):
     seed: Index
     licence: str
     on_error: Literal["refuse", "skip"]
+    groups: Literal["folder"] | Annotated[dict[Literal["pattern", "csv", "blocks"], str | int],
+                                          Field(min_length=1, max_length=1)] | None = None
+    folds: FoldsConfig | None = None
 
 
 class ClassifierConfig(Section):

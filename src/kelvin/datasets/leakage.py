@@ -51,10 +51,13 @@ def check_leakage(
     rows = development_rows(parts)
     inside = Looks(looks.averages[rows], looks.contrast[rows], looks.hashes[rows])
     for kind in KINDS if folds else ():
-        checks.append(
-            compare(f"{kind} folds", folds.fold(kind), np.arange(len(rows)), groups[rows], inside, seed)
+        check = compare(
+            f"{kind} folds", folds.fold(kind), np.arange(len(rows)), groups[rows], inside, seed
         )
+        pairs = [[int(rows[a]), int(rows[b]), gap] for a, b, gap in check["nearest_pairs"]]
+        checks.append(check | {"nearest_pairs": pairs})
     return {
+        "rows": "of the store",
         "distance": "RMS of the difference of 8x8 averages over the standard deviation of the held-out "
         "image's own",
         "near": NEAR,
@@ -132,10 +135,7 @@ def finding(check: dict) -> str:
     shared, identical, near = (
         check["shared_groups"], check["identical_images"], check["near_duplicates"]
     )  # fmt: skip
-    if groups == images:
-        known = "no groups known"
-    else:
-        known = f"{shared} of {groups} groups on both sides"
+    known = "no groups known" if groups == images else f"{shared} of {groups} groups on both sides"
     if shared or identical or near > _A_FEW * queries:
         verdict = "leaks: what is held out is shown elsewhere"
     elif near:
