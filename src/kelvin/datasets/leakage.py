@@ -38,7 +38,7 @@ class Looks:
 def check_leakage(
     images: np.ndarray, groups: np.ndarray, parts: np.ndarray, folds: Folds | None, seed: int
 ) -> dict:
-    """What leakage.json holds: one check of the test part, one of every kind of fold.
+    """What leakage.json holds: a check of the test part, of the validation part, of every kind of fold.
 
     images uint8 (n, C, H, W), read in blocks; groups, parts (n,) as in the store.
     """
@@ -50,10 +50,11 @@ def check_leakage(
         checks.append(compare(name, test, np.flatnonzero(test), groups, looks, seed))
     rows = development_rows(parts)
     inside = Looks(looks.averages[rows], looks.contrast[rows], looks.hashes[rows])
-    for kind in KINDS if folds else ():
-        check = compare(
-            f"{kind} folds", folds.fold(kind), np.arange(len(rows)), groups[rows], inside, seed
-        )
+    validation, every = np.flatnonzero(parts[rows] == 1), np.arange(len(rows))
+    splits = {"validation part against training": (parts[rows], validation)} if len(validation) else {}
+    splits |= {f"{kind} folds": (folds.fold(kind), every) for kind in KINDS} if folds else {}
+    for name, (side, held) in splits.items():
+        check = compare(name, side, held, groups[rows], inside, seed)
         pairs = [[int(rows[a]), int(rows[b]), gap] for a, b, gap in check["nearest_pairs"]]
         checks.append(check | {"nearest_pairs": pairs})
     return {
@@ -136,8 +137,10 @@ def finding(check: dict) -> str:
         check["shared_groups"], check["identical_images"], check["near_duplicates"]
     )  # fmt: skip
     known = "no groups known" if groups == images else f"{shared} of {groups} groups on both sides"
-    if shared or identical or near > _A_FEW * queries:
-        verdict = "leaks: what is held out is shown elsewhere"
+    if identical or near > _A_FEW * queries:
+        verdict = "leaks: what is held out is shown on the other side"
+    elif shared:
+        verdict = "leaks groups: held-out pictures are new, what they show is not"
     elif near:
         verdict = "a few images look alike, no more than chance may bring"
     else:
