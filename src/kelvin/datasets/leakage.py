@@ -19,7 +19,8 @@ FILE = "leakage.json"
 NEAR = 0.1  # a correlation of 0.995
 QUERIES = 1000
 _SIDE = 8  # averages a side
-_BLOCK = 256  # images, and queries, at a time
+_BLOCK = 256  # queries, and images at most, at a time
+_VALUES = 1 << 20  # of images averaged at a time
 _CHUNK = 8192  # images compared with a block of queries at a time
 _A_FEW = 0.01  # a larger share of near-duplicates than that is no accident
 _PAIRS = 5
@@ -70,8 +71,9 @@ def check_leakage(
 def look_at(images: np.ndarray) -> Looks:
     """Averages, contrast and hash of uint8 images (n, C, H, W), in blocks."""
     averages, hashes = [], np.empty(len(images), np.uint64)
-    for start in range(0, len(images), _BLOCK):
-        block = np.ascontiguousarray(images[start : start + _BLOCK])
+    step = min(_BLOCK, max(1, _VALUES // images[0].size))
+    for start in range(0, len(images), step):
+        block = np.ascontiguousarray(images[start : start + step])
         for i, image in enumerate(block, start):
             hashes[i] = int.from_bytes(hashlib.blake2b(image, digest_size=8).digest(), "little")
         averages.append(_averages(block).reshape(len(block), -1))

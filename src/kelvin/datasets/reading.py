@@ -21,7 +21,7 @@ _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error,
     tarfile.TarError, Image.DecompressionBombError,
 )  # fmt: skip
-_BLOCK = 64  # rows moved at once, and files read ahead of the decoders
+_BLOCK = 32  # rows moved at once, and files read ahead of the decoders
 _SHOWN = 1000  # fewer images than that take no time worth a bar
 
 Troubles = dict[str, str]
