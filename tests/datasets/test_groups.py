@@ -7,6 +7,7 @@ from kelvin.datasets.folders import load_folder
 from kelvin.datasets.groups import block_groups
 from kelvin.datasets.sources import load_source
 from kelvin.errors import KelvinError
+from kelvin.params import Images, validated
 
 NAMES = [f"{part}/Äpfel rot/cow {cow}-{i}.png" for cow in "ab"
          for part, i in (("train", 1), ("train", 2), ("test", 3))]  # fmt: skip
@@ -87,6 +88,17 @@ def test_tables_that_do_not_fit_are_one_sentence(load, tmp_path, text, message):
     (tmp_path / "t.csv").write_text(text, "utf-8")
     with pytest.raises(KelvinError, match=f"^groups: .*{message}"):
         load({"csv": "t.csv"})
+
+
+@pytest.mark.parametrize(
+    "rule", ["writer", 5, {}, {"regex": "a"}, {"pattern": "(a)", "csv": "x"}, {"blocks": "3"}, {"csv": 1}]
+)
+def test_params_refuse_unknown_rules(params, rule):
+    images = params.house.datasets["fruits360"].images.model_dump() | {"groups": rule}
+    with pytest.raises(KelvinError, match=r"datasets\.groups = .*: it should be null, folder, \{pattern"):
+        validated(Images, images, "datasets")
+    for good in (None, "folder", {"pattern": "(a)"}, {"csv": "x"}, {"blocks": 3}):
+        assert validated(Images, images | {"groups": good}, "datasets").groups == good
 
 
 def test_folder_needs_folders(load):

@@ -16,7 +16,7 @@ import numpy as np
 from kelvin.datasets.folds import KINDS, Folds, development_rows
 
 FILE = "leakage.json"
-NEAR = 0.1  # a correlation of 0.995
+NEAR = 0.05  # copies and next frames of a turntable: 0.02; nearest of MNIST's thin ones: 0.055
 QUERIES = 1000
 _SIDE = 8  # averages a side
 _BLOCK = 256  # queries, and images at most, at a time
