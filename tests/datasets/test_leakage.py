@@ -18,7 +18,7 @@ def _scenes(n, seed=0, shape=(3, 24, 20)):
 
 def _turned(images, seed=1):
     """The same with a grain that a viewer would not see."""
-    grain = np.random.default_rng(seed).integers(-4, 5, images.shape)
+    grain = np.random.default_rng(seed).integers(-2, 3, images.shape)
     return np.clip(images + grain, 0, 255).astype(np.uint8)
 
 
