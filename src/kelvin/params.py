@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from kelvin.errors import KelvinError
 from kelvin.overrides import refuse_masked
@@ -39,6 +39,13 @@ class Kinded(Section):
     kind: str
 
 
+class FoldsConfig(Section):
+    """k-fold cross-validation; the kind of fold is the run's choice."""
+
+    k: Annotated[int, Field(ge=2)]
+    seed: Index
+
+
 class Images(Section):
     """Where a data set comes from and what is made of it (see kelvin.datasets)."""
 
@@ -53,6 +60,17 @@ class Images(Section):
     seed: Index
     licence: str
     on_error: Literal["refuse", "skip"]
+    groups: Any = None
+    folds: FoldsConfig | None = None
+
+    @field_validator("groups")
+    @classmethod
+    def _rule(cls, value: Any) -> Any:
+        types = {"pattern": str, "csv": str, "blocks": int}
+        if value in (None, "folder") or isinstance(value, dict) and len(value) == 1 and all(
+                type(option) is types.get(key) for key, option in value.items()):
+            return value
+        raise ValueError("it should be null, folder, {pattern: regex}, {csv: file} or {blocks: count}")
 
 
 class ClassifierConfig(Section):

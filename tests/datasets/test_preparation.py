@@ -1,7 +1,12 @@
+import hashlib
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from kelvin.datasets import PreparedStore, prepare
+from kelvin.datasets.folds import held_out, read_folds
 from kelvin.errors import KelvinError
 
 
@@ -45,3 +50,63 @@ def test_an_error_names_the_data_set_and_writes_nothing(make_spec, tmp_path):
     with pytest.raises(KelvinError, match=r"^datasets\.digits: test: the source gives no test"):
         prepare("digits", spec, {}, tmp_path / "digits")
     assert not any(tmp_path.iterdir())
+
+
+FOLDS = SimpleNamespace(k=5, seed=0)
+
+
+def test_digits_are_what_they_were_before_there_were_folds(make_spec, tmp_path):
+    spec = make_spec(source="sklearn", name="digits", channels=1, validation=180, test=540,
+                     groups={"blocks": 13}, folds=FOLDS)  # fmt: skip
+    prepare("digits", spec, {}, tmp_path / "digits")
+    hashes = {
+        key: hashlib.sha256(np.load(tmp_path / f"digits/{key}.npy").tobytes()).hexdigest()[:16]
+        for key in ("images", "labels", "split")
+    }
+    # Of version 0.3.0: every result under reports/ rests on these.
+    assert hashes == {
+        "images": "b41ca9fd335466ee", "labels": "a3c91c262eddcf7b", "split": "cceceb028400b032"
+    }  # fmt: skip
+
+
+def test_folds_and_findings_lie_beside_the_store_and_change_no_digest(make_spec, tmp_path):
+    spec = {"source": "sklearn", "name": "digits", "validation": 180, "test": 540}
+    prepare("digits", make_spec(**spec), {}, tmp_path / "plain")
+    for name in ("folds", "again"):
+        prepare("digits", make_spec(**spec, folds=FOLDS), {}, tmp_path / name)
+    assert not (tmp_path / "plain/folds.json").exists()
+    stores = [PreparedStore(tmp_path / name) for name in ("plain", "folds", "again")]
+    assert len({store.digest for store in stores}) == 1
+    for file in ("folds.json", "leakage.json"):
+        assert (tmp_path / "folds" / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
+    assert len(read_folds(tmp_path / "folds").fold("leaky")) == 1257
+    held = held_out(stores[1], "stratified", 4)
+    assert len(held.train) + len(held.validation) == 1257 and not len(held.seen)
+
+
+def test_every_store_is_checked_for_leaks(make_spec, make_tree, picture, tmp_path):
+    # Two grey fruits a kind, told apart by nothing but their level.
+    make_tree({f"{part}/Apple {i}/{frame}_100.png": picture(20 * i + frame)
+               for part, frames in (("Training", range(6)), ("Test", range(6, 9)))
+               for i in range(6) for frame in frames})  # fmt: skip
+    spec = make_spec(groups="folder", folds=SimpleNamespace(k=3, seed=0))
+    prepare("mine", spec, {"KELVIN_DATA": str(tmp_path)}, tmp_path / "out")
+    checks = json.loads((tmp_path / "out/leakage.json").read_text())["checks"]
+    shared = {check["split"].split()[0]: check["shared_groups"] for check in checks}
+    assert shared == {"test": 6, "validation": 6, "grouped": 0, "stratified": 6, "leaky": 6}
+    store = PreparedStore(tmp_path / "out")
+    files = json.loads((tmp_path / "out/files.json").read_text())
+    test_files = [file for file, part in zip(files, store.parts, strict=True) if part == 2]
+    for r in range(3):
+        held = held_out(store, "grouped", r)
+        assert len(held.test) == 6 and len(held.seen) == 12
+        fruits = {test_files[i].split("/")[1] for i in held.test}
+        assert not fruits & {test_files[i].split("/")[1] for i in held.seen}
+
+
+def test_folds_that_cannot_be_drawn_name_the_data_set(make_spec, make_tree, picture, tmp_path):
+    make_tree({f"{c}/{i}.png": picture(i) for c in "ab" for i in range(6)})
+    spec = make_spec(test=4, groups="folder", folds=FOLDS)
+    with pytest.raises(KelvinError, match=r"^datasets\.mine: folds: k = 5, but .* only 2 groups"):
+        prepare("mine", spec, {"KELVIN_DATA": str(tmp_path)}, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["tree"]

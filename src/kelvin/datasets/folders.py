@@ -9,20 +9,18 @@ its own. Hidden files are not looked at.
 
 import hashlib
 import re
-import struct
-import tarfile
 import unicodedata
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from kelvin.datasets.archives import Tree, open_tree, printable
-from kelvin.datasets.convert import choose_classes, decode
+from kelvin.datasets.convert import choose_classes
+from kelvin.datasets.groups import file_groups
 from kelvin.datasets.raw import RawData
+from kelvin.datasets.reading import Troubles, in_file, in_memory, read_images
 from kelvin.errors import KelvinError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -33,36 +31,32 @@ _SPLITS = {
 }  # fmt: skip
 _NO_CLASS = "images"
 _FOREIGN = "is not a PNG, JPEG or BMP file"
-# Everything that a decoder is known to throw at bytes it was not made for.
-_BROKEN = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error,
-    tarfile.TarError, Image.DecompressionBombError,
-)  # fmt: skip
-
-Troubles = dict[str, str]
-
 
 @dataclass(frozen=True)
 class Item:
     """One image file of a layout, and where the layout puts it."""
 
     file: str
+    inside: str  # the same below the split folder
     class_name: str
     held_out: bool
 
 
-def load_folder(path: Path, spec) -> RawData:
+def load_folder(path: Path, spec, room: Path | None = None) -> RawData:
     """The images below a folder or inside a tar, in natural order of their names.
 
-    Each image is its own group.
+    room: an .npy file to decode into, which the data then hold mapped; without it, into memory.
     """
+    allocate = in_memory if room is None else in_file(room)
     with open_tree(path) as tree:
         items, class_names, foreign = read_layout(tree, spec.path)
         if spec.classes is not None:
             class_names = [class_names[i] for i in choose_classes(class_names, spec.classes)]
         items = [item for item in items if item.class_name in class_names]
         names = [item.file for item in items]
-        images, good, broken = read_images(tree, names, spec.image_size, spec.channels)
+        images, good, broken = read_images(
+            tree, names, spec.image_size, spec.channels, allocate
+        )
         troubles = foreign | broken
         _refuse(troubles, spec.path, spec.on_error)
         kept = [item for item, fine in zip(items, good, strict=True) if fine]
@@ -74,13 +68,17 @@ def load_folder(path: Path, spec) -> RawData:
         images=images,
         labels=labels,
         class_names=class_names,
-        groups=np.arange(len(kept), dtype=np.int64),
+        groups=file_groups(
+            [item.file for item in kept], [item.inside for item in kept], spec.groups, path
+        ),
         given_test=held_out if held_out.any() else None,
         checksums={spec.path: checksum},
         skipped=[
             {"file": printable(name), "why": troubles[name]}
             for name in sorted(troubles, key=natural_key)
         ],
+        files=[printable(item.file) for item in kept],
+        images_file=room,
     )
 
 
@@ -131,6 +129,7 @@ def read_layout(tree: Tree, where: str) -> tuple[list[Item], list[str], Troubles
     items = [
         Item(
             file=name,
+            inside=_normal("/".join(parts[level:])),
             class_name=_NO_CLASS if flat_set else _class_name(parts[level]),
             held_out=bool(splits) and splits[parts[0]] == held_out,
         )
@@ -145,34 +144,6 @@ def read_layout(tree: Tree, where: str) -> tuple[list[Item], list[str], Troubles
         if len(parts) == level + 1 and (not splits or parts[0] in splits):
             found.add(_class_name(parts[level]))
     return items, sorted(found, key=natural_key), foreign
-
-
-def read_images(
-    tree: Tree, names: Sequence[str], image_size: int | None, channels: int | None
-) -> tuple[np.ndarray, np.ndarray, Troubles]:
-    """The good images, uint8 (n, C, H, W), as names order them; a mask of them; why others fail."""
-    images, first = np.empty((len(names), 0, 0, 0), np.uint8), None
-    good, broken = np.zeros(len(names), bool), {}
-    position = {name: i for i, name in enumerate(names)}
-    for name in tree.reading_order(names):
-        try:
-            pixels = decode(tree.read(name), image_size, channels)
-        except UnidentifiedImageError:  # its text holds a memory address
-            broken[name] = "is no readable PNG, JPEG or BMP image"
-            continue
-        except _BROKEN as error:
-            broken[name] = f"is no usable image ({error})"
-            continue
-        if first is None:
-            images, first = np.empty((len(names), *pixels.shape), np.uint8), name
-        if pixels.shape != images.shape[1:]:
-            raise KelvinError(
-                f"{tree.path}: {printable(name)!r} is (C, H, W) = {pixels.shape} where "
-                f"{printable(first)!r} is {images.shape[1:]}; set image_size and channels"
-            )
-        images[position[name]] = pixels
-        good[position[name]] = True
-    return images if good.all() else images[good], good, broken
 
 
 def _images_of(tree: Tree, where: Path | str) -> tuple[list[str], Troubles]:
@@ -210,8 +181,12 @@ def _split_of(tops: set[str], where: str) -> dict[str, str]:
 
 
 def _class_name(folder: str) -> str:
+    return _normal(printable(folder))
+
+
+def _normal(name: str) -> str:
     # The same letters can be spelt in two ways in file names; one class must have one name.
-    return unicodedata.normalize("NFC", printable(folder))
+    return unicodedata.normalize("NFC", name)
 
 
 def _refuse(troubles: Troubles, where: Path | str, on_error: str) -> None:

@@ -1,24 +1,53 @@
 """From a data set's entry in params.yaml to its prepared store."""
 
+import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from kelvin.datasets import folds as folding
+from kelvin.datasets import leakage
 from kelvin.datasets.sources import data_roots, load_source
 from kelvin.datasets.splits import make_split
 from kelvin.datasets.store import write_store
 from kelvin.errors import KelvinError
+from kelvin.files import rounded
 
 
 def prepare(name: str, spec, environ: Mapping[str, str], folder: Path) -> dict:
-    """Load, convert, split and store the data set `name`; returns the store's manifest.
+    """Load, convert, split, fold, check for leaks and store the data set `name`; returns the manifest.
 
-    environ is read for KELVIN_DATA and DVC_ROOT. An error names the data set it is about.
+    environ is read for KELVIN_DATA and DVC_ROOT. An error names the data set it is about. Images of a
+    folder or tar are decoded straight into the store's file: memory holds none of them.
     """
-    try:
-        raw = load_source(spec, data_roots(environ))
-        split = make_split(
-            raw.labels, raw.class_names, spec.validation, spec.test, spec.seed, raw.given_test
-        )
-    except KelvinError as error:
-        raise KelvinError(f"datasets.{name}: {error}") from error
-    return write_store(folder, name, raw, split, spec)
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the store, since the file moves into it.
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as room:
+        try:
+            raw = load_source(spec, data_roots(environ), Path(room) / "images.npy")
+            split = make_split(
+                raw.labels, raw.class_names, spec.validation, spec.test, spec.seed, raw.given_test
+            )
+            folds = make_folds(raw, split, spec.folds)
+        except KelvinError as error:
+            raise KelvinError(f"datasets.{name}: {error}") from error
+        found = leakage.check_leakage(raw.images, raw.groups, split, folds, spec.seed)
+        beside = {leakage.FILE: _json(rounded(found))}
+        if folds:
+            beside[folding.FILE] = folding.folds_text(folds)
+        if raw.files:
+            beside["files.json"] = _json(raw.files)
+        return write_store(folder, name, raw, split, spec, beside)
+
+
+def make_folds(raw, split, options) -> folding.Folds | None:
+    """The folds that the entry `folds` asks for; None where it is null."""
+    if options is None:
+        return None
+    rows = folding.development_rows(split)
+    return folding.make_folds(raw.labels[rows], raw.groups[rows], options.k, options.seed)
+
+
+def _json(value) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"

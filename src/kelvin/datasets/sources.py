@@ -1,7 +1,7 @@
 """Where a data set comes from: scikit-learn's own, torchvision's sets, any folder or tar.
 
 A spec (a data set's entry in params.yaml) is read by its attributes: source, name, path,
-image_size, channels, classes, validation, test, seed, licence, on_error.
+image_size, channels, classes, validation, test, seed, licence, on_error, groups, folds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ import numpy as np
 
 from kelvin.datasets.convert import convert_images, select_classes
 from kelvin.datasets.folders import load_folder
+from kelvin.datasets.groups import block_groups
 from kelvin.datasets.published import load_published
 from kelvin.datasets.raw import RawData
 from kelvin.errors import KelvinError
@@ -38,10 +39,13 @@ def data_roots(environ: Mapping[str, str]) -> list[Path]:
     return list(dict.fromkeys(root.resolve() for root in roots))
 
 
-def load_source(spec, roots: Sequence[Path]) -> RawData:
-    """The data set that spec describes, at its size, channels and classes, not yet split."""
+def load_source(spec, roots: Sequence[Path], room: Path | None = None) -> RawData:
+    """The data set that spec describes, at its size, channels and classes, not yet split.
+
+    room: an .npy file that images may be decoded into, instead of into memory.
+    """
     if spec.source == "folder":
-        return load_folder(find_folder(spec.path, roots), spec)
+        return load_folder(find_folder(spec.path, roots), spec, room)
     if spec.source == "sklearn":
         raw = load_embedded(spec.name)
     elif spec.source == "torchvision":
@@ -50,6 +54,8 @@ def load_source(spec, roots: Sequence[Path]) -> RawData:
         raise KelvinError(
             f"source {spec.source!r} is unknown; choose sklearn, torchvision or folder"
         )
+    # Blocks of the source as it stands, before any class is left out.
+    raw = replace(raw, groups=block_groups(len(raw.labels), spec.groups))
     raw = select_classes(raw, spec.classes)
     images = convert_images(raw.images, spec.image_size, spec.channels)
     resampled = images.shape[1:] != raw.images.shape[1:] and not _only_repeated(raw.images, images)

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,10 +32,19 @@ class Split:
     indices: np.ndarray
 
 
-def write_store(folder: Path, name: str, raw: RawData, split: np.ndarray, spec) -> dict:
+def write_store(
+    folder: Path,
+    name: str,
+    raw: RawData,
+    split: np.ndarray,
+    spec,
+    beside: Mapping[str, str] | None = None,
+) -> dict:
     """Write arrays and manifest in one go, replacing what was there; returns the manifest.
 
-    The same input gives the same bytes: nothing depends on time, machine or path.
+    The same input gives the same bytes: nothing depends on time, machine or path. Images that are
+    mapped from a file are not copied: the file itself moves into the store. beside: further files,
+    {name: text}, which follow from the arrays and are not part of the digest.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -44,10 +54,16 @@ def write_store(folder: Path, name: str, raw: RawData, split: np.ndarray, spec) 
         fresh.mkdir()
         arrays = dict(zip(ARRAYS, (raw.images, raw.labels, raw.groups, split), strict=True))
         hashes = {}
+        if raw.images_file is not None:
+            raw.images.flush()
+            del arrays["images"]
+            os.replace(raw.images_file, fresh / "images.npy")
+            hashes["images"] = file_hash(fresh / "images.npy", "sha256")
         for key, array in arrays.items():
             hashes[key] = _save(fresh / f"{key}.npy", array.astype(_DTYPES[key], copy=False))
         manifest = _manifest(name, raw, split, spec, hashes)
-        (fresh / _MANIFEST).write_text(_text(manifest), encoding="utf-8")
+        for file, text in ({_MANIFEST: _text(manifest)} | dict(beside or {})).items():
+            (fresh / file).write_text(text, encoding="utf-8")
         if folder.exists():
             os.replace(folder, scratch / "old")
         os.replace(fresh, folder)

@@ -1,0 +1,118 @@
+"""Which images show the same physical object: by folder, by file-name pattern, from a CSV, by blocks.
+
+A rule is an entry `groups` of a data set in params.yaml:
+
+- null: every image is its own group (nothing is known);
+- folder: the folder that an image lies in, below the split folders, is one object;
+- {pattern: "regex"}: what the parentheses catch in the path below the split folder, together;
+- {csv: file.csv}: a table with the columns file and group, beside the data or in the working folder;
+- {blocks: n}: n contiguous blocks of the source, for sources that are ordered by object.
+"""
+
+import csv
+import re
+from collections.abc import Hashable, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from kelvin.datasets.archives import printable
+from kelvin.errors import KelvinError
+
+
+def block_groups(n: int, rule) -> np.ndarray:
+    """int64 (n,) for a source whose images have no file names: null or {blocks: count}."""
+    if rule is None:
+        return np.arange(n, dtype=np.int64)
+    if not (isinstance(rule, dict) and "blocks" in rule):
+        raise KelvinError(
+            f"groups: {rule!r} goes by file names, which only source: folder has; "
+            "use {blocks: n} or null"
+        )
+    blocks = rule["blocks"]
+    if not isinstance(blocks, int) or not 1 <= blocks <= n:
+        raise KelvinError(f"groups: blocks = {blocks!r} of {n} images; choose 1 to {n}")
+    return np.arange(n, dtype=np.int64) * blocks // n
+
+
+def file_groups(files: Sequence[str], inside: Sequence[str], rule, data: Path) -> np.ndarray:
+    """int64 (n,), numbered as they first appear.
+
+    files: names in the tree; inside: the same below their split folder, so that one object's images
+    agree in both parts; data: the folder or tar, beside which a CSV is looked for.
+    """
+    if rule is None or isinstance(rule, dict) and "blocks" in rule:
+        return block_groups(len(files), rule)
+    if rule == "folder":
+        keys = [_folder(name) for name in inside]
+    elif isinstance(rule, dict) and len(rule) == 1 and "pattern" in rule:
+        keys = _by_pattern(inside, rule["pattern"])
+    elif isinstance(rule, dict) and len(rule) == 1 and "csv" in rule:
+        keys = _by_table(files, inside, rule["csv"], data)
+    else:
+        raise KelvinError(
+            f"groups: {rule!r} is unknown; choose null, folder, {{pattern: ...}}, {{csv: ...}} or "
+            "{blocks: n}"
+        )
+    number: dict[Hashable, int] = {}
+    return np.array([number.setdefault(key, len(number)) for key in keys], np.int64)
+
+
+def _folder(name: str) -> str:
+    parent = PurePosixPath(name).parent.as_posix()
+    if parent == ".":
+        raise KelvinError(
+            f"groups: folder, but {printable(name)!r} lies in no folder of its own; "
+            "use {pattern: ...}, {csv: ...} or null"
+        )
+    return parent
+
+
+def _by_pattern(inside: Sequence[str], pattern) -> list[tuple[str, ...]]:
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise KelvinError(f"groups: pattern {pattern!r} is no regular expression ({error})") from error
+    if not compiled.groups:
+        raise KelvinError(
+            f"groups: pattern {pattern!r} has no parentheses; put them round what names the object"
+        )
+    matches = [compiled.search(name) for name in inside]
+    keys = [None if found is None or None in found.groups() else found.groups() for found in matches]
+    _refuse_missing(inside, keys, f"pattern {pattern!r} finds no object in")
+    return keys
+
+
+def _by_table(files: Sequence[str], inside: Sequence[str], table, data: Path) -> list[str]:
+    places = [data.parent / str(table), Path(str(table))]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise KelvinError(
+            f"groups: csv {table!r} was not found in {data.parent} or the working folder; put it there"
+        )
+    try:
+        with found.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise KelvinError(f"groups: {found} is no readable CSV ({error}); save it as UTF-8") from error
+    if not rows or not {"file", "group"} <= set(rows[0]):
+        raise KelvinError(f"groups: {found} needs a header with the columns file and group, and rows")
+    group_of: dict[str, str] = {}
+    for row in rows:
+        name, group = row["file"], row["group"]
+        if not name or not group:
+            raise KelvinError(f"groups: {found} has a row without file or group: {row}; complete it")
+        if group_of.setdefault(name, group) != group:
+            raise KelvinError(
+                f"groups: {found} puts {name!r} in {group_of[name]!r} and in {group!r}; keep one"
+            )
+    keys = [group_of.get(name, group_of.get(part)) for name, part in zip(files, inside, strict=True)]
+    _refuse_missing(files, keys, f"{found} has no row for")
+    return keys
+
+
+def _refuse_missing(names: Sequence[str], keys: Sequence, what: str) -> None:
+    missing = [name for name, key in zip(names, keys, strict=True) if key is None]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise KelvinError(f"groups: {what} {printable(missing[0])!r}{more}; every image needs a group")

@@ -1,0 +1,58 @@
+import pytest
+
+from kelvin.datasets.folders import load_folder
+from kelvin.datasets.fruits import Frame, Fruit, parse_class, parse_frame
+from kelvin.errors import KelvinError
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "variety"),
+    [("Apple Red 1", "Apple", "Red 1"), ("Apple Red Delicious", "Apple", "Red Delicious"),
+     ("Kiwi", "Kiwi", ""), ("apple_red_1", "Apple", "red 1"), ("Banana Red ", "Banana", "Red"),
+     ("Tomato not Ripened", "Tomato", "not Ripened"), ("Äpfel rot", "Äpfel", "rot")],
+)  # fmt: skip
+def test_classes(name, kind, variety):
+    assert parse_class(name) == Fruit(kind, variety)
+
+
+@pytest.mark.parametrize(
+    ("file", "axis", "frame"),
+    [("0_100.jpg", 0, 0), ("r_17_100.jpg", 1, 17), ("r2_5_100.jpg", 2, 5), ("r3_308_100.jpg", 3, 308),
+     ("r0_12.jpg", 0, 12), ("fruits-360/Training/Apple Red 1/r_321_100.JPG", 1, 321),
+     ("tree/Test/Kiwi/7_100.jpeg", 0, 7)],
+)  # fmt: skip
+def test_frames(file, axis, frame):
+    assert parse_frame(file) == Frame(axis, frame)
+
+
+@pytest.mark.parametrize("file", ["apple.jpg", "r_100.txt", "x_1_100.jpg", "1_2_3_100.jpg", ""])
+def test_other_names_are_refused(file):
+    with pytest.raises(KelvinError, match="is no frame of Fruits-360; expected"):
+        parse_frame(file)
+
+
+def test_a_class_without_a_name_is_refused():
+    with pytest.raises(KelvinError, match="names no fruit"):
+        parse_class(" ")
+
+
+@pytest.mark.parametrize("held", ["Validation", "Test"])
+@pytest.mark.parametrize("kind", ["folder", "tar", "tar.gz"])
+def test_both_layouts_from_folder_and_tar(make_tree, make_tar, make_spec, picture, held, kind):
+    fruits = ["Apple Red 1", "Apple Red 2", "Kiwi"]
+    contents = {
+        f"fruits-360/{part}/{fruit}/{axis}{frame}_100.jpg": picture((9, 9, 9), mode="RGB", format="JPEG")
+        for part, frames in (("Training", (0, 2, 10)), (held, (1, 3)))
+        for fruit in fruits for axis in ("", "r_") for frame in frames
+    }  # fmt: skip
+    path = make_tree(contents) if kind == "folder" else make_tar(contents, f"fruits.{kind}")
+    raw = load_folder(path, make_spec(groups="folder", channels=3))
+    assert raw.class_names == fruits and raw.images.shape == (30, 3, 4, 4)
+    assert raw.given_test.sum() == 12
+    # One fruit is one group, in both parts, and a class is one fruit.
+    assert sorted(set(zip(raw.groups.tolist(), raw.labels.tolist(), strict=True))) == [
+        (0, 0), (1, 1), (2, 2)
+    ]  # fmt: skip
+    assert [name in contents for name in raw.files] == [True] * 30
+    training = {parse_frame(f) for f, t in zip(raw.files, raw.given_test, strict=True) if not t}
+    assert training == {Frame(axis, frame) for axis in (0, 1) for frame in (0, 2, 10)}
