@@ -60,6 +60,7 @@ class Images(Section):
     seed: Index
     licence: str
     on_error: Literal["refuse", "skip"]
+    order: Literal["listed", "shuffled"] = "listed"
     groups: Any = None
     folds: FoldsConfig | None = None
 
