@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kelvin.errors import KelvinError
 from kelvin.files import read_json, write_json
@@ -101,10 +101,11 @@ def pretrain(params: Params, store: PreparedStore, mark: str, members: list[tupl
     restorer = assemble.build(run, shape, f"runs.{name}")
     train = train[: run.training.images]
     fit_process(restorer, train, lambda: blend_images(params, shape))
-    checkpoint = Checkpoint(mark)
+    epochs = [params.run(n).pretrain.epochs for n, _ in members]
+    checkpoint = Checkpoint(fingerprint(mark, sorted(epochs)))
     trainer = Pretrainer(run, restorer, train, held, derive_seed(seed, "pretrain"),
                          resolve(run.training.precision, pick_device(), restorer.network), checkpoint,
-                         [params.run(n).pretrain.epochs for n, _ in members])
+                         epochs)
     trainer.run(f"pretrain {name}-{replicate}")
     for n, r in members:
         wanted, folder = params.run(n).pretrain, out / f"{n}-{r}"

@@ -112,8 +112,8 @@ def load_start(folder: Path, name: str, run: RunConfig, shape: Shape, network: t
     for key in [*wanted, *(there.keys() - wanted.keys())]:
         have, want = there.get(key, "absent"), wanted.get(key, "absent")
         if have != want:
-            raise KelvinError(f"{folder / WEIGHTS} was made with {'.'.join(key)} = {have}, but runs.{name} "
-                              f"has {want}; {again}")
+            raise KelvinError(f"{folder / WEIGHTS} was made with {'.'.join(key)} = {have}, but "
+                              f"runs.{name} has {want}; {again}")
     if digest(tensors) != note["sha256"]:
         raise KelvinError(f"{folder / WEIGHTS} is not what {NOTE} describes; {again}")
     assemble.load_weights(network, tensors, folder / WEIGHTS)
