@@ -175,8 +175,8 @@ class RunConfig(Section):
     """One entry of `runs`, all layers merged."""
 
     title: str
-    classes: Annotated[list[Index], Field(min_length=1)] | None
-    pretrain: Pretrain | None
+    classes: Annotated[list[Index], Field(min_length=1)] | None = None  # weight files written before
+    pretrain: Pretrain | None = None                                    # these options were stay readable
     source: Literal["train", "folder"]
     path: str | None
     schedule: Kinded
