@@ -9,13 +9,14 @@ import pytest
 import torch
 from conftest import ROOT
 from safetensors.torch import load_file, save_file
-from test_loop import SHAPE, config, digits
+from sklearn.datasets import load_digits
 
 from kelvin import params as parameters
 from kelvin.datasets import PreparedStore, prepare
 from kelvin.datasets.subset import restricted
 from kelvin.errors import KelvinError
-from kelvin.params import Params
+from kelvin.networks import Shape
+from kelvin.params import Params, RunConfig, merge
 from kelvin.restoration import assemble
 from kelvin.runs import fit_process, train_run
 from kelvin.starts import make_starts, source_images
@@ -23,6 +24,7 @@ from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.precision import Precision
 from kelvin.training.pretraining import Pretrainer, digest, load_start
 
+SHAPE = Shape(1, 8, 8)
 NETWORK = {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1}
 PRETRAIN = {"dataset": None, "classes": [5, 6, 7, 8, 9], "epochs": 1}
 
@@ -30,7 +32,7 @@ PRETRAIN = {"dataset": None, "classes": [5, 6, 7, 8, 9], "epochs": 1}
 def pretrainer(run, folder, epochs, name="a"):
     torch.manual_seed(0)
     restorer = assemble.build(run, SHAPE)
-    images = digits(160)
+    images = (load_digits().images[:160, None] * 255 / 16).round().astype(np.uint8)
     fit_process(restorer, images[:96], None)
     return Pretrainer(run, restorer, images[:96], images[96:], 0, Precision("no", True),
                       Checkpoint(name, folder), epochs)
@@ -42,7 +44,9 @@ def equal(one, other):
 
 @pytest.fixture
 def run(params):
-    return config(params, epochs=10, warmup=0.2, decay="cosine")
+    training = {"epochs": 10, "batch": 32, "warmup": 0.2, "decay": "cosine", "checkpoint_every": 1}
+    return RunConfig(**merge(params.run("blur-strong").model_dump(),
+                             {"network": NETWORK, "training": training}))
 
 
 def test_fewer_epochs_are_a_cut_of_the_same_trajectory(run, tmp_path):
@@ -166,7 +170,7 @@ def test_weights_of_something_else_are_refused(project, change, sentence):
     project.make()
     project.raw["runs"]["one"] |= change
     params = project.params
-    network = assemble.build(params.run("one"), SHAPE).network
+    network = assemble.build(params.run("scratch"), SHAPE).network
     with pytest.raises(KelvinError, match=sentence + ".*; run dvc repro pretrain"):
         load_start(Path("data/starts/digits/one-0"), "one", params.run("one"), SHAPE, network)
 

@@ -197,9 +197,10 @@ def trust_figures(study: StudyResults, results: Results) -> list[Figure | None]:
 
 def pretraining_figures(study: StudyResults, results: Results) -> list[Figure]:
     return [pretraining.figure(study, "Validation loss (EMA weights, fixed t and z) after each epoch, "
-                               "and FMD after each kept one. Above: over the run's own epochs. Below: over "
-                               "all updates, those of pre-training included. Grey: real images of the "
-                               "same classes (mean ± standard deviation of draws)."), *sample_grid(study)]
+                               "and FMD after each kept one. Above: over the run's own epochs. Below: "
+                               "over all updates, those of pre-training included. Grey: real images of "
+                               "the same classes (mean ± standard deviation of draws)."),
+            *sample_grid(study)]
 
 
 def sample_grid(study: StudyResults) -> list[Figure]:

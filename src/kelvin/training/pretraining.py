@@ -48,7 +48,7 @@ class Pretrainer(Trainer):
 
     def learning_rate(self, update: int) -> float:
         rate = self.config.training.lr
-        return rate * (update + 1) / self.warm_up if update < self.warm_up else rate
+        return rate * min(1.0, (update + 1) / self.warm_up) if self.warm_up else rate
 
     def epoch(self, epoch: int, bar: tqdm) -> dict[str, float]:
         row = super().epoch(epoch, bar)
