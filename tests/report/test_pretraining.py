@@ -1,5 +1,8 @@
 """The study of pre-training: equal quality by hand, and scores that never stand in another's table."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,7 +11,7 @@ from kelvin.report import style
 from kelvin.report.aggregate import costs, metrics
 from kelvin.report.build import build
 from kelvin.report.collect import collect
-from kelvin.report.pretraining import Gain, against, gain, reached, said_of
+from kelvin.report.pretraining import Gain, against, equal_updates, gain, reached, said_of
 from kelvin.report.studies import study_figures
 from kelvin.report.study_findings import study_findings
 from kelvin.report.tables import tables
@@ -41,16 +44,40 @@ def test_gain_by_hand():
 
 def test_words_follow_the_numbers():
     found = {"loss": Gain(20.0, 30.0, 240.0), "fmd": Gain(45.0, -5.0, 440.0)}
-    said = said_of("early", found, 80, "scratch", 400)
+    said = said_of("early", found, 80, "scratch", 400, 1)
     assert "after 20.0 epochs of its own, 30.0 epochs earlier" in said
     assert "240 updates in all, fewer than its 400" in said
     assert "5.00 epochs later" in said and "440 updates in all, no fewer than its 400" in said
     assert "never reaches its final FMD" in said_of(
-        "early", found | {"fmd": Gain(None, None, None)}, 80, "scratch", 400)
-    assert "has as many updates (640)" in against("a", 3.0, 640, "c", 2.0, 640)
-    assert "3.00, is higher than its 2.00" in against("a", 3.0, 640, "c", 2.0, 640)
-    assert "640 updates against 480" in against("a", 1.0, 480, "c", 2.0, 640)
-    assert "lower than" in against("a", 1.0, 480, "c", 2.0, 640)
+        "early", found | {"fmd": Gain(None, None, None)}, 80, "scratch", 400, 1)
+    assert "(640) the FMD of “a” is higher than" in against("a", "c", 640, (3.0, 2.0), 1)
+    assert "on this seed: 1.00 against 2.00" in against("a", "c", 640, (1.0, 2.0), 1)
+    assert "is lower than that of the control “c”" in against("a", "c", 640, (1.0, 2.0), 1)
+    assert "stops short of the 640 updates" in against("a", "c", 640, None, 1)
+
+
+def stub(updates, epochs, fmd, before=0):
+    """A run of one seed with `fmd` after each epoch that was kept."""
+    rows = [{"epoch": e, "fmd": f} for e, f in fmd.items()]
+    record = {"updates": updates} | ({"pretrain_updates": before} if before else {})
+    return SimpleNamespace(record=record, replicates=[SimpleNamespace(details={"epochs": rows})],
+                           config=SimpleNamespace(training=SimpleNamespace(epochs=epochs)))
+
+
+def test_the_control_is_read_after_as_many_updates():
+    control = stub(80, 8, {1: 9.0, 4: 6.0, 8: 2.0})  # 10 updates an epoch
+    run = stub(40, 4, {1: 5.0, 4: 4.0}, before=20)  # 60 in all: halfway between epochs 4 and 8
+    assert equal_updates(run, control) == (4.0, 4.0)
+    assert equal_updates(stub(40, 4, {4: 3.0}, before=0), control) == (3.0, 6.0)
+    assert equal_updates(stub(40, 4, {4: 3.0}, before=41), control) is None
+
+
+def read(found, run):
+    return json.loads((found.root / f"reports/runs/digits/{run}-0.json").read_text())
+
+
+def write(path, record):
+    path.write_text(json.dumps(record))
 
 
 def made(project, active, others=()):
@@ -82,7 +109,7 @@ def test_the_study_has_its_own_scale_and_table(project):
     assert "classes 0, 1, 2, 3, 4 only" in by_name["pretraining"].caption
     said = " ".join(study_findings(study, results, records))
     assert "Not active, and so missing here: pretrain-20 and pretrain-30" in said
-    assert "80 updates of pre-training" in said and "The control “from scratch, 80 epochs”" in said
+    assert "80 updates of pre-training" in said and "The control “from scratch, 5 epochs” stops short" in said
 
 
 @pytest.mark.parametrize("active", [["pretrain-10"], ["pretrain-0"], ["pretrain-control"]])
@@ -94,9 +121,12 @@ def test_alone_it_still_makes_a_page(project, active):
     assert ("what pre-training saves cannot be said" in page) == (active != ["pretrain-0"])
 
 
-def test_two_scales_in_one_study_are_refused(project):
-    found = made(project, ["pretrain-0"])
-    found = project(["pretrain-0", "pretrain-20"])
-    found.add("pretrain-20", **(OWN | {"reference_n": 16}))
-    with pytest.raises(KelvinError, match="cannot stand in one table: reference_n is 15 and 16"):
+@pytest.mark.parametrize("odd, sentence", [
+    ({"reference_n": 16}, "reference_n is 15 and 16"),
+    ({"classes": [5, 6]}, r"classes is \[0, 1, 2, 3, 4\] and \[5, 6\]")])
+def test_two_scales_in_one_study_are_refused(project, odd, sentence):
+    found = made(project, ["pretrain-0"], ["pretrain-20"])
+    write(found.root / "reports/runs/digits/pretrain-20-0.json", read(found, "pretrain-20") | OWN | odd)
+    with pytest.raises(KelvinError, match="pretrain-0-0 and pretrain-20-0 cannot stand in one table: "
+                                          + sentence):
         collect(found.params)

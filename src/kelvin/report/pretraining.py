@@ -63,6 +63,27 @@ def per_epoch(run: Run) -> float:
     return run.record["updates"] / run.config.training.epochs
 
 
+def total(run: Run) -> int:
+    """All updates, those of pre-training included."""
+    return before(run) + run.record["updates"]
+
+
+def equal_updates(run: Run, control: Run) -> tuple[float, float] | None:
+    """FMD of the samples kept last, and the control's after as many updates in all (interpolated);
+    means over seeds. None where the control has fewer."""
+    x, y = epochs(control, "fmd")
+    if total(run) > per_epoch(control) * x[-1]:
+        return None
+    theirs = np.interp(total(run), per_epoch(control) * x, y.mean(0))
+    return float(epochs(run, "fmd")[1][:, -1].mean()), float(theirs)
+
+
+def control_of(study: StudyResults) -> Run | None:
+    """The run from scratch with the most updates, but for the base; None without one."""
+    others = [run for run in study.trained if not before(run) and run is not base_of(study)]
+    return max(others, key=total, default=None)
+
+
 def base_of(study: StudyResults) -> Run | None:
     """The run from scratch: the study's first, where it is active."""
     first = study.runs[0] if study.runs else None
@@ -103,13 +124,16 @@ def table(study: StudyResults, metrics: Mapping[str, Row]) -> Table | None:
     if not study.trained:
         return None
     rows: list[Row] = []
+    control = control_of(study)
     for run in study.trained:
         record, asked = metrics[run.name], run.config.pretrain
         row = {"run": run.name, "title": run.title, "n": record["n"],
                "pretrain_epochs": asked.epochs if asked else 0, "pretrain_updates": before(run),
-               "updates": record["updates"], "total_updates": before(run) + record["updates"],
+               "updates": record["updates"], "total_updates": total(run),
                **{key: record[key] for key in ("val_loss_ema", "fmd", "fmd_low", "fmd_high",
                                                "fmd_normalised")}}
+        pair = equal_updates(run, control) if control and before(run) else None
+        row |= {"fmd_kept_last": pair and pair[0], "fmd_control": pair and pair[1]}
         for name, found in gains(study, run).items():
             row |= {f"{name}_at": found.at, f"{name}_saved": found.saved, f"{name}_total": found.total}
         rows.append(row)
@@ -124,14 +148,19 @@ def table(study: StudyResults, metrics: Mapping[str, Row]) -> Table | None:
         for name, words in (("loss", "loss"), ("fmd", "FMD")):
             columns += [Column(f"epochs saved, {words}", lambda r, k=f"{name}_saved": saved(r[k])),
                         Column(f"updates to equal {words}", lambda r, k=f"{name}_total": saved(r[k]))]
+    if control:
+        columns.append(Column("kept samples: FMD [control's]", lambda r: NOTHING if r["fmd_control"] is None
+                              else f"{number(r['fmd_kept_last'])} [{number(r['fmd_control'])}]"))
     classes = study.trained[0].config.classes
     return Table(study.name, f"{study.study.title}: n = {rows[0]['n']} samples, "
                  + (f"scored against real images of the classes {', '.join(map(str, classes))} only: not "
                     "comparable with other tables. " if classes else "")
                  + "Epochs saved: by how many a run reaches the final value of the run from scratch "
                  "earlier than that run first reached it (interpolated between epochs; negative: later); "
-                 "updates to equal it count those of pre-training. –: never reached. Loss: of the EMA "
-                 "weights on validation images.", columns, rows)
+                 "updates to equal it count those of pre-training. A run that is there after its first "
+                 "kept epoch counts as there at that epoch. –: never reached. Loss: of the EMA weights on "
+                 "validation images. Control: the longer run from scratch after as many updates in all, "
+                 "both by the samples that training kept.", columns, rows)
 
 
 def saved(value: float | None) -> str:
@@ -146,18 +175,16 @@ def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) 
                 "cannot be said."]
     others = [run for run in study.trained if run is not base]
     pretrained = [run for run in others if before(run)]
-    out = [said_of(run.title, gains(study, run), before(run), base.title, base.record["updates"])
+    out = [said_of(run.title, gains(study, run), before(run), base.title, base.record["updates"], count)
            for run in pretrained]
     if not out:
         out = [f"No run with pre-training is active: nothing is held against {named(base.title)}."]
-    out[0] = f"{out[0]} All {seeds(count)}."
-    for control in (run for run in others if not before(run)):
-        out += [against(run.title, run.mean("fmd"), before(run) + run.record["updates"], control.title,
-                        control.mean("fmd"), control.record["updates"]) for run in pretrained]
-    return out
+    return out + [against(run.title, control.title, total(run), equal_updates(run, control), count)
+                  for control in others if not before(control) for run in pretrained]
 
 
-def said_of(title: str, found: Mapping[str, Gain], updates: int, base: str, base_updates: int) -> str:
+def said_of(title: str, found: Mapping[str, Gain], updates: int, base: str, base_updates: int,
+            count: int) -> str:
     """What pre-training saved, and whether it still does when its own updates are counted."""
     parts = []
     for key, words in (("loss", "validation loss"), ("fmd", "FMD")):
@@ -171,14 +198,16 @@ def said_of(title: str, found: Mapping[str, Gain], updates: int, base: str, base
                      f"did, and after {number(round(g.total))} updates in all, {cost} its "
                      f"{number(base_updates)}")
     return (f"Against {named(base)}, {named(title)} ({number(updates)} updates of pre-training) "
-            f"{'; it '.join(parts)}.")
+            f"{seeds(count)} {'; it '.join(parts)}.")
 
 
-def against(title: str, fmd: float, updates: int, control: str, control_fmd: float,
-            control_updates: int) -> str:
-    """A pre-trained run beside the control from scratch."""
-    way = "lower than" if fmd < control_fmd else "higher than" if fmd > control_fmd else "the same as"
-    count = f"as many updates ({number(updates)})" if updates == control_updates else \
-        f"{number(control_updates)} updates against {number(updates)}"
-    return (f"The control {named(control)} has {count} and no other images: the FMD of {named(title)}, "
-            f"{number(fmd)}, is {way} its {number(control_fmd)}.")
+def against(title: str, control: str, updates: int, pair: tuple[float, float] | None, count: int
+            ) -> str:
+    """A pre-trained run beside the control from scratch, both after as many updates in all."""
+    if pair is None:
+        return (f"The control {named(control)} stops short of the {number(updates)} updates that "
+                f"{named(title)} has in all, so the two cannot be held against one another.")
+    way = "lower than" if pair[0] < pair[1] else "higher than" if pair[0] > pair[1] else "the same as"
+    return (f"After as many updates in all ({number(updates)}) the FMD of {named(title)} is {way} that of "
+            f"the control {named(control)}, which saw no other images, {seeds(count)}: "
+            f"{number(pair[0])} against {number(pair[1])}.")
