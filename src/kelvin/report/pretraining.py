@@ -149,8 +149,9 @@ def table(study: StudyResults, metrics: Mapping[str, Row]) -> Table | None:
             columns += [Column(f"epochs saved, {words}", lambda r, k=f"{name}_saved": saved(r[k])),
                         Column(f"updates to equal {words}", lambda r, k=f"{name}_total": saved(r[k]))]
     if control:
-        columns.append(Column("kept samples: FMD [control's]", lambda r: NOTHING if r["fmd_control"] is None
-                              else f"{number(r['fmd_kept_last'])} [{number(r['fmd_control'])}]"))
+        columns.append(Column("kept samples: FMD [control's]", lambda r: NOTHING
+                              if r["fmd_control"] is None else
+                              f"{number(r['fmd_kept_last'])} [{number(r['fmd_control'])}]"))
     classes = study.trained[0].config.classes
     return Table(study.name, f"{study.study.title}: n = {rows[0]['n']} samples, "
                  + (f"scored against real images of the classes {', '.join(map(str, classes))} only: not "
@@ -158,8 +159,8 @@ def table(study: StudyResults, metrics: Mapping[str, Row]) -> Table | None:
                  + "Epochs saved: by how many a run reaches the final value of the run from scratch "
                  "earlier than that run first reached it (interpolated between epochs; negative: later); "
                  "updates to equal it count those of pre-training. A run that is there after its first "
-                 "kept epoch counts as there at that epoch. –: never reached. Loss: of the EMA weights on "
-                 "validation images. Control: the longer run from scratch after as many updates in all, "
+                 "kept epoch counts as there at that epoch. –: never reached. Loss: of the EMA weights "
+                 "on validation images. Control: the longer run from scratch after as many updates in all, "
                  "both by the samples that training kept.", columns, rows)
 
 
@@ -208,6 +209,6 @@ def against(title: str, control: str, updates: int, pair: tuple[float, float] | 
         return (f"The control {named(control)} stops short of the {number(updates)} updates that "
                 f"{named(title)} has in all, so the two cannot be held against one another.")
     way = "lower than" if pair[0] < pair[1] else "higher than" if pair[0] > pair[1] else "the same as"
-    return (f"After as many updates in all ({number(updates)}) the FMD of {named(title)} is {way} that of "
-            f"the control {named(control)}, which saw no other images, {seeds(count)}: "
+    return (f"After as many updates in all ({number(updates)}) the FMD of {named(title)} is {way} that "
+            f"of the control {named(control)}, which saw no other images, {seeds(count)}: "
             f"{number(pair[0])} against {number(pair[1])}.")
