@@ -90,7 +90,7 @@ class Project:
                 "training": {"epochs": 1, "batch": 64}, "sampling": {"epoch_images": 16}}
         self.raw["runs"] = {"scratch": base, "one": base | {"pretrain": dict(PRETRAIN)},
                             "two": base | {"pretrain": PRETRAIN | {"epochs": 2}}}
-        self.raw["studies"] = {}
+        self.raw |= {"studies": {}, "records": {}}
         images = Params(self.raw).images
         prepare("digits", images, {}, root / "data/prepared/digits")
         self.store = PreparedStore(root / "data/prepared/digits")

@@ -17,7 +17,8 @@ def refuse_mixed(records: Iterable[Mapping[str, Any]]) -> None:
 
     records: each with run, n, dataset, reference_n and extractor (its hash), and perhaps reference (the
     split's name) and classes (those that were scored, where not all). A Frechet distance is biased by
-    an amount that n and the reference's n decide, and another extractor measures something else: in one column they would pass for better or worse.
+    an amount that n and the reference's n decide, and another extractor measures something else: in one
+    column they would pass for better or worse.
     """
     first: Mapping[str, Any] | None = None
     for record in records:

@@ -160,8 +160,8 @@ def table(study: StudyResults, metrics: Mapping[str, Row]) -> Table | None:
                  "earlier than that run first reached it (interpolated between epochs; negative: later); "
                  "updates to equal it count those of pre-training. A run that is there after its first "
                  "kept epoch counts as there at that epoch. –: never reached. Loss: of the EMA weights "
-                 "on validation images. Control: the longer run from scratch after as many updates in all, "
-                 "both by the samples that training kept.", columns, rows)
+                 "on validation images. Control: the longer run from scratch after as many updates in "
+                 "all, both by the samples that training kept.", columns, rows)
 
 
 def saved(value: float | None) -> str:
