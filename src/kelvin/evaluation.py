@@ -52,6 +52,10 @@ def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store
     record |= {"sampler": primary, "nfe": cost["nfe"].get(primary),
                "reference": about["reference"], "reference_n": about["reference_n"],
                "extractor": about["extractor"]}
+    if "classes" in about:  # a scale of its own
+        record |= {"classes": about["classes"], **scale_record(scale, "")}
+    if start := config.get("start"):
+        record["pretrain_updates"] = start["updates"]
     record |= scored[primary][0] | protocol.more(arrays[f"samples/{primary}"])
     details = {"histograms": {name: d["histogram"] for name, (_, d) in scored.items()},
                "nearest": {k: scored[primary][1][k] for k in ("nearest_sample", "nearest_training")}}

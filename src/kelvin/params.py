@@ -181,10 +181,21 @@ class SamplingConfig(Section):
     restore_times: Annotated[int, Field(ge=2)]
 
 
+class Pretrain(Section):
+    """Weights to start from: trained on a data set (null: the run's own) and some of its classes (null:
+    all) for a number of epochs."""
+
+    dataset: Name | None
+    classes: Annotated[list[Index], Field(min_length=1)] | None
+    epochs: Count
+
+
 class RunConfig(Section):
     """One entry of `runs`, all layers merged."""
 
     title: str
+    classes: Annotated[list[Index], Field(min_length=1)] | None = None  # weight files written before
+    pretrain: Pretrain | None = None                                    # these options were stay readable
     source: Literal["train", "folder"]
     path: str | None
     schedule: Kinded
@@ -199,6 +210,8 @@ class RunConfig(Section):
     def _folder(self) -> RunConfig:
         if (self.source == "folder") != (self.path is not None):
             raise ValueError("path goes with source: folder, and only with it")
+        if self.source == "folder" and self.pretrain is not None:
+            raise ValueError("pretrain goes with source: train; a folder of images is not trained")
         return self
 
 
@@ -207,7 +220,7 @@ class Study(Section):
 
     title: str
     kind: Literal["schedules", "hyperparameters", "blur", "widths", "temperature", "steps",
-                  "iterations", "metrics"]
+                  "iterations", "metrics", "pretraining"]
     question: str
     runs: Annotated[list[Name], Field(min_length=1)]
 
@@ -358,6 +371,10 @@ class Params:
         if odd:
             raise KelvinError(f"runs.{name}.sampling.restore_samplers names {sorted(odd)[0]!r}, which is "
                               f"not among its samplers: {', '.join(run.sampling.samplers)}")
+        if run.pretrain and run.pretrain.dataset not in (None, *self.house.datasets):
+            raise KelvinError(f"runs.{name}.pretrain.dataset = {run.pretrain.dataset!r} is not in "
+                              f"datasets; known are {', '.join(sorted(self.house.datasets))}, and null "
+                              "for the run's own")
         if run.training.batch > (run.training.images or run.training.batch):
             raise KelvinError(f"runs.{name}.training.batch = {run.training.batch} is more than "
                               f"training.images = {run.training.images}: no batch would be full")

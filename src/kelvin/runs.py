@@ -34,6 +34,7 @@ from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.device import pick_device
 from kelvin.training.loop import Trainer
 from kelvin.training.precision import hardware, resolve
+from kelvin.training.pretraining import load_start
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
 STRIP_IMAGES = 4
@@ -47,12 +48,12 @@ def shape_of(store: PreparedStore) -> Shape:
 
 
 def run_fingerprint(params: Params, name: str, replicate: int, store: PreparedStore,
-                    precision: str, device: str) -> str:
-    """Names a training: resolved parameters, code, data, precision, device and threads."""
+                    precision: str, device: str, start: str | None = None) -> str:
+    """Names a training: resolved parameters, code, data, precision, device, threads, first weights."""
     run = params.run(name).model_dump(exclude={"title"})
     sampler = params.sampler(params.run(name).sampling.epoch_sampler)
     return fingerprint(run, sampler, params.house.seed + replicate, store.digest, precision, device,
-                       params.house.threads, torch.__version__, code_digest(*CODE))
+                       params.house.threads, torch.__version__, code_digest(*CODE), start)
 
 
 def train_run(params: Params, name: str, replicate: int, store: PreparedStore, out: Path) -> None:
@@ -61,7 +62,10 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
     torch.manual_seed(params.house.seed + replicate)  # initial weights
     restorer = assemble.build(run, shape, f"runs.{name}")
     precision = resolve(run.training.precision, device, restorer.network)
-    mark = run_fingerprint(params, name, replicate, store, precision.mixed, device.type)
+    start = load_start(params.folder("starts") / f"{name}-{replicate}", name, run, shape,
+                       restorer.network) if run.pretrain else None
+    mark = run_fingerprint(params, name, replicate, store, precision.mixed, device.type,
+                           start and start["sha256"])
     checkpoint = Checkpoint(mark)
     train = store.split("train").images[: run.training.images]
     fit_process(restorer, train, lambda: blend_images(params, shape))
@@ -83,7 +87,8 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
                  reconstruct_degraded=as_uint8(restorer.image.decode(trainer.shown["states"])))
     write_json(out / "config.json", {"run": name, "replicate": replicate, "fingerprint": mark,
                                      "dataset": params.house.dataset, "scale": params.house.scale,
-                                     "config": run.model_dump(), "data": store.digest})
+                                     "config": run.model_dump(), "data": store.digest,
+                                     "start": start})
     write_json(out / "process.json", about_process(restorer.degradation))
     write_json(out / "cost.json", {
         "updates": trainer.updates, "parameters": networks.parameter_count(trainer.bare),

@@ -21,7 +21,7 @@ OVER_IMAGES, OVER_SEEDS = "over images", "over training seeds"
 def metrics(results: Results) -> dict[str, dict[str, Any]]:
     """{run: record}, without seconds: the same seed gives the same bytes."""
     level = results.params.metrics.confidence
-    return {name: run_record(run, level) for name, run in results.runs.items()}
+    return {name: run_record(run, level) for name, run in results.every.items()}
 
 
 def run_record(run: Run, level: float) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def middle(values: list[Any]) -> Any:
 
 def costs(results: Results) -> dict[str, dict[str, Any]]:
     """{run: cost}: what cannot be repeated to the byte, apart from the metrics; means over seeds."""
-    return {name: run_cost(run) for name, run in results.runs.items() if run.trained}
+    return {name: run_cost(run) for name, run in results.every.items() if run.trained}
 
 
 def run_cost(run: Run) -> dict[str, Any]:
