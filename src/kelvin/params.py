@@ -159,6 +159,7 @@ class SamplingConfig(Section):
     strip: Annotated[int, Field(ge=2)]
     restore_images: Annotated[int, Field(ge=2)]
     restore_samplers: list[Name] | None
+    guidance: list[Annotated[float, Field(ge=0)]] = []
     restore_times: Annotated[int, Field(ge=2)]
 
 
@@ -172,6 +173,7 @@ class RunConfig(Section):
     degradation: Kinded
     prior: Kinded
     network: Kinded
+    conditioning: Kinded = Kinded(kind="none")
     restorer: RestorerConfig
     training: TrainingConfig
     sampling: SamplingConfig
@@ -182,13 +184,23 @@ class RunConfig(Section):
             raise ValueError("path goes with source: folder, and only with it")
         return self
 
+    @model_validator(mode="after")
+    def _guidance(self) -> RunConfig:
+        weights = self.sampling.guidance
+        if weights and self.conditioning.kind == "none":
+            raise ValueError("sampling.guidance weighs a class against no class, but conditioning.kind is "
+                             "none; set it to classes, or guidance to []")
+        if len({f"{w:g}" for w in weights}) < len(weights):
+            raise ValueError("sampling.guidance names a weight twice")
+        return self
+
 
 class Study(Section):
     """A question the report answers from some of the runs."""
 
     title: str
     kind: Literal["schedules", "hyperparameters", "blur", "widths", "temperature", "steps",
-                  "iterations", "metrics"]
+                  "iterations", "metrics", "guidance"]
     question: str
     runs: Annotated[list[Name], Field(min_length=1)]
 
