@@ -188,8 +188,8 @@ class RunConfig(Section):
     def _guidance(self) -> RunConfig:
         weights = self.sampling.guidance
         if weights and self.conditioning.kind == "none":
-            raise ValueError("sampling.guidance weighs a class against no class, but conditioning.kind is "
-                             "none; set it to classes, or guidance to []")
+            raise ValueError("sampling.guidance weighs a class against none, but conditioning.kind "
+                             "is none; set it to classes, or guidance to []")
         if len({f"{w:g}" for w in weights}) < len(weights):
             raise ValueError("sampling.guidance names a weight twice")
         return self

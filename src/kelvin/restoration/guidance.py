@@ -23,7 +23,7 @@ class Guided:
         if not classes:
             raise KelvinError("this network was trained without classes, so it cannot be asked for one; "
                               "train a run with conditioning.kind = classes")
-        if len(labels) and not (0 <= int(labels.min()) and int(labels.max()) < classes):
+        if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
             raise KelvinError(f"labels run from {int(labels.min())} to {int(labels.max())}, but the "
                               f"network knows the classes 0 to {classes - 1}")
         self.network, self.weight = network, weight

@@ -39,7 +39,7 @@ class Labels(NoLabels):
     def __init__(self, train: np.ndarray, held: Mapping[str, np.ndarray], classes: int, drop: float,
                  seed: int, device: torch.device | str = "cpu"):
         for labels in (train, *held.values()):
-            if len(labels) and not (0 <= labels.min() and labels.max() < classes):
+            if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
                 raise KelvinError(f"labels run from {labels.min()} to {labels.max()}, but the network "
                                   f"knows the classes 0 to {classes - 1}")
         self.train = torch.from_numpy(np.array(train)).long()
