@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from test_loop import SAMPLER, SHAPE, config, digits
 
 from kelvin.errors import KelvinError
+from kelvin.networks import Shape
 from kelvin.params import RunConfig, merge
 from kelvin.restoration import assemble
 from kelvin.runs import fit_process
@@ -14,6 +14,8 @@ from kelvin.training.labels import Labels
 from kelvin.training.loop import Trainer
 from kelvin.training.precision import Precision
 
+SHAPE = Shape(1, 8, 8)
+SAMPLER = {"kind": "improved", "steps": "all", "z": "kept"}
 CLASSES = {"conditioning": {"kind": "classes", "drop": 0.25}}
 
 
@@ -62,12 +64,20 @@ def test_labels_outside_are_refused():
         Labels(np.array([0, 3]), {}, 2, 0.1, 0)
 
 
+def config(params, **training):
+    small = {"network": {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1},
+             "training": {"epochs": 4, "batch": 32, "sample_every": 2, "checkpoint_every": 1,
+                          **training},
+             "sampling": {"epoch_images": 4, "batch": 4}}
+    return RunConfig(**merge(params.run("blur-strong").model_dump(), small))
+
+
 def trainer(run, folder, name, told):
     from sklearn.datasets import load_digits
 
     torch.manual_seed(0)
-    restorer = assemble.build(run, SHAPE, classes=10)
-    images, truth = digits(192), load_digits().target
+    restorer, data = assemble.build(run, SHAPE, classes=10), load_digits()
+    images, truth = (data.images[:192, None] * 255 / 16).round().astype(np.uint8), data.target
     fit_process(restorer, images[:128], None)
     beside = Labels(truth[:128], {"train": truth[:64], "val": truth[128:192]}, 10, 0.25, 0) if told \
         else None
