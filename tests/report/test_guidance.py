@@ -18,7 +18,7 @@ def add(made, replicate=0, shift=0.0):
     folder = made.root / f"reports/runs/digits/guided-{replicate}.json"
     record = json.loads(folder.read_text())
     base = dict(record["samplers"]["ddim-5"])
-    for w, (fmd, accuracy) in WEIGHTS.items():
+    for w, (fmd, _) in WEIGHTS.items():
         record["samplers"][f"ddim-5@w={w:g}"] = base | {
             "fmd": fmd + shift, "fmd_low": fmd + shift - 0.8, "fmd_high": fmd + shift + 0.8,
             "precision": 0.1 * w, "recall": 0.9 - 0.1 * w, "nfe": 5 if w in (0, 1) else 10}
@@ -71,7 +71,8 @@ def test_words_follow_the_numbers(study_of):
     assert "10.0 % at w = 0, 70.0 % at w = 1, 85.0 % at w = 2, 99.0 % at w = 5; on real test images " \
            "it is right on 90.0 %" in said
     assert "At w = 5 the samples are easier to classify than real images" in said
-    assert "From w = 1 to 5 precision rises from 0.100 to 0.500 and recall falls from 0.800 to 0.400" in said
+    assert "From w = 1 to 5 precision rises from 0.100 to 0.500 and recall falls from 0.800 to " \
+           "0.400" in said
     assert "better" not in said and "worse" not in said  # one seed judges nothing
 
 

@@ -65,7 +65,7 @@ def test_labels_outside_are_refused():
 
 
 def config(params, **training):
-    small = {"network": {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1},
+    small = {"network": {"kind": "unet", "channels": 16, "multipliers": [1], "blocks": 1},
              "training": {"epochs": 4, "batch": 32, "sample_every": 2, "checkpoint_every": 1,
                           **training},
              "sampling": {"epoch_images": 4, "batch": 4}}
@@ -128,7 +128,7 @@ def test_a_conditional_run_resumes_exactly_and_its_loss_is_conditional(params, t
     value = whole.evaluate(whole.bare, "val")
     assert value == whole.result.history[-1]["val_loss"]
     whole.labels.of["val"] = (whole.labels.of["val"] + 1) % 10
-    assert whole.evaluate(whole.bare, "val") != value
+    assert abs(whole.evaluate(whole.bare, "val") / value - 1) > 1e-4  # far above rounding
 
 
 def test_weights_survive_the_file(params, tmp_path):
@@ -137,8 +137,8 @@ def test_weights_survive_the_file(params, tmp_path):
     one.run()
     assemble.save(tmp_path / "w.safetensors", one.ema.network, one.restorer, run, SHAPE)
     back = assemble.load(tmp_path / "w.safetensors")
-    x, t = torch.zeros(2, 1, 8, 8), torch.tensor([1, 5])
+    x, t = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([1, 5])
     one.restorer.network = one.ema.network
-    asked = torch.tensor([3, 7])
-    torch.testing.assert_close(back.given(asked, 2.0)(x, t).x0_hat,
-                               one.restorer.given(asked, 2.0)(x, t).x0_hat)
+    found, other = (back.given(torch.tensor(asked), 2.0)(x, t).x0_hat for asked in ([3, 7], [4, 7]))
+    torch.testing.assert_close(found, one.restorer.given(torch.tensor([3, 7]), 2.0)(x, t).x0_hat)
+    assert (found - other)[0].abs().max() > 1e-3  # the class counts
