@@ -77,11 +77,11 @@ def trainer(run, folder, name, told):
 
     torch.manual_seed(0)
     restorer, data = assemble.build(run, SHAPE, classes=10), load_digits()
-    images, truth = (data.images[:192, None] * 255 / 16).round().astype(np.uint8), data.target
-    fit_process(restorer, images[:128], None)
-    beside = Labels(truth[:128], {"train": truth[:64], "val": truth[128:192]}, 10, 0.25, 0) if told \
+    images, truth = (data.images[:96, None] * 255 / 16).round().astype(np.uint8), data.target
+    fit_process(restorer, images[:64], None)
+    beside = Labels(truth[:64], {"train": truth[:32], "val": truth[64:96]}, 10, 0.25, 0) if told \
         else None
-    return Trainer(run, restorer, images[:128], images[128:], 0, SAMPLER, Precision("no", True),
+    return Trainer(run, restorer, images[:64], images[64:], 0, SAMPLER, Precision("no", True),
                    Checkpoint(name, folder), labels=beside)
 
 
