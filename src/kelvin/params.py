@@ -178,6 +178,7 @@ class SamplingConfig(Section):
     strip: Annotated[int, Field(ge=2)]
     restore_images: Annotated[int, Field(ge=2)]
     restore_samplers: list[Name] | None
+    guidance: list[Annotated[float, Field(ge=0)]] = []
     restore_times: Annotated[int, Field(ge=2)]
 
 
@@ -202,6 +203,7 @@ class RunConfig(Section):
     degradation: Kinded
     prior: Kinded
     network: Kinded
+    conditioning: Kinded = Kinded(kind="none")
     restorer: RestorerConfig
     training: TrainingConfig
     sampling: SamplingConfig
@@ -214,13 +216,23 @@ class RunConfig(Section):
             raise ValueError("pretrain goes with source: train; a folder of images is not trained")
         return self
 
+    @model_validator(mode="after")
+    def _guidance(self) -> RunConfig:
+        weights = self.sampling.guidance
+        if weights and self.conditioning.kind == "none":
+            raise ValueError("sampling.guidance weighs a class against none, but conditioning.kind "
+                             "is none; set it to classes, or guidance to []")
+        if len({f"{w:g}" for w in weights}) < len(weights):
+            raise ValueError("sampling.guidance names a weight twice")
+        return self
+
 
 class Study(Section):
     """A question the report answers from some of the runs."""
 
     title: str
     kind: Literal["schedules", "hyperparameters", "blur", "widths", "temperature", "steps",
-                  "iterations", "metrics", "pretraining"]
+                  "iterations", "metrics", "pretraining", "guidance"]
     question: str
     runs: Annotated[list[Name], Field(min_length=1)]
 

@@ -11,9 +11,11 @@ from kelvin.report.collect import Results, Run
 
 IDENTITY = ("run", "replicate", "fingerprint", "dataset", "scale", "extractor")
 NESTED = ("samplers", "restoration", "prior")
-INTERVALS = ("fmd", "fmd_debiased", "fmd_normalised", "ssim")  # a t interval over training seeds
+# a t interval over training seeds
+INTERVALS = ("fmd", "fmd_debiased", "fmd_normalised", "ssim", "asked_accuracy")
 COMPACT = ("fmd", "fmd_normalised", "nfe", "precision", "recall", "class_evenness",
            "nearest_ratio")
+CONDITIONAL = ("asked_accuracy", "asked_accuracy_low", "asked_accuracy_high")  # of such runs only
 RESTORED = ("ssim", "psnr", "rmse", "fmd", "fmd_normalised")  # FMD at the number of restored images
 OVER_IMAGES, OVER_SEEDS = "over images", "over training seeds"
 
@@ -33,7 +35,8 @@ def run_record(run: Run, level: float) -> dict[str, Any]:
                            "interval_level": level}
     flat = [{k: v for k, v in r.items() if k not in (*IDENTITY, *NESTED)} for r in records]
     out |= over_seeds(flat, level) if several else flat[0]
-    out["samplers"] = {name: combined([r["samplers"][name] for r in records], COMPACT)
+    asked = tuple(key for key in CONDITIONAL if key in records[0])
+    out["samplers"] = {name: combined([r["samplers"][name] for r in records], (*COMPACT, *asked))
                        for name in records[0]["samplers"]}
     if "restoration" in records[0]:
         out["restoration"] = {

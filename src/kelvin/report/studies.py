@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from kelvin.report import (
     curves,
     grids,
+    guidance,
     iterations,
     likelihood,
     pretraining,
@@ -209,4 +210,5 @@ def sample_grid(study: StudyResults) -> list[Figure]:
 
 
 OWN = {"widths": width_figures, "temperature": temperature_figures_of, "steps": step_figures,
-       "iterations": iteration_figures, "metrics": trust_figures, "pretraining": pretraining_figures}
+       "iterations": iteration_figures, "metrics": trust_figures, "pretraining": pretraining_figures,
+       "guidance": guidance.figures}

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from kelvin.overrides import leaves
-from kelvin.report import iterations, likelihood, pretraining, steps, tables_temperature, trust
+from kelvin.report import (
+    guidance,
+    iterations,
+    likelihood,
+    pretraining,
+    steps,
+    tables_temperature,
+    trust,
+)
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.table import NOTHING, Column, Row, Table, fixed, number, span
 from kelvin.report.tables_restoration import (
@@ -44,6 +52,8 @@ def study_tables(study: StudyResults, results: Results, metrics: Mapping[str, Ro
         return [trust.distribution_table(results, metrics), trust.slips_table(study)]
     if kind == "pretraining":
         return [pretraining.table(study, metrics)]
+    if kind == "guidance":
+        return [guidance.table(study, results)]
     return [steps.table(study, results)] if kind == "steps" else \
         [iterations.table(study, results)] if kind == "iterations" else []
 
@@ -51,8 +61,8 @@ def study_tables(study: StudyResults, results: Results, metrics: Mapping[str, Ro
 def shown_with(study: StudyResults) -> list[str]:
     """Names of the tables that stand with a study on the page; those of all runs where it has none."""
     own = {"temperature": [f"{study.name}-generation", f"{study.name}-restoration"],
-           "steps": [study.name], "iterations": [study.name],
-           "pretraining": [study.name], "metrics": ["distribution", "slips"],
+           "steps": [study.name], "iterations": [study.name], "pretraining": [study.name],
+           "metrics": ["distribution", "slips"], "guidance": [study.name],
            "schedules": ["generation", likelihood.NAME, "restoration"]}
     return [*own.get(study.study.kind, ["generation", "restoration"]), f"parameters-{study.name}"]
 
