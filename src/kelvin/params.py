@@ -134,7 +134,7 @@ class RestorerConfig(Section):
 
 class TrainingConfig(Section):
     loss: Literal["l1", "l2", "huber"]
-    weighting: Literal["simple", "vlb"]
+    weighting: Kinded
     epochs: Count
     batch: Count
     images: Count | None

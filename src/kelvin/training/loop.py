@@ -17,7 +17,7 @@ from kelvin.errors import KelvinError
 from kelvin.params import RunConfig
 from kelvin.progress import progress_bar
 from kelvin.random import BatchRandom, BlockRandom, derive_seed, generator
-from kelvin.restoration.objectives import WEIGHTINGS, check_weighting, loss_per_image
+from kelvin.restoration.objectives import check_weighting, loss_per_image, weightings
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import degrader, generate, grid
 from kelvin.training.checkpoint import Checkpoint
@@ -56,7 +56,8 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=precision.mixed)
         device = self.accelerator.device
         options = run.training
-        check_weighting(options.weighting, options.loss, restorer.degradation, run.degradation.kind)
+        weighting = options.weighting.model_dump()
+        check_weighting(weighting, options.loss, restorer.degradation, run.degradation.kind)
         if len(train) < options.batch:
             raise KelvinError(f"training.batch = {options.batch} is more than the {len(train)} "
                               "training images: no batch would be full")
@@ -67,8 +68,8 @@ class Trainer:
         self.held = {"val": torch.from_numpy(np.ascontiguousarray(held[:HELD])).to(device),
                      "train": self.images[: min(len(held), HELD)]}
         restorer.degradation.to(device)
-        self.weights = WEIGHTINGS[options.weighting](
-            restorer.degradation, restorer.parameterisation).to(device)
+        self.weights = weightings.build(
+            weighting, restorer.degradation, restorer.parameterisation).to(device)
         self.bare = restorer.network.to(device, memory_format=self.format)
         self.ema = EMA(self.bare, options.ema)
         optimizer = torch.optim.AdamW(self.bare.parameters(), options.lr,
