@@ -135,6 +135,8 @@ class RestorerConfig(Section):
 class TrainingConfig(Section):
     loss: Literal["l1", "l2", "huber"]
     weighting: Kinded
+    times: Literal["uniform", "stratified"] = "uniform"
+    flip: bool = False
     epochs: Count
     batch: Count
     images: Count | None
