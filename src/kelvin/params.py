@@ -153,7 +153,9 @@ class RestorerConfig(Section):
 
 class TrainingConfig(Section):
     loss: Literal["l1", "l2", "huber"]
-    weighting: Literal["simple", "vlb"]
+    weighting: Kinded
+    times: Literal["uniform", "stratified"] = "uniform"
+    flip: bool = False
     epochs: Count
     batch: Count
     images: Count | None

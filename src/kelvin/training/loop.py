@@ -17,9 +17,10 @@ from kelvin.errors import KelvinError
 from kelvin.params import RunConfig
 from kelvin.progress import progress_bar
 from kelvin.random import BatchRandom, BlockRandom, derive_seed, generator
-from kelvin.restoration.objectives import WEIGHTINGS, check_weighting, loss_per_image
+from kelvin.restoration.objectives import check_weighting, loss_per_image, weightings
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import degrader, generate, grid
+from kelvin.training.batches import draw_times, mirrored
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.ema import EMA
 from kelvin.training.labels import NoLabels
@@ -58,7 +59,8 @@ class Trainer:
         self.share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         device = self.accelerator.device
         options = run.training
-        check_weighting(options.weighting, options.loss, restorer.degradation, run.degradation.kind)
+        weighting = options.weighting.model_dump()
+        check_weighting(weighting, options.loss, restorer.degradation, run.degradation.kind)
         if len(train) < options.batch:
             raise KelvinError(f"training.batch = {options.batch} is more than the {len(train)} "
                               "training images: no batch would be full")
@@ -69,8 +71,8 @@ class Trainer:
         self.held = {"val": torch.from_numpy(np.ascontiguousarray(held[:HELD])).to(device),
                      "train": self.images[: min(len(held), HELD)]}
         restorer.degradation.to(device)
-        self.weights = WEIGHTINGS[options.weighting](
-            restorer.degradation, restorer.parameterisation).to(device)
+        self.weights = weightings.build(
+            weighting, restorer.degradation, restorer.parameterisation).to(device)
         self.bare = restorer.network.to(device, memory_format=self.format)
         self.ema = EMA(self.bare, options.ema)
         optimizer = torch.optim.AdamW(self.bare.parameters(), options.lr,
@@ -90,13 +92,17 @@ class Trainer:
         return options.lr * 0.5 * (1 + float(np.cos(np.pi * done)))
 
     def batch(self, index: torch.Tensor, source: torch.Generator) -> tuple[torch.Tensor, ...]:
-        """x0, z and t of this process's share of a batch; t uniform in 1..T, T included."""
+        """x0, z and t of this process's share of a batch; t in 1..T, T included."""
         process, n = self.restorer.degradation, len(index)
-        t = torch.randint(1, process.steps + 1, (n,), generator=source)
+        t = draw_times(self.config.training.times, n, process.steps, source)
         z = process.draw(BatchRandom(n, source))
         share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         device = self.accelerator.device
-        x0 = self.restorer.image.encode(self.images[index[share].to(device)].float() / 255)
+        images = self.images[index[share].to(device)]
+        if self.config.training.flip:  # after t and z, whose draws stay those of a run without
+            flip = torch.randint(2, (n,), generator=source) == 1
+            images = mirrored(images, flip[share].to(device))
+        x0 = self.restorer.image.encode(images.float() / 255)
         return x0, None if z is None else z[share].to(device), t[share].to(device)
 
     def losses(self, network: torch.nn.Module, x0, z, t, labels=None) -> torch.Tensor:
