@@ -22,6 +22,7 @@ from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import degrader, generate, grid
 from kelvin.training.batches import draw_times, mirrored
 from kelvin.training.checkpoint import Checkpoint
+from kelvin.training.compiling import maybe_compiled
 from kelvin.training.ema import EMA
 from kelvin.training.labels import NoLabels
 from kelvin.training.precision import Precision
@@ -40,6 +41,7 @@ class Trained:
     samples: list[torch.Tensor] = field(default_factory=list)  # uint8 (n, C, H, W) per kept epoch
     reconstructions: list[torch.Tensor] = field(default_factory=list)  # uint8 (times, n, C, H, W)
     seconds: float = 0.0
+    epoch_seconds: list[float] = field(default_factory=list)  # of updates alone, no evaluation
 
 
 class Trainer:
@@ -78,6 +80,10 @@ class Trainer:
         optimizer = torch.optim.AdamW(self.bare.parameters(), options.lr,
                                       weight_decay=options.weight_decay, fused=True)
         self.network, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
+        if options.compile != "never":
+            example = torch.zeros(options.batch, *self.images.shape[1:], device=device)
+            self.network = maybe_compiled(options.compile, self.network, example.contiguous(
+                memory_format=self.format), self.updates, self.accelerator.autocast)
         self.result, self.shown = Trained(), self.shown_images()
 
     def learning_rate(self, update: int) -> float:
@@ -189,7 +195,9 @@ class Trainer:
             bar = progress_bar(self.updates, name, "update", initial=(first - 1) * self.batches,
                                disable=not main)
             for epoch in range(first, options.epochs + 1):
+                begun = time.perf_counter()
                 row = self.epoch(epoch, bar)
+                self.result.epoch_seconds.append(time.perf_counter() - begun)
                 self.network.eval()
                 row |= {"train_loss": self.evaluate(self.bare, "train"),
                         "val_loss": self.evaluate(self.bare, "val"),
