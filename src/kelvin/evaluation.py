@@ -107,10 +107,12 @@ def final_losses(path: Path) -> dict[str, float]:
 
 
 def epoch_rows(protocol: Protocol, path: Path) -> list[dict[str, float]]:
-    """FMD of the samples that training kept, by the honest protocol and by study A's small one."""
-    kept = read_arrays(path)
+    """FMD of the samples that training kept, by the honest protocol and by study A's small one; and FID,
+    where Inception's weights are there."""
+    kept, fid = read_arrays(path), protocol.references.get("inception")
     n, rows = kept["samples"].shape[1], []
     scale, small = protocol.scale(n), protocol.small()
+    fid_scale = protocol.scale(n, "inception") if fid else None
     for epoch, images in zip(kept["epochs"].tolist(), kept["samples"], strict=True):
         features, _ = protocol.judge(images)
         honest, few = scale.score(features), small.score(features[:small.n])
@@ -119,6 +121,9 @@ def epoch_rows(protocol: Protocol, path: Path) -> list[dict[str, float]]:
                      "floor_sd": scale.band.sd, "small_n": small.n, "small_fmd": few.value,
                      "small_fmd_normalised": few.normalised, "small_floor": small.band.mean,
                      "small_floor_sd": small.band.sd})
+        if fid and fid_scale:
+            rows[-1] |= {"fid": fid_scale.score(fid.extractor(images)).value,
+                         "fid_floor": fid_scale.band.mean, "fid_floor_sd": fid_scale.band.sd}
     return rows
 
 

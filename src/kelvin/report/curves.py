@@ -36,7 +36,7 @@ def loss_rows(results: Results) -> list[dict[str, Any]]:
 
 def fmd_rows(results: Results) -> list[dict[str, Any]]:
     """curves/fmd.csv: long form, x = epoch, y = the last column."""
-    return [{"epoch": row["epoch"], "run": run.name, "replicate": r.index,
+    return [{"epoch": row["epoch"], "run": run.name, "replicate": r.index, "fid": row.get("fid"),
              **{k: row[k] for k in ("small_fmd", "small_fmd_normalised", "fmd", "fmd_normalised")}}
             for run in results.runs.values() if run.trained for r in run.replicates
             for row in r.details["epochs"]]
@@ -162,15 +162,20 @@ def x0_error_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
 
 
 def epochs_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
-    """FMD per epoch: study A's small protocol and the honest one, raw with band, and normalised."""
-    figure = new(WIDTH, 3.5)
-    panels = figure.subplots(1, 3)
+    """FMD per epoch: study A's small protocol and the honest one, raw with band, and normalised; FID per
+    epoch in a panel of its own, where all runs have it."""
+    has_fid = all("fid" in row for run in runs for r in run.replicates for row in r.details["epochs"])
+    figure = new(WIDTH, 3.5 if not has_fid else 6.0)
+    panels = list(figure.subplots(2, 2).flat) if has_fid else figure.subplots(1, 3)
     row = runs[0].first.details["epochs"][0]
+    if has_fid:
+        lines(panels[3], runs, lambda run: epochs(run, "fid"))
+        band(panels[3], row["fid_floor"], row["fid_floor_sd"])
+        panels[3].set(xlabel="epoch", ylabel="FID", yscale="log", title=f"Inception, n = {row['n']}")
+        ticks(panels[3].yaxis)
     for axes, key, n in ((panels[0], "small_", row["small_n"]), (panels[1], "", row["n"])):
         lines(axes, runs, lambda run, key=key: epochs(run, f"{key}fmd"))
-        floor, sd = row[f"{key}floor"], row[f"{key}floor_sd"]
-        axes.axhspan(floor - sd, floor + sd, color=BAND, zorder=0, label="real images (mean ± sd)")
-        axes.axhline(floor, color="#555555", linewidth=0.8, zorder=0.5)
+        band(axes, row[f"{key}floor"], row[f"{key}floor_sd"])
         axes.set(xlabel="epoch", ylabel="FMD", yscale="log", title=f"{'small' if key else 'honest'} "
                  f"protocol, n = {n}")
         ticks(axes.yaxis)
@@ -183,6 +188,12 @@ def epochs_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
         whole(axes.xaxis)
     legend_below(figure, panels[0], 3)
     return finish(figure, name, caption)
+
+
+def band(axes: Any, floor: float, sd: float) -> None:
+    """What real images score at the same n."""
+    axes.axhspan(floor - sd, floor + sd, color=BAND, zorder=0, label="real images (mean ± sd)")
+    axes.axhline(floor, color="#555555", linewidth=0.8, zorder=0.5)
 
 
 def epochs(run: Run, key: str) -> Series:

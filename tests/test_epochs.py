@@ -1,0 +1,41 @@
+"""What is measured of the samples that training kept, epoch by epoch."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from kelvin.evaluation import epoch_rows
+from kelvin.files import write_arrays
+from kelvin.metrics import make_scale
+from kelvin.metrics.moments import stream_moments
+from kelvin.report import curves
+
+
+def a_protocol(references):
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(200, 3))
+    held = rng.normal(size=(80, 3))
+    scale, small = (make_scale(stream_moments([real]), held, n, 5, 0, np.full((1, 3), 9.0)) for n in (20, 8))
+
+    def features(images):
+        return images.reshape(len(images), -1)[:, :3].astype(np.float64) / 50
+
+    judged = {name: SimpleNamespace(extractor=features) for name in references}
+    return SimpleNamespace(references=judged, scale=lambda n, extractor="classifier": scale,
+                           small=lambda: small, judge=lambda images: (features(images), None))
+
+
+def test_fid_per_epoch_joins_where_inception_is_there(tmp_path, monkeypatch):
+    images = np.random.default_rng(1).integers(0, 256, (2, 20, 1, 8, 8), dtype=np.uint8)
+    write_arrays(tmp_path / "samples.npz", epochs=np.array([1, 5]), samples=images)
+    without = epoch_rows(a_protocol(["classifier"]), tmp_path / "samples.npz")
+    rows = epoch_rows(a_protocol(["classifier", "inception"]), tmp_path / "samples.npz")
+    assert [row["epoch"] for row in rows] == [1, 5] and "fid" not in without[0]
+    assert all(row["fid"] == row["fmd"] and row["fid_floor"] == row["floor"] for row in rows)
+    for found, panels in ((without, 3), (rows, 4)):
+        run = SimpleNamespace(title="a", name="a", first=SimpleNamespace(details={"epochs": found}),
+                              replicates=[SimpleNamespace(index=0, details={"epochs": found})])
+        drawn = []
+        monkeypatch.setattr(curves, "finish", lambda figure, *_, drawn=drawn: drawn.extend(figure.axes))
+        curves.epochs_figure("x", [run], "caption")
+        assert len(drawn) == panels and [a.get_ylabel() for a in drawn].count("FID") == panels - 3
