@@ -15,7 +15,8 @@ def a_protocol(references):
     rng = np.random.default_rng(0)
     real = rng.normal(size=(200, 3))
     held = rng.normal(size=(80, 3))
-    scale, small = (make_scale(stream_moments([real]), held, n, 5, 0, np.full((1, 3), 9.0)) for n in (20, 8))
+    black = np.full((1, 3), 9.0)
+    scale, small = (make_scale(stream_moments([real]), held, n, 5, 0, black) for n in (20, 8))
 
     def features(images):
         return images.reshape(len(images), -1)[:, :3].astype(np.float64) / 50
