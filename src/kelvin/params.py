@@ -139,7 +139,8 @@ class MetricsConfig(Section):
 class RestorerConfig(Section):
     """What the network predicts, the pixel range it sees, and the clipping of x0_hat."""
 
-    parameterisation: Literal["eps", "x0", "v", "velocity", "previous"]
+    parameterisation: Literal["eps", "x0", "v", "velocity", "previous", "scaled-eps"]
+    rule: Literal["exact", "study-e", "unscaled"]
     low: float
     high: float
     clip: bool
@@ -149,6 +150,13 @@ class RestorerConfig(Section):
         if self.low >= self.high:
             raise ValueError(f"low = {self.low:g} must lie below high = {self.high:g}")
         return self
+
+
+class Stop(Section):
+    """Early stopping on the EMA weights' validation loss (kelvin.training.stopping)."""
+
+    patience: Count
+    gain: Annotated[float, Field(ge=0)]
 
 
 class TrainingConfig(Section):
@@ -164,6 +172,7 @@ class TrainingConfig(Section):
     grad_clip: Positive | None
     ema: Fraction
     precision: Literal["auto", "fp32", "bf16"]
+    stop: Stop | None
     sample_every: Count
     checkpoint_every: Count
 
@@ -199,6 +208,8 @@ class RunConfig(Section):
     pretrain: Pretrain | None = None                                    # these options were stay readable
     source: Literal["train", "folder"]
     path: str | None
+    split: Literal["given", "stratified", "grouped", "leaky"]
+    fold: Index | None
     schedule: Kinded
     degradation: Kinded
     prior: Kinded

@@ -12,12 +12,13 @@ import torch
 
 from kelvin import networks
 from kelvin.datasets import PreparedStore
+from kelvin.datasets.held_out import FoldView, split_for
 from kelvin.degradations import Degradation, Graded, HotProcess
 from kelvin.errors import KelvinError
 from kelvin.evaluation import sample_count
 from kelvin.files import write_arrays, write_csv, write_json
 from kelvin.networks import Shape
-from kelvin.params import Params, SamplingConfig, code_digest, fingerprint, project_root
+from kelvin.params import Params, RunConfig, SamplingConfig, code_digest, fingerprint, project_root
 from kelvin.progress import progress_bar
 from kelvin.random import BlockRandom
 from kelvin.restoration import assemble
@@ -61,6 +62,7 @@ def run_fingerprint(params: Params, name: str, replicate: int, store: PreparedSt
 def train_run(params: Params, name: str, replicate: int, store: PreparedStore, out: Path) -> None:
     """Train, and write ema/raw.safetensors, history.csv, samples.npz, config.json, cost.json."""
     run, shape, device = params.run(name), shape_of(store), pick_device()
+    data, store = store.digest, split_of(run, replicate, store)
     torch.manual_seed(params.house.seed + replicate)  # initial weights
     restorer = assemble.build(run, shape, f"runs.{name}", len(store.class_names))
     precision = resolve(run.training.precision, device, restorer.network)
@@ -90,16 +92,27 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
                  reconstruct_degraded=as_uint8(restorer.image.decode(trainer.shown["states"])))
     write_json(out / "config.json", {"run": name, "replicate": replicate, "fingerprint": mark,
                                      "dataset": params.house.dataset, "scale": params.house.scale,
-                                     "config": run.model_dump(), "data": store.digest,
+                                     "config": run.model_dump(), "data": data,
                                      "start": start})
     write_json(out / "process.json", about_process(restorer.degradation))
     write_json(out / "cost.json", {
-        "updates": trainer.updates, "parameters": networks.parameter_count(trainer.bare),
+        "updates": result.history[-1]["updates"], **stopped(trainer), "parameters": networks.parameter_count(trainer.bare),
         "flops_per_image": networks.flops_per_image(trainer.bare, shape),
         "train_seconds": result.seconds, "hardware": hardware(device),
         "precision": "bf16" if precision.mixed == "bf16" else "fp32",
         "threads": params.house.threads, "processes": trainer.accelerator.num_processes})
     checkpoint.remove()
+
+
+def split_of(run: RunConfig, replicate: int, store: PreparedStore) -> PreparedStore | FoldView:
+    """What the run trains on and holds out; without `fold`, replicate r holds out fold r."""
+    return split_for(store, run.split, replicate if run.fold is None else run.fold)
+
+
+def stopped(trainer: Trainer) -> dict[str, int | None]:
+    """Of early stopping: the epoch whose weights were kept and the one it stopped at, if it did."""
+    verdict = trainer.verdict()
+    return {"best_epoch": verdict.best, "stopped_epoch": verdict.stopped} if verdict else {}
 
 
 def labels_of(restorer: assemble.Restorer, store: PreparedStore, n: int, seed: int,
@@ -187,6 +200,7 @@ def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model
     likelihood is bounded, without a class: as by any other run.
     """
     run, device = params.run(name), pick_device()
+    store = split_of(run, replicate, store)
     options, primary = run.sampling, run.sampling.samplers[0]
     sections = {s: params.sampler(s) for s in options.samplers}
     weights = {f"{primary}@w={w:g}": w for w in options.guidance}
