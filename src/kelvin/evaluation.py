@@ -13,6 +13,7 @@ from kelvin.errors import KelvinError
 from kelvin.files import read_arrays, read_json
 from kelvin.metrics import Scale, psnr, rmse, ssim
 from kelvin.metrics.asked import asked_accuracy
+from kelvin.metrics.over_time import brightness_rows, over_time_rows
 from kelvin.params import Params
 from kelvin.protocol import Protocol
 
@@ -77,6 +78,9 @@ def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store
                     "log_snr": log_snr_rows(arrays), "cost": {**model_cost, **cost}}
         one_shot = mean_over_t(rows, "one-shot")
         record |= {name: one_shot[name] for name in ("ssim", "psnr", "rmse")}
+        if "at/times" in arrays:
+            details["over_time"] = over_time_rows(arrays, params.metrics.ssim_window)
+            details["brightness"] = brightness_rows(arrays)
         if "bound" in arrays:
             bound, details["bound"] = bound_summary(arrays)
             record |= bound

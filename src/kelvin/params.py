@@ -189,6 +189,7 @@ class SamplingConfig(Section):
     restore_samplers: list[Name] | None
     guidance: list[Annotated[float, Field(ge=0)]] = []
     restore_times: Annotated[int, Field(ge=2)]
+    restore_at: Count | None
 
 
 class Pretrain(Section):

@@ -22,6 +22,7 @@ from kelvin.params import Params, RunConfig, SamplingConfig, code_digest, finger
 from kelvin.progress import progress_bar
 from kelvin.random import BlockRandom
 from kelvin.restoration import assemble
+from kelvin.restoration import over_time as single
 from kelvin.restoration.guidance import asked_labels
 from kelvin.restoration.likelihood import bits_per_dimension, why_not
 from kelvin.restoration.sampling import (
@@ -41,6 +42,7 @@ from kelvin.training.pretraining import load_start
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
 STRIP_IMAGES = 4
+BRIGHT = 16  # samples whose brightness is followed
 LINEAR_FIT = 5000  # training images at most that the linear restorer learns from
 FITTED = 20_000  # training images at most that a prior or a severity is fitted to
 CODE = ("degradations", "networks", "restoration", "training", "datasets", "random")
@@ -96,7 +98,8 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
                                      "start": start})
     write_json(out / "process.json", about_process(restorer.degradation))
     write_json(out / "cost.json", {
-        "updates": result.history[-1]["updates"], **stopped(trainer), "parameters": networks.parameter_count(trainer.bare),
+        "updates": result.history[-1]["updates"], **stopped(trainer),
+        "parameters": networks.parameter_count(trainer.bare),
         "flops_per_image": networks.flops_per_image(trainer.bare, shape),
         "train_seconds": result.seconds, "hardware": hardware(device),
         "precision": "bf16" if precision.mixed == "bf16" else "fp32",
@@ -230,6 +233,8 @@ def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model
         arrays |= strips(options.strip, restorer, sections, store, seed, device, labels)
         arrays |= bound(options, restorer, store, seed, device)
         arrays |= restorations(options, restorer, restoring, store, seed, device, bar.update)
+        if options.restore_at:
+            arrays |= over_time(options, restorer, store, seed, device)
     return arrays, cost
 
 
@@ -283,6 +288,27 @@ def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections:
     if isinstance(restorer.degradation, HotProcess):
         grid, errors = error_at_log_snr(restorer, test.float() / 255, LOG_SNR_GRID, seed)
         out |= {"log_snr": np.array(grid), "log_snr_error": errors.cpu().numpy()}
+    return out
+
+
+def over_time(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedStore | FoldView,
+              seed: tuple, device: torch.device) -> dict[str, np.ndarray]:
+    """at/times; of held-out images (`test`) and, on a fold, of seen objects: at/<part>/truth, degraded
+    and by rule; brightness(_times)/<rule> along ancestral sampling."""
+    at = single.times(restorer.degradation.steps, options.restore_at)
+    out = {"at/times": np.array(at)}
+    for part in ("test", "seen") if isinstance(store, FoldView) else ("test",):
+        truth = np.array(store.split(part).images[: options.restore_images])
+        if len(truth) < 2:
+            continue
+        x_t, found = single.single_shot(restorer, torch.from_numpy(truth).to(device).float() / 255,
+                                        (*seed, "at", part), at)
+        out |= {f"at/{part}/truth": truth, f"at/{part}/degraded": as_uint8(x_t)}
+        out |= {f"at/{part}/rule/{rule}": as_uint8(x) for rule, x in found.items()}
+    if isinstance(restorer.degradation, HotProcess):
+        visited, means = single.brightness(restorer, BRIGHT, (*seed, "brightness"), options.strip, device)
+        out |= {"brightness_times": np.array(visited)}
+        out |= {f"brightness/{rule}": x.numpy() for rule, x in means.items()}
     return out
 
 

@@ -37,7 +37,7 @@ class Restorer:
                  image: ImageSpec, clip: bool, rule: str = EXACT):
         check(parameterisation, degradation)
         check_rule(rule, parameterisation)
-        self.rule = rule
+        self.rule, self.target_name = rule, parameterisation
         self.network, self.degradation, self.image, self.clip = network, degradation, image, clip
         self.parameterisation = PARAMETERISATIONS[parameterisation]
         self.evaluations = 0  # evaluations of the network for each image of a batch: its NFE
