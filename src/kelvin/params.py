@@ -244,7 +244,7 @@ class Study(Section):
 
     title: str
     kind: Literal["schedules", "hyperparameters", "blur", "widths", "temperature", "steps",
-                  "iterations", "metrics", "pretraining", "guidance"]
+                  "iterations", "metrics", "pretraining", "guidance", "folds"]
     question: str
     runs: Annotated[list[Name], Field(min_length=1)]
 

@@ -63,8 +63,7 @@ class Oracle:
 
 
 def test_brightness_of_ancestral_sampling_with_a_perfect_network():
-    """The exact rule ends at the image's brightness; without the factor it ends there too only because
-    the last steps have almost none to lose, but lies nearer to mid-grey on the way."""
+    """Told the truth, the exact rule ends at the image's brightness, and the restorer stays as it was."""
     process, spec = noise(steps=50, **STUDY), image()
     x0 = torch.full((1, 1, 8, 8), -0.8)
     restorer = Restorer(Oracle(process, x0), "scaled-eps", process, spec, clip=True)

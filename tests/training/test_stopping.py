@@ -1,10 +1,36 @@
 """Early stopping: by hand, in the trainer, and across a kill."""
 
+import numpy as np
 import pytest
 import torch
-from test_loop import config, trainer
+from sklearn.datasets import load_digits
 
+from kelvin.networks import Shape
+from kelvin.params import RunConfig, merge
+from kelvin.restoration import assemble
+from kelvin.runs import fit_process
+from kelvin.training.checkpoint import Checkpoint
+from kelvin.training.loop import Trainer
+from kelvin.training.precision import Precision
 from kelvin.training.stopping import Verdict, judged
+
+
+def config(params, **training):
+    small = {"network": {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1},
+             "training": {"batch": 32, "sample_every": 4, **training},
+             "sampling": {"epoch_images": 4, "batch": 4}}
+    return RunConfig(**merge(params.run("blur-strong").model_dump(), small))
+
+
+def trainer(run, folder, name="a"):
+    torch.manual_seed(0)
+    restorer = assemble.build(run, Shape(1, 8, 8))
+    images = (load_digits().images[:160, None] * 255 / 16).round().astype(np.uint8)
+    fit_process(restorer, images[:128], None)
+    return Trainer(run, restorer, images[:128], images[128:], 0,
+                   {"kind": "improved", "steps": "all", "z": "kept"}, Precision("no", True),
+                   Checkpoint(name, folder))
+
 
 HAND = [5.0, 4.0, 4.5, 3.9, 3.9, 4.2, 3.95, 1.0]  # best 4; with patience 3 epochs 5, 6, 7 are no better
 

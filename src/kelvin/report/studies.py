@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kelvin.report import (
     curves,
+    folds,
     grids,
     guidance,
     iterations,
@@ -211,4 +212,4 @@ def sample_grid(study: StudyResults) -> list[Figure]:
 
 OWN = {"widths": width_figures, "temperature": temperature_figures_of, "steps": step_figures,
        "iterations": iteration_figures, "metrics": trust_figures, "pretraining": pretraining_figures,
-       "guidance": guidance.figures}
+       "guidance": guidance.figures, "folds": folds.figures}

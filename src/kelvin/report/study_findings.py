@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kelvin.report import (
+    folds,
     guidance,
     iterations,
     likelihood,

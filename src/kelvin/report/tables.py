@@ -9,6 +9,7 @@ import numpy as np
 
 from kelvin.overrides import leaves
 from kelvin.report import (
+    folds,
     guidance,
     iterations,
     likelihood,
@@ -52,6 +53,8 @@ def study_tables(study: StudyResults, results: Results, metrics: Mapping[str, Ro
         return [trust.distribution_table(results, metrics), trust.slips_table(study)]
     if kind == "pretraining":
         return [pretraining.table(study, metrics)]
+    if kind == "folds":
+        return folds.tables(study, results)
     if kind == "guidance":
         return [guidance.table(study, results)]
     return [steps.table(study, results)] if kind == "steps" else \
@@ -63,6 +66,8 @@ def shown_with(study: StudyResults) -> list[str]:
     own = {"temperature": [f"{study.name}-generation", f"{study.name}-restoration"],
            "steps": [study.name], "iterations": [study.name], "pretraining": [study.name],
            "metrics": ["distribution", "slips"], "guidance": [study.name],
+           "folds": [f"{study.name}-{run.name}-{part}" for run in study.trained
+                     for part in folds.PARTS],
            "schedules": ["generation", likelihood.NAME, "restoration"]}
     return [*own.get(study.study.kind, ["generation", "restoration"]), f"parameters-{study.name}"]
 
