@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,8 +13,16 @@ from kelvin.report.findings import named
 from kelvin.report.style import WIDTH, Figure, finish, legend_below, look, new, ticks, whole
 from kelvin.report.table import Column, Row, Table, number
 
+@dataclass(frozen=True)
+class ByFold(Table):
+    """Bold: the best of a row, not of a column."""
+
+    def _is_best(self, column: Column, row: Row) -> bool:
+        return len(self.columns) > 2 and bool(column.key) and row[column.key] == row["best"]
+
+
 PARTS = {"test": "held-out images", "seen": "the test split's images of objects trained on"}
-MEASURES = {"ssim": ("SSIM", "max"), "psnr": ("PSNR, dB", "max"), "rmse": ("RMSE", "min")}
+MEASURES = ("ssim", "psnr", "rmse")
 BLACK = 0.5  # below this share of the real images' brightness a sample counts as dark
 
 
@@ -121,15 +130,12 @@ def table(study: StudyResults, run: Run, part: str, window: int) -> Table:
                 f"({number(row[f'ssim_{i}_se'], 2)})")
 
     columns = [Column("t", lambda r: number(r["t"])),
-               *(Column(f"replicate {r.index}", lambda row, i=r.index: cell(row, i))
+               *(Column(f"replicate {r.index}", lambda row, i=r.index: cell(row, i), f"ssim_{r.index}")
                  for r in run.replicates)]
-    best = [f"t = {r['t']}: replicate " + max(run.replicates, key=lambda x, r=r: r[f"ssim_{x.index}"])
-            .index.__str__() for r in rows] if len(folds) > 1 else []
-    return Table(f"{study.name}-{run.name}-{part}", f"{run.title}: SSIM of single-shot x0_hat on "
+    return ByFold(f"{study.name}-{run.name}-{part}", f"{run.title}: SSIM of single-shot x0_hat on "
                  f"{PARTS[part]}, n = {rows[0]['n']}. ±: standard deviation over images; in brackets: "
                  f"standard error of the mean. SSIM: uniform window of {window} pixels, data range 1, mean "
-                 "over channels. The .csv has PSNR and RMSE too.", columns, rows,
-                 notes=[f"Best of each row: {', '.join(best)}."] if best else [])
+                 "over channels. The .csv has PSNR and RMSE too. Bold: best fold of a row.", columns, rows)
 
 
 def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:

@@ -239,5 +239,5 @@ def algorithms(run: Run, results: Results) -> str:
 KINDS = {"schedules": schedules, "hyperparameters": hyperparameters, "blur": blur,
          "widths": widths.findings, "temperature": temperature.findings, "steps": steps.findings,
          "iterations": iterations.findings, "metrics": trust.findings,
-         "pretraining": pretraining.findings, "guidance": guidance.findings}
+         "pretraining": pretraining.findings, "guidance": guidance.findings, "folds": folds.findings}
 RANKED = ("schedules", "hyperparameters", "blur", "widths")  # the others open with their own answer
