@@ -224,6 +224,8 @@ class RunConfig(Section):
     def _folder(self) -> RunConfig:
         if (self.source == "folder") != (self.path is not None):
             raise ValueError("path goes with source: folder, and only with it")
+        if self.split != "given" and self.classes is not None:
+            raise ValueError(f"split = {self.split!r} divides the whole data set: leave classes null")
         if self.source == "folder" and self.pretrain is not None:
             raise ValueError("pretrain goes with source: train; a folder of images is not trained")
         return self

@@ -13,6 +13,7 @@ from kelvin.report.findings import named
 from kelvin.report.style import WIDTH, Figure, finish, legend_below, look, new, ticks, whole
 from kelvin.report.table import Column, Row, Table, number
 
+
 @dataclass(frozen=True)
 class ByFold(Table):
     """Bold: the best of a row, not of a column."""
@@ -98,7 +99,7 @@ def brightness_figure(study: StudyResults) -> Figure | None:
     axes.invert_xaxis()
     legend_below(drawing, axes, 4)
     return finish(drawing, f"{study.name}-brightness", f"Ancestral sampling of {named(run.title)} by each "
-                  "rule, nothing clipped on the way: mean brightness of the state (0 black, 1 white).")
+                  "rule, nothing clipped on the way: mean brightness (0 black, 1 white).")
 
 
 def bright(run: Run) -> dict[str, list[Row]]:
@@ -134,8 +135,9 @@ def table(study: StudyResults, run: Run, part: str, window: int) -> Table:
                  for r in run.replicates)]
     return ByFold(f"{study.name}-{run.name}-{part}", f"{run.title}: SSIM of single-shot x0_hat on "
                  f"{PARTS[part]}, n = {rows[0]['n']}. ±: standard deviation over images; in brackets: "
-                 f"standard error of the mean. SSIM: uniform window of {window} pixels, data range 1, mean "
-                 "over channels. The .csv has PSNR and RMSE too. Bold: best fold of a row.", columns, rows)
+                 f"standard error of the mean. SSIM: uniform window of {window} pixels, data range 1, "
+                 "mean over channels. The .csv has PSNR and RMSE too. Bold: best fold of a row.",
+                 columns, rows)
 
 
 def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:
@@ -159,8 +161,8 @@ def harm(grouped: Run, leaky: Run, level: float) -> str:
     if measured(grouped) and measured(leaky):
         ssim = [np.mean([row["ssim"] for fold in over_time(r, "test") for row in fold])
                 for r in (grouped, leaky)]
-        text += (f"; SSIM on held-out images, mean over t, is {number(float(ssim[1]))} where it leaks and "
-                 f"{number(float(ssim[0]))} on unseen objects")
+        text += (f"; SSIM on held-out images, mean over t, is {number(float(ssim[1]))} where it leaks "
+                 f"and {number(float(ssim[0]))} on unseen objects")
     if len(ours) < LEAST:
         return text + (f". Folds count as replicates: with {len(ours)} of them no verdict is given "
                        f"(at least {LEAST}).")
