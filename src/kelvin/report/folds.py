@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kelvin.metrics.comparisons import LEAST, compare
+from kelvin.report import pictures, strips
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import named
 from kelvin.report.style import WIDTH, Figure, finish, legend_below, look, new, ticks, whole
@@ -38,7 +39,10 @@ def measured(run: Run) -> bool:
 
 
 def figures(study: StudyResults, results: Results) -> list[Figure | None]:
-    return [loss_figure(study), ssim_figure(study), brightness_figure(study)]
+    shown = [rows_figure(study, run) for run in study.trained if measured(run)]
+    decoded = strips.decoding_figure(f"{study.name}-decoding", study.trained, "Generation: two new images "
+                                     "of each run from x_T (left) to the sample, a picture every T/10.")
+    return [loss_figure(study), ssim_figure(study), *shown, decoded, brightness_figure(study)]
 
 
 def loss_figure(study: StudyResults) -> Figure:
@@ -85,6 +89,21 @@ def ssim_figure(study: StudyResults) -> Figure | None:
                   "mean over folds, by the rule that turns the prediction into an image.")
 
 
+def rows_figure(study: StudyResults, run: Run, kinds: int = 4) -> Figure:
+    """Truth, degraded and restored over t of the first images, at most ten times."""
+    truth, times = run.first.array("at/test/truth"), run.first.array("at/times")
+    chosen = range(0, len(times), max(1, len(times) // 10))
+    rules = [key for key in run.first.keys if key.startswith("at/test/rule/")]
+    arrays = {"degraded": run.first.array("at/test/degraded"),
+              **{key.rsplit("/", 1)[1]: run.first.array(key) for key in rules}}
+    panels = [pictures.table(f"image {i + 1}", [[truth[i], *(x[k, i] for k in chosen)]
+                                                for x in arrays.values()],
+                             list(arrays), ["truth", *(str(times[k]) for k in chosen)])
+              for i in range(min(kinds, len(truth)))]
+    return pictures.show(f"{study.name}-{run.name}-rows", f"{run.title}: the first held-out images (in a "
+                         "seeded order), degraded to t and restored in one shot.", panels, 1)
+
+
 def brightness_figure(study: StudyResults) -> Figure | None:
     """Mean brightness along ancestral sampling by rule."""
     run = next((r for r in study.trained if len(bright(r)) > 1), None)
@@ -98,8 +117,8 @@ def brightness_figure(study: StudyResults) -> Figure | None:
     axes.set(xlabel="t", ylabel="mean brightness")
     axes.invert_xaxis()
     legend_below(drawing, axes, 4)
-    return finish(drawing, f"{study.name}-brightness", f"Ancestral sampling of {named(run.title)} by each "
-                  "rule, nothing clipped on the way: mean brightness (0 black, 1 white).")
+    return finish(drawing, f"{study.name}-brightness", f"Ancestral sampling of {named(run.title)} by "
+                  "each rule, nothing clipped on the way: mean brightness (0 black, 1 white).")
 
 
 def bright(run: Run) -> dict[str, list[Row]]:
