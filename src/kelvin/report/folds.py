@@ -40,8 +40,8 @@ def measured(run: Run) -> bool:
 
 def figures(study: StudyResults, results: Results) -> list[Figure | None]:
     shown = [rows_figure(study, run) for run in study.trained if measured(run)]
-    decoded = strips.decoding_figure(f"{study.name}-decoding", study.trained, "Generation: two new images "
-                                     "of each run from x_T (left) to the sample, a picture every T/10.")
+    decoded = strips.decoding_figure(f"{study.name}-decoding", study.trained, "Generation: two new "
+                                     "images of each run from x_T (left) to the sample, a picture every T/10.")
     return [loss_figure(study), ssim_figure(study), *shown, decoded, brightness_figure(study)]
 
 
@@ -146,8 +146,8 @@ def table(study: StudyResults, run: Run, part: str, window: int) -> Table:
         rows.append(found)
 
     def cell(row: Row, i: int) -> str:
-        return (f"{number(row[f'ssim_{i}'])} ± {number(row[f'ssim_{i}_sd'], 2)} "
-                f"({number(row[f'ssim_{i}_se'], 2)})")
+        return (f"{number(row[f'ssim_{i}'])} ± {number(row[f'ssim_sd_{i}'], 2)} "
+                f"({number(row[f'ssim_se_{i}'], 2)})")
 
     columns = [Column("t", lambda r: number(r["t"])),
                *(Column(f"replicate {r.index}", lambda row, i=r.index: cell(row, i), f"ssim_{r.index}")
