@@ -11,7 +11,8 @@ def run(split, losses, ssim, target="eps", ends=None):
     replicates = []
     for i, loss in enumerate(losses):
         rows = [{"part": "test", "rule": rule, "t": t, "n": 4, **{
-            k: v for m in folds.MEASURES for k, v in ((m, ssim * f + (0.1 if i == 1 else 0)), (f"{m}_sd", 0.2), (f"{m}_se", 0.1))}}
+            k: v for m in folds.MEASURES for k, v in (
+                (m, ssim * f + (0.1 if i == 1 else 0)), (f"{m}_sd", 0.2), (f"{m}_se", 0.1))}}
             for rule, f in (("exact", 1.0), *([("study-e", 0.5)] if ends else [])) for t in (50, 100)]
         bright = [{"rule": rule, "t": t, "real": 0.4, "brightness": b} for rule, b in (ends or {}).items()
                   for t in (100, 0)]

@@ -41,7 +41,7 @@ def measured(run: Run) -> bool:
 def figures(study: StudyResults, results: Results) -> list[Figure | None]:
     shown = [rows_figure(study, run) for run in study.trained if measured(run)]
     decoded = strips.decoding_figure(f"{study.name}-decoding", study.trained, "Generation: two new "
-                                     "images of each run from x_T (left) to the sample, a picture every T/10.")
+                                     "images of each run from x_T (left) to the sample, every T/10.")
     return [loss_figure(study), ssim_figure(study), *shown, decoded, brightness_figure(study)]
 
 
