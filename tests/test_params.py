@@ -34,10 +34,11 @@ def test_every_run_resolves_on_every_data_set_at_every_scale(scale, dataset):
 
 def test_the_default_is_a_core_of_at_most_20_runs():
     assert len(RAW["active"]) <= 20
-    for name, study in RAW["studies"].items():
-        if study["kind"] == "guidance":  # compares the weights of one run
-            continue
-        assert len(set(study["runs"]) & set(RAW["active"])) >= 2, f"{name} has nothing to compare"
+    larger = {"widths", "objectives", "targets", "colour"}  # which records answer: `make full`, `make record`
+    for name in set(RAW["studies"]) - larger:
+        study = RAW["studies"][name]
+        least = 1 if study["kind"] == "guidance" else 2  # guidance compares the weights of one run
+        assert len(set(study["runs"]) & set(RAW["active"])) >= least, f"{name} has nothing to compare"
 
 
 def test_study_a_at_paper_scale_is_study_a():

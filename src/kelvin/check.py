@@ -8,6 +8,7 @@ from kelvin.errors import KelvinError
 from kelvin.params import Params, RunConfig
 from kelvin.restoration import samplers
 from kelvin.restoration.objectives import check_weighting
+from kelvin.restoration.rules import check_rule
 
 
 def check(params: Params) -> None:
@@ -31,6 +32,7 @@ def check_run(params: Params, name: str, run: RunConfig) -> None:
     if run.restorer.parameterisation not in targets:
         raise KelvinError(f"runs.{name}.restorer.parameterisation = {run.restorer.parameterisation!r} "
                           f"has no meaning for {run.degradation.kind}; it takes {', '.join(targets)}")
+    check_rule(run.restorer.rule, run.restorer.parameterisation, f"runs.{name}.restorer.rule")
     check_weighting(run.training.weighting.model_dump(), run.training.loss, process,
                     run.degradation.kind, f"runs.{name}.training")
     if run.sampling.epoch_images < params.metrics.small.images:

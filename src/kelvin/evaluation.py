@@ -13,6 +13,7 @@ from kelvin.errors import KelvinError
 from kelvin.files import read_arrays, read_json
 from kelvin.metrics import Scale, psnr, rmse, ssim
 from kelvin.metrics.asked import asked_accuracy
+from kelvin.metrics.over_time import brightness_rows, over_time_rows
 from kelvin.params import Params
 from kelvin.protocol import Protocol
 
@@ -68,7 +69,8 @@ def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store
         details |= {"bias": protocol.bias(arrays["many"]), "slips": protocol.slips(arrays["many"])}
     if config["config"]["source"] == "train":
         model_cost = read_json(model / "cost.json")
-        record |= final_losses(model / "history.csv")
+        record |= final_losses(model / "history.csv", model_cost.get("best_epoch"))
+        record |= {key: model_cost[key] for key in ("best_epoch", "stopped_epoch") if key in model_cost}
         record |= {key: model_cost[key] for key in ("updates", "parameters", "flops_per_image")}
         rows = restoration_rows(arrays, params.metrics.ssim_window, protocol)
         record["prior"] = protocol.score(arrays["prior"], scale)[0]
@@ -76,6 +78,9 @@ def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store
                     "log_snr": log_snr_rows(arrays), "cost": {**model_cost, **cost}}
         one_shot = mean_over_t(rows, "one-shot")
         record |= {name: one_shot[name] for name in ("ssim", "psnr", "rmse")}
+        if "at/times" in arrays:
+            details["over_time"] = over_time_rows(arrays, params.metrics.ssim_window)
+            details["brightness"] = brightness_rows(arrays)
         if "bound" in arrays:
             bound, details["bound"] = bound_summary(arrays)
             record |= bound
@@ -99,10 +104,11 @@ def bound_summary(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], lis
     return record, [{"t": t, "bits": bits, "bits_se": error} for t, (bits, error) in terms]
 
 
-def final_losses(path: Path) -> dict[str, float]:
-    """The last row of history.csv, losses only."""
+def final_losses(path: Path, epoch: int | None = None) -> dict[str, float]:
+    """Losses of history.csv: its last row, or that of the epoch whose weights were kept."""
     with path.open(encoding="utf-8") as file:
-        *_, last = csv.DictReader(file)
+        rows = list(csv.DictReader(file))
+    last = rows[-1 if epoch is None else epoch - 1]
     return {key: float(last[key]) for key in ("train_loss", "val_loss", "val_loss_ema")}
 
 

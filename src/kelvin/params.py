@@ -139,7 +139,8 @@ class MetricsConfig(Section):
 class RestorerConfig(Section):
     """What the network predicts, the pixel range it sees, and the clipping of x0_hat."""
 
-    parameterisation: Literal["eps", "x0", "v", "velocity", "previous"]
+    parameterisation: Literal["eps", "x0", "v", "velocity", "previous", "scaled-eps"]
+    rule: Literal["exact", "study-e", "unscaled"]
     low: float
     high: float
     clip: bool
@@ -149,6 +150,13 @@ class RestorerConfig(Section):
         if self.low >= self.high:
             raise ValueError(f"low = {self.low:g} must lie below high = {self.high:g}")
         return self
+
+
+class Stop(Section):
+    """Early stopping on the EMA weights' validation loss (kelvin.training.stopping)."""
+
+    patience: Count
+    gain: Annotated[float, Field(ge=0)]
 
 
 class TrainingConfig(Section):
@@ -167,6 +175,7 @@ class TrainingConfig(Section):
     ema: Fraction
     precision: Literal["auto", "fp32", "bf16"]
     compile: Literal["never", "auto", "always"]
+    stop: Stop | None
     sample_every: Count
     checkpoint_every: Count
 
@@ -183,6 +192,7 @@ class SamplingConfig(Section):
     restore_samplers: list[Name] | None
     guidance: list[Annotated[float, Field(ge=0)]] = []
     restore_times: Annotated[int, Field(ge=2)]
+    restore_at: Count | None
 
 
 class Pretrain(Section):
@@ -202,6 +212,8 @@ class RunConfig(Section):
     pretrain: Pretrain | None = None                                    # these options were stay readable
     source: Literal["train", "folder"]
     path: str | None
+    split: Literal["given", "stratified", "grouped", "leaky"]
+    fold: Index | None
     schedule: Kinded
     degradation: Kinded
     prior: Kinded
@@ -215,6 +227,8 @@ class RunConfig(Section):
     def _folder(self) -> RunConfig:
         if (self.source == "folder") != (self.path is not None):
             raise ValueError("path goes with source: folder, and only with it")
+        if self.split != "given" and self.classes is not None:
+            raise ValueError(f"split = {self.split!r} divides the whole data set: leave classes null")
         if self.source == "folder" and self.pretrain is not None:
             raise ValueError("pretrain goes with source: train; a folder of images is not trained")
         return self
@@ -235,7 +249,7 @@ class Study(Section):
 
     title: str
     kind: Literal["schedules", "hyperparameters", "blur", "widths", "temperature", "steps",
-                  "iterations", "metrics", "pretraining", "guidance", "comparison"]
+                  "iterations", "metrics", "pretraining", "guidance", "comparison", "folds"]
     question: str
     runs: Annotated[list[Name], Field(min_length=1)]
 

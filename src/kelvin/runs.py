@@ -12,15 +12,17 @@ import torch
 
 from kelvin import networks
 from kelvin.datasets import PreparedStore
+from kelvin.datasets.held_out import FoldView, split_for
 from kelvin.degradations import Degradation, Graded, HotProcess
 from kelvin.errors import KelvinError
 from kelvin.evaluation import sample_count
 from kelvin.files import write_arrays, write_csv, write_json
 from kelvin.networks import Shape
-from kelvin.params import Params, SamplingConfig, code_digest, fingerprint, project_root
+from kelvin.params import Params, RunConfig, SamplingConfig, code_digest, fingerprint, project_root
 from kelvin.progress import progress_bar
 from kelvin.random import BlockRandom
 from kelvin.restoration import assemble
+from kelvin.restoration import over_time as single
 from kelvin.restoration.guidance import asked_labels
 from kelvin.restoration.likelihood import bits_per_dimension, why_not
 from kelvin.restoration.sampling import (
@@ -41,6 +43,7 @@ from kelvin.training.pretraining import load_start
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
 STRIP_IMAGES = 4
+BRIGHT = 16  # samples whose brightness is followed
 LINEAR_FIT = 5000  # training images at most that the linear restorer learns from
 FITTED = 20_000  # training images at most that a prior or a severity is fitted to
 CODE = ("degradations", "networks", "restoration", "training", "datasets", "random")
@@ -62,6 +65,7 @@ def run_fingerprint(params: Params, name: str, replicate: int, store: PreparedSt
 def train_run(params: Params, name: str, replicate: int, store: PreparedStore, out: Path) -> None:
     """Train, and write ema/raw.safetensors, history.csv, samples.npz, config.json, cost.json."""
     run, shape, device = params.run(name), shape_of(store), pick_device()
+    data, store = store.digest, split_of(run, replicate, store)
     torch.manual_seed(params.house.seed + replicate)  # initial weights
     restorer = assemble.build(run, shape, f"runs.{name}", len(store.class_names))
     precision = resolve(run.training.precision, device, restorer.network)
@@ -91,11 +95,12 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
                  reconstruct_degraded=as_uint8(restorer.image.decode(trainer.shown["states"])))
     write_json(out / "config.json", {"run": name, "replicate": replicate, "fingerprint": mark,
                                      "dataset": params.house.dataset, "scale": params.house.scale,
-                                     "config": run.model_dump(), "data": store.digest,
+                                     "config": run.model_dump(), "data": data,
                                      "start": start})
     write_json(out / "process.json", about_process(restorer.degradation))
     write_json(out / "cost.json", {
-        "updates": trainer.updates, "parameters": networks.parameter_count(trainer.bare),
+        "updates": result.history[-1]["updates"], **stopped(trainer),
+        "parameters": networks.parameter_count(trainer.bare),
         "flops_per_image": networks.flops_per_image(trainer.bare, shape),
         "peak_memory_bytes": training_memory(trainer.bare, shape, run.training.batch).total,
         "epoch_seconds": result.epoch_seconds,
@@ -103,6 +108,17 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
         "precision": "bf16" if precision.mixed == "bf16" else "fp32",
         "threads": params.house.threads, "processes": trainer.accelerator.num_processes})
     checkpoint.remove()
+
+
+def split_of(run: RunConfig, replicate: int, store: PreparedStore) -> PreparedStore | FoldView:
+    """What the run trains on and holds out; without `fold`, replicate r holds out fold r."""
+    return split_for(store, run.split, replicate if run.fold is None else run.fold)
+
+
+def stopped(trainer: Trainer) -> dict[str, int | None]:
+    """Of early stopping: the epoch whose weights were kept and the one it stopped at, if it did."""
+    verdict = trainer.verdict()
+    return {"best_epoch": verdict.best, "stopped_epoch": verdict.stopped} if verdict else {}
 
 
 def labels_of(restorer: assemble.Restorer, store: PreparedStore, n: int, seed: int,
@@ -190,6 +206,7 @@ def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model
     likelihood is bounded, without a class: as by any other run.
     """
     run, device = params.run(name), pick_device()
+    store = split_of(run, replicate, store)
     options, primary = run.sampling, run.sampling.samplers[0]
     sections = {s: params.sampler(s) for s in options.samplers}
     weights = {f"{primary}@w={w:g}": w for w in options.guidance}
@@ -219,6 +236,8 @@ def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model
         arrays |= strips(options.strip, restorer, sections, store, seed, device, labels)
         arrays |= bound(options, restorer, store, seed, device)
         arrays |= restorations(options, restorer, restoring, store, seed, device, bar.update)
+        if options.restore_at:
+            arrays |= over_time(options, restorer, store, seed, device)
     return arrays, cost
 
 
@@ -272,6 +291,27 @@ def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections:
     if isinstance(restorer.degradation, HotProcess):
         grid, errors = error_at_log_snr(restorer, test.float() / 255, LOG_SNR_GRID, seed)
         out |= {"log_snr": np.array(grid), "log_snr_error": errors.cpu().numpy()}
+    return out
+
+
+def over_time(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedStore | FoldView,
+              seed: tuple, device: torch.device) -> dict[str, np.ndarray]:
+    """at/times; of held-out images (`test`) and, on a fold, of seen objects: at/<part>/truth, degraded
+    and by rule; brightness(_times)/<rule> along ancestral sampling."""
+    at = single.times(restorer.degradation.steps, options.restore_at)
+    out = {"at/times": np.array(at)}
+    for part in ("test", "seen") if isinstance(store, FoldView) else ("test",):
+        truth = np.array(store.split(part).images[: options.restore_images])
+        if len(truth) < 2:
+            continue
+        x_t, found = single.single_shot(restorer, torch.from_numpy(truth).to(device).float() / 255,
+                                        (*seed, "at", part), at)
+        out |= {f"at/{part}/truth": truth, f"at/{part}/degraded": as_uint8(x_t)}
+        out |= {f"at/{part}/rule/{rule}": as_uint8(x) for rule, x in found.items()}
+    if isinstance(restorer.degradation, HotProcess):
+        visited, means = single.brightness(restorer, BRIGHT, (*seed, "brightness"), options.strip, device)
+        out |= {"brightness_times": np.array(visited)}
+        out |= {f"brightness/{rule}": x.numpy() for rule, x in means.items()}
     return out
 
 

@@ -16,7 +16,7 @@ from kelvin.degradations.schedules import build_schedule
 class GaussianNoise(HotProcess):
     """x_t = sqrt(alpha-bar_t) x0 + sqrt(1 - alpha-bar_t) z (Ho et al. 2020, eq. 4)."""
 
-    parameterisations = ("eps", "x0", "v", "velocity")
+    parameterisations = ("eps", "x0", "v", "velocity", "scaled-eps")
 
     def __init__(self, image: ImageSpec, schedule: Mapping):
         self.image, self.schedule = image, build_schedule(schedule)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from kelvin.report import (
     comparison,
     curves,
+    folds,
     grids,
     guidance,
     iterations,
@@ -216,4 +217,4 @@ def comparison_figures(study: StudyResults, results: Results) -> list[Figure]:
 
 OWN = {"widths": width_figures, "temperature": temperature_figures_of, "steps": step_figures,
        "iterations": iteration_figures, "metrics": trust_figures, "pretraining": pretraining_figures,
-       "guidance": guidance.figures, "comparison": comparison_figures}
+       "guidance": guidance.figures, "comparison": comparison_figures, "folds": folds.figures}

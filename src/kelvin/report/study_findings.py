@@ -9,6 +9,7 @@ import numpy as np
 
 from kelvin.report import (
     comparison,
+    folds,
     guidance,
     iterations,
     likelihood,
@@ -240,6 +241,6 @@ KINDS = {"schedules": schedules, "hyperparameters": hyperparameters, "blur": blu
          "widths": widths.findings, "temperature": temperature.findings, "steps": steps.findings,
          "iterations": iterations.findings, "metrics": trust.findings,
          "pretraining": pretraining.findings, "guidance": guidance.findings,
-         "comparison": comparison.findings}
+         "comparison": comparison.findings, "folds": folds.findings}
 # the others open with their own answer
 RANKED = ("schedules", "hyperparameters", "blur", "widths", "comparison")

@@ -10,6 +10,7 @@ import numpy as np
 from kelvin.overrides import leaves
 from kelvin.report import (
     comparison,
+    folds,
     guidance,
     iterations,
     likelihood,
@@ -55,6 +56,8 @@ def study_tables(study: StudyResults, results: Results, metrics: Mapping[str, Ro
         return [trust.distribution_table(results, metrics), trust.slips_table(study)]
     if kind == "pretraining":
         return [pretraining.table(study, metrics)]
+    if kind == "folds":
+        return folds.tables(study, results)
     if kind == "guidance":
         return [guidance.table(study, results)]
     return [steps.table(study, results)] if kind == "steps" else \
@@ -66,6 +69,8 @@ def shown_with(study: StudyResults) -> list[str]:
     own = {"temperature": [f"{study.name}-generation", f"{study.name}-restoration"],
            "steps": [study.name], "iterations": [study.name], "pretraining": [study.name],
            "metrics": ["distribution", "slips"], "guidance": [study.name], "comparison": [study.name],
+           "folds": [f"{study.name}-{run.name}-{part}" for run in study.trained
+                     for part in folds.PARTS],
            "schedules": ["generation", likelihood.NAME, "restoration"]}
     return [*own.get(study.study.kind, ["generation", "restoration"]), f"parameters-{study.name}"]
 

@@ -35,7 +35,8 @@ def build(run: RunConfig, shape: Shape, where: str = "run", classes: int = 0) ->
     network = networks.build(run.network.model_dump(), shape, f"{where}.network")
     network = networks.condition(run.conditioning.model_dump(), network, classes,
                                  f"{where}.conditioning")
-    return Restorer(network, run.restorer.parameterisation, process, image, run.restorer.clip)
+    return Restorer(network, run.restorer.parameterisation, process, image, run.restorer.clip,
+                    run.restorer.rule)
 
 
 def save(path: Path, network: torch.nn.Module, restorer: Restorer, run: RunConfig,

@@ -50,6 +50,8 @@ def sharpened(process: Degradation, previous: Tensor, t: Tensor) -> Tensor:
 PARAMETERISATIONS = {
     # the noise itself (Ho et al. 2020, eq. 14)
     "eps": scalar(lambda x0, z, a, s: z, lambda p, x, a, s: (x - s * p) / a),
+    # the noise as it lies in x_t, sqrt(1 - abar_t) eps (study E)
+    "scaled-eps": scalar(lambda x0, z, a, s: s * z, lambda p, x, a, s: (x - p) / a),
     # the image (Bansal et al. 2022, eq. 1)
     "x0": Parameterisation(lambda process, x0, z, x_t, t: x0, lambda process, p, x_t, t: p),
     # v = signal z - noise x0 (Salimans and Ho 2022, section 4)

@@ -11,6 +11,7 @@ import torch
 from kelvin.degradations import Degradation, ImageSpec
 from kelvin.restoration.guidance import Guided
 from kelvin.restoration.parameterisation import PARAMETERISATIONS, check
+from kelvin.restoration.rules import EXACT, check_rule, factor
 
 Network = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -33,8 +34,10 @@ class Restorer:
     """
 
     def __init__(self, network: Network, parameterisation: str, degradation: Degradation,
-                 image: ImageSpec, clip: bool):
+                 image: ImageSpec, clip: bool, rule: str = EXACT):
         check(parameterisation, degradation)
+        check_rule(rule, parameterisation)
+        self.rule, self.target_name = rule, parameterisation
         self.network, self.degradation, self.image, self.clip = network, degradation, image, clip
         self.parameterisation = PARAMETERISATIONS[parameterisation]
         self.evaluations = 0  # evaluations of the network for each image of a batch: its NFE
@@ -63,6 +66,8 @@ class Restorer:
 
     def x0_hat(self, prediction: torch.Tensor, x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """x0_hat from a prediction, not clipped."""
+        if self.rule != EXACT:
+            return factor(self.rule, self.degradation, t).to(x_t.dtype) * (x_t - prediction)
         return self.parameterisation.x0_hat(self.degradation, prediction, x_t, t)
 
     def __call__(self, x_t: torch.Tensor, t: torch.Tensor) -> Restoration:

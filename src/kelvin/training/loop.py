@@ -26,6 +26,7 @@ from kelvin.training.compiling import maybe_compiled
 from kelvin.training.ema import EMA
 from kelvin.training.labels import NoLabels
 from kelvin.training.precision import Precision
+from kelvin.training.stopping import Verdict, judged
 
 SHOWN, SHOWN_TIMES = 8, 4  # images, and times up to T, of the reconstructions kept with the samples
 HELD = 1024  # images at most on which losses are evaluated after each epoch
@@ -85,6 +86,7 @@ class Trainer:
             self.network = maybe_compiled(options.compile, self.network, example.contiguous(
                 memory_format=self.format), self.updates, self.accelerator.autocast)
         self.result, self.shown = Trained(), self.shown_images()
+        self.best: dict[str, Any] = {}  # weights of the best epoch, where training may stop early
 
     def learning_rate(self, update: int) -> float:
         """Linear warm-up over a fraction of all updates, then constant or a half cosine to zero."""
@@ -195,6 +197,8 @@ class Trainer:
             bar = progress_bar(self.updates, name, "update", initial=(first - 1) * self.batches,
                                disable=not main)
             for epoch in range(first, options.epochs + 1):
+                if self.verdict() and self.verdict().stopped:
+                    break
                 begun = time.perf_counter()
                 row = self.epoch(epoch, bar)
                 self.result.epoch_seconds.append(time.perf_counter() - begun)
@@ -203,15 +207,34 @@ class Trainer:
                         "val_loss": self.evaluate(self.bare, "val"),
                         "val_loss_ema": self.evaluate(self.ema.network, "val")}
                 self.result.history.append(row)
-                if epoch == 1 or epoch == options.epochs or epoch % options.sample_every == 0:
+                self.keep_best(epoch)
+                last = epoch == options.epochs or bool(self.verdict() and self.verdict().stopped)
+                if epoch == 1 or last or epoch % options.sample_every == 0:
                     self.keep_samples(epoch)
                 self.result.seconds = before + time.perf_counter() - started
-                if main and (epoch % options.checkpoint_every == 0 or epoch == options.epochs):
+                if main and (epoch % options.checkpoint_every == 0 or last):
                     self.checkpoint.save(self.state(epoch))
             bar.close()
+            self.restore_best()
             self.restorer.network = self.bare.eval()
             self.accelerator.wait_for_everyone()
         return self.result
+
+    def verdict(self) -> Verdict | None:
+        """What early stopping says of the epochs so far; None where it is off, or before the first."""
+        stop, losses = self.config.training.stop, [r["val_loss_ema"] for r in self.result.history]
+        return judged(losses, stop.patience, stop.gain) if stop and losses else None
+
+    def keep_best(self, epoch: int) -> None:
+        verdict = self.verdict()
+        if verdict and verdict.best == epoch:
+            self.best = {key: {k: v.detach().clone() for k, v in network.state_dict().items()}
+                         for key, network in (("network", self.bare), ("ema", self.ema.network))}
+
+    def restore_best(self) -> None:
+        if self.best:
+            self.bare.load_state_dict(self.best["network"])
+            self.ema.network.load_state_dict(self.best["ema"])
 
     def keep_samples(self, epoch: int) -> None:
         """Samples of the EMA weights, the same seeds at every epoch."""
@@ -246,7 +269,8 @@ class Trainer:
     def state(self, epoch: int) -> dict[str, Any]:
         return {"epoch": epoch, "network": self.bare.state_dict(),
                 "ema": self.ema.network.state_dict(), "ema_updates": self.ema.updates,
-                "optimizer": self.optimizer.state_dict(), "result": vars(self.result)}
+                "optimizer": self.optimizer.state_dict(), "result": vars(self.result),
+                **({"best": self.best} if self.best else {})}
 
     def resume(self) -> int:
         """Put the checkpoint back; returns the first epoch to train."""
@@ -258,4 +282,5 @@ class Trainer:
         self.ema.updates = state["ema_updates"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.result = Trained(**state["result"])
+        self.best = state.get("best", {})
         return state["epoch"] + 1

@@ -1,0 +1,45 @@
+"""Single-shot restoration at many t, by part and rule: means, deviations over images, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kelvin.metrics.similarity import psnr, rmse, ssim
+
+CAP = 20 * np.log10(255)  # PSNR of one grey level in all pixels, in place of infinity
+
+
+def summary(values: np.ndarray, name: str) -> dict[str, float]:
+    """Mean, sample standard deviation over images, and standard error of the mean."""
+    sd = float(values.std(ddof=1))
+    return {name: float(values.mean()), f"{name}_sd": sd, f"{name}_se": sd / len(values) ** 0.5}
+
+
+def over_time_rows(arrays: Mapping[str, np.ndarray], window: int) -> list[dict[str, Any]]:
+    """SSIM, PSNR (dB) and RMSE of uint8 images: one row a part ('test', 'seen'), rule and t."""
+    rows = []
+    for key, images in arrays.items():
+        if not key.startswith("at/") or "/rule/" not in key:
+            continue
+        _, part, _, rule = key.split("/")
+        truth = arrays[f"at/{part}/truth"] / 255.0
+        for t, restored in zip(arrays["at/times"].tolist(), images, strict=True):
+            x = restored / 255.0
+            rows.append({"part": part, "rule": rule, "t": t, "n": len(truth),
+                         **summary(ssim(truth, x, window), "ssim"),
+                         **summary(np.minimum(psnr(truth, x), CAP), "psnr"),
+                         **summary(rmse(truth, x), "rmse")})
+    return rows
+
+
+def brightness_rows(arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Mean brightness, 0..1, along ancestral sampling by rule and t, and that of the real images."""
+    if "brightness_times" not in arrays:
+        return []
+    real = float(arrays["at/test/truth"].mean() / 255)
+    return [{"rule": key.split("/")[1], "t": t, "real": real, **summary(means, "brightness")}
+            for key, table in arrays.items() if key.startswith("brightness/")
+            for t, means in zip(arrays["brightness_times"].tolist(), table, strict=True)]

@@ -1,0 +1,219 @@
+"""Study E: what folds that leak hide, restoration over t by fold, and what the study's rule cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kelvin.metrics.comparisons import LEAST, compare
+from kelvin.report import pictures, strips
+from kelvin.report.collect import Results, Run, StudyResults
+from kelvin.report.findings import named
+from kelvin.report.style import WIDTH, Figure, finish, legend_below, look, new, ticks, whole
+from kelvin.report.table import Column, Row, Table, number
+
+
+@dataclass(frozen=True)
+class ByFold(Table):
+    """Bold: the best of a row, not of a column."""
+
+    def _is_best(self, column: Column, row: Row) -> bool:
+        return len(self.columns) > 2 and bool(column.key) and row[column.key] == row["best"]
+
+
+PARTS = {"test": "held-out images", "seen": "the test split's images of objects trained on"}
+MEASURES = ("ssim", "psnr", "rmse")
+BLACK = 0.5  # below this share of the real images' brightness a sample counts as dark
+
+
+def over_time(run: Run, part: str, rule: str = "exact") -> list[list[Row]]:
+    """Rows of single-shot restoration over t, one list a fold."""
+    return [[row for row in r.details.get("over_time", []) if row["part"] == part
+             and row["rule"] == rule] for r in run.replicates]
+
+
+def measured(run: Run) -> bool:
+    return bool(run.first.details.get("over_time"))
+
+
+def figures(study: StudyResults, results: Results) -> list[Figure | None]:
+    shown = [rows_figure(study, run) for run in study.trained if measured(run)]
+    decoded = strips.decoding_figure(f"{study.name}-decoding", study.trained, "Generation: two new "
+                                     "images of each run from x_T (left) to the sample, every T/10.")
+    return [loss_figure(study), ssim_figure(study), *shown, decoded, brightness_figure(study)]
+
+
+def loss_figure(study: StudyResults) -> Figure:
+    """Train and validation loss of every fold; a cross where training stopped, a disc at the best."""
+    runs = study.trained
+    drawing = new(WIDTH, 3.2)
+    panels = drawing.subplots(1, len(runs), sharey=True, squeeze=False)[0]
+    for axes, run in zip(panels, runs, strict=True):
+        for i, r in enumerate(run.replicates):
+            x, colour = [row["epoch"] for row in r.history], look(i)["color"]
+            y = [row["val_loss_ema"] for row in r.history]
+            axes.plot(x, [row["train_loss"] for row in r.history], ":", color=colour)
+            axes.plot(x, y, "-", color=colour, label=f"replicate {r.index}")
+            if best := r.record.get("best_epoch"):
+                axes.plot(best, y[best - 1], "o", color=colour)
+            if stopped := r.record.get("stopped_epoch"):
+                axes.plot(stopped, y[stopped - 1], "x", color=colour)
+        axes.set(title=run.title, xlabel="epoch", yscale="log")
+        whole(axes.xaxis)
+    panels[0].set(ylabel="loss after the epoch")
+    ticks(panels[0].yaxis)
+    legend_below(drawing, panels[0], 5)
+    return finish(drawing, f"{study.name}-loss", "Loss of every fold at fixed t and z. Dotted: training "
+                  "images (raw weights); line: held-out images (EMA weights). Disc: the epoch whose "
+                  "weights are kept; cross: where training stopped early.")
+
+
+def ssim_figure(study: StudyResults) -> Figure | None:
+    """SSIM over t by run, and by rule where there is more than one; means over folds."""
+    runs = [run for run in study.trained if measured(run)]
+    if not runs:
+        return None
+    drawing = new(WIDTH, 3.4)
+    axes, i = drawing.subplots(), 0
+    for run in runs:
+        for rule in dict.fromkeys(row["rule"] for row in run.first.details["over_time"]):
+            rows = over_time(run, "test", rule)
+            y = np.mean([[row["ssim"] for row in fold] for fold in rows], axis=0)
+            axes.plot([row["t"] for row in rows[0]], y, label=f"{run.title}: {rule}", **look(i))
+            i += 1
+    axes.set(xlabel="t", ylabel="SSIM of one-shot restoration")
+    legend_below(drawing, axes, 2)
+    return finish(drawing, f"{study.name}-ssim", "SSIM of single-shot x0_hat on held-out images over t, "
+                  "mean over folds, by the rule that turns the prediction into an image.")
+
+
+def rows_figure(study: StudyResults, run: Run, kinds: int = 4) -> Figure:
+    """Truth, degraded and restored over t of the first images, at most ten times."""
+    truth, times = run.first.array("at/test/truth"), run.first.array("at/times")
+    chosen = range(0, len(times), max(1, len(times) // 10))
+    rules = [key for key in run.first.keys if key.startswith("at/test/rule/")]
+    arrays = {"degraded": run.first.array("at/test/degraded"),
+              **{key.rsplit("/", 1)[1]: run.first.array(key) for key in rules}}
+    panels = [pictures.table(f"image {i + 1}", [[truth[i], *(x[k, i] for k in chosen)]
+                                                for x in arrays.values()],
+                             list(arrays), ["truth", *(str(times[k]) for k in chosen)])
+              for i in range(min(kinds, len(truth)))]
+    return pictures.show(f"{study.name}-{run.name}-rows", f"{run.title}: the first held-out images (in a "
+                         "seeded order), degraded to t and restored in one shot.", panels, 1)
+
+
+def brightness_figure(study: StudyResults) -> Figure | None:
+    """Mean brightness along ancestral sampling by rule."""
+    run = next((r for r in study.trained if len(bright(r)) > 1), None)
+    if run is None:
+        return None
+    drawing = new(WIDTH * 0.75, 3.2)
+    axes = drawing.subplots()
+    for i, (rule, rows) in enumerate(bright(run).items()):
+        axes.plot([r["t"] for r in rows], [r["brightness"] for r in rows], label=rule, **look(i))
+    axes.axhline(rows[0]["real"], color="#888888", label="real images")
+    axes.set(xlabel="t", ylabel="mean brightness")
+    axes.invert_xaxis()
+    legend_below(drawing, axes, 4)
+    return finish(drawing, f"{study.name}-brightness", f"Ancestral sampling of {named(run.title)} by "
+                  "each rule, nothing clipped on the way: mean brightness (0 black, 1 white).")
+
+
+def bright(run: Run) -> dict[str, list[Row]]:
+    out: dict[str, list[Row]] = {}
+    for row in run.first.details.get("brightness", []):
+        out.setdefault(row["rule"], []).append(row)
+    return out
+
+
+def tables(study: StudyResults, results: Results) -> list[Table | None]:
+    return [table(study, run, part, results.params.metrics.ssim_window)
+            for run in study.trained if measured(run) for part in PARTS if over_time(run, part)[0]]
+
+
+def table(study: StudyResults, run: Run, part: str, window: int) -> Table:
+    """SSIM by t (rows) and fold (columns); PSNR and RMSE too in the .csv. Best fold of a row in bold."""
+    folds = over_time(run, part)
+    rows: list[Row] = []
+    for k, row in enumerate(folds[0]):
+        found = {"t": row["t"], "n": row["n"]}
+        for r, fold in zip(run.replicates, folds, strict=True):
+            found |= {f"{key}_{r.index}": fold[k][key] for m in MEASURES
+                      for key in (m, f"{m}_sd", f"{m}_se")}
+        found["best"] = max(fold[k]["ssim"] for fold in folds)
+        rows.append(found)
+
+    def cell(row: Row, i: int) -> str:
+        return (f"{number(row[f'ssim_{i}'])} ± {number(row[f'ssim_sd_{i}'], 2)} "
+                f"({number(row[f'ssim_se_{i}'], 2)})")
+
+    columns = [Column("t", lambda r: number(r["t"])),
+               *(Column(f"replicate {r.index}", lambda row, i=r.index: cell(row, i), f"ssim_{r.index}")
+                 for r in run.replicates)]
+    return ByFold(f"{study.name}-{run.name}-{part}", f"{run.title}: SSIM of single-shot x0_hat on "
+                 f"{PARTS[part]}, n = {rows[0]['n']}. ±: standard deviation over images; in brackets: "
+                 f"standard error of the mean. SSIM: uniform window of {window} pixels, data range 1, "
+                 "mean over channels. The .csv has PSNR and RMSE too. Bold: best fold of a row.",
+                 columns, rows)
+
+
+def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:
+    runs = {run.config.split: run for run in reversed(study.trained)
+            if run.config.restorer.parameterisation == "eps"}
+    out = []
+    if {"grouped", "leaky"} <= runs.keys():
+        out.append(harm(runs["grouped"], runs["leaky"], results.params.metrics.confidence))
+    for run in study.trained:
+        out += rule_cost(run) + darkness(run)
+    return out
+
+
+def harm(grouped: Run, leaky: Run, level: float) -> str:
+    """Validation loss of leaky against grouped folds, in words; a verdict only with enough folds."""
+    ours, theirs = grouped.values("val_loss_ema"), leaky.values("val_loss_ema")
+    share = float(np.mean(theirs)) / float(np.mean(ours)) - 1
+    text = (f"With leaky folds the validation loss is {number(float(np.mean(theirs)))}, with grouped "
+            f"folds {number(float(np.mean(ours)))} ({100 * abs(share):.1f} % "
+            f"{'lower' if share < 0 else 'higher'} where it leaks)")
+    if measured(grouped) and measured(leaky):
+        ssim = [np.mean([row["ssim"] for fold in over_time(r, "test") for row in fold])
+                for r in (grouped, leaky)]
+        text += (f"; SSIM on held-out images, mean over t, is {number(float(ssim[1]))} where it leaks "
+                 f"and {number(float(ssim[0]))} on unseen objects")
+    if len(ours) < LEAST:
+        return text + (f". Folds count as replicates: with {len(ours)} of them no verdict is given "
+                       f"(at least {LEAST}).")
+    found = compare(ours, {"leaky": theirs}, level)["leaky"]
+    return text + (f". Over {len(ours)} folds, paired and counted as replicates (their training sets "
+                   f"overlap): {found.verdict} (p = {number(found.p)}).")
+
+
+def rule_cost(run: Run) -> list[str]:
+    """How much SSIM a rule other than the exact one loses, at its worst t."""
+    exact = over_time(run, "test")[0]
+    out = []
+    for rule in dict.fromkeys(row["rule"] for row in run.first.details.get("over_time", [])):
+        if rule == "exact":
+            continue
+        lost = {a["t"]: a["ssim"] - b["ssim"]
+                for a, b in zip(exact, over_time(run, "test", rule)[0], strict=True)}
+        t = max(lost, key=lost.get)
+        out.append(f"{named(run.title)}: against the exact rule, {rule} loses on average "
+                   f"{number(float(np.mean(list(lost.values()))))} SSIM, at most {number(lost[t])} "
+                   f"at t = {t}.")
+    return out
+
+
+def darkness(run: Run) -> list[str]:
+    """What ancestral sampling ends in by each rule, and whether that is dark."""
+    ends = {rule: min(rows, key=lambda r: r["t"]) for rule, rows in bright(run).items()}
+    if len(ends) < 2:
+        return []
+    real = next(iter(ends.values()))["real"]
+    dark = [rule for rule, row in ends.items() if row["brightness"] < BLACK * real]
+    said = ", ".join(f"{rule} {number(row['brightness'])}" for rule, row in ends.items())
+    return [f"Ancestral sampling of {named(run.title)} ends at a mean brightness of {said}; real images "
+            f"have {number(real)}. Dark (below {100 * BLACK:.0f} % of that): "
+            f"{', '.join(dark) or 'none of them, so the missing factor alone does not explain black'}."]
