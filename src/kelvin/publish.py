@@ -1,4 +1,4 @@
-"""`make publish`: weights/ and the the tables of README and docs/metrics.md, from reports/."""
+"""`make publish`: weights/, the README's picture and table, docs/metrics.md's tables."""
 
 from __future__ import annotations
 
