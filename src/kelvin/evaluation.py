@@ -51,7 +51,8 @@ def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store
     record = {key: config[key] for key in ("run", "replicate", "dataset", "scale", "fingerprint")}
     record |= {"sampler": primary, "nfe": cost["nfe"].get(primary),
                "reference": about["reference"], "reference_n": about["reference_n"],
-               "extractor": about["extractor"]}
+               "extractor": about["extractor"],
+               "extractors": {name: about["extractors"][name]["key"] for name in about["extractors"]}}
     record |= scored[primary][0] | protocol.more(arrays[f"samples/{primary}"])
     details = {"histograms": {name: d["histogram"] for name, (_, d) in scored.items()},
                "nearest": {k: scored[primary][1][k] for k in ("nearest_sample", "nearest_training")}}

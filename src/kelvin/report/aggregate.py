@@ -9,7 +9,8 @@ import numpy as np
 from kelvin.metrics import mean_interval
 from kelvin.report.collect import Results, Run
 
-IDENTITY = ("run", "replicate", "fingerprint", "dataset", "scale", "extractor")
+IDENTITY = ("run", "replicate", "fingerprint", "dataset", "scale", "extractor",
+            "extractors")
 NESTED = ("samplers", "restoration", "prior")
 INTERVALS = ("fmd", "fmd_debiased", "fmd_normalised", "ssim")  # a t interval over training seeds
 COMPACT = ("fmd", "fmd_normalised", "nfe", "precision", "recall", "class_evenness",

@@ -167,8 +167,9 @@ def collect(params: Params) -> Results:
     classifier = read(params.folder("models") / "classifier" / "record.json")
     runs = {name: read_run(params, name, store.images.shape[1:]) for name in params.house.active}
     records = {f"{run.name}-{r.index}": r.record for run in runs.values() for r in run.replicates}
+    keys = {name: found["key"] for name, found in calibration["extractors"].items()}
     refuse_mixed({**record, "run": name} for name, record in
-                 {"calibration": calibration, **records}.items())
+                 {"calibration": {**calibration, "extractors": keys}, **records}.items())
     studies = [StudyResults(name, study, [runs[r] for r in study.runs if r in runs],
                             [r for r in study.runs if r not in runs])
                for name, study in params.house.studies.items()]
