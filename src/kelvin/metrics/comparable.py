@@ -16,9 +16,9 @@ def refuse_mixed(records: Iterable[Mapping[str, Any]]) -> None:
 
     records: each with run, n, dataset, reference_n and extractor (its hash), perhaps reference (the
     split's name) and extractors ({name: the key of its statistics}, made of data, extractor hash and
-    preprocessing), compared where two records hold the same name. A Frechet distance is biased by an amount that n and
-    the reference's n decide, and another extractor measures something else: in one column they would
-    pass for better or worse.
+    preprocessing), compared where two records hold the same name. A Frechet distance is biased by an
+    amount that n and the reference's n decide, and another extractor measures something else: in one
+    column they would pass for better or worse.
     """
     first: Mapping[str, Any] | None = None
     for record in records:
