@@ -10,6 +10,7 @@ from kelvin.files import write_json
 from kelvin.params import Params
 from kelvin.protocol import Protocol
 from kelvin.stage import log, main, replicate_of, set_threads
+from kelvin.subset_protocol import restrict
 
 
 def work(params: Params, run: str, replicate: str) -> None:
@@ -20,6 +21,7 @@ def work(params: Params, run: str, replicate: str) -> None:
     references, about = reference.load(models / "reference", params.metrics, store, judge,
                                        os.environ.get("KELVIN_DATA"))
     protocol = Protocol.of(params.metrics, judge, references, store, about["fid_why"])
+    protocol, about, store = restrict(protocol, about, store, params.run(run).classes)
     record, details = evaluate(params, protocol, about, store, models / name,
                                params.folder("samples") / name)
     write_json(params.folder("evaluations") / name / "details.json", details)

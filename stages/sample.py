@@ -1,6 +1,7 @@
 """Sample one trained run: new images by every sampler, strips, restorations over t."""
 
 from kelvin.datasets import PreparedStore
+from kelvin.datasets.subset import restricted
 from kelvin.params import Params
 from kelvin.runs import sample_run
 from kelvin.stage import main, replicate_of, set_threads
@@ -9,7 +10,8 @@ from kelvin.stage import main, replicate_of, set_threads
 def work(params: Params, run: str, replicate: str) -> None:
     set_threads(params)
     r = replicate_of(params, replicate)
-    sample_run(params, run, r, PreparedStore(params.folder("prepared")),
+    store = restricted(PreparedStore(params.folder("prepared")), params.run(run).classes)
+    sample_run(params, run, r, store,
                params.folder("models") / f"{run}-{r}", params.folder("samples") / f"{run}-{r}")
 
 

@@ -35,6 +35,8 @@ def test_every_run_resolves_on_every_data_set_at_every_scale(scale, dataset):
 def test_the_default_is_a_core_of_at_most_20_runs():
     assert len(RAW["active"]) <= 20
     for name, study in RAW["studies"].items():
+        if study["kind"] == "guidance":  # compares the weights of one run
+            continue
         assert len(set(study["runs"]) & set(RAW["active"])) >= 2, f"{name} has nothing to compare"
 
 

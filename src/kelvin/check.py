@@ -20,7 +20,8 @@ def check(params: Params) -> None:
 
 def check_run(params: Params, name: str, run: RunConfig) -> None:
     for registry, key in ((degradations.degradations, "degradation"),
-                          (degradations.priors, "prior"), (networks.networks, "network")):
+                          (degradations.priors, "prior"), (networks.networks, "network"),
+                          (networks.conditionings, "conditioning")):
         registry.check(getattr(run, key).model_dump(), f"runs.{name}.{key}")
     schedule = run.schedule.model_dump()
     registry = growths if schedule["kind"] in growths.kinds() else degradations.schedules

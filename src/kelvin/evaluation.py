@@ -12,6 +12,7 @@ import numpy as np
 from kelvin.errors import KelvinError
 from kelvin.files import read_arrays, read_json
 from kelvin.metrics import Scale, psnr, rmse, ssim
+from kelvin.metrics.asked import asked_accuracy
 from kelvin.params import Params
 from kelvin.protocol import Protocol
 
@@ -47,12 +48,20 @@ def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store
     scale = protocol.scale(sample_count(params, store))
     scored = {name.removeprefix("samples/"): protocol.score(images, scale)
               for name, images in arrays.items() if name.startswith("samples/")}
+    if "labels" in arrays:
+        for name, (scores, _) in scored.items():
+            probabilities = protocol.judge(arrays[f"samples/{name}"])[1]
+            scores |= asked_accuracy(probabilities, arrays["labels"], params.metrics.confidence)
     primary = next(iter(scored))
     record = {key: config[key] for key in ("run", "replicate", "dataset", "scale", "fingerprint")}
     record |= {"sampler": primary, "nfe": cost["nfe"].get(primary),
                "reference": about["reference"], "reference_n": about["reference_n"],
                "extractor": about["extractor"],
                "extractors": {name: about["extractors"][name]["key"] for name in about["extractors"]}}
+    if "classes" in about:  # a scale of its own
+        record |= {"classes": about["classes"], **scale_record(scale, "")}
+    if start := config.get("start"):
+        record["pretrain_updates"] = start["updates"]
     record |= scored[primary][0] | protocol.more(arrays[f"samples/{primary}"])
     details = {"histograms": {name: d["histogram"] for name, (_, d) in scored.items()},
                "nearest": {k: scored[primary][1][k] for k in ("nearest_sample", "nearest_training")}}

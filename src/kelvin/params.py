@@ -60,6 +60,7 @@ class Images(Section):
     seed: Index
     licence: str
     on_error: Literal["refuse", "skip"]
+    order: Literal["listed", "shuffled"] = "listed"
     groups: Any = None
     folds: FoldsConfig | None = None
 
@@ -177,19 +178,32 @@ class SamplingConfig(Section):
     strip: Annotated[int, Field(ge=2)]
     restore_images: Annotated[int, Field(ge=2)]
     restore_samplers: list[Name] | None
+    guidance: list[Annotated[float, Field(ge=0)]] = []
     restore_times: Annotated[int, Field(ge=2)]
+
+
+class Pretrain(Section):
+    """Weights to start from: trained on a data set (null: the run's own) and some of its classes (null:
+    all) for a number of epochs."""
+
+    dataset: Name | None
+    classes: Annotated[list[Index], Field(min_length=1)] | None
+    epochs: Count
 
 
 class RunConfig(Section):
     """One entry of `runs`, all layers merged."""
 
     title: str
+    classes: Annotated[list[Index], Field(min_length=1)] | None = None  # weight files written before
+    pretrain: Pretrain | None = None                                    # these options were stay readable
     source: Literal["train", "folder"]
     path: str | None
     schedule: Kinded
     degradation: Kinded
     prior: Kinded
     network: Kinded
+    conditioning: Kinded = Kinded(kind="none")
     restorer: RestorerConfig
     training: TrainingConfig
     sampling: SamplingConfig
@@ -198,6 +212,18 @@ class RunConfig(Section):
     def _folder(self) -> RunConfig:
         if (self.source == "folder") != (self.path is not None):
             raise ValueError("path goes with source: folder, and only with it")
+        if self.source == "folder" and self.pretrain is not None:
+            raise ValueError("pretrain goes with source: train; a folder of images is not trained")
+        return self
+
+    @model_validator(mode="after")
+    def _guidance(self) -> RunConfig:
+        weights = self.sampling.guidance
+        if weights and self.conditioning.kind == "none":
+            raise ValueError("sampling.guidance weighs a class against none, but conditioning.kind "
+                             "is none; set it to classes, or guidance to []")
+        if len({f"{w:g}" for w in weights}) < len(weights):
+            raise ValueError("sampling.guidance names a weight twice")
         return self
 
 
@@ -206,7 +232,7 @@ class Study(Section):
 
     title: str
     kind: Literal["schedules", "hyperparameters", "blur", "widths", "temperature", "steps",
-                  "iterations", "metrics"]
+                  "iterations", "metrics", "pretraining", "guidance"]
     question: str
     runs: Annotated[list[Name], Field(min_length=1)]
 
@@ -357,6 +383,10 @@ class Params:
         if odd:
             raise KelvinError(f"runs.{name}.sampling.restore_samplers names {sorted(odd)[0]!r}, which is "
                               f"not among its samplers: {', '.join(run.sampling.samplers)}")
+        if run.pretrain and run.pretrain.dataset not in (None, *self.house.datasets):
+            raise KelvinError(f"runs.{name}.pretrain.dataset = {run.pretrain.dataset!r} is not in "
+                              f"datasets; known are {', '.join(sorted(self.house.datasets))}, and null "
+                              "for the run's own")
         if run.training.batch > (run.training.images or run.training.batch):
             raise KelvinError(f"runs.{name}.training.batch = {run.training.batch} is more than "
                               f"training.images = {run.training.images}: no batch would be full")

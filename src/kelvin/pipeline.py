@@ -43,7 +43,8 @@ def survey() -> tuple[dict[str, set[str]], set[str]]:
 
 
 WATCHED = ("params.yaml", "dvc.yaml", "dvc.lock", "src/kelvin", "stages", "reports",
-           *(f"data/{kind}" for kind in ("checked", "prepared", "models", "samples", "evaluations")))
+           *(f"data/{kind}" for kind in ("checked", "prepared", "starts", "models", "samples",
+                                         "evaluations")))
 STAMP = Path(".kelvin/up-to-date")
 
 

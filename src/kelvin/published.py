@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -47,9 +48,14 @@ class Published:
     sampler: Mapping[str, Any]
     about: Mapping[str, Any]
 
-    def sample(self, n: int, seed: int = 0) -> Samples:
-        """n new images from nothing but a seed; image i is the same whatever n is."""
-        drawn = generate(self.restorer, self.sampler, n, (seed, "samples"), batch=256)
+    def sample(self, n: int, seed: int = 0, label: int | None = None, guidance: float = 1.0) -> Samples:
+        """n new images from nothing but a seed; image i is the same whatever n is.
+
+        label: the class that all of them are to be of, where the network was trained with classes.
+        """
+        labels = None if label is None else torch.full((n,), label)
+        drawn = generate(self.restorer, self.sampler, n, (seed, "samples"), batch=256, labels=labels,
+                         guidance=guidance)
         return Samples(drawn.images.numpy())
 
 

@@ -21,6 +21,7 @@ from kelvin.params import Params, SamplingConfig, code_digest, fingerprint, proj
 from kelvin.progress import progress_bar
 from kelvin.random import BlockRandom
 from kelvin.restoration import assemble
+from kelvin.restoration.guidance import asked_labels
 from kelvin.restoration.likelihood import bits_per_dimension, why_not
 from kelvin.restoration.sampling import (
     decoding,
@@ -32,8 +33,10 @@ from kelvin.restoration.sampling import (
 from kelvin.stage import log
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.device import pick_device
-from kelvin.training.loop import Trainer
+from kelvin.training.labels import Labels
+from kelvin.training.loop import HELD, Trainer
 from kelvin.training.precision import hardware, resolve
+from kelvin.training.pretraining import load_start
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
 STRIP_IMAGES = 4
@@ -47,27 +50,31 @@ def shape_of(store: PreparedStore) -> Shape:
 
 
 def run_fingerprint(params: Params, name: str, replicate: int, store: PreparedStore,
-                    precision: str, device: str) -> str:
-    """Names a training: resolved parameters, code, data, precision, device and threads."""
+                    precision: str, device: str, start: str | None = None) -> str:
+    """Names a training: resolved parameters, code, data, precision, device, threads, first weights."""
     run = params.run(name).model_dump(exclude={"title"})
     sampler = params.sampler(params.run(name).sampling.epoch_sampler)
     return fingerprint(run, sampler, params.house.seed + replicate, store.digest, precision, device,
-                       params.house.threads, torch.__version__, code_digest(*CODE))
+                       params.house.threads, torch.__version__, code_digest(*CODE), start)
 
 
 def train_run(params: Params, name: str, replicate: int, store: PreparedStore, out: Path) -> None:
     """Train, and write ema/raw.safetensors, history.csv, samples.npz, config.json, cost.json."""
     run, shape, device = params.run(name), shape_of(store), pick_device()
     torch.manual_seed(params.house.seed + replicate)  # initial weights
-    restorer = assemble.build(run, shape, f"runs.{name}")
+    restorer = assemble.build(run, shape, f"runs.{name}", len(store.class_names))
     precision = resolve(run.training.precision, device, restorer.network)
-    mark = run_fingerprint(params, name, replicate, store, precision.mixed, device.type)
+    start = load_start(params.folder("starts") / f"{name}-{replicate}", name, run, shape,
+                       restorer.network) if run.pretrain else None
+    mark = run_fingerprint(params, name, replicate, store, precision.mixed, device.type,
+                           start and start["sha256"])
     checkpoint = Checkpoint(mark)
     train = store.split("train").images[: run.training.images]
     fit_process(restorer, train, lambda: blend_images(params, shape))
     trainer = Trainer(run, restorer, train, store.split("validation").images,
                       params.house.seed + replicate, params.sampler(run.sampling.epoch_sampler),
-                      precision, checkpoint)
+                      precision, checkpoint,
+                      labels_of(restorer, store, len(train), params.house.seed + replicate, device))
     result = trainer.run(f"train {name}-{replicate}")
     if not trainer.accelerator.is_main_process:
         return
@@ -83,7 +90,8 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
                  reconstruct_degraded=as_uint8(restorer.image.decode(trainer.shown["states"])))
     write_json(out / "config.json", {"run": name, "replicate": replicate, "fingerprint": mark,
                                      "dataset": params.house.dataset, "scale": params.house.scale,
-                                     "config": run.model_dump(), "data": store.digest})
+                                     "config": run.model_dump(), "data": store.digest,
+                                     "start": start})
     write_json(out / "process.json", about_process(restorer.degradation))
     write_json(out / "cost.json", {
         "updates": trainer.updates, "parameters": networks.parameter_count(trainer.bare),
@@ -92,6 +100,17 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
         "precision": "bf16" if precision.mixed == "bf16" else "fp32",
         "threads": params.house.threads, "processes": trainer.accelerator.num_processes})
     checkpoint.remove()
+
+
+def labels_of(restorer: assemble.Restorer, store: PreparedStore, n: int, seed: int,
+              device: torch.device) -> Labels | None:
+    """Labels of the n training images and of the held-out ones; None for an unconditional network."""
+    network = restorer.network
+    if not isinstance(network, networks.Conditioned):
+        return None
+    train, held = store.split("train").labels[:n], store.split("validation").labels[:HELD]
+    return Labels(train, {"train": train[:len(held)], "val": held}, network.classes, network.drop, seed,
+                  device)
 
 
 def fit_process(restorer: assemble.Restorer, images: np.ndarray, other: Callable) -> None:
@@ -161,30 +180,40 @@ def sample_run(params: Params, name: str, replicate: int, store: PreparedStore, 
 def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model: Path, n: int
           ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays: samples/<sampler>, samples/raw, prior uint8 (n, C, H, W), many (sampling.many, C, H, W);
-    strips; restorations."""
+    strips; restorations.
+
+    A conditional run is asked for every class alike, labels (n,), with guidance 1; by its first
+    sampler also with other weights, samples/<sampler>@w=<weight>. Real images are restored, and their
+    likelihood is bounded, without a class: as by any other run.
+    """
     run, device = params.run(name), pick_device()
     options, primary = run.sampling, run.sampling.samplers[0]
     sections = {s: params.sampler(s) for s in options.samplers}
+    weights = {f"{primary}@w={w:g}": w for w in options.guidance}
     restorer = assemble.load(model / "ema.safetensors", device)
     raw = assemble.load(model / "raw.safetensors", device)
     seed = (params.house.seed + replicate, "samples")
     restoring = {s: sections[s] for s in options.restore_samplers or sections}
-    arrays: dict[str, np.ndarray] = {}
+    classes = getattr(restorer.network, "classes", 0)
+    labels = asked_labels(max(n, options.many or 0), classes) if classes else None
+    arrays: dict[str, np.ndarray] = {} if labels is None else {"labels": labels[:n].numpy()}
     cost: dict[str, Any] = {"nfe": {}, "seconds": {}}
-    total = n * (len(sections) + 1) + (options.many or 0) + options.restore_times
+    total = n * (len(sections) + 1 + len(weights)) + (options.many or 0) + options.restore_times
     with progress_bar(total, f"sample {name}-{replicate}", "image") as bar:
-        for key, source, section in [*((s, restorer, sections[s]) for s in sections),
-                                     ("raw", raw, sections[primary])]:
+        for key, source, section, w in [
+                *((s, restorer, sections[s], 1.0) for s in sections),
+                *((key, restorer, sections[primary], w) for key, w in weights.items()),
+                ("raw", raw, sections[primary], 1.0)]:
             started = time.perf_counter()
-            images = generate(source, section, n, seed, options.batch, device, bar.update)
+            images = generate(source, section, n, seed, options.batch, device, bar.update, labels, w)
             arrays[f"samples/{key}"] = as_uint8(images.images)
             cost["nfe"][key] = images.nfe
             cost["seconds"][key] = time.perf_counter() - started
         if options.many:  # begins with the very images of samples/<primary>
             arrays["many"] = as_uint8(generate(restorer, sections[primary], options.many, seed,
-                                               options.batch, device, bar.update).images)
+                                               options.batch, device, bar.update, labels).images)
         arrays["prior"] = as_uint8(starts(restorer, n, seed))
-        arrays |= strips(options.strip, restorer, sections, store, seed, device)
+        arrays |= strips(options.strip, restorer, sections, store, seed, device, labels)
         arrays |= bound(options, restorer, store, seed, device)
         arrays |= restorations(options, restorer, restoring, store, seed, device, bar.update)
     return arrays, cost
@@ -213,13 +242,15 @@ def starts(restorer: assemble.Restorer, n: int, seed: tuple) -> torch.Tensor:
 
 
 def strips(count: int, restorer: assemble.Restorer, sections: dict, store: PreparedStore,
-           seed: tuple, device: torch.device) -> dict[str, np.ndarray]:
+           seed: tuple, device: torch.device, labels: torch.Tensor | None = None
+           ) -> dict[str, np.ndarray]:
     """encoding(_times) of test images and decoding(_times)/<sampler> of the first samples."""
     test = torch.from_numpy(np.array(store.split("test").images[:STRIP_IMAGES])).to(device)
     times, encoded = encoding(restorer, test.float() / 255, seed, count)
     out = {"encoding_times": np.array(times), "encoding": as_uint8(encoded)}
+    drawing = restorer if labels is None else restorer.given(labels[:STRIP_IMAGES].to(device))
     for name, section in sections.items():
-        times, states = decoding(restorer, section, STRIP_IMAGES, seed, count, device)
+        times, states = decoding(drawing, section, STRIP_IMAGES, seed, count, device)
         out |= {f"decoding_times/{name}": np.array(times), f"decoding/{name}": as_uint8(states)}
     return out
 

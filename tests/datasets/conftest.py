@@ -16,6 +16,7 @@ def make_spec():
             "source": "folder", "name": "", "path": "tree", "image_size": None, "channels": None,
             "classes": None, "validation": 0.25, "test": None, "seed": 0, "licence": "CC0",
             "on_error": "refuse", "groups": None, "folds": None,
+            "order": "listed",
         }  # fmt: skip
         return SimpleNamespace(**entry | changes)
 

@@ -36,6 +36,15 @@ def test_class_folders(load, picture):
     assert raw.images.dtype == np.uint8 and raw.images.shape == (3, 1, 4, 4)
 
 
+def test_shuffled_order_is_seeded_and_mixes_the_classes(load, picture):
+    contents = {f"{'ab'[i // 20]}/{i}.png": picture(i) for i in range(40)}
+    first, again = load(contents, order="shuffled"), load(contents, order="shuffled")
+    assert _values(first) == _values(again) != _values(load(contents, order="shuffled", seed=1))
+    assert sorted(_values(first)) == list(range(40)) and 5 <= first.labels[:20].sum() <= 15
+    assert [v // 20 for v in _values(first)] == first.labels.tolist()
+    assert [int(name.split("/")[-1].split(".")[0]) for name in first.files] == _values(first)
+
+
 @pytest.mark.parametrize("train", ["train", "Training", "TRAIN"])
 @pytest.mark.parametrize("test", ["test", "Test", "Validation", "val", "valid", "testing"])
 @pytest.mark.parametrize("outer", ["", "fruits-360/", "x/y/"])

@@ -32,6 +32,7 @@ _SPLITS = {
 _NO_CLASS = "images"
 _FOREIGN = "is not a PNG, JPEG or BMP file"
 
+
 @dataclass(frozen=True)
 class Item:
     """One image file of a layout, and where the layout puts it."""
@@ -43,7 +44,7 @@ class Item:
 
 
 def load_folder(path: Path, spec, room: Path | None = None) -> RawData:
-    """The images below a folder or inside a tar, in natural order of their names.
+    """The images below a folder or inside a tar, in natural order of their names or in a seeded one.
 
     room: an .npy file to decode into, which the data then hold mapped; without it, into memory.
     """
@@ -53,6 +54,8 @@ def load_folder(path: Path, spec, room: Path | None = None) -> RawData:
         if spec.classes is not None:
             class_names = [class_names[i] for i in choose_classes(class_names, spec.classes)]
         items = [item for item in items if item.class_name in class_names]
+        if spec.order == "shuffled":
+            items = shuffled(items, spec.seed)
         names = [item.file for item in items]
         images, good, broken = read_images(
             tree, names, spec.image_size, spec.channels, allocate
@@ -80,6 +83,12 @@ def load_folder(path: Path, spec, room: Path | None = None) -> RawData:
         files=[printable(item.file) for item in kept],
         images_file=room,
     )
+
+
+def shuffled(items: Sequence[Item], seed: int) -> list[Item]:
+    """A tree lists class by class; whoever takes the first images of a split must get all classes."""
+    # RandomState's stream is frozen by numpy's policy (NEP 19): the order outlives an upgrade.
+    return [items[i] for i in np.random.RandomState(seed).permutation(len(items))]
 
 
 def load_folder_images(

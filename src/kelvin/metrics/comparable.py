@@ -8,17 +8,18 @@ from typing import Any
 from kelvin.errors import KelvinError
 
 NEEDED = ("n", "dataset", "reference_n", "extractor")
-KEYS = ("n", "dataset", "reference", "reference_n", "extractor")  # a record need not name its reference
+# a record need not name its reference, nor the classes that it is of
+KEYS = ("n", "dataset", "reference", "reference_n", "extractor", "classes")
 
 
 def refuse_mixed(records: Iterable[Mapping[str, Any]]) -> None:
     """Raise a KelvinError, naming the runs and what differs, unless all records are comparable.
 
     records: each with run, n, dataset, reference_n and extractor (its hash), perhaps reference (the
-    split's name) and extractors ({name: the key of its statistics}, made of data, extractor hash and
-    preprocessing), compared where two records hold the same name. A Frechet distance is biased by an
-    amount that n and the reference's n decide, and another extractor measures something else: in one
-    column they would pass for better or worse.
+    split's name), classes (those that were scored, where not all) and extractors ({name: the key of its
+    statistics}, made of data, extractor hash and preprocessing), compared where two records hold the
+    same name. A Frechet distance is biased by an amount that n and the reference's n decide, and
+    another extractor measures something else: in one column they would pass for better or worse.
     """
     first: Mapping[str, Any] | None = None
     for record in records:

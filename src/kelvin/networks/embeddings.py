@@ -10,6 +10,8 @@ class TimeEmbedding(nn.Module):
     """time in [0, 1], shape (n,) -> (n, out): sines and cosines of exponentially spaced frequencies,
     then an MLP with two hidden layers (study C: 16 frequencies, hidden 128, GELU)."""
 
+    added: torch.Tensor | None = None  # (n, out), what else a network is told: see conditioning.py
+
     def __init__(self, out: int, frequencies: int = 16, hidden: int = 128, highest: float = 1000.0):
         super().__init__()
         octaves = torch.linspace(0, 1, frequencies, dtype=torch.float64)
@@ -19,4 +21,5 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, time: torch.Tensor) -> torch.Tensor:
         angles = time[:, None] * self.frequencies
-        return self.mlp(torch.cat([angles.sin(), angles.cos()], 1))
+        out = self.mlp(torch.cat([angles.sin(), angles.cos()], 1))
+        return out if self.added is None else out + self.added

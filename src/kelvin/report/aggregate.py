@@ -12,9 +12,11 @@ from kelvin.report.collect import Results, Run
 IDENTITY = ("run", "replicate", "fingerprint", "dataset", "scale", "extractor",
             "extractors")
 NESTED = ("samplers", "restoration", "prior")
-INTERVALS = ("fmd", "fmd_debiased", "fmd_normalised", "ssim")  # a t interval over training seeds
+# a t interval over training seeds
+INTERVALS = ("fmd", "fmd_debiased", "fmd_normalised", "ssim", "asked_accuracy")
 COMPACT = ("fmd", "fmd_normalised", "nfe", "precision", "recall", "class_evenness",
            "nearest_ratio")
+CONDITIONAL = ("asked_accuracy", "asked_accuracy_low", "asked_accuracy_high")  # of such runs only
 RESTORED = ("ssim", "psnr", "rmse", "fmd", "fmd_normalised")  # FMD at the number of restored images
 OVER_IMAGES, OVER_SEEDS = "over images", "over training seeds"
 
@@ -22,7 +24,7 @@ OVER_IMAGES, OVER_SEEDS = "over images", "over training seeds"
 def metrics(results: Results) -> dict[str, dict[str, Any]]:
     """{run: record}, without seconds: the same seed gives the same bytes."""
     level = results.params.metrics.confidence
-    return {name: run_record(run, level) for name, run in results.runs.items()}
+    return {name: run_record(run, level) for name, run in results.every.items()}
 
 
 def run_record(run: Run, level: float) -> dict[str, Any]:
@@ -34,7 +36,8 @@ def run_record(run: Run, level: float) -> dict[str, Any]:
                            "interval_level": level}
     flat = [{k: v for k, v in r.items() if k not in (*IDENTITY, *NESTED)} for r in records]
     out |= over_seeds(flat, level) if several else flat[0]
-    out["samplers"] = {name: combined([r["samplers"][name] for r in records], COMPACT)
+    asked = tuple(key for key in CONDITIONAL if key in records[0])
+    out["samplers"] = {name: combined([r["samplers"][name] for r in records], (*COMPACT, *asked))
                        for name in records[0]["samplers"]}
     if "restoration" in records[0]:
         out["restoration"] = {
@@ -83,7 +86,7 @@ def middle(values: list[Any]) -> Any:
 
 def costs(results: Results) -> dict[str, dict[str, Any]]:
     """{run: cost}: what cannot be repeated to the byte, apart from the metrics; means over seeds."""
-    return {name: run_cost(run) for name, run in results.runs.items() if run.trained}
+    return {name: run_cost(run) for name, run in results.every.items() if run.trained}
 
 
 def run_cost(run: Run) -> dict[str, Any]:

@@ -53,7 +53,8 @@ def common_figures(results: Results, records: dict[str, Row]) -> list[Figure]:
     best = [run for family in ("hot", "cold") if (run := results.best(family))]
     seen = {run.name for s in results.studies if s.study.kind == "blur" for run in s.runs}
     train = results.store.split("train").images
-    found = [ranking.ranking_figure(results, records), ranking.ema_figure(results),
+    found = [ranking.ranking_figure(results, records) if results.runs else None,
+             ranking.ema_figure(results),
              grids.overview_figure(best, results.store.split("test").images) if best else None,
              *(grids.best_figure(run) for run in best),
              *(grids.nearest_figure(run, train) for run in best),

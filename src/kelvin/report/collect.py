@@ -141,6 +141,12 @@ class Results:
     classifier: dict[str, Any]
     runs: dict[str, Run]
     studies: list[StudyResults]
+    apart: dict[str, Run]  # runs on some classes only: scored by a scale of their own
+
+    @property
+    def every(self) -> dict[str, Run]:
+        """All active runs; `runs` are those on the whole data set, which share one scale."""
+        return self.runs | self.apart
 
     @property
     def replicates(self) -> list[int]:
@@ -165,15 +171,20 @@ def collect(params: Params) -> Results:
     store = PreparedStore(params.folder("prepared"))
     calibration = read(Path("reports/runs") / dataset / "calibration.json")
     classifier = read(params.folder("models") / "classifier" / "record.json")
-    runs = {name: read_run(params, name, store.images.shape[1:]) for name in params.house.active}
+    every = {name: read_run(params, name, store.images.shape[1:]) for name in params.house.active}
+    runs = {name: run for name, run in every.items() if run.config.classes is None}
     records = {f"{run.name}-{r.index}": r.record for run in runs.values() for r in run.replicates}
     keys = {name: found["key"] for name, found in calibration["extractors"].items()}
     refuse_mixed({**record, "run": name} for name, record in
                  {"calibration": {**calibration, "extractors": keys}, **records}.items())
-    studies = [StudyResults(name, study, [runs[r] for r in study.runs if r in runs],
-                            [r for r in study.runs if r not in runs])
+    studies = [StudyResults(name, study, [every[r] for r in study.runs if r in every],
+                            [r for r in study.runs if r not in every])
                for name, study in params.house.studies.items()]
-    return Results(params, store, calibration, classifier, runs, studies)
+    for study in studies:
+        refuse_mixed({**r.record, "run": f"{run.name}-{r.index}"} for run in study.runs
+                     for r in run.replicates)
+    apart = {name: run for name, run in every.items() if name not in runs}
+    return Results(params, store, calibration, classifier, runs, studies, apart)
 
 
 def read(path: Path) -> Any:

@@ -15,7 +15,7 @@ FAMILIES = {"hot": (COLOURS[4], "o"), "warm": (COLOURS[1], "^"), "cold": (COLOUR
 def ranking_figure(results: Results, metrics: Mapping[str, Row]) -> Figure:
     """FMD of every run with its interval, against the band of real images."""
     about = results.calibration
-    rows = sorted(metrics.values(), key=lambda r: r["fmd"], reverse=True)
+    rows = sorted((metrics[name] for name in results.runs), key=lambda r: r["fmd"], reverse=True)
     figure = new(WIDTH, 0.27 * len(rows) + 1.2)
     axes = figure.subplots()
     lowest = min(about["floor"] - about["floor_sd"], *(row["fmd"] for row in rows))

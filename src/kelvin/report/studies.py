@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from kelvin.report import (
     curves,
     grids,
+    guidance,
     iterations,
     likelihood,
+    pretraining,
     steps,
     strips,
     temperature_figures,
@@ -194,10 +196,19 @@ def trust_figures(study: StudyResults, results: Results) -> list[Figure | None]:
     return [trust.bias_figure(study, results), trust.agreement_figure(study, results)]
 
 
+def pretraining_figures(study: StudyResults, results: Results) -> list[Figure]:
+    return [pretraining.figure(study, "Validation loss (EMA weights, fixed t and z) after each epoch, "
+                               "and FMD after each kept one. Above: over the run's own epochs. Below: "
+                               "over all updates, those of pre-training included. Grey: real images of "
+                               "the same classes (mean ± standard deviation of draws)."),
+            *sample_grid(study)]
+
+
 def sample_grid(study: StudyResults) -> list[Figure]:
     return [grids.final_figure(f"{study.name}-samples", study.runs, "The first samples of each run, not "
                                "chosen by hand.")]
 
 
 OWN = {"widths": width_figures, "temperature": temperature_figures_of, "steps": step_figures,
-       "iterations": iteration_figures, "metrics": trust_figures}
+       "iterations": iteration_figures, "metrics": trust_figures, "pretraining": pretraining_figures,
+       "guidance": guidance.figures}

@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from kelvin.report import iterations, likelihood, steps, temperature, trust, widths
+from kelvin.report import (
+    guidance,
+    iterations,
+    likelihood,
+    pretraining,
+    steps,
+    temperature,
+    trust,
+    widths,
+)
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import (
     flags,
@@ -228,5 +237,6 @@ def algorithms(run: Run, results: Results) -> str:
 
 KINDS = {"schedules": schedules, "hyperparameters": hyperparameters, "blur": blur,
          "widths": widths.findings, "temperature": temperature.findings, "steps": steps.findings,
-         "iterations": iterations.findings, "metrics": trust.findings}
+         "iterations": iterations.findings, "metrics": trust.findings,
+         "pretraining": pretraining.findings, "guidance": guidance.findings}
 RANKED = ("schedules", "hyperparameters", "blur", "widths")  # the others open with their own answer

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from kelvin.overrides import leaves
-from kelvin.report import iterations, likelihood, steps, tables_temperature, trust
+from kelvin.report import (
+    guidance,
+    iterations,
+    likelihood,
+    pretraining,
+    steps,
+    tables_temperature,
+    trust,
+)
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.table import NOTHING, Column, Row, Table, fixed, number, span
 from kelvin.report.tables_restoration import (
@@ -42,6 +50,10 @@ def study_tables(study: StudyResults, results: Results, metrics: Mapping[str, Ro
                 tables_temperature.restoration(study)]
     if kind == "metrics":
         return [trust.distribution_table(results, metrics), trust.slips_table(study)]
+    if kind == "pretraining":
+        return [pretraining.table(study, metrics)]
+    if kind == "guidance":
+        return [guidance.table(study, results)]
     return [steps.table(study, results)] if kind == "steps" else \
         [iterations.table(study, results)] if kind == "iterations" else []
 
@@ -49,7 +61,8 @@ def study_tables(study: StudyResults, results: Results, metrics: Mapping[str, Ro
 def shown_with(study: StudyResults) -> list[str]:
     """Names of the tables that stand with a study on the page; those of all runs where it has none."""
     own = {"temperature": [f"{study.name}-generation", f"{study.name}-restoration"],
-           "steps": [study.name], "iterations": [study.name], "metrics": ["distribution", "slips"],
+           "steps": [study.name], "iterations": [study.name], "pretraining": [study.name],
+           "metrics": ["distribution", "slips"], "guidance": [study.name],
            "schedules": ["generation", likelihood.NAME, "restoration"]}
     return [*own.get(study.study.kind, ["generation", "restoration"]), f"parameters-{study.name}"]
 
@@ -66,7 +79,8 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
         kept = {k: v for k, v in row.items() if k not in ("histogram", "title", "fid_why")}
         rows.append({"run": name, "title": row["title"], "family": "calibrating", "sampler": None,
                      "nfe": None, "replicates": 1, "interval": "over images", **kept})
-    for name, record in metrics.items():
+    for name in results.runs:
+        record = metrics[name]
         flat = {k: v for k, v in record.items() if not isinstance(v, dict) and k != "fid_why"}
         rows.append({"run": name, **flat})
     head = [key for key in dict.fromkeys(key for row in rows for key in row)
@@ -138,7 +152,7 @@ def samplers_table(results: Results) -> Table:
 def cost_table(results: Results, costs: Mapping[str, Row]) -> Table:
     rows = []
     for name, cost in costs.items():
-        run = results.runs[name]
+        run = results.every[name]
         first = run.record["sampler"]
         rows.append({"run": name, "title": run.title, **{k: cost[k] for k in (
             "hardware", "precision", "threads", "parameters", "updates", "flops_per_image",

@@ -114,7 +114,8 @@ def distribution_table(results: Results, metrics: Metrics) -> Table:
             "mmd_p", "fmd_debiased", "fmd_debiased_low", "fmd_debiased_high", "precision", "recall",
             "density", "coverage", "authentic", "c_t", "copier", "below_floor")
     rows: list[Row] = []
-    for name, record in (results.calibration["rows"] | dict(metrics)).items():
+    for name, record in (results.calibration["rows"]
+                         | {name: metrics[name] for name in results.runs}).items():
         rows.append({"run": name, "title": record["title"],
                      **{key: record.get(key) for key in keys},
                      "family": record.get("family", "calibrating")})

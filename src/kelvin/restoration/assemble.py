@@ -24,12 +24,17 @@ def image_spec(run: RunConfig, shape: Shape) -> ImageSpec:
     return ImageSpec(shape.channels, shape.height, shape.width, run.restorer.low, run.restorer.high)
 
 
-def build(run: RunConfig, shape: Shape, where: str = "run") -> Restorer:
-    """An untrained restorer for images of that shape; its prior is not fitted yet."""
+def build(run: RunConfig, shape: Shape, where: str = "run", classes: int = 0) -> Restorer:
+    """An untrained restorer for images of that shape; its prior is not fitted yet.
+
+    classes: of the data set; only a conditional network asks.
+    """
     image = image_spec(run, shape)
     process = degradations.build(image, run.degradation.model_dump(), run.schedule.model_dump(),
                                  run.prior.model_dump())
     network = networks.build(run.network.model_dump(), shape, f"{where}.network")
+    network = networks.condition(run.conditioning.model_dump(), network, classes,
+                                 f"{where}.conditioning")
     return Restorer(network, run.restorer.parameterisation, process, image, run.restorer.clip)
 
 
@@ -43,7 +48,8 @@ def save(path: Path, network: torch.nn.Module, restorer: Restorer, run: RunConfi
                     for name, tensor in part.tensors().items()}
     save_file(tensors, path, metadata={
         "run": run.model_dump_json(),
-        "shape": json.dumps([shape.channels, shape.height, shape.width])})
+        "shape": json.dumps([shape.channels, shape.height, shape.width]),
+        **({"classes": str(network.classes)} if hasattr(network, "classes") else {})})
 
 
 def load(path: Path | str, device: str | torch.device = "cpu") -> Restorer:
@@ -55,11 +61,12 @@ def load(path: Path | str, device: str | torch.device = "cpu") -> Restorer:
         tensors = load_file(path)
         run = RunConfig(**json.loads(metadata["run"]))
         shape = Shape(*json.loads(metadata["shape"]))
+        classes = int(metadata.get("classes", 0))
     except FileNotFoundError as error:
         raise KelvinError(f"{path}: no such weight file") from error
     except (SafetensorError, KeyError, ValueError) as error:
         raise KelvinError(f"{path} is not a weight file of Kelvin: {error}") from error
-    restorer = build(run, shape)
+    restorer = build(run, shape, classes=classes)
     for prefix, part in ((PRIOR, restorer.degradation.prior), (PROCESS, restorer.degradation)):
         part.load({name.removeprefix(prefix): tensors.pop(name) for name in list(tensors)
                    if name.startswith(prefix)})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from kelvin.degradations import Degradation, ImageSpec
+from kelvin.restoration.guidance import Guided
 from kelvin.restoration.parameterisation import PARAMETERISATIONS, check
 
 Network = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -35,12 +37,24 @@ class Restorer:
         check(parameterisation, degradation)
         self.network, self.degradation, self.image, self.clip = network, degradation, image, clip
         self.parameterisation = PARAMETERISATIONS[parameterisation]
-        self.evaluations = 0  # calls of the network: for a batch, its NFE
+        self.evaluations = 0  # evaluations of the network for each image of a batch: its NFE
 
-    def predict(self, x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """The bare prediction; the network is given t / T."""
-        self.evaluations += 1
-        return self.network(x_t, t.to(x_t.dtype) / self.degradation.steps)
+    def given(self, labels: torch.Tensor, guidance: float = 1.0) -> Restorer:
+        """The restorer of images of these classes, labels (n,); it takes batches of n.
+
+        guidance: 0 unconditional, 1 conditional, above 1 guided (see kelvin.restoration.guidance).
+        KelvinError where the network knows no classes or not these.
+        """
+        out = copy.copy(self)
+        out.network, out.evaluations = Guided(self.network, labels, guidance), 0
+        return out
+
+    def predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None = None
+                ) -> torch.Tensor:
+        """The bare prediction; the network is given t / T, and labels (n,) where there are any."""
+        self.evaluations += getattr(self.network, "evaluations", 1)
+        told = () if labels is None else (labels,)
+        return self.network(x_t, t.to(x_t.dtype) / self.degradation.steps, *told)
 
     def target(self, x0: torch.Tensor, z: torch.Tensor | None, x_t: torch.Tensor, t: torch.Tensor
                ) -> torch.Tensor:

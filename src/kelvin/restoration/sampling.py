@@ -50,16 +50,21 @@ def last(states: Iterator[State]) -> State:
 
 @torch.no_grad()
 def generate(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple, batch: int,
-             device: str | torch.device = "cpu", progress: Progress = silent) -> Images:
-    """n new images from nothing but a seed."""
-    out, before = [], restorer.evaluations
+             device: str | torch.device = "cpu", progress: Progress = silent,
+             labels: torch.Tensor | None = None, guidance: float = 1.0) -> Images:
+    """n new images from nothing but a seed; of the classes labels (n,), where they are given."""
+    out, evaluations = [], 0
     for first in range(0, n, batch):
         random = BlockRandom(first, min(first + batch, n), *seed)
         state = to(restorer.degradation.prior.draw(random), device)
-        _, states = trajectory(restorer, section, state, restorer.degradation.steps, random)
+        asked = restorer if labels is None else restorer.given(
+            labels[first:first + random.n].to(device), guidance)
+        before = asked.evaluations
+        _, states = trajectory(asked, section, state, restorer.degradation.steps, random)
         out.append(restorer.image.decode(last(states).x).cpu())
+        evaluations += asked.evaluations - before
         progress(len(out[-1]))
-    return Images(torch.cat(out), (restorer.evaluations - before) // len(out))
+    return Images(torch.cat(out), evaluations // len(out))
 
 
 def to(state: State, device: str | torch.device) -> State:

@@ -22,6 +22,7 @@ from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import degrader, generate, grid
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.ema import EMA
+from kelvin.training.labels import NoLabels
 from kelvin.training.precision import Precision
 
 SHOWN, SHOWN_TIMES = 8, 4  # images, and times up to T, of the reconstructions kept with the samples
@@ -50,10 +51,11 @@ class Trainer:
 
     def __init__(self, run: RunConfig, restorer: Restorer, train: np.ndarray, held: np.ndarray,
                  seed: int, sampler: Mapping[str, Any], precision: Precision,
-                 checkpoint: Checkpoint):
+                 checkpoint: Checkpoint, labels: NoLabels | None = None):
         self.config, self.restorer, self.seed = run, restorer, seed
-        self.sampler, self.checkpoint = sampler, checkpoint
+        self.sampler, self.checkpoint, self.labels = sampler, checkpoint, labels or NoLabels()
         self.accelerator = Accelerator(mixed_precision=precision.mixed)
+        self.share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         device = self.accelerator.device
         options = run.training
         check_weighting(options.weighting, options.loss, restorer.degradation, run.degradation.kind)
@@ -97,12 +99,12 @@ class Trainer:
         x0 = self.restorer.image.encode(self.images[index[share].to(device)].float() / 255)
         return x0, None if z is None else z[share].to(device), t[share].to(device)
 
-    def losses(self, network: torch.nn.Module, x0, z, t) -> torch.Tensor:
+    def losses(self, network: torch.nn.Module, x0, z, t, labels=None) -> torch.Tensor:
         """Loss of each image, (n,), not weighted."""
         self.restorer.network = network
         x_t = self.restorer.degradation.degrade(x0, t, z).contiguous(memory_format=self.format)
         with self.accelerator.autocast():
-            prediction = self.restorer.predict(x_t, t)
+            prediction = self.restorer.predict(x_t, t, labels)
         return loss_per_image(self.config.training.loss, prediction,
                               self.restorer.target(x0, z, x_t, t))
 
@@ -122,7 +124,8 @@ class Trainer:
             device = self.accelerator.device
             x0 = self.restorer.image.encode(images[first:first + random.n].float() / 255)
             losses = self.losses(network, x0, None if z is None else z.to(device),
-                                 t_all[first:first + random.n].to(device))
+                                 t_all[first:first + random.n].to(device),
+                                 self.labels.held(split, slice(first, first + random.n)))
             total += float(losses.sum())
         return total / n
 
@@ -145,6 +148,7 @@ class Trainer:
         torch.manual_seed(derive_seed(self.seed, "network", epoch))  # dropout, where there is any
         order = torch.randperm(len(self.images), generator=source)
         pending, losses, norms = [], [], []
+        self.labels.start(epoch)
         self.network.train()
         for b in range(self.batches):
             update = (epoch - 1) * self.batches + b
@@ -152,7 +156,8 @@ class Trainer:
                 group["lr"] = self.learning_rate(update)
             index = order[b * options.batch:(b + 1) * options.batch]
             x0, z, t = self.batch(index, source)
-            loss = (self.weights[t] * self.losses(self.network, x0, z, t)).mean()
+            labels = self.labels.drawn(index, self.share)
+            loss = (self.weights[t] * self.losses(self.network, x0, z, t, labels)).mean()
             self.accelerator.backward(loss)
             norms.append(self.accelerator.clip_grad_norm_(
                 self.network.parameters(), options.grad_clip or float("inf")))
@@ -201,7 +206,8 @@ class Trainer:
         self.restorer.network = self.ema.network
         sampling = self.config.sampling
         drawn = generate(self.restorer, self.sampler, sampling.epoch_images,
-                         (self.seed, "epoch samples"), sampling.batch, self.accelerator.device)
+                         (self.seed, "epoch samples"), sampling.batch, self.accelerator.device,
+                         labels=self.labels.asked(sampling.epoch_images))
         self.result.epochs.append(epoch)
         self.result.samples.append((drawn.images * 255).round().to(torch.uint8))
         self.result.reconstructions.append(self.reconstructions())

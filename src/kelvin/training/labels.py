@@ -1,0 +1,65 @@
+"""The labels that training tells a network: some of them dropped, from a stream of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from kelvin.errors import KelvinError
+from kelvin.random import generator
+from kelvin.restoration.guidance import asked_labels
+
+
+class NoLabels:
+    """Of an unconditional run: nothing is told, nothing is drawn."""
+
+    def start(self, epoch: int) -> None:
+        """Nothing to seed."""
+
+    def drawn(self, index: torch.Tensor, share: slice) -> None:
+        return None
+
+    def held(self, split: str, part: slice) -> None:
+        return None
+
+    def asked(self, n: int) -> None:
+        return None
+
+
+class Labels(NoLabels):
+    """Labels beside the training images, and beside those on which losses are evaluated.
+
+    A training label becomes the null class with probability `drop` (Ho and Salimans 2022, algorithm
+    1, there p_uncond); the draws of epoch e come from a stream named by (seed, e) that nothing else
+    draws from, so that z and t are those of the unconditional run.
+    """
+
+    def __init__(self, train: np.ndarray, held: Mapping[str, np.ndarray], classes: int, drop: float,
+                 seed: int, device: torch.device | str = "cpu"):
+        for labels in (train, *held.values()):
+            if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
+                raise KelvinError(f"labels run from {labels.min()} to {labels.max()}, but the network "
+                                  f"knows the classes 0 to {classes - 1}")
+        self.train = torch.from_numpy(np.array(train)).long()
+        self.of = {split: torch.from_numpy(np.array(labels)).long() for split, labels in held.items()}
+        self.classes, self.drop, self.seed, self.device = classes, drop, seed, device
+        self.start(1)
+
+    def start(self, epoch: int) -> None:
+        """Name the stream of this epoch."""
+        self.source = generator(self.seed, "labels", epoch)
+
+    def drawn(self, index: torch.Tensor, share: slice = slice(None)) -> torch.Tensor:
+        """Labels of the images `index` of the training set, dropped at the rate; this process's share."""
+        kept = torch.rand(len(index), generator=self.source) >= self.drop
+        return torch.where(kept, self.train[index], self.classes)[share].to(self.device)
+
+    def held(self, split: str, part: slice) -> torch.Tensor:
+        """True labels of images whose loss is evaluated: none is dropped."""
+        return self.of[split][part].to(self.device)
+
+    def asked(self, n: int) -> torch.Tensor:
+        """Labels of n samples kept during training."""
+        return asked_labels(n, self.classes)

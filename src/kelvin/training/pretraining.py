@@ -1,0 +1,120 @@
+"""Pre-training: the same network trained on other images first, and where a run starts from it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from kelvin.errors import KelvinError
+from kelvin.files import read_json
+from kelvin.networks import Shape
+from kelvin.overrides import leaves
+from kelvin.params import RunConfig
+from kelvin.restoration import assemble
+from kelvin.restoration.restorer import Restorer
+from kelvin.training.checkpoint import Checkpoint
+from kelvin.training.loop import Trainer
+from kelvin.training.precision import Precision
+
+WEIGHTS, NOTE = "weights.safetensors", "start.json"
+FITS = ("network", "schedule", "degradation", "restorer")  # sections that weights are made for
+Tensors = dict[str, torch.Tensor]
+
+
+class Pretrainer(Trainer):
+    """One training that keeps its EMA weights after each asked number of epochs, in `kept`.
+
+    The rate stays constant after the warm-up, which is as long as the run's own would be on these
+    images: whatever the largest number of epochs, fewer of them are a cut of the same trajectory. EMA
+    weights are kept, since they are the ones that a trained model is used with; raw weights of a
+    constant rate still hold the noise of the last batches.
+    """
+
+    def __init__(self, run: RunConfig, restorer: Restorer, train: np.ndarray, held: np.ndarray,
+                 seed: int, precision: Precision, checkpoint: Checkpoint, epochs: Sequence[int]):
+        options = {"epochs": max(epochs), "sample_every": max(epochs)}
+        longest = run.model_copy(update={"training": run.training.model_copy(update=options)})
+        super().__init__(longest, restorer, train, held, seed, {}, precision, checkpoint)
+        self.warm_up = run.training.warmup * self.batches * run.training.epochs
+        self.wanted, self.kept = set(epochs), {}
+
+    def learning_rate(self, update: int) -> float:
+        rate = self.config.training.lr
+        return rate * min(1.0, (update + 1) / self.warm_up) if self.warm_up else rate
+
+    def epoch(self, epoch: int, bar: tqdm) -> dict[str, float]:
+        row = super().epoch(epoch, bar)
+        if epoch in self.wanted:
+            self.kept[epoch] = {name: tensor.detach().cpu().clone().contiguous()
+                                for name, tensor in self.ema.network.state_dict().items()}
+        return row
+
+    def keep_samples(self, epoch: int) -> None:
+        """None: weights are all that is wanted."""
+
+    def state(self, epoch: int) -> dict[str, Any]:
+        return super().state(epoch) | {"kept": self.kept}
+
+    def resume(self) -> int:
+        first = super().resume()
+        if first > 1:
+            self.kept = self.checkpoint.load()["kept"]
+        return first
+
+
+def digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over names, shapes and values."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name}{tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def made_for(run: RunConfig, shape: Shape) -> dict[str, Any]:
+    """What weights must have been made with to mean the same in this run."""
+    return {**{key: getattr(run, key).model_dump() for key in FITS},
+            "image": {"channels": shape.channels, "height": shape.height, "width": shape.width}}
+
+
+def save_start(folder: Path, tensors: Tensors) -> str:
+    """Write the weights; returns their digest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / WEIGHTS)
+    return digest(tensors)
+
+
+def load_start(folder: Path, name: str, run: RunConfig, shape: Shape, network: torch.nn.Module
+               ) -> dict[str, Any]:
+    """Put pre-trained weights into the network; returns the note beside them.
+
+    Only weights are taken: process and prior are fitted to the run's own images, and the optimizer
+    starts afresh. KelvinError where the weights are missing, damaged, or were made for another network,
+    degradation, pixel range, image size or pre-training.
+    """
+    again = "run dvc repro pretrain, which makes them for this run"
+    try:
+        note, tensors = read_json(folder / NOTE), load_file(folder / WEIGHTS)
+    except FileNotFoundError as error:
+        raise KelvinError(f"{folder} holds no weights for runs.{name} to start from; {again}") from error
+    except (SafetensorError, ValueError) as error:
+        raise KelvinError(f"{folder} cannot be read ({error}); {again}") from error
+    there = dict(leaves({"pretrain": note["pretrain"], **note["made_for"]}))
+    wanted = dict(leaves({"pretrain": run.pretrain.model_dump(), **made_for(run, shape)}))
+    for key in [*wanted, *(there.keys() - wanted.keys())]:
+        have, want = there.get(key, "absent"), wanted.get(key, "absent")
+        if have != want:
+            raise KelvinError(f"{folder / WEIGHTS} was made with {'.'.join(key)} = {have}, but "
+                              f"runs.{name} has {want}; {again}")
+    if digest(tensors) != note["sha256"]:
+        raise KelvinError(f"{folder / WEIGHTS} is not what {NOTE} describes; {again}")
+    assemble.load_weights(network, tensors, folder / WEIGHTS)
+    return note

@@ -1,0 +1,18 @@
+"""Make the weights that active runs start from, one training for all that can share it."""
+
+from kelvin.datasets import PreparedStore
+from kelvin.params import Params
+from kelvin.stage import log, main
+from kelvin.starts import make_starts
+
+
+def work(params: Params) -> None:
+    if any(params.run(name).pretrain for name, _ in params.active()):
+        from kelvin.stage import set_threads
+
+        set_threads(params)
+    made = make_starts(params, PreparedStore(params.folder("prepared")), params.folder("starts"))
+    log.info("pre-trained: %s", ", ".join(made) or "nothing that was not there")
+
+
+main(work)
