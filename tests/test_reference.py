@@ -1,4 +1,4 @@
-"""Statistics of real data are made again where data, extractor or preprocessing change, and only there."""
+"""Statistics of real data are made again where data, extractor or preprocessing change, nowhere else."""
 
 from dataclasses import replace
 from types import SimpleNamespace
