@@ -17,6 +17,8 @@ from pathlib import Path
 import torch
 from degrading import BATCH, SIDE, examples, sides, training_step
 from metrics import DIM, QUERIES, TRAINING, frechet_sides, neighbour_sides, peak
+from networks import BATCH as TRAINED
+from networks import PEERS, training_sides
 
 from kelvin.files import write_json
 from kelvin.training.memory import keep_freed_memory
@@ -176,10 +178,24 @@ def neighbours_vs_full_matrix() -> Row:
                f"peak memory {held[0]:,.0f} MiB in blocks, {held[1]:,.0f} MiB by the full matrix")
 
 
+def train_vs(peer: str) -> Row | None:
+    """One training step of unet-resnet, against a published U-Net with as many parameters."""
+    try:
+        ours, theirs = training_sides(peer)
+    except ImportError as error:
+        print(f"train-unet-vs-{peer}: not measured, the peer is missing ({error}); "
+              "pip install -r requirements.lock")
+        return None
+    fast, slow = rates(TRAINED, ours.step, theirs.step, 3)
+    return Row(f"train-unet-vs-{peer}", fast, slow, "images/s",
+               f"a training step, 28x28, batch {TRAINED}: {ours.about}; {theirs.about}")
+
+
 ROWS = {"train-cnn-vs-plain": train_cnn_vs_plain, "blur-vs-loop": blur_vs_loop,
         "degrade-vs-quarter-step": degrade_vs_step,
         "frechet-vs-pytorch-fid": frechet_vs_pytorch_fid,
         "neighbours-vs-full-matrix": neighbours_vs_full_matrix,
+        **{f"train-unet-vs-{peer}": partial(train_vs, peer) for peer in PEERS},
         **{f"degrade-{kind}-vs-loop": partial(degrade_vs_loop, kind) for kind in examples()}}
 
 
@@ -194,6 +210,8 @@ def main() -> None:
     rows = []
     for name in names:
         row = ROWS[name]()
+        if row is None:
+            continue
         rows.append({"name": row.name, "ours": row.ours, "peer": row.peer, "unit": row.unit,
                      "ratio": row.ratio})
         print(f"{row.name:34} {row.ours:12,.1f} {row.peer:12,.1f} {row.ratio:6.1f}x  {row.unit}\n"

@@ -104,10 +104,10 @@ def test_mistakes_are_named(path, value, said):
     ("runs.blur-strong.degradation.kind", "nowhere:Blur", "No module named 'nowhere'"),
     ("runs.blur-strong.restorer.parameterisation", "eps",
      "has no meaning for gaussian-blur; it takes x0"),
-    ("runs.blur-strong.training.weighting", "vlb",
+    ("runs.blur-strong.training.weighting", {"kind": "vlb"},
      "runs.blur-strong.training.weighting = 'vlb' weights by the likelihood bound of a hot process, but "
      "gaussian-blur is cold"),
-    ("runs.tied-blur-noise.training.weighting", "vlb", "but blur-noise is warm"),
+    ("runs.tied-blur-noise.training.weighting", {"kind": "vlb"}, "but blur-noise is warm"),
     ("runs.ddpm-vlb.training.loss", "l1",
      "weights squared errors, but runs.ddpm-vlb.training.loss = 'l1'"),
     ("runs.ddpm-default.schedule.steps", 0, "runs.ddpm-default.schedule.steps = 0"),

@@ -31,8 +31,8 @@ def check_run(params: Params, name: str, run: RunConfig) -> None:
     if run.restorer.parameterisation not in targets:
         raise KelvinError(f"runs.{name}.restorer.parameterisation = {run.restorer.parameterisation!r} "
                           f"has no meaning for {run.degradation.kind}; it takes {', '.join(targets)}")
-    check_weighting(run.training.weighting, run.training.loss, process, run.degradation.kind,
-                    f"runs.{name}.training")
+    check_weighting(run.training.weighting.model_dump(), run.training.loss, process,
+                    run.degradation.kind, f"runs.{name}.training")
     if run.sampling.epoch_images < params.metrics.small.images:
         raise KelvinError(f"runs.{name}.sampling.epoch_images = {run.sampling.epoch_images} is less than "
                           f"metrics.small.images = {params.metrics.small.images}, which are scored of "

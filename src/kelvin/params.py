@@ -153,7 +153,9 @@ class RestorerConfig(Section):
 
 class TrainingConfig(Section):
     loss: Literal["l1", "l2", "huber"]
-    weighting: Literal["simple", "vlb"]
+    weighting: Kinded
+    times: Literal["uniform", "stratified"] = "uniform"
+    flip: bool = False
     epochs: Count
     batch: Count
     images: Count | None
@@ -164,6 +166,7 @@ class TrainingConfig(Section):
     grad_clip: Positive | None
     ema: Fraction
     precision: Literal["auto", "fp32", "bf16"]
+    compile: Literal["never", "auto", "always"]
     sample_every: Count
     checkpoint_every: Count
 
@@ -232,7 +235,7 @@ class Study(Section):
 
     title: str
     kind: Literal["schedules", "hyperparameters", "blur", "widths", "temperature", "steps",
-                  "iterations", "metrics", "pretraining", "guidance"]
+                  "iterations", "metrics", "pretraining", "guidance", "comparison"]
     question: str
     runs: Annotated[list[Name], Field(min_length=1)]
 

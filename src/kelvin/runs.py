@@ -35,6 +35,7 @@ from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.device import pick_device
 from kelvin.training.labels import Labels
 from kelvin.training.loop import HELD, Trainer
+from kelvin.training.peak import training_memory
 from kelvin.training.precision import hardware, resolve
 from kelvin.training.pretraining import load_start
 
@@ -96,6 +97,8 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
     write_json(out / "cost.json", {
         "updates": trainer.updates, "parameters": networks.parameter_count(trainer.bare),
         "flops_per_image": networks.flops_per_image(trainer.bare, shape),
+        "peak_memory_bytes": training_memory(trainer.bare, shape, run.training.batch).total,
+        "epoch_seconds": result.epoch_seconds,
         "train_seconds": result.seconds, "hardware": hardware(device),
         "precision": "bf16" if precision.mixed == "bf16" else "fp32",
         "threads": params.house.threads, "processes": trainer.accelerator.num_processes})

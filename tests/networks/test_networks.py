@@ -10,7 +10,14 @@ from kelvin.networks.classifier import Classifier
 from kelvin.networks.embeddings import TimeEmbedding
 
 EXAMPLES = [{"kind": "cnn", "hidden": [4, 6, 4], "kernel": 7},
-            {"kind": "unet", "channels": 8, "multipliers": [1, 2, 2], "blocks": 2}]
+            {"kind": "unet", "channels": 8, "multipliers": [1, 2, 2], "blocks": 2},
+            {"kind": "unet-simple", "widths": [8, 12, 16, 8, 6]},
+            {"kind": "unet-conv", "widths": [8, 12, 16, 8, 6]},
+            {"kind": "unet-resnet", "channels": 8, "multipliers": [1, 2], "blocks": [1, 2],
+             "attention": "bottom"},
+            {"kind": "fruit-unet", "channels": 8},
+            {"kind": "ddpm-unet", "channels": 8, "multipliers": [1, 2], "blocks": 1,
+             "attention": "bottom"}]
 SHAPES = [Shape(1, 8, 8), Shape(3, 13, 10), Shape(1, 28, 28)]
 
 
@@ -30,7 +37,7 @@ def test_every_network_has_an_example():
 @pytest.mark.parametrize("section", EXAMPLES, ids=lambda s: s["kind"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_shape_gradients_and_inputs(section, shape):
-    network = awake(build(section, shape))
+    network = awake(build(section, shape)).eval()  # batch norm by its statistics, no dropout
     x = torch.randn(3, shape.channels, shape.height, shape.width, requires_grad=True)
     out = network(x, torch.tensor([0.1, 0.5, 1.0]))
     assert out.shape == x.shape
@@ -90,7 +97,7 @@ def test_classifier_features(shape, features):
 def test_impossible_parts_are_refused():
     with pytest.raises(KelvinError, match="times a square number"):
         Classifier(Shape(1, 8, 8), [32, 64], 100, 10)
-    with pytest.raises(KelvinError, match="no such network; known are cnn, unet"):
+    with pytest.raises(KelvinError, match="no such network; known are cnn, ddpm-unet, fruit-unet, unet"):
         build({"kind": "resnet"}, Shape(1, 8, 8))
     with pytest.raises(KelvinError, match="network.kernel = 0"):
         build({"kind": "cnn", "hidden": [4], "kernel": 0}, Shape(1, 8, 8))

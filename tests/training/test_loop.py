@@ -114,7 +114,7 @@ def test_simple_weighting_changes_no_bit(params, tmp_path):
 
 def test_vlb_weighting_trains_by_the_bound_and_validates_without(params, tmp_path):
     """The first update's loss is the weighted mean; the validation loss is the simple run's number."""
-    plain, vlb = (trainer(config(params, "ddpm-default", epochs=1, weighting=w), tmp_path, w)
+    plain, vlb = (trainer(config(params, "ddpm-default", epochs=1, weighting={"kind": w}), tmp_path, w)
                   for w in ("simple", "vlb"))
     for split in ("train", "val"):
         assert plain.evaluate(plain.bare, split) == vlb.evaluate(vlb.bare, split)
@@ -134,7 +134,7 @@ def test_vlb_weighting_trains_by_the_bound_and_validates_without(params, tmp_pat
 
 def test_vlb_weighting_without_a_bound_is_refused_before_training(params, tmp_path):
     with pytest.raises(KelvinError, match="of a hot process, but gaussian-blur is cold"):
-        trainer(config(params, weighting="vlb"), tmp_path)
+        trainer(config(params, weighting={"kind": "vlb"}), tmp_path)
     with pytest.raises(KelvinError, match="weights squared errors, but training.loss = 'l1'"):
         trainer(config(params, "ddpm-vlb", loss="l1"), tmp_path)
 

@@ -10,31 +10,8 @@ from pydantic import Field
 from torch import nn
 
 from kelvin.networks.base import Shape, networks
+from kelvin.networks.blocks import ResBlock, Share, Width, norm, pad_to_multiple
 from kelvin.networks.embeddings import TimeEmbedding
-
-Width = Annotated[int, Field(ge=1)]
-
-
-def norm(channels: int) -> nn.GroupNorm:
-    """Group norm with the largest group count of at most 8 that divides the channels."""
-    return nn.GroupNorm(max(g for g in range(1, 9) if channels % g == 0), channels)
-
-
-class ResBlock(nn.Module):
-    """norm -> SiLU -> conv, shifted by the time embedding, norm -> SiLU -> conv, plus the input."""
-
-    def __init__(self, inputs: int, outputs: int, embedding: int):
-        super().__init__()
-        self.norm1, self.conv1 = norm(inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.norm2, self.conv2 = norm(outputs), nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.shift = nn.Linear(embedding, outputs)
-        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-        nn.init.zeros_(self.conv2.weight)  # a block starts as the identity
-        nn.init.zeros_(self.conv2.bias)
-
-    def forward(self, x, embedding):
-        h = self.conv1(F.silu(self.norm1(x))) + self.shift(embedding)[:, :, None, None]
-        return self.skip(x) + self.conv2(F.silu(self.norm2(h)))
 
 
 @networks.register("unet")
@@ -45,7 +22,8 @@ class UNet(nn.Module):
     """
 
     def __init__(self, shape: Shape, *, channels: Width,
-                 multipliers: Annotated[list[Width], Field(min_length=1)], blocks: Width):
+                 multipliers: Annotated[list[Width], Field(min_length=1)], blocks: Width,
+                 dropout: Share = 0.0):
         super().__init__()
         widths = [channels * m for m in multipliers]
         self.multiple = 2 ** (len(widths) - 1)
@@ -57,12 +35,12 @@ class UNet(nn.Module):
             if level:
                 self.down.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
             for _ in range(blocks):
-                self.down.append(ResBlock(width, out, 4 * channels))
+                self.down.append(ResBlock(width, out, 4 * channels, dropout))
                 skips.append(width := out)
-        self.middle = ResBlock(width, width, 4 * channels)
+        self.middle = ResBlock(width, width, 4 * channels, dropout)
         for level, out in reversed(list(enumerate(widths))):
             for _ in range(blocks):
-                self.up.append(ResBlock(width + skips.pop(), out, 4 * channels))
+                self.up.append(ResBlock(width + skips.pop(), out, 4 * channels, dropout))
                 width = out
             if level:  # narrowed before it is enlarged: a quarter of the cost
                 self.up.append(nn.Conv2d(width, width := widths[level - 1], 3, padding=1))
@@ -72,11 +50,8 @@ class UNet(nn.Module):
 
     def forward(self, x, time):
         height, width = x.shape[-2:]
-        pad = (-width % self.multiple, -height % self.multiple)
-        if any(pad):
-            x = F.pad(x, (0, pad[0], 0, pad[1]), mode="replicate")
         embedding = F.silu(self.time(time))
-        x = self.stem(x)
+        x = self.stem(pad_to_multiple(x, self.multiple))
         skips = []
         for layer in self.down:
             if isinstance(layer, ResBlock):

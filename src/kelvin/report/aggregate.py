@@ -94,6 +94,7 @@ def run_cost(run: Run) -> dict[str, Any]:
     out = {key: middle([cost[key] for cost in costs])
            for key in ("hardware", "precision", "threads", "processes", "parameters", "updates",
                        "flops_per_image", "train_seconds")}
+    out["peak_memory_bytes"] = middle([cost.get("peak_memory_bytes") for cost in costs])
     out["nfe"] = costs[0]["nfe"]
     out["sample_seconds"] = {name: middle([float(cost["seconds"][name]) for cost in costs])
                              for name in costs[0]["seconds"]}

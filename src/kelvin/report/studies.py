@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kelvin.report import (
+    comparison,
     curves,
     grids,
     guidance,
@@ -209,6 +210,10 @@ def sample_grid(study: StudyResults) -> list[Figure]:
                                "chosen by hand.")]
 
 
+def comparison_figures(study: StudyResults, results: Results) -> list[Figure]:
+    return [*comparison.figures(study, results), *sample_grid(study)]
+
+
 OWN = {"widths": width_figures, "temperature": temperature_figures_of, "steps": step_figures,
        "iterations": iteration_figures, "metrics": trust_figures, "pretraining": pretraining_figures,
-       "guidance": guidance.figures}
+       "guidance": guidance.figures, "comparison": comparison_figures}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kelvin.report import (
+    comparison,
     guidance,
     iterations,
     likelihood,
@@ -238,5 +239,7 @@ def algorithms(run: Run, results: Results) -> str:
 KINDS = {"schedules": schedules, "hyperparameters": hyperparameters, "blur": blur,
          "widths": widths.findings, "temperature": temperature.findings, "steps": steps.findings,
          "iterations": iterations.findings, "metrics": trust.findings,
-         "pretraining": pretraining.findings, "guidance": guidance.findings}
-RANKED = ("schedules", "hyperparameters", "blur", "widths")  # the others open with their own answer
+         "pretraining": pretraining.findings, "guidance": guidance.findings,
+         "comparison": comparison.findings}
+# the others open with their own answer
+RANKED = ("schedules", "hyperparameters", "blur", "widths", "comparison")

@@ -9,6 +9,7 @@ import numpy as np
 
 from kelvin.overrides import leaves
 from kelvin.report import (
+    comparison,
     guidance,
     iterations,
     likelihood,
@@ -48,6 +49,8 @@ def study_tables(study: StudyResults, results: Results, metrics: Mapping[str, Ro
     if kind == "temperature":
         return [tables_temperature.generation(study, results, metrics, costs),
                 tables_temperature.restoration(study)]
+    if kind == "comparison":
+        return [comparison.table(study, results, metrics)]
     if kind == "metrics":
         return [trust.distribution_table(results, metrics), trust.slips_table(study)]
     if kind == "pretraining":
@@ -62,7 +65,7 @@ def shown_with(study: StudyResults) -> list[str]:
     """Names of the tables that stand with a study on the page; those of all runs where it has none."""
     own = {"temperature": [f"{study.name}-generation", f"{study.name}-restoration"],
            "steps": [study.name], "iterations": [study.name], "pretraining": [study.name],
-           "metrics": ["distribution", "slips"], "guidance": [study.name],
+           "metrics": ["distribution", "slips"], "guidance": [study.name], "comparison": [study.name],
            "schedules": ["generation", likelihood.NAME, "restoration"]}
     return [*own.get(study.study.kind, ["generation", "restoration"]), f"parameters-{study.name}"]
 
@@ -156,6 +159,7 @@ def cost_table(results: Results, costs: Mapping[str, Row]) -> Table:
         first = run.record["sampler"]
         rows.append({"run": name, "title": run.title, **{k: cost[k] for k in (
             "hardware", "precision", "threads", "parameters", "updates", "flops_per_image",
+            "peak_memory_bytes",
             "train_seconds")}, "sampler": first, "nfe": cost["nfe"][first],
             "sample_ms": 1000 * cost["sample_seconds"][first] / run.record["n"]})
     columns = [Column("run", lambda r: r["title"]),
@@ -163,13 +167,17 @@ def cost_table(results: Results, costs: Mapping[str, Row]) -> Table:
                Column("updates", lambda r: number(r["updates"])),
                Column("training, s", lambda r: number(r["train_seconds"])),
                Column("MFLOPs / evaluation", lambda r: number(r["flops_per_image"] / 1e6)),
+               Column("training memory, MiB", lambda r: NOTHING if r["peak_memory_bytes"] is None
+                      else number(r["peak_memory_bytes"] / 2**20)),
                Column("sampler", lambda r: r["sampler"]), Column("NFE", lambda r: number(r["nfe"])),
                Column("GFLOPs / sample", lambda r: number(r["flops_per_image"] * r["nfe"] / 1e9)),
                Column("ms / sample", lambda r: number(r["sample_ms"])),
                Column("hardware", lambda r: f"{r['hardware']}, {r['precision']}, "
                                             f"{r['threads']} thread{'s' * (r['threads'] > 1)}")]
     return Table("cost", "What each run cost: one image's forward pass, the sampler of the table of "
-                 "generation, and wall-clock seconds on the hardware named.", columns, rows)
+                 "generation, and wall-clock seconds on the hardware named. Training memory: counted, "
+                 "for one fp32 step (weights, gradients, Adam, EMA, activations that autograd keeps).",
+                 columns, rows)
 
 
 def parameter_table(study: StudyResults) -> Table | None:

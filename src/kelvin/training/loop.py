@@ -17,10 +17,12 @@ from kelvin.errors import KelvinError
 from kelvin.params import RunConfig
 from kelvin.progress import progress_bar
 from kelvin.random import BatchRandom, BlockRandom, derive_seed, generator
-from kelvin.restoration.objectives import WEIGHTINGS, check_weighting, loss_per_image
+from kelvin.restoration.objectives import check_weighting, loss_per_image, weightings
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import degrader, generate, grid
+from kelvin.training.batches import draw_times, mirrored
 from kelvin.training.checkpoint import Checkpoint
+from kelvin.training.compiling import maybe_compiled
 from kelvin.training.ema import EMA
 from kelvin.training.labels import NoLabels
 from kelvin.training.precision import Precision
@@ -39,6 +41,7 @@ class Trained:
     samples: list[torch.Tensor] = field(default_factory=list)  # uint8 (n, C, H, W) per kept epoch
     reconstructions: list[torch.Tensor] = field(default_factory=list)  # uint8 (times, n, C, H, W)
     seconds: float = 0.0
+    epoch_seconds: list[float] = field(default_factory=list)  # of updates alone, no evaluation
 
 
 class Trainer:
@@ -58,7 +61,8 @@ class Trainer:
         self.share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         device = self.accelerator.device
         options = run.training
-        check_weighting(options.weighting, options.loss, restorer.degradation, run.degradation.kind)
+        weighting = options.weighting.model_dump()
+        check_weighting(weighting, options.loss, restorer.degradation, run.degradation.kind)
         if len(train) < options.batch:
             raise KelvinError(f"training.batch = {options.batch} is more than the {len(train)} "
                               "training images: no batch would be full")
@@ -69,13 +73,17 @@ class Trainer:
         self.held = {"val": torch.from_numpy(np.ascontiguousarray(held[:HELD])).to(device),
                      "train": self.images[: min(len(held), HELD)]}
         restorer.degradation.to(device)
-        self.weights = WEIGHTINGS[options.weighting](
-            restorer.degradation, restorer.parameterisation).to(device)
+        self.weights = weightings.build(
+            weighting, restorer.degradation, restorer.parameterisation).to(device)
         self.bare = restorer.network.to(device, memory_format=self.format)
         self.ema = EMA(self.bare, options.ema)
         optimizer = torch.optim.AdamW(self.bare.parameters(), options.lr,
                                       weight_decay=options.weight_decay, fused=True)
         self.network, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
+        if options.compile != "never":
+            example = torch.zeros(options.batch, *self.images.shape[1:], device=device)
+            self.network = maybe_compiled(options.compile, self.network, example.contiguous(
+                memory_format=self.format), self.updates, self.accelerator.autocast)
         self.result, self.shown = Trained(), self.shown_images()
 
     def learning_rate(self, update: int) -> float:
@@ -90,13 +98,17 @@ class Trainer:
         return options.lr * 0.5 * (1 + float(np.cos(np.pi * done)))
 
     def batch(self, index: torch.Tensor, source: torch.Generator) -> tuple[torch.Tensor, ...]:
-        """x0, z and t of this process's share of a batch; t uniform in 1..T, T included."""
+        """x0, z and t of this process's share of a batch; t in 1..T, T included."""
         process, n = self.restorer.degradation, len(index)
-        t = torch.randint(1, process.steps + 1, (n,), generator=source)
+        t = draw_times(self.config.training.times, n, process.steps, source)
         z = process.draw(BatchRandom(n, source))
         share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         device = self.accelerator.device
-        x0 = self.restorer.image.encode(self.images[index[share].to(device)].float() / 255)
+        images = self.images[index[share].to(device)]
+        if self.config.training.flip:  # after t and z, whose draws stay those of a run without
+            flip = torch.randint(2, (n,), generator=source) == 1
+            images = mirrored(images, flip[share].to(device))
+        x0 = self.restorer.image.encode(images.float() / 255)
         return x0, None if z is None else z[share].to(device), t[share].to(device)
 
     def losses(self, network: torch.nn.Module, x0, z, t, labels=None) -> torch.Tensor:
@@ -183,7 +195,9 @@ class Trainer:
             bar = progress_bar(self.updates, name, "update", initial=(first - 1) * self.batches,
                                disable=not main)
             for epoch in range(first, options.epochs + 1):
+                begun = time.perf_counter()
                 row = self.epoch(epoch, bar)
+                self.result.epoch_seconds.append(time.perf_counter() - begun)
                 self.network.eval()
                 row |= {"train_loss": self.evaluate(self.bare, "train"),
                         "val_loss": self.evaluate(self.bare, "val"),
