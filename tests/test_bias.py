@@ -81,3 +81,23 @@ def test_each_suspect_is_tried_alone_and_together(judge, digits):
     assert by["shallow", "right", "all"]["dimensions"] == 8
     honest = moments(judge(test)[0])
     assert deep["real"] < deep["fmd"] and honest.dim == deep["dimensions"]
+
+
+def test_no_distance_below_zero_is_told():
+    """Eight far classes in one reference: of a random sample the line ends within its error of 0; of a
+    stratified one, whose subsets miss what the whole has exactly, below 0, and there is no value."""
+    rng, far = np.random.default_rng(4), 6 * np.random.default_rng(9).normal(size=(8, 8))
+    reference = moments(far[np.arange(80_000) % 8] + rng.normal(size=(80_000, 8)))
+    for labels, told in ((rng.integers(0, 8, 400), True), (np.arange(400) % 8, False)):
+        found = bias.at_infinity(far[labels] + rng.normal(size=(400, 8)), reference, 0, 0.95)
+        assert (found["fmd"] is not None) == told and (found["why"] is None) == told
+        if told:
+            assert found["low"] < 0 < found["high"]
+        else:
+            assert "which no distance is" in found["why"]
+
+
+def test_too_few_images_have_no_extrapolation():
+    reference = moments(np.random.default_rng(0).normal(size=(99, 8)))
+    found = bias.at_infinity(np.eye(20)[:, :8], reference, 0, 0.95)
+    assert found["fmd"] is None and "2 or more sizes of at least 32" in found["why"]

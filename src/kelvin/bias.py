@@ -68,11 +68,19 @@ def against_head(features: np.ndarray, test_features: np.ndarray, n: int, head: 
 
 
 def at_infinity(features: np.ndarray, reference: Moments, seed: int, level: float) -> dict[str, Any]:
-    """FD-infinity with its interval (Chong and Forsyth 2020); None with too few images, and `why`."""
+    """FD-infinity with its interval (Chong and Forsyth 2020); None with too few images, and `why`.
+
+    None too where all of the interval lies below 0, which no distance does: then the rows were no
+    independent draws, as a test set that was stratified by class, whose subsets vary more than it does.
+    """
     try:
         found = fd_infinity(features, reference, seed=seed, level=level)
     except KelvinError as error:
         return {"fmd": None, "low": None, "high": None, "why": str(error)}
+    if found.high < 0:
+        return {"fmd": None, "low": None, "high": None,
+                "why": f"the line in 1/n ends at {found.value:.2g}, which no distance is, as where the "
+                       "images are no independent draws (a test set stratified by class)"}
     return {"fmd": found.value, "low": found.low, "high": found.high, "why": None}
 
 

@@ -57,7 +57,8 @@ def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store
     record = {key: config[key] for key in ("run", "replicate", "dataset", "scale", "fingerprint")}
     record |= {"sampler": primary, "nfe": cost["nfe"].get(primary),
                "reference": about["reference"], "reference_n": about["reference_n"],
-               "extractor": about["extractor"]}
+               "extractor": about["extractor"],
+               "extractors": {name: about["extractors"][name]["key"] for name in about["extractors"]}}
     if "classes" in about:  # a scale of its own
         record |= {"classes": about["classes"], **scale_record(scale, "")}
     if start := config.get("start"):

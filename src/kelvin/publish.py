@@ -1,4 +1,4 @@
-"""`make publish`: weights/ and the README's picture and table, from the results under reports/."""
+"""`make publish`: weights/, the README's picture and table, docs/metrics.md's tables."""
 
 from __future__ import annotations
 
@@ -39,6 +39,38 @@ def readme_table(params: Params, metrics: dict, calibration: dict) -> str:
     return "\n".join(lines)
 
 
+MEASURES = ("fmd", "fmd_normalised", "fmd_debiased", "fd_pixels", "fd_random", "fid", "kid", "mmd",
+            "mmd_p", "precision", "recall", "density", "coverage", "class_evenness", "confidence",
+            "nearest_ratio", "copy_fraction", "authentic", "c_t")
+
+
+def calibration_table(calibration: dict) -> str:
+    """docs/metrics.md's table of what every measure says of real and of trivial images."""
+    rows = calibration["rows"].values()
+    lines = ["| measure | " + " | ".join(row["title"] for row in rows) + " |",
+             "|---|" + "--:|" * len(rows)]
+    for key in MEASURES:
+        shown = ("n/a" if row.get(key) is None else f"{row[key]:.3g}" for row in rows)
+        lines.append(f"| `{key}` | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def bias_table(bias: dict) -> str:
+    """docs/metrics.md's table of held-out images: FMD at every n, by both studies' rules, at infinity."""
+    rules = [("all of the reference", row) for row in bias["over_n"]]
+    rules += [("study A's rule", bias["study_a"]), ("study D's rule", bias["study_d"])]
+    lines = ["| held-out images | n | against | FMD, mean of draws | standard deviation |",
+             "|---|--:|--:|--:|--:|"]
+    for rule, row in rules:
+        spread = "-" if row["fmd_sd"] is None else f"{row['fmd_sd']:.3g}"
+        lines.append(f"| {rule} | {row['n']} | {row['against']} | {row['fmd']:.3g} | {spread} |")
+    end = bias["fd_infinity"]
+    if end["fmd"] is not None:
+        lines.append(f"| FD-infinity | ∞ | {bias['over_n'][0]['against']} | {end['fmd']:.3g} "
+                     f"({end['low']:.3g} to {end['high']:.3g}) | - |")
+    return "\n".join(lines)
+
+
 def write_between(path: Path, mark: str, text: str) -> None:
     """Replace what stands between <!-- mark --> and <!-- /mark --> in a file."""
     whole = path.read_text(encoding="utf-8")
@@ -71,6 +103,9 @@ def main() -> None:
         print(f"{path}: {run}, {path.stat().st_size:,} bytes")
     write_between(Path("README.md"), "results", readme_table(params, metrics, calibration))
     print("README.md: table of results")
+    write_between(Path("docs/metrics.md"), "calibration", calibration_table(calibration))
+    write_between(Path("docs/metrics.md"), "bias", bias_table(calibration["bias"]))
+    print("docs/metrics.md: tables of calibration")
 
 
 if __name__ == "__main__":

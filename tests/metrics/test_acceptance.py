@@ -12,8 +12,16 @@ import pytest
 from scipy.ndimage import gaussian_filter, zoom
 from sklearn.datasets import load_digits
 
-from kelvin.metrics import frechet_from_features, moments, precision_recall
+from kelvin.metrics import (
+    class_view,
+    frechet_from_features,
+    frechet_interval,
+    memorisation,
+    moments,
+    precision_recall,
+)
 from kelvin.metrics.authenticity import authenticity
+from kelvin.metrics.fd_infinity import fd_infinity
 from kelvin.metrics.kid import kid
 from kelvin.metrics.manifold import density_coverage
 from kelvin.metrics.mmd import mmd
@@ -141,6 +149,57 @@ def test_recall_and_coverage_fall_with_each_class_removed_and_precision_does_not
     assert (np.diff(found["recall"]) < -0.03).all() and (np.diff(found["coverage"]) < -0.05).all()
     assert found["precision"].min() > 0.95 and found["density"].min() > 0.85
     assert [name for name in DISTANCES if not rises(found[name])] == []
+
+
+FEW = random_extractor((1, 8, 8), 16, 0)  # so few features that three classes allow an extrapolation
+
+
+def extrapolated(images, reference):
+    """FD-infinity and the jackknife's debiased distance."""
+    features = FEW(images)
+    return (fd_infinity(features, reference, smallest=50, standard_error=0.0).value,
+            frechet_interval(features, reference).debiased)
+
+
+@pytest.mark.parametrize("how", [*SPOILT, "classes removed"])
+def test_extrapolated_distances_rise_with_each_step(how):
+    """FD-infinity and the debiased distance, which lie near 0 for untouched images."""
+    reference = moments(FEW(REAL))
+    spoil, steps = SPOILT.get(how, (lambda kept: FRESH[kept > LABELS], (8, 5, 3)))
+    rows = np.array([extrapolated(images, reference) for images in (FRESH, *map(spoil, steps))])
+    assert rises(rows[:, 0]) and rises(rows[:, 1])
+    assert (np.abs(rows[0]) < 0.1 * rows[-1]).all()
+
+
+def test_evenness_falls_with_each_class_removed_and_not_with_mild_noise():
+    """Of the nearest class's mean image, as the simplest classifier sees it."""
+    labels = load_digits().target[ORDER][:900]
+    means = np.stack([TRAIN[labels == k].mean(0).ravel() for k in range(10)])
+
+    def evenness(images):
+        squared = ((images.reshape(len(images), 1, -1) - means) ** 2).sum(2)
+        chances = np.exp(squared.min(1, keepdims=True) - squared)
+        return class_view(chances / chances.sum(1, keepdims=True)).evenness
+
+    found = [evenness(FRESH[kept > LABELS]) for kept in (10, 8, 5, 3, 1)]
+    assert rises(-np.array(found)) and found[0] > 0.98 and found[-1] < 0.2
+    assert abs(evenness(noised(0.1)) - found[0]) < 0.01
+
+
+def test_the_share_of_copies_is_found_and_the_nearest_ratio_falls():
+    """Growing shares are near copies; spoilt images are none, and noise moves the ratio upwards."""
+    samples, shares, ratios = FRESH.copy(), [], []
+    for share in (0.0, 0.25, 0.5, 1.0):
+        count = round(share * len(samples))
+        samples[:count] = np.clip(TRAIN[:count] + 0.02 * NOISE[:count], 0, 1)
+        found = memorisation(samples, TRAIN, REAL)
+        shares.append(found.copy_fraction)
+        ratios.append(found.ratio)
+        assert abs(found.copy_fraction - share) < 0.05 and found.copier == (share > 0)
+    assert rises(np.array(shares)) and rises(-np.array(ratios)) and abs(ratios[0] - 1) < 0.1
+    noisy = [memorisation(noised(sigma), TRAIN, REAL) for sigma in SPOILT["noised"][1]]
+    assert rises(np.array([ratios[0], *(f.ratio for f in noisy)]))
+    assert max(f.copy_fraction for f in noisy) < 0.02
 
 
 def test_copies_are_seen_by_authenticity_and_hardly_by_a_distance():

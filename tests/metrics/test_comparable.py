@@ -19,6 +19,15 @@ def test_one_difference_is_enough(key, other):
                                  f"{key} is {ONE[key]} and {other}; evaluate both by one protocol")
 
 
+def test_statistics_of_any_extractor_are_of_one_kind():
+    """An extractor that one of both lacks is no matter, and neither is a record that names none."""
+    one = {**ONE, "extractors": {"inception": "ab", "random": "cd"}}
+    refuse_mixed([one, {**ONE, "run": "b", "extractors": {"inception": "ab"}}, ONE])
+    odd = {**ONE, "run": "odd", "extractors": {"inception": "ee", "random": "cd"}}
+    with pytest.raises(KelvinError, match="ddpm and odd .* the extractor inception are not the same"):
+        refuse_mixed([one, odd])
+
+
 def test_all_differences_are_named():
     with pytest.raises(KelvinError, match="n is 270 and 32, extractor is ab12 and ff00"):
         refuse_mixed([ONE, {**ONE, "run": "odd", "n": 32, "extractor": "ff00"}])

@@ -34,6 +34,27 @@ def test_equals_scikit_learn_in_any_block(block, k):
     assert distance[7, 0] == 0 and index[7, 0] == 11
 
 
+@pytest.mark.parametrize("block", [16, 1024])
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_close_calls_are_those_of_the_slow_matrix_of_differences(block, k):
+    """Bright images that differ by less than products in float32 can tell, a third of them twice: exactly
+    the matrix of differences, of equal distances the first. The products alone name others."""
+    rng = np.random.default_rng(3)
+    base = np.full((1, 12, 12), 0.9, dtype=np.float32)
+    train = (base + 1e-4 * rng.normal(size=(150, 1, 12, 12))).astype(np.float32)
+    train[100:] = train[:50]
+    queries = (base + 1e-4 * rng.normal(size=(40, 1, 12, 12))).astype(np.float32)
+    queries[3] = train[120]
+    a, b = queries.reshape(40, -1), train.reshape(150, -1)
+    slow = np.sqrt(np.mean((a[:, None].astype(np.float64) - b) ** 2, axis=2))
+    expected = np.argsort(slow, axis=1, kind="stable")[:, :k]
+    distance, index = nearest(queries, train, k, block)
+    np.testing.assert_array_equal(index, expected)
+    np.testing.assert_array_equal(distance, np.take_along_axis(slow, expected, 1))
+    assert (index[3, 0], distance[3, 0]) == (20, 0)
+    assert np.mean(((b * b).sum(1) - 2 * a @ b.T).argmin(1) != slow.argmin(1)) > 0.5
+
+
 def test_root_mean_square_does_not_depend_on_the_image_size():
     black, grey = np.zeros((1, 1, 8, 8)), np.full((1, 1, 8, 8), 0.25)
     assert nearest(grey, black)[0].item() == pytest.approx(0.25)

@@ -29,7 +29,8 @@ CALIBRATION = {"dataset": "digits", "reference": "train+validation",
                "reference_n": 30, "test_n": 20, "extractor": "abc",
                "classifier_accuracy": 0.9, "data": "d", "fid_why": "FID is null: not built.", "n": 20,
                "floor": 1.0, "floor_sd": 0.2, "floor_draws": 15, "ceiling": 50.0,
-               "extractors": {"classifier": {"dim": 8, "preprocessing": "none", "hash": "abc"}}}
+               "extractors": {"classifier": {"dim": 8, "preprocessing": "none", "hash": "abc",
+                                              "key": "k"}}}
 
 
 def bias(fmd):

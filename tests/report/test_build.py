@@ -88,6 +88,7 @@ def test_one_run_alone(project, tmp_path, active, channels, absent):
     ({"n": 21}, "calibration and blur-strong-0 cannot stand in one table: n is 20 and 21"),
     ({"reference_n": 9}, "reference_n is 30 and 9"),
     ({"extractor": "other"}, "extractor is abc and other"),
+    ({"extractors": {"classifier": "other"}}, "the statistics of the extractor classifier"),
     ({"scale": "laptop"}, "was made at scale laptop")])
 def test_records_of_another_protocol_are_refused(project, change, message):
     made = project(["ddpm-default", "blur-strong"])

@@ -15,10 +15,11 @@ KEYS = ("n", "dataset", "reference", "reference_n", "extractor", "classes")
 def refuse_mixed(records: Iterable[Mapping[str, Any]]) -> None:
     """Raise a KelvinError, naming the runs and what differs, unless all records are comparable.
 
-    records: each with run, n, dataset, reference_n and extractor (its hash), and perhaps reference (the
-    split's name) and classes (those that were scored, where not all). A Frechet distance is biased by
-    an amount that n and the reference's n decide, and another extractor measures something else: in one
-    column they would pass for better or worse.
+    records: each with run, n, dataset, reference_n and extractor (its hash), perhaps reference (the
+    split's name), classes (those that were scored, where not all) and extractors ({name: the key of its
+    statistics}, made of data, extractor hash and preprocessing), compared where two records hold the
+    same name. A Frechet distance is biased by an amount that n and the reference's n decide, and
+    another extractor measures something else: in one column they would pass for better or worse.
     """
     first: Mapping[str, Any] | None = None
     for record in records:
@@ -28,6 +29,12 @@ def refuse_mixed(records: Iterable[Mapping[str, Any]]) -> None:
                               f"{' and '.join(lacking)}")
         first = record if first is None else first
         differing = [key for key in KEYS if record.get(key) != first.get(key)]
+        keys, others = record.get("extractors", {}), first.get("extractors", {})
+        odd = [name for name in keys if name in others and keys[name] != others[name]]
+        if odd and not differing:
+            raise KelvinError(f"runs {first['run']} and {record['run']} cannot stand in one table: the "
+                              f"statistics of the extractor {' and '.join(odd)} are not the same "
+                              "(its hash, preprocessing or data differ); evaluate both by one protocol")
         if differing:
             what = ", ".join(f"{key} is {first.get(key)} and {record.get(key)}" for key in differing)
             raise KelvinError(f"runs {first['run']} and {record['run']} cannot stand in one table: "

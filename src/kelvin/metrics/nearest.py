@@ -28,8 +28,9 @@ class Memorisation:
 def nearest(queries, train, k=1, block=1024):
     """Distance and index (n, k), nearest first, of the k nearest training images to each query.
 
-    queries (n, C, H, W), train (m, C, H, W), [0, 1]. distance: root mean square over pixels.
-    Memory: one block x block table at a time.
+    queries (n, C, H, W), train (m, C, H, W), [0, 1]. distance: root mean square over pixels, exact to
+    float64. Of training images at one distance the first comes first. Memory: one block x block table
+    at a time.
     """
     a, b = check_images(queries, "queries"), check_images(train, "training images", k)
     if a.shape[1:] != b.shape[1:]:
@@ -37,28 +38,48 @@ def nearest(queries, train, k=1, block=1024):
             f"queries are {a.shape[1:]}, training images {b.shape[1:]}: not one shape."
         )
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
-    found = [_nearest_rows(a[i : i + block], b, k, block) for i in range(0, len(a), block)]
+    norms = np.einsum("ij,ij->i", b, b)
+    found = [_nearest_rows(a[i : i + block], b, norms, k, block) for i in range(0, len(a), block)]
     return tuple(np.concatenate(part) for part in zip(*found, strict=True))
 
 
-def _nearest_rows(rows, b, k, block):
-    rows = rows.astype(np.float64)
-    best = np.empty((len(rows), 0))
-    index = np.empty((len(rows), 0), dtype=np.int64)
+def _nearest_rows(rows, b, norms, k, block):
+    """`nearest` of one block of rows (r, d): products in float32 say which images could be among the k
+    nearest whatever the rounding, and only these are measured, in float64, as differences."""
+    largest = norms.max()
+    # |a . b| is off by d eps/2 |a| |b| at most (Higham 2002, eq. 3.5); twice that, and |b|^2 and sums
+    slack = (rows.shape[1] + 4) * np.finfo(np.float32).eps * (
+        np.sqrt(np.einsum("ij,ij->i", rows, rows) * largest) + largest)
+    best = np.full((len(rows), k), np.inf, dtype=np.float32)
+    pairs, doubled = [], -2 * rows
     for start in range(0, len(b), block):
-        part = b[start : start + block].astype(np.float64)
-        squared = (rows**2).sum(1)[:, None] + (part**2).sum(1) - 2 * rows @ part.T
-        best = np.concatenate([best, squared], 1)
-        names = np.broadcast_to(np.arange(start, start + len(part)), squared.shape)
-        index = np.concatenate([index, names], 1)
-        if best.shape[1] > k:
-            kept = np.argpartition(best, k - 1, axis=1)[:, :k]
-            best = np.take_along_axis(best, kept, 1)
-            index = np.take_along_axis(index, kept, 1)
-    # |a|^2 + |b|^2 - 2ab cancels near zero, where copies are: the winners are measured afresh.
-    distance = np.sqrt(np.mean((rows[:, None] - b[index].astype(np.float64)) ** 2, axis=2))
-    order = np.argsort(distance, axis=1, kind="stable")
-    return np.take_along_axis(distance, order, 1), np.take_along_axis(index, order, 1)
+        table = doubled @ b[start : start + block].T
+        table += norms[start : start + block]  # |a|^2 is left out: it ranks nothing
+        near = np.flatnonzero(table.min(1) <= best[:, -1] + 2 * slack)  # few after the first blocks
+        table = table[near] if len(near) < len(rows) else table
+        best[near] = np.sort(np.concatenate([best[near], _smallest(table, k)], 1), axis=1)[:, :k]
+        row, column = np.nonzero(table <= (best[near, -1] + 2 * slack[near])[:, None])
+        pairs.append((near[row], column + start, table[row, column]))
+    row, column, value = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    left = value <= best[row, -1] + 2 * slack[row]
+    row, column = row[left], column[left]
+    distance = np.concatenate([_distance(rows[row[i : i + block]], b[column[i : i + block]])
+                               for i in range(0, len(row), block)])
+    order = np.lexsort((column, distance, row))  # of equal ones the first
+    starts = np.searchsorted(row[order], np.arange(len(rows)))
+    chosen = order[starts[:, None] + np.arange(k)]
+    return distance[chosen], column[chosen]
+
+
+def _smallest(table, k):
+    """The k smallest of each row, or all of them where there are fewer."""
+    return table.min(1, keepdims=True) if k == 1 else np.partition(
+        table, min(k, table.shape[1]) - 1, axis=1)[:, :k]
+
+
+def _distance(a, b):
+    """Root mean square of the differences of rows, in float64."""
+    return np.sqrt(np.mean((a.astype(np.float64) - b) ** 2, axis=1))
 
 
 def nearest_ratio(sample_distance, heldout_distance):

@@ -9,7 +9,8 @@ import numpy as np
 from kelvin.metrics import mean_interval
 from kelvin.report.collect import Results, Run
 
-IDENTITY = ("run", "replicate", "fingerprint", "dataset", "scale", "extractor")
+IDENTITY = ("run", "replicate", "fingerprint", "dataset", "scale", "extractor",
+            "extractors")
 NESTED = ("samplers", "restoration", "prior")
 # a t interval over training seeds
 INTERVALS = ("fmd", "fmd_debiased", "fmd_normalised", "ssim", "asked_accuracy")

@@ -174,8 +174,9 @@ def collect(params: Params) -> Results:
     every = {name: read_run(params, name, store.images.shape[1:]) for name in params.house.active}
     runs = {name: run for name, run in every.items() if run.config.classes is None}
     records = {f"{run.name}-{r.index}": r.record for run in runs.values() for r in run.replicates}
+    keys = {name: found["key"] for name, found in calibration["extractors"].items()}
     refuse_mixed({**record, "run": name} for name, record in
-                 {"calibration": calibration, **records}.items())
+                 {"calibration": {**calibration, "extractors": keys}, **records}.items())
     studies = [StudyResults(name, study, [every[r] for r in study.runs if r in every],
                             [r for r in study.runs if r not in every])
                for name, study in params.house.studies.items()]

@@ -216,8 +216,8 @@ def bias_findings(study: StudyResults, results: Results) -> list[str]:
 
 
 def at_infinity(found: dict[str, Any]) -> str:
-    if found["fmd"] is None:
-        return ""
+    if found["fmd"] is None:  # that there are too few images is said elsewhere
+        return f"; not extrapolated: {found['why']}" if "no distance is" in (found["why"] or "") else ""
     return (f"; extrapolated to infinitely many {number(found['fmd'])} [{number(found['low'])}, "
             f"{number(found['high'])}]")
 

@@ -1,0 +1,74 @@
+"""Documents say what is there: each measure has its words, and each link and test they name exists."""
+
+import re
+
+import pytest
+from conftest import ROOT
+
+from kelvin.files import read_json
+from kelvin.metrics.inception import RESIZES
+from kelvin.protocol import DISTANCES, JUDGE
+from kelvin.publish import MEASURES, bias_table, calibration_table, write_between
+
+METRICS = ROOT / "docs" / "metrics.md"
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = METRICS.read_text(encoding="utf-8")
+
+
+def links(text):
+    return re.findall(r"\]\(([^)\s]+)\)", text)
+
+
+def anchors(text):
+    """GitHub's names of headings: lower case, punctuation dropped, spaces to hyphens."""
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.+)$", text, re.M)}
+
+
+def test_every_key_of_the_results_is_named():
+    keys = {key for record in read_json(ROOT / "reports" / "metrics.json").values() for key in record}
+    keys = {key.removesuffix("_sd") for key in keys}  # over training seeds
+    keys |= {*MEASURES, *DISTANCES, *DISTANCES.values(), JUDGE, *RESIZES}
+    assert len(keys) > 50 and sorted(key for key in keys if f"`{key}`" not in TEXT) == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    text = document.read_text(encoding="utf-8")
+    for link in links(text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), f"{document.name}: {link}"
+        if anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), f"{document.name}: {link}"
+
+
+def test_every_section_of_a_measure_says_how_it_was_verified_by_a_test_that_exists():
+    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S))
+    for heading in ("One protocol", "Other keys", "Extractors"):
+        del sections[heading]
+    assert len(sections) == 21
+    for heading, text in sections.items():
+        named = {(METRICS.parent / link).resolve() for link in links(text) if "/test_" in link}
+        assert named and all(path.is_file() for path in named), heading
+    for name in re.findall(r"`(?:tests/\S*)?(test_\w+\.py)`|\[(test_\w+\.py)\]", TEXT):
+        assert list((ROOT / "tests").rglob(max(name))), name
+
+
+def test_make_publish_finds_where_its_tables_go(tmp_path):
+    """Every measure of every calibrating row; what a record lacks is said to be so."""
+    calibration = read_json(ROOT / "reports" / "runs" / "digits" / "calibration.json")
+    path = tmp_path / "metrics.md"
+    path.write_text(TEXT, encoding="utf-8")
+    write_between(path, "calibration", calibration_table(calibration))
+    write_between(path, "bias", bias_table(calibration["bias"]))
+    text = path.read_text(encoding="utf-8")
+    for key in MEASURES:
+        values = re.search(rf"^\| `{key}` \|(.+)\|$", text, re.M)[1].split("|")
+        expected = [row[key] for row in calibration["rows"].values()]
+        for value, number in zip(values, expected, strict=True):
+            shown = None if value.strip() == "n/a" else float(value)
+            assert shown == (number if number is None else pytest.approx(number, rel=0.006)), key
+    assert f"| {calibration['bias']['study_d']['fmd']:.3g} |" in text
