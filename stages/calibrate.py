@@ -18,10 +18,11 @@ def work(params: Params) -> None:
     judge = classifier.load(models / "classifier")
     references, about = reference.load(models / "reference", params.metrics, store, judge,
                                        os.environ.get("KELVIN_DATA"))
-    protocol = Protocol.of(params.metrics, judge, references, store, about["fid_why"])
-    scale, small = protocol.scale(sample_count(params, store)), protocol.small()
-    rows = {}
-    for name, (title, make) in calibrating_rows(scale.n, params.metrics.seed, store).items():
+    n = sample_count(params, store)
+    protocol = Protocol.of(params.metrics, judge, references, store, about["fid_why"], n)
+    scale, small, rows = protocol.scale(n), protocol.small(), {}
+    held = protocol.heldout_images[protocol.apart[0]]
+    for name, (title, make) in calibrating_rows(n, params.metrics.seed, store, held).items():
         images = make()
         record, details = protocol.score(images, scale)
         rows[name] = {"title": title, **record, **protocol.more(images),

@@ -42,7 +42,7 @@ def made(params, tmp_path_factory):
     config = params.metrics.model_copy(update={"limit": None, "small": small})
     references = {"classifier": reference.measure(extractor, config, store)}
     about = {"reference": "train+validation", "reference_n": 360, "extractor": "h"}
-    return Protocol.of(config, judge, references, store, "none"), about, store
+    return Protocol.of(config, judge, references, store, "none", 100), about, store
 
 
 def test_without_classes_nothing_changes(made):

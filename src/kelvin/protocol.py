@@ -46,12 +46,29 @@ class Protocol:
     train_images: np.ndarray  # uint8
     heldout_images: np.ndarray
     fid_why: str | None
+    n: int  # samples of a run
 
     @classmethod
     def of(cls, config: MetricsConfig, judge: Judge, references: dict[str, Reference],
-           store: PreparedStore, fid_why: str | None) -> Protocol:
+           store: PreparedStore, fid_why: str | None, n: int) -> Protocol:
         return cls(config, judge, references, store.split("train").images,
-                   store.split("test").images[:config.limit], fid_why)
+                   store.split("test").images[:config.limit], fid_why, n)
+
+    @cached_property
+    def apart(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the held-out images: n that calibrate as if they were samples, and the rest, with which
+        samples of any kind are compared: real images must not find themselves there."""
+        order = np.random.default_rng((self.config.seed, 1)).permutation(len(self.heldout_images))
+        return np.sort(order[:self.n]), np.sort(order[self.n:])
+
+    @cached_property
+    def rest(self) -> np.ndarray:
+        """Features of the held-out images that samples are compared with."""
+        return self.reference.heldout[self.apart[1]]
+
+    @cached_property
+    def rest_images(self) -> np.ndarray:
+        return self.heldout_images[self.apart[1]]
 
     @property
     def reference(self) -> Reference:
@@ -83,9 +100,9 @@ class Protocol:
         span = scale.ceiling - scale.band.mean
         normal = [(v - scale.band.mean) / span for v in (interval.low_at_n, interval.high_at_n)]
         view = class_view(probabilities)
-        memory = memorisation(images, self.train_images, self.heldout_images,
+        memory = memorisation(images, self.train_images, self.rest_images,
                               config.copy_quantile, config.copy_fraction)
-        manifold = precision_recall(self.reference.heldout, features, config.neighbours)
+        manifold = precision_recall(self.rest, features, config.neighbours)
         record = {
             "n": len(images), "fmd": found.value,
             "fmd_low": interval.low_at_n, "fmd_high": interval.high_at_n,
@@ -109,8 +126,8 @@ class Protocol:
         subset = min(config.kid.subset, len(features), len(reference.kept))
         k = kid(features, reference.kept, config.kid.degree, config.kid.gamma, config.kid.coef0,
                 subset, config.kid.subsets, config.seed, config.confidence)
-        spread = density_coverage(reference.heldout, features, config.neighbours)
-        copies = authenticity(images, self.train_images, self.heldout_images)
+        spread = density_coverage(self.rest, features, config.neighbours)
+        copies = authenticity(images, self.train_images, self.rest_images)
         out: dict[str, Any] = {
             "kid": k.value, "kid_low": k.low, "kid_high": k.high,
             **self.discrepancy(features),
@@ -127,8 +144,8 @@ class Protocol:
     def discrepancy(self, features: np.ndarray) -> dict[str, float | None]:
         """MMD against held-out images with a permutation p-value; a constant set has no bandwidth."""
         config = self.config.mmd
-        rows = np.random.default_rng(self.config.seed).permutation(len(self.reference.heldout))
-        found = mmd(features[:config.rows], self.reference.heldout[rows[:config.rows]],
+        rows = np.random.default_rng(self.config.seed).permutation(len(self.rest))
+        found = mmd(features[:config.rows], self.rest[rows[:config.rows]],
                     config.multiples, config.permutations, self.config.seed)
         return {"mmd": found.value, "mmd_p": found.p}
 
@@ -165,16 +182,16 @@ def gaussian_images(train: np.ndarray, n: int, rng: np.random.Generator) -> np.n
     return np.clip(np.round(drawn), 0, 255).astype(np.uint8).reshape(n, *train.shape[1:])
 
 
-def calibrating_rows(n: int, seed: int, store: PreparedStore
+def calibrating_rows(n: int, seed: int, store: PreparedStore, heldout: np.ndarray
                      ) -> dict[str, tuple[str, Callable[[], np.ndarray]]]:
-    """name -> (title, images): what every table of generation is read against."""
+    """name -> (title, images): what every table of generation is read against; heldout: n real images."""
     rng = np.random.default_rng(seed)
-    train, test = store.split("train").images, store.split("test").images
+    train = store.split("train").images
 
     def some(images: np.ndarray) -> np.ndarray:
         return images[rng.choice(len(images), n, replace=len(images) < n)]
 
-    return {"held-out": ("held-out real images", lambda: some(test)),
+    return {"held-out": ("held-out real images", lambda: heldout),
             "copies": ("copies of training images", lambda: some(train)),
             "pixel-gaussian": ("Gaussian fitted to the pixels",
                                lambda: gaussian_images(train[:5000], n, rng)),

@@ -296,14 +296,16 @@ def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections:
 
 def over_time(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedStore | FoldView,
               seed: tuple, device: torch.device) -> dict[str, np.ndarray]:
-    """at/times; of held-out images (`test`) and, on a fold, of seen objects: at/<part>/truth, degraded
-    and by rule; brightness(_times)/<rule> along ancestral sampling."""
+    """at/times; of held-out images (`test`) and, on a fold, of seen objects: at/<part>/truth, kinds (the
+    classes' names), degraded and by rule; brightness(_times)/<rule> along ancestral sampling."""
     at = single.times(restorer.degradation.steps, options.restore_at)
     out = {"at/times": np.array(at)}
     for part in ("test", "seen") if isinstance(store, FoldView) else ("test",):
-        truth = np.array(store.split(part).images[: options.restore_images])
+        held = store.split(part)
+        truth = np.array(held.images[: options.restore_images])
         if len(truth) < 2:
             continue
+        out[f"at/{part}/kinds"] = np.array(store.class_names)[held.labels[: len(truth)]]
         x_t, found = single.single_shot(restorer, torch.from_numpy(truth).to(device).float() / 255,
                                         (*seed, "at", part), at)
         out |= {f"at/{part}/truth": truth, f"at/{part}/degraded": as_uint8(x_t)}

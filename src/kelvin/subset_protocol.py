@@ -30,4 +30,6 @@ def restrict(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
     references = {name: measure(r.extractor, config, subset) for name, r in protocol.references.items()}
     about = {**about, "classes": list(classes),
              "reference_n": len(subset.reference().images[:config.limit])}
-    return Protocol.of(config, protocol.judge, references, subset, protocol.fid_why), about, subset
+    restricted_protocol = Protocol.of(config, protocol.judge, references, subset, protocol.fid_why,
+                                      round(share * protocol.n))
+    return restricted_protocol, about, subset

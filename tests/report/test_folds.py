@@ -28,10 +28,12 @@ def run(split, losses, ssim, target="eps", ends=None):
 
 def test_best_of_a_row_is_bold():
     study = SimpleNamespace(name="folds")
-    table = folds.table(study, run("grouped", [1.0, 2.0], 0.5), "test", 7)
+    table = folds.table(study, run("grouped", [1.0, 2.0], 0.5), "test", "ssim", 7)
     assert [[bold for _, bold in row] for row in table.cells()] == [[False, False, True]] * 2
     assert "**0.600 ± 0.20 (0.10)**" in table.markdown() and r"\textbf{" in table.latex()
-    assert "psnr_1" in table.csv()
+    assert "fold 1" in table.markdown() and table.only(lambda row: row["run"] == "fold-grouped") == table
+    rmse = folds.table(study, run("grouped", [1.0, 2.0], 0.5), "test", "rmse", 7)
+    assert [[bold for _, bold in row] for row in rmse.cells()] == [[False, True, False]] * 2
 
 
 @pytest.mark.parametrize("gap, verdict", [(0.5, "better"), (0.0, "no significant difference")])
@@ -53,6 +55,6 @@ def test_rules_and_darkness():
     assert "study-e loses on average 0.300 SSIM" in folds.rule_cost(study_e)[0]
     assert folds.darkness(study_e)[0].endswith("Dark (below 50 % of that): study-e.")
     fine = run("leaky", [1.0], 0.6, "scaled-eps", {"exact": 0.39, "study-e": 0.38})
-    assert "does not explain black" in folds.darkness(fine)[0]
+    assert "does not make it black" in folds.darkness(fine)[0]
     drawn = folds.loss_figure(SimpleNamespace(name="folds", trained=[study_e]))
     assert drawn.png.startswith(b"\x89PNG")

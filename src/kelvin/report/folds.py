@@ -24,7 +24,7 @@ class ByFold(Table):
 
 
 PARTS = {"test": "held-out images", "seen": "the test split's images of objects trained on"}
-MEASURES = ("ssim", "psnr", "rmse")
+MEASURES = {"ssim": "SSIM", "psnr": "PSNR (dB)", "rmse": "RMSE"}
 BLACK = 0.5  # below this share of the real images' brightness a sample counts as dark
 
 
@@ -55,7 +55,7 @@ def loss_figure(study: StudyResults) -> Figure:
             x, colour = [row["epoch"] for row in r.history], look(i)["color"]
             y = [row["val_loss_ema"] for row in r.history]
             axes.plot(x, [row["train_loss"] for row in r.history], ":", color=colour)
-            axes.plot(x, y, "-", color=colour, label=f"replicate {r.index}")
+            axes.plot(x, y, "-", color=colour, label=f"fold {r.index}")
             if best := r.record.get("best_epoch"):
                 axes.plot(best, y[best - 1], "o", color=colour)
             if stopped := r.record.get("stopped_epoch"):
@@ -89,19 +89,20 @@ def ssim_figure(study: StudyResults) -> Figure | None:
                   "mean over folds, by the rule that turns the prediction into an image.")
 
 
-def rows_figure(study: StudyResults, run: Run, kinds: int = 4) -> Figure:
-    """Truth, degraded and restored over t of the first images, at most ten times."""
+def rows_figure(study: StudyResults, run: Run, most: int = 6) -> Figure:
+    """Truth, degraded and restored over t of one image of each kind, at most ten times and `most` kinds."""
     truth, times = run.first.array("at/test/truth"), run.first.array("at/times")
+    kinds, first = np.unique(run.first.array("at/test/kinds"), return_index=True)
     chosen = range(0, len(times), max(1, len(times) // 10))
     rules = [key for key in run.first.keys if key.startswith("at/test/rule/")]
     arrays = {"degraded": run.first.array("at/test/degraded"),
               **{key.rsplit("/", 1)[1]: run.first.array(key) for key in rules}}
-    panels = [pictures.table(f"image {i + 1}", [[truth[i], *(x[k, i] for k in chosen)]
+    panels = [pictures.table(str(kind), [[truth[i], *(x[k, i] for k in chosen)]
                                                 for x in arrays.values()],
                              list(arrays), ["truth", *(str(times[k]) for k in chosen)])
-              for i in range(min(kinds, len(truth)))]
-    return pictures.show(f"{study.name}-{run.name}-rows", f"{run.title}: the first held-out images (in a "
-                         "seeded order), degraded to t and restored in one shot.", panels, 1)
+              for kind, i in list(zip(kinds, first, strict=True))[:most]]
+    return pictures.show(f"{study.name}-{run.name}-rows", f"{run.title}: the first held-out image of each "
+                         "kind (in a seeded order), degraded to t and restored in one shot.", panels, 1)
 
 
 def brightness_figure(study: StudyResults) -> Figure | None:
@@ -129,33 +130,35 @@ def bright(run: Run) -> dict[str, list[Row]]:
 
 
 def tables(study: StudyResults, results: Results) -> list[Table | None]:
-    return [table(study, run, part, results.params.metrics.ssim_window)
-            for run in study.trained if measured(run) for part in PARTS if over_time(run, part)[0]]
+    return [table(study, run, part, measure, results.params.metrics.ssim_window)
+            for run in study.trained if measured(run) for part in PARTS if over_time(run, part)[0]
+            for measure in MEASURES]
 
 
-def table(study: StudyResults, run: Run, part: str, window: int) -> Table:
-    """SSIM by t (rows) and fold (columns); PSNR and RMSE too in the .csv. Best fold of a row in bold."""
+def table(study: StudyResults, run: Run, part: str, measure: str, window: int) -> Table:
+    """A measure by t (rows) and fold (columns). Best fold of a row in bold."""
     folds = over_time(run, part)
     rows: list[Row] = []
     for k, row in enumerate(folds[0]):
-        found = {"t": row["t"], "n": row["n"]}
+        found = {"run": run.name, "t": row["t"], "n": row["n"]}
         for r, fold in zip(run.replicates, folds, strict=True):
-            found |= {f"{key}_{r.index}": fold[k][key] for m in MEASURES
-                      for key in (m, f"{m}_sd", f"{m}_se")}
-        found["best"] = max(fold[k]["ssim"] for fold in folds)
+            found |= {f"{key}_{r.index}": fold[k][key]
+                      for key in (measure, f"{measure}_sd", f"{measure}_se")}
+        found["best"] = (min if measure == "rmse" else max)(fold[k][measure] for fold in folds)
         rows.append(found)
 
     def cell(row: Row, i: int) -> str:
-        return (f"{number(row[f'ssim_{i}'])} ± {number(row[f'ssim_sd_{i}'], 2)} "
-                f"({number(row[f'ssim_se_{i}'], 2)})")
+        return (f"{number(row[f'{measure}_{i}'])} ± {number(row[f'{measure}_sd_{i}'], 2)} "
+                f"({number(row[f'{measure}_se_{i}'], 2)})")
 
     columns = [Column("t", lambda r: number(r["t"])),
-               *(Column(f"replicate {r.index}", lambda row, i=r.index: cell(row, i), f"ssim_{r.index}")
+               *(Column(f"fold {r.index}", lambda row, i=r.index: cell(row, i), f"{measure}_{r.index}")
                  for r in run.replicates)]
-    return ByFold(f"{study.name}-{run.name}-{part}", f"{run.title}: SSIM of single-shot x0_hat on "
-                 f"{PARTS[part]}, n = {rows[0]['n']}. ±: standard deviation over images; in brackets: "
-                 f"standard error of the mean. SSIM: uniform window of {window} pixels, data range 1, "
-                 "mean over channels. The .csv has PSNR and RMSE too. Bold: best fold of a row.",
+    how = (f" SSIM: uniform window of {window} pixels, data range 1, mean over channels."
+           if measure == "ssim" else "")
+    return ByFold(f"{study.name}-{run.name}-{part}-{measure}", f"{run.title}: {MEASURES[measure]} of "
+                 f"single-shot x0_hat on {PARTS[part]}, n = {rows[0]['n']}. ±: standard deviation over "
+                 f"images; in brackets: standard error of the mean.{how} Bold: best fold of a row.",
                  columns, rows)
 
 
@@ -216,4 +219,4 @@ def darkness(run: Run) -> list[str]:
     said = ", ".join(f"{rule} {number(row['brightness'])}" for rule, row in ends.items())
     return [f"Ancestral sampling of {named(run.title)} ends at a mean brightness of {said}; real images "
             f"have {number(real)}. Dark (below {100 * BLACK:.0f} % of that): "
-            f"{', '.join(dark) or 'none of them, so the missing factor alone does not explain black'}."]
+            f"{', '.join(dark) or 'none of them; here the missing factor alone does not make it black'}."]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kelvin.files import rounded
@@ -75,8 +75,7 @@ class Table:
 
     def only(self, keep: Callable[[Row], bool]) -> Table:
         """The same table with fewer rows."""
-        return Table(self.name, self.caption, self.columns, [r for r in self.rows if keep(r)],
-                     self.competes, self.bold_within, self.notes)
+        return replace(self, rows=[row for row in self.rows if keep(row)])
 
     def cells(self) -> list[list[tuple[str, bool]]]:
         """(text, bold) by row and column."""

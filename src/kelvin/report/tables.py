@@ -69,7 +69,7 @@ def shown_with(study: StudyResults) -> list[str]:
     own = {"temperature": [f"{study.name}-generation", f"{study.name}-restoration"],
            "steps": [study.name], "iterations": [study.name], "pretraining": [study.name],
            "metrics": ["distribution", "slips"], "guidance": [study.name], "comparison": [study.name],
-           "folds": [f"{study.name}-{run.name}-{part}" for run in study.trained
+           "folds": [f"{study.name}-{run.name}-{part}-ssim" for run in study.trained
                      for part in folds.PARTS],
            "schedules": ["generation", likelihood.NAME, "restoration"]}
     return [*own.get(study.study.kind, ["generation", "restoration"]), f"parameters-{study.name}"]
