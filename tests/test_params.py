@@ -34,7 +34,7 @@ def test_every_run_resolves_on_every_data_set_at_every_scale(scale, dataset):
 
 def test_the_default_is_a_core_of_at_most_20_runs():
     assert len(RAW["active"]) <= 20
-    larger = {"widths", "objectives", "targets", "colour"}  # which records answer: `make full`, `make record`
+    larger = {"widths", "objectives", "targets", "colour"}  # answered by records, as `make full` makes
     for name in set(RAW["studies"]) - larger:
         study = RAW["studies"][name]
         least = 1 if study["kind"] == "guidance" else 2  # guidance compares the weights of one run

@@ -66,10 +66,6 @@ class Protocol:
         """Features of the held-out images that samples are compared with."""
         return self.reference.heldout[self.apart[1]]
 
-    @cached_property
-    def rest_images(self) -> np.ndarray:
-        return self.heldout_images[self.apart[1]]
-
     @property
     def reference(self) -> Reference:
         """The real data in the classifier's features."""
@@ -100,7 +96,7 @@ class Protocol:
         span = scale.ceiling - scale.band.mean
         normal = [(v - scale.band.mean) / span for v in (interval.low_at_n, interval.high_at_n)]
         view = class_view(probabilities)
-        memory = memorisation(images, self.train_images, self.rest_images,
+        memory = memorisation(images, self.train_images, self.heldout_images,
                               config.copy_quantile, config.copy_fraction)
         manifold = precision_recall(self.rest, features, config.neighbours)
         record = {
@@ -127,7 +123,7 @@ class Protocol:
         k = kid(features, reference.kept, config.kid.degree, config.kid.gamma, config.kid.coef0,
                 subset, config.kid.subsets, config.seed, config.confidence)
         spread = density_coverage(self.rest, features, config.neighbours)
-        copies = authenticity(images, self.train_images, self.rest_images)
+        copies = authenticity(images, self.train_images, self.heldout_images)
         out: dict[str, Any] = {
             "kid": k.value, "kid_low": k.low, "kid_high": k.high,
             **self.discrepancy(features),

@@ -30,7 +30,10 @@ def sentence(error: ValidationError, where: str) -> str:
     if first["type"] in ("missing", "missing_keyword_only_argument"):
         return f"{key} is missing"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{key} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+    message = f"{message[0].lower()}{message[1:]}"
+    if isinstance(first["input"], Mapping):  # the complaint is about its parts, and names them
+        return f"{key}: {message}" if key else message
+    return f"{key} = {first['input']!r}: {message}"
 
 
 @cache

@@ -18,8 +18,8 @@ from kelvin.errors import KelvinError
 
 # Every stage, both families and every study, but not every run: starting a stage takes longer than
 # its work at this scale.
-SMOKE = ["ddpm-best", "ddpm-default", "bad-lr-high", "blur-strong", "tied-noise", "tied-blur", "pretrain-10",
-         "guided", "fold-leaky"]
+SMOKE = ["ddpm-best", "ddpm-default", "bad-lr-high", "blur-strong", "tied-noise", "tied-blur",
+         "pretrain-10", "guided", "fold-leaky"]
 IGNORED = shutil.ignore_patterns(".git", ".venv", ".kelvin", "cache", "tmp", "data", "mlflow.db*",
                                  "mlartifacts", "__pycache__")
 

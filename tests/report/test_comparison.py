@@ -19,7 +19,7 @@ from kelvin.report.comparison import (
 from kelvin.report.study_findings import study_findings
 
 # run: FMD at the end, FLOPs per image, seconds of the first and of the second epoch
-MADE = {"arch-unet": (5.0, 10_000, (1.0, 1.0)), "arch-simple": (8.0, 2_000, (0.5, 0.5)),
+MADE = {"ddpm-default": (5.0, 10_000, (1.0, 1.0)), "arch-simple": (8.0, 2_000, (0.5, 0.5)),
         "arch-resnet": (6.0, 20_000, (0.8, 1.2)), "arch-fruit": (4.0, 40_000, (3.0, 3.0))}
 
 
@@ -53,7 +53,7 @@ def test_equal_time_is_the_largest_that_all_reached(project):
     limit, reached = equal_time(study.trained)
     assert limit == 1.0
     assert {p.run.name: (p.epoch, p.seconds) for p in reached} == {
-        "arch-unet": (1, 1.0), "arch-simple": (2, 1.0), "arch-resnet": (1, 0.8)}
+        "ddpm-default": (1, 1.0), "arch-simple": (2, 1.0), "arch-resnet": (1, 0.8)}
     assert [point[1] for point in curve(study.trained[0])] == [1.0, 2.0]
     assert training_flops(study.trained[0]) == 3 * 10_000 * 8 * study.trained[0].config.training.batch
 
@@ -63,9 +63,9 @@ def test_table_and_paragraphs(project):
     records = metrics(results)
     rows = {row["run"]: row for row in table(study, results, records).rows}
     assert [name for name, row in rows.items() if row["pareto"]] == [
-        "arch-unet", "arch-simple", "arch-fruit"]
-    assert rows["arch-fruit"]["equal_fmd"] is None and rows["arch-unet"]["equal_fmd"] == 9.0
-    assert rows["arch-unet"]["peak_memory_bytes"] == 2**20
+        "ddpm-default", "arch-simple", "arch-fruit"]
+    assert rows["arch-fruit"]["equal_fmd"] is None and rows["ddpm-default"]["equal_fmd"] == 9.0
+    assert rows["ddpm-default"]["peak_memory_bytes"] == 2**20
     said = " ".join(study_findings(study, results, records))
     assert "After 8 updates each, FMD on this seed is, from low to high: “fruit-unet” 4.00" in said
     assert "At equal time, 1.00 s of updates on CPU, fp32, 1 thread, FMD while training" in said

@@ -90,7 +90,7 @@ def ssim_figure(study: StudyResults) -> Figure | None:
 
 
 def rows_figure(study: StudyResults, run: Run, most: int = 6) -> Figure:
-    """Truth, degraded and restored over t of one image of each kind, at most ten times and `most` kinds."""
+    """Truth, degraded and restored over t of one image of each kind: at most ten times, `most` kinds."""
     truth, times = run.first.array("at/test/truth"), run.first.array("at/times")
     kinds, first = np.unique(run.first.array("at/test/kinds"), return_index=True)
     chosen = range(0, len(times), max(1, len(times) // 10))
@@ -98,11 +98,12 @@ def rows_figure(study: StudyResults, run: Run, most: int = 6) -> Figure:
     arrays = {"degraded": run.first.array("at/test/degraded"),
               **{key.rsplit("/", 1)[1]: run.first.array(key) for key in rules}}
     panels = [pictures.table(str(kind), [[truth[i], *(x[k, i] for k in chosen)]
-                                                for x in arrays.values()],
+                                          for x in arrays.values()],
                              list(arrays), ["truth", *(str(times[k]) for k in chosen)])
               for kind, i in list(zip(kinds, first, strict=True))[:most]]
-    return pictures.show(f"{study.name}-{run.name}-rows", f"{run.title}: the first held-out image of each "
-                         "kind (in a seeded order), degraded to t and restored in one shot.", panels, 1)
+    caption = (f"{run.title}: the first held-out image of each kind (in a seeded order), degraded to t "
+               "and restored in one shot.")
+    return pictures.show(f"{study.name}-{run.name}-rows", caption, panels, 1)
 
 
 def brightness_figure(study: StudyResults) -> Figure | None:
@@ -156,9 +157,9 @@ def table(study: StudyResults, run: Run, part: str, measure: str, window: int) -
                  for r in run.replicates)]
     how = (f" SSIM: uniform window of {window} pixels, data range 1, mean over channels."
            if measure == "ssim" else "")
-    return ByFold(f"{study.name}-{run.name}-{part}-{measure}", f"{run.title}: {MEASURES[measure]} of "
-                 f"single-shot x0_hat on {PARTS[part]}, n = {rows[0]['n']}. ±: standard deviation over "
-                 f"images; in brackets: standard error of the mean.{how} Bold: best fold of a row.",
+    return ByFold(f"{study.name}-{run.name}-{part}-{measure}", f"{run.title}: {MEASURES[measure]} "
+                 f"of single-shot x0_hat on {PARTS[part]}, n = {rows[0]['n']}. ±: standard deviation "
+                 f"over images; in brackets: standard error of the mean.{how} Bold: best fold of a row.",
                  columns, rows)
 
 
