@@ -54,7 +54,8 @@ def add_result(root, run="ddpm-default", fmd=0.25, mark="0123456789abcdef", sour
     head = {"run": run, "replicate": 0, "dataset": dataset, "scale": "smoke", "fingerprint": mark}
     write(root / f"reports/runs/{name}.json", head | {
         "sampler": sampler, "fmd": fmd, "updates": 8, "fid": None, "fid_why": "not asked for",
-        "copier": False, "samplers": {sampler: {"fmd": fmd, "fid": None}},
+        "copier": False, "samplers": {sampler: {"fmd": fmd, "fid": None},
+                                      **({f"{sampler}@w=2": {"fmd": 1.5}} if trained else {})},
         "restoration": {"one-shot": {"ssim": 0.5}}})
     write(root / f"data/models/{name}/config.json", head | {"data": digest, "config": {
         "title": "words", "source": source, "path": None, "schedule": {"kind": "linear", "steps": 10},
@@ -156,6 +157,7 @@ def test_a_run_carries_tags_parameters_and_final_metrics(project):
     assert params["notes"] == "x" * 6000
     final = {k: v for k, v in hot.data.metrics.items() if not k.startswith("epoch/")}
     assert final == {"fmd": 0.25, "updates": 8, "copier": 0, "samplers.ddim-50.fmd": 0.25,
+                     "samplers.ddim-50_w_2.fmd": 1.5,  # a name that MLflow takes
                      "restoration.one-shot.ssim": 0.5, "cost.train_seconds": 2.5,
                      "cost.nfe.ddim-50": 50}
     assert hot.info.status == "FINISHED" and hot.info.end_time - hot.info.start_time == 2500
