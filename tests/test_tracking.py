@@ -18,7 +18,7 @@ from kelvin.datasets import PreparedStore
 from kelvin.datasets.raw import RawData
 from kelvin.datasets.store import write_store
 from kelvin.errors import KelvinError
-from kelvin.params import project_root
+from kelvin.params import project_root, read
 from kelvin.tracking import __main__ as command
 from kelvin.tracking import publish_missing, publishing
 from kelvin.tracking import store as tracking_store
@@ -146,9 +146,12 @@ def test_a_run_carries_tags_parameters_and_final_metrics(project):
     cold, hot = runs()
     assert (cold.info.run_name, hot.info.run_name) == ("blur-strong-0", "ddpm-default-0")
     tags = hot.data.tags
+    serves = ", ".join(name for name, study in read(ROOT / "params.yaml")["studies"].items()
+                       if "ddpm-default" in study["runs"])
+    assert serves.startswith("schedules, hyperparameters")
     assert {k: tags[k] for k in ("run", "replicate", "scale", "dataset", "fingerprint", "studies")} \
         == {"run": "ddpm-default", "replicate": "0", "scale": "smoke", "dataset": "digits",
-            "fingerprint": "0123456789abcdef", "studies": "schedules, hyperparameters, metrics"}
+            "fingerprint": "0123456789abcdef", "studies": serves}
     assert tags["sampler"] == "ddim-50" and tags["fid_why"] == "not asked for"
     assert not {"partial", "git_commit", "dvc_exp_name", "mlflow.parentRunId"} & set(tags)
     params = hot.data.params

@@ -9,7 +9,9 @@ import numpy as np
 
 from kelvin.overrides import leaves
 from kelvin.report import (
+    averaging,
     comparison,
+    crossing,
     guidance,
     iterations,
     likelihood,
@@ -57,6 +59,10 @@ def study_tables(study: StudyResults, results: Results, metrics: Mapping[str, Ro
         return [pretraining.table(study, metrics)]
     if kind == "guidance":
         return [guidance.table(study, results)]
+    if kind == "averaging":
+        return [averaging.table(study, results)]
+    if kind == "grid":
+        return [crossing.table(study, results, metrics)]
     return [steps.table(study, results)] if kind == "steps" else \
         [iterations.table(study, results)] if kind == "iterations" else []
 
@@ -66,6 +72,7 @@ def shown_with(study: StudyResults) -> list[str]:
     own = {"temperature": [f"{study.name}-generation", f"{study.name}-restoration"],
            "steps": [study.name], "iterations": [study.name], "pretraining": [study.name],
            "metrics": ["distribution", "slips"], "guidance": [study.name], "comparison": [study.name],
+           "averaging": [study.name], "grid": [study.name],
            "schedules": ["generation", likelihood.NAME, "restoration"]}
     return [*own.get(study.study.kind, ["generation", "restoration"]), f"parameters-{study.name}"]
 
@@ -129,9 +136,11 @@ def samplers_table(results: Results) -> Table:
         first = run.record["sampler"]
         for name in run.record["samplers"]:
             found = [r.record["samplers"][name] for r in run.replicates]
+            sampler, _, decay = name.partition(averaging.MARK)
             row = {"run": run.name, "title": run.title,
-                   "sampler": first if name == "raw" else name,
-                   "weights": "raw" if name == "raw" else "EMA" if run.trained else NOTHING}
+                   "sampler": first if name == "raw" else sampler,
+                   "weights": "raw" if name == "raw" else f"EMA {decay}".strip() if run.trained
+                   else NOTHING}
             for key in ("nfe", "n", "fmd", "fmd_normalised", "precision", "recall", "class_evenness",
                         "nearest_ratio", "copy_fraction", "copier", "below_floor"):
                 values = [scores[key] for scores in found]
