@@ -29,7 +29,8 @@ def check_grid(params: Params, study: str, names: list[str]) -> None:
         cell = run.restorer.parameterisation, run.schedule.model_dump_json()
         if cell in cells:
             raise KelvinError(f"studies.{study}.runs puts {cells[cell]} and {name} into one cell: both "
-                              f"predict {cell[0]} under one {run.schedule.kind} schedule; name one of them")
+                              f"predict {cell[0]} under the same {run.schedule.kind} schedule; name one "
+                              "of them")
         cells[cell] = name
 
 

@@ -27,7 +27,8 @@ def add(made, run, replicate=0, fmd=FMD, shift=0.0, width=0.8, updates=224):
     record["samplers"] = {name: base | {"fmd": value + shift, "fmd_low": value + shift - width,
                                         "fmd_high": value + shift + width}
                           for name, value in fmd.items()}
-    record |= {key: record["samplers"]["ddim-5"][key] for key in ("fmd", "fmd_low", "fmd_high")}
+    record["samplers"][record["sampler"]] = record["samplers"].pop("ddim-5")
+    record |= {key: record["samplers"][record["sampler"]][key] for key in ("fmd", "fmd_low", "fmd_high")}
     path.write_text(json.dumps(record))
 
 
@@ -72,8 +73,9 @@ def test_points_table_and_bold(study_of):
     assert [p.reach for p in found] == [0.0, *(np.log(2) / -np.log(d) for d in (0.2, 0.4, 0.9))]
     table = averaging.table(study, results)
     assert [row["decay"] for row in table.rows] == [None, 0.2, 0.4, 0.9]
-    bold = [[text for text, is_bold in row if is_bold] for row in table.cells()]
-    assert bold[2] == ["4.00 [3.20, 4.80]"] and not bold[0]
+    at = [column.title for column in table.columns].index("FMD")
+    assert [row[at] for row in table.cells()][2] == ("4.00 [3.20, 4.80]", True)
+    assert [row[at][1] for row in table.cells()] == [False, False, True, False]
     assert set(table.files()) == {"averaging.csv", "averaging.md", "averaging.tex"}
 
 

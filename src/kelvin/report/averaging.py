@@ -142,8 +142,8 @@ def table(study: StudyResults, results: Results) -> Table | None:
     return Table(study.name, "Generation by the last weights and by exponential moving averages of them, "
                  "each run's first sampler from the same starting states. Half-life: updates after which "
                  "a weight counts half as much, by the decay at the end of training, which an average's "
-                 f"warm-up holds to (1 + k) / (10 + k) after k updates. Brackets: {over(results)}. Bold: best of a run.", columns, rows,
-                 bold_within="run")
+                 f"warm-up holds to (1 + k) / (10 + k) after k updates. Brackets: {over(results)}. Bold: "
+                 "best of a run.", columns, rows, bold_within="run")
 
 
 def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:
