@@ -65,6 +65,12 @@ def test_half_life_halves(decay):
     assert half_life(0.5) == pytest.approx(1.0) and half_life(0.0) == 0.0
 
 
+def test_an_average_named_twice_stands_once(study_of):
+    results, study = study_of(fmd=FMD | {"ddim-5@ema=0.9": 4.5})
+    names = [p.name for p in averaging.points(study.runs[0])]
+    assert names == ["last weights", "EMA 0.2", "EMA 0.4", "EMA 0.9"]
+
+
 def test_points_table_and_bold(study_of):
     results, study = study_of()
     found = averaging.points(study.runs[0])

@@ -68,10 +68,13 @@ class Point:
 
 
 def points(run: Run) -> list[Point]:
-    """The last weights, then the averages by their decay; all by the run's first sampler."""
-    first, drawn = run.record["sampler"], run.record["samplers"]
-    decays = {RAW: None, first: run.config.training.ema}
-    decays |= {name: float(name.partition(MARK)[2]) for name in drawn if MARK in name}
+    """The last weights, then the averages by their decay; all by the run's first sampler.
+
+    One of training.ema_more that has the decay of training.ema is the same average: it stands once.
+    """
+    first, drawn, own = run.record["sampler"], run.record["samplers"], run.config.training.ema
+    more = {name: float(name.partition(MARK)[2]) for name in drawn if MARK in name}
+    decays = {RAW: None, first: own} | {n: d for n, d in more.items() if f"{d:g}" != f"{own:g}"}
     found = [Point(run, name, decay, [r.record["samplers"][name] for r in run.replicates])
              for name, decay in decays.items() if name in drawn]
     return sorted(found, key=lambda p: -1.0 if p.decay is None else p.decay)

@@ -9,7 +9,7 @@ import numpy as np
 
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import listed, named, seeds
-from kelvin.report.style import WIDTH, Figure, finish, new
+from kelvin.report.style import WIDTH, Figure, finish, new, ticks
 from kelvin.report.table import NOTHING, Column, Row, Table, fixed, number, span
 
 Cell = tuple[str, str]  # parameterisation, schedule
@@ -55,7 +55,7 @@ def figure(study: StudyResults, results: Results, metrics: Mapping[str, Row]) ->
     for y, row in enumerate(rows):
         for x, column in enumerate(columns):
             run = cells.get((row, column))
-            text = "not run" if run is None else written(run, metrics[run.name])
+            text = "no active run" if run is None else written(run, metrics[run.name])
             dark = run is not None and scale(values[y, x]) < 0.5
             axes.text(x, y, text, ha="center", va="center", color="white" if dark else "black",
                       fontsize=8)
@@ -65,7 +65,9 @@ def figure(study: StudyResults, results: Results, metrics: Mapping[str, Row]) ->
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    canvas.colorbar(shown, ax=axes, label="FMD", format="%g").ax.minorticks_off()
+    bar = canvas.colorbar(shown, ax=axes, label="FMD")
+    ticks(bar.ax.yaxis)
+    bar.outline.set_visible(False)
     scale_note = ", colours on a logarithmic scale" if kind is LogNorm else ""
     return finish(canvas, f"{study.name}-grid", "FMD of each run's first sampler (dark: lower) by what "
                   f"the network predicts and by its noise schedule{scale_note}; brackets: "
