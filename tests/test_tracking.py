@@ -18,7 +18,7 @@ from kelvin.datasets import PreparedStore
 from kelvin.datasets.raw import RawData
 from kelvin.datasets.store import write_store
 from kelvin.errors import KelvinError
-from kelvin.params import project_root
+from kelvin.params import project_root, read
 from kelvin.tracking import __main__ as command
 from kelvin.tracking import publish_missing, publishing
 from kelvin.tracking import store as tracking_store
@@ -54,7 +54,8 @@ def add_result(root, run="ddpm-default", fmd=0.25, mark="0123456789abcdef", sour
     head = {"run": run, "replicate": 0, "dataset": dataset, "scale": "smoke", "fingerprint": mark}
     write(root / f"reports/runs/{name}.json", head | {
         "sampler": sampler, "fmd": fmd, "updates": 8, "fid": None, "fid_why": "not asked for",
-        "copier": False, "samplers": {sampler: {"fmd": fmd, "fid": None}},
+        "copier": False, "samplers": {sampler: {"fmd": fmd, "fid": None},
+                                      **({f"{sampler}@w=2": {"fmd": 1.5}} if trained else {})},
         "restoration": {"one-shot": {"ssim": 0.5}}})
     write(root / f"data/models/{name}/config.json", head | {"data": digest, "config": {
         "title": "words", "source": source, "path": None, "schedule": {"kind": "linear", "steps": 10},
@@ -145,9 +146,12 @@ def test_a_run_carries_tags_parameters_and_final_metrics(project):
     cold, hot = runs()
     assert (cold.info.run_name, hot.info.run_name) == ("blur-strong-0", "ddpm-default-0")
     tags = hot.data.tags
+    serves = ", ".join(name for name, study in read(ROOT / "params.yaml")["studies"].items()
+                       if "ddpm-default" in study["runs"])
+    assert serves.startswith("schedules, hyperparameters")
     assert {k: tags[k] for k in ("run", "replicate", "scale", "dataset", "fingerprint", "studies")} \
         == {"run": "ddpm-default", "replicate": "0", "scale": "smoke", "dataset": "digits",
-            "fingerprint": "0123456789abcdef", "studies": "schedules, hyperparameters, metrics"}
+            "fingerprint": "0123456789abcdef", "studies": serves}
     assert tags["sampler"] == "ddim-50" and tags["fid_why"] == "not asked for"
     assert not {"partial", "git_commit", "dvc_exp_name", "mlflow.parentRunId"} & set(tags)
     params = hot.data.params
@@ -156,6 +160,7 @@ def test_a_run_carries_tags_parameters_and_final_metrics(project):
     assert params["notes"] == "x" * 6000
     final = {k: v for k, v in hot.data.metrics.items() if not k.startswith("epoch/")}
     assert final == {"fmd": 0.25, "updates": 8, "copier": 0, "samplers.ddim-50.fmd": 0.25,
+                     "samplers.ddim-50_w_2.fmd": 1.5,  # a name that MLflow takes
                      "restoration.one-shot.ssim": 0.5, "cost.train_seconds": 2.5,
                      "cost.nfe.ddim-50": 50}
     assert hot.info.status == "FINISHED" and hot.info.end_time - hot.info.start_time == 2500

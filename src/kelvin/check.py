@@ -17,6 +17,22 @@ def check(params: Params) -> None:
         samplers.check(section.model_dump(), f"samplers.{name}")
     for name, run in params.runs.items():
         check_run(params, name, run)
+    for name, study in params.house.studies.items():
+        if study.kind == "grid":
+            check_grid(params, name, study.runs)
+
+
+def check_grid(params: Params, study: str, names: list[str]) -> None:
+    """One run a cell of parameterisation and schedule."""
+    cells: dict[tuple[str, str], str] = {}
+    for name in names:
+        run = params.run(name)
+        cell = run.restorer.parameterisation, run.schedule.model_dump_json()
+        if cell in cells:
+            raise KelvinError(f"studies.{study}.runs puts {cells[cell]} and {name} into one cell: both "
+                              f"predict {cell[0]} under the same {run.schedule.kind} schedule; name one "
+                              "of them")
+        cells[cell] = name
 
 
 def check_run(params: Params, name: str, run: RunConfig) -> None:

@@ -173,11 +173,18 @@ class TrainingConfig(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     grad_clip: Positive | None
     ema: Fraction
+    ema_more: list[Fraction] = []
     precision: Literal["auto", "fp32", "bf16"]
     compile: Literal["never", "auto", "always"]
     stop: Stop | None
     sample_every: Count
     checkpoint_every: Count
+
+    @model_validator(mode="after")
+    def _decays(self) -> TrainingConfig:
+        if len({f"{decay:g}" for decay in self.ema_more}) < len(self.ema_more):
+            raise ValueError("training.ema_more names a decay twice (six digits are told apart)")
+        return self
 
 
 class SamplingConfig(Section):
@@ -249,7 +256,8 @@ class Study(Section):
 
     title: str
     kind: Literal["schedules", "hyperparameters", "blur", "widths", "temperature", "steps",
-                  "iterations", "metrics", "pretraining", "guidance", "comparison", "folds"]
+                  "iterations", "metrics", "pretraining", "guidance", "comparison", "folds", "averaging",
+                  "grid"]
     question: str
     runs: Annotated[list[Name], Field(min_length=1)]
 

@@ -86,6 +86,8 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
     out.mkdir(parents=True, exist_ok=True)
     assemble.save(out / "ema.safetensors", trainer.ema.network, restorer, run, shape)
     assemble.save(out / "raw.safetensors", trainer.bare, restorer, run, shape)
+    for average in trainer.more:
+        assemble.save(averaged(out, average.decay), average.network, restorer, run, shape)
     write_csv(out / "history.csv", result.history)
     write_arrays(out / "samples.npz", epochs=np.array(result.epochs),
                  samples=torch.stack(result.samples).numpy(),
@@ -119,6 +121,11 @@ def stopped(trainer: Trainer) -> dict[str, int | None]:
     """Of early stopping: the epoch whose weights were kept and the one it stopped at, if it did."""
     verdict = trainer.verdict()
     return {"best_epoch": verdict.best, "stopped_epoch": verdict.stopped} if verdict else {}
+
+
+def averaged(folder: Path, decay: float) -> Path:
+    """Where the weights of a further average (training.ema_more) lie."""
+    return folder / f"ema-{decay:g}.safetensors"
 
 
 def labels_of(restorer: assemble.Restorer, store: PreparedStore, n: int, seed: int,
@@ -203,7 +210,8 @@ def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model
 
     A conditional run is asked for every class alike, labels (n,), with guidance 1; by its first
     sampler also with other weights, samples/<sampler>@w=<weight>. Real images are restored, and their
-    likelihood is bounded, without a class: as by any other run.
+    likelihood is bounded, without a class: as by any other run. Of further averages of the weights the
+    first sampler draws samples/<sampler>@ema=<decay>, from the same starting states.
     """
     run, device = params.run(name), pick_device()
     store = split_of(run, replicate, store)
@@ -212,17 +220,21 @@ def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model
     weights = {f"{primary}@w={w:g}": w for w in options.guidance}
     restorer = assemble.load(model / "ema.safetensors", device)
     raw = assemble.load(model / "raw.safetensors", device)
+    more = {f"{primary}@ema={d:g}": assemble.load(averaged(model, d), device)
+            for d in run.training.ema_more}
     seed = (params.house.seed + replicate, "samples")
     restoring = {s: sections[s] for s in options.restore_samplers or sections}
     classes = getattr(restorer.network, "classes", 0)
     labels = asked_labels(max(n, options.many or 0), classes) if classes else None
     arrays: dict[str, np.ndarray] = {} if labels is None else {"labels": labels[:n].numpy()}
     cost: dict[str, Any] = {"nfe": {}, "seconds": {}}
-    total = n * (len(sections) + 1 + len(weights)) + (options.many or 0) + options.restore_times
+    total = n * (len(sections) + 1 + len(weights) + len(more)) + (options.many or 0) \
+        + options.restore_times
     with progress_bar(total, f"sample {name}-{replicate}", "image") as bar:
         for key, source, section, w in [
                 *((s, restorer, sections[s], 1.0) for s in sections),
                 *((key, restorer, sections[primary], w) for key, w in weights.items()),
+                *((key, average, sections[primary], 1.0) for key, average in more.items()),
                 ("raw", raw, sections[primary], 1.0)]:
             started = time.perf_counter()
             images = generate(source, section, n, seed, options.batch, device, bar.update, labels, w)

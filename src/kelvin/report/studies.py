@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kelvin.report import (
+    aggregate,
+    averaging,
     comparison,
+    crossing,
     curves,
     folds,
     grids,
@@ -215,6 +218,11 @@ def comparison_figures(study: StudyResults, results: Results) -> list[Figure]:
     return [*comparison.figures(study, results), *sample_grid(study)]
 
 
+def grid_figures(study: StudyResults, results: Results) -> list[Figure | None]:
+    return [crossing.figure(study, results, aggregate.metrics(results)), *sample_grid(study)]
+
+
 OWN = {"widths": width_figures, "temperature": temperature_figures_of, "steps": step_figures,
        "iterations": iteration_figures, "metrics": trust_figures, "pretraining": pretraining_figures,
-       "guidance": guidance.figures, "comparison": comparison_figures, "folds": folds.figures}
+       "guidance": guidance.figures, "comparison": comparison_figures, "folds": folds.figures,
+       "averaging": averaging.figures, "grid": grid_figures}

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from kelvin.report import (
+    averaging,
     comparison,
+    crossing,
     folds,
     guidance,
     iterations,
@@ -241,6 +243,7 @@ KINDS = {"schedules": schedules, "hyperparameters": hyperparameters, "blur": blu
          "widths": widths.findings, "temperature": temperature.findings, "steps": steps.findings,
          "iterations": iterations.findings, "metrics": trust.findings,
          "pretraining": pretraining.findings, "guidance": guidance.findings,
-         "comparison": comparison.findings, "folds": folds.findings}
+         "comparison": comparison.findings, "folds": folds.findings, "averaging": averaging.findings,
+         "grid": crossing.findings}
 # the others open with their own answer
-RANKED = ("schedules", "hyperparameters", "blur", "widths", "comparison")
+RANKED = ("schedules", "hyperparameters", "blur", "widths", "comparison", "grid")

@@ -9,7 +9,9 @@ import numpy as np
 
 from kelvin.overrides import leaves
 from kelvin.report import (
+    averaging,
     comparison,
+    crossing,
     folds,
     guidance,
     iterations,
@@ -60,6 +62,10 @@ def study_tables(study: StudyResults, results: Results, metrics: Mapping[str, Ro
         return folds.tables(study, results)
     if kind == "guidance":
         return [guidance.table(study, results)]
+    if kind == "averaging":
+        return [averaging.table(study, results)]
+    if kind == "grid":
+        return [crossing.table(study, results, metrics)]
     return [steps.table(study, results)] if kind == "steps" else \
         [iterations.table(study, results)] if kind == "iterations" else []
 
@@ -71,6 +77,7 @@ def shown_with(study: StudyResults) -> list[str]:
            "metrics": ["distribution", "slips"], "guidance": [study.name], "comparison": [study.name],
            "folds": [f"{study.name}-{run.name}-{part}-ssim" for run in study.trained
                      for part in folds.PARTS],
+           "averaging": [study.name], "grid": [study.name],
            "schedules": ["generation", likelihood.NAME, "restoration"]}
     return [*own.get(study.study.kind, ["generation", "restoration"]), f"parameters-{study.name}"]
 
@@ -134,9 +141,11 @@ def samplers_table(results: Results) -> Table:
         first = run.record["sampler"]
         for name in run.record["samplers"]:
             found = [r.record["samplers"][name] for r in run.replicates]
+            sampler, _, decay = name.partition(averaging.MARK)
             row = {"run": run.name, "title": run.title,
-                   "sampler": first if name == "raw" else name,
-                   "weights": "raw" if name == "raw" else "EMA" if run.trained else NOTHING}
+                   "sampler": first if name == "raw" else sampler,
+                   "weights": "raw" if name == "raw" else f"EMA {decay}".strip() if run.trained
+                   else NOTHING}
             for key in ("nfe", "n", "fmd", "fmd_normalised", "precision", "recall", "class_evenness",
                         "nearest_ratio", "copy_fraction", "copier", "below_floor"):
                 values = [scores[key] for scores in found]

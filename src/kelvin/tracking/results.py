@@ -133,10 +133,10 @@ class Result:
 
     def final(self) -> dict[str, float]:
         """Every number of the record in dotted keys, and of the cost those that it has not."""
-        out = {".".join(path): number(value, f"{self.path}: {'.'.join(path)}")
+        out = {mlflow_name(path): number(value, f"{self.path}: {'.'.join(path)}")
                for path, value in leaves(self.record)
                if path[0] not in IDENTITY and isinstance(value, (int, float))}
-        return out | {"cost." + ".".join(path): number(value, f"{self.name}: cost")
+        return out | {"cost." + mlflow_name(path): number(value, f"{self.name}: cost")
                       for path, value in leaves(self.details.get("cost", {}))
                       if isinstance(value, (int, float)) and ".".join(path) not in out}
 
@@ -167,6 +167,11 @@ class Result:
                 if key in file.files:  # (times, images, C, H, W)
                     found[name] = list(file[key].swapaxes(0, 1))
         return {name: tiled(rows) for name, rows in found.items()}
+
+
+def mlflow_name(path: tuple[str, ...]) -> str:
+    """Dotted keys, in which MLflow allows neither @ nor =: ddim-50@w=2 is written ddim-50_w_2."""
+    return ".".join(path).replace("@", "_").replace("=", "_")
 
 
 def tiled(rows: list[np.ndarray]) -> np.ndarray:

@@ -78,6 +78,7 @@ class Trainer:
             weighting, restorer.degradation, restorer.parameterisation).to(device)
         self.bare = restorer.network.to(device, memory_format=self.format)
         self.ema = EMA(self.bare, options.ema)
+        self.more = [EMA(self.bare, decay) for decay in options.ema_more]
         optimizer = torch.optim.AdamW(self.bare.parameters(), options.lr,
                                       weight_decay=options.weight_decay, fused=True)
         self.network, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
@@ -177,7 +178,8 @@ class Trainer:
                 self.network.parameters(), options.grad_clip or float("inf")))
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
-            self.ema.update(self.bare)
+            for average in (self.ema, *self.more):
+                average.update(self.bare)
             pending.append(loss.detach())
             if len(pending) == CHECK or b == self.batches - 1:
                 losses += self.check_finite(pending, update + 1)
@@ -269,6 +271,7 @@ class Trainer:
     def state(self, epoch: int) -> dict[str, Any]:
         return {"epoch": epoch, "network": self.bare.state_dict(),
                 "ema": self.ema.network.state_dict(), "ema_updates": self.ema.updates,
+                "ema_more": [average.network.state_dict() for average in self.more],
                 "optimizer": self.optimizer.state_dict(), "result": vars(self.result),
                 **({"best": self.best} if self.best else {})}
 
@@ -279,7 +282,10 @@ class Trainer:
             return 1
         self.bare.load_state_dict(state["network"])
         self.ema.network.load_state_dict(state["ema"])
-        self.ema.updates = state["ema_updates"]
+        for average, weights in zip(self.more, state["ema_more"], strict=True):
+            average.network.load_state_dict(weights)
+        for average in (self.ema, *self.more):
+            average.updates = state["ema_updates"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.result = Trained(**state["result"])
         self.best = state.get("best", {})

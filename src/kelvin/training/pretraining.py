@@ -40,7 +40,7 @@ class Pretrainer(Trainer):
 
     def __init__(self, run: RunConfig, restorer: Restorer, train: np.ndarray, held: np.ndarray,
                  seed: int, precision: Precision, checkpoint: Checkpoint, epochs: Sequence[int]):
-        options = {"epochs": max(epochs), "sample_every": max(epochs)}
+        options = {"epochs": max(epochs), "sample_every": max(epochs), "ema_more": []}
         longest = run.model_copy(update={"training": run.training.model_copy(update=options)})
         super().__init__(longest, restorer, train, held, seed, {}, precision, checkpoint)
         self.warm_up = run.training.warmup * self.batches * run.training.epochs
