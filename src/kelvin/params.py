@@ -151,11 +151,19 @@ class RestorerConfig(Section):
         return self
 
 
+class MMDTerm(Section):
+    """Squared MMD of restored from true images in the loss: its weight, 0 for none, and its kernels."""
+
+    weight: Annotated[float, Field(ge=0)] = 0.0
+    multiples: Annotated[list[Positive], Field(min_length=1)] = [0.5, 1.0, 2.0]
+
+
 class TrainingConfig(Section):
     loss: Literal["l1", "l2", "huber"]
     weighting: Kinded
     times: Literal["uniform", "stratified"] = "uniform"
     flip: bool = False
+    mmd: MMDTerm = MMDTerm()
     epochs: Count
     batch: Count
     images: Count | None

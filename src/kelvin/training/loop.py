@@ -17,7 +17,6 @@ from kelvin.errors import KelvinError
 from kelvin.params import RunConfig
 from kelvin.progress import progress_bar
 from kelvin.random import BatchRandom, BlockRandom, derive_seed, generator
-from kelvin.restoration.objectives import check_weighting, loss_per_image, weightings
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import degrader, generate, grid
 from kelvin.training.batches import draw_times, mirrored
@@ -25,6 +24,7 @@ from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.compiling import maybe_compiled
 from kelvin.training.ema import EMA
 from kelvin.training.labels import NoLabels
+from kelvin.training.objective import Objective, Predicted
 from kelvin.training.precision import Precision
 
 SHOWN, SHOWN_TIMES = 8, 4  # images, and times up to T, of the reconstructions kept with the samples
@@ -61,8 +61,6 @@ class Trainer:
         self.share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         device = self.accelerator.device
         options = run.training
-        weighting = options.weighting.model_dump()
-        check_weighting(weighting, options.loss, restorer.degradation, run.degradation.kind)
         if len(train) < options.batch:
             raise KelvinError(f"training.batch = {options.batch} is more than the {len(train)} "
                               "training images: no batch would be full")
@@ -73,8 +71,8 @@ class Trainer:
         self.held = {"val": torch.from_numpy(np.ascontiguousarray(held[:HELD])).to(device),
                      "train": self.images[: min(len(held), HELD)]}
         restorer.degradation.to(device)
-        self.weights = weightings.build(
-            weighting, restorer.degradation, restorer.parameterisation).to(device)
+        self.objective = Objective(run, restorer, device,
+                                   options.batch // self.accelerator.num_processes)
         self.bare = restorer.network.to(device, memory_format=self.format)
         self.ema = EMA(self.bare, options.ema)
         optimizer = torch.optim.AdamW(self.bare.parameters(), options.lr,
@@ -111,14 +109,17 @@ class Trainer:
         x0 = self.restorer.image.encode(images.float() / 255)
         return x0, None if z is None else z[share].to(device), t[share].to(device)
 
-    def losses(self, network: torch.nn.Module, x0, z, t, labels=None) -> torch.Tensor:
-        """Loss of each image, (n,), not weighted."""
+    def predicted(self, network: torch.nn.Module, x0, z, t, labels=None) -> Predicted:
+        """What the network says of a batch, under autocast."""
         self.restorer.network = network
         x_t = self.restorer.degradation.degrade(x0, t, z).contiguous(memory_format=self.format)
         with self.accelerator.autocast():
             prediction = self.restorer.predict(x_t, t, labels)
-        return loss_per_image(self.config.training.loss, prediction,
-                              self.restorer.target(x0, z, x_t, t))
+        return Predicted(prediction, x0, z, x_t, t)
+
+    def losses(self, network: torch.nn.Module, x0, z, t, labels=None) -> torch.Tensor:
+        """Loss of each image, (n,), not weighted."""
+        return self.objective.losses(self.predicted(network, x0, z, t, labels))
 
     @torch.no_grad()
     def evaluate(self, network: torch.nn.Module, split: str) -> float:
@@ -169,7 +170,7 @@ class Trainer:
             index = order[b * options.batch:(b + 1) * options.batch]
             x0, z, t = self.batch(index, source)
             labels = self.labels.drawn(index, self.share)
-            loss = (self.weights[t] * self.losses(self.network, x0, z, t, labels)).mean()
+            loss = self.objective(self.predicted(self.network, x0, z, t, labels))
             self.accelerator.backward(loss)
             norms.append(self.accelerator.clip_grad_norm_(
                 self.network.parameters(), options.grad_clip or float("inf")))

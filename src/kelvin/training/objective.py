@@ -1,0 +1,62 @@
+"""What a training batch costs: weighted errors of the target, and the terms that are added to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from kelvin.errors import KelvinError
+from kelvin.params import RunConfig
+from kelvin.restoration.discrepancy import batch_mmd
+from kelvin.restoration.objectives import check_weighting, loss_per_image, weightings
+from kelvin.restoration.restorer import Restorer
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A batch and what the network said of it; images (n, C, H, W), t long (n,)."""
+
+    prediction: torch.Tensor
+    x0: torch.Tensor
+    z: torch.Tensor | None
+    x_t: torch.Tensor
+    t: torch.Tensor
+
+
+class Objective:
+    """objective(predicted, share) -> the loss of a batch: the mean over its images of share times
+    (weight_t times the target's error), plus what does not fall apart into images.
+
+    training.mmd adds weight times the squared MMD of x0_hat, not clipped, from x0 over the batch,
+    whatever the times in it and however they were drawn (over each process's part of the batch,
+    where there are several). KelvinError for options that have no meaning, and for an MMD of fewer
+    than two images.
+    """
+
+    def __init__(self, run: RunConfig, restorer: Restorer, device: torch.device, images: int):
+        self.options, self.restorer = run.training, restorer
+        weighting = self.options.weighting.model_dump()
+        check_weighting(weighting, self.options.loss, restorer.degradation, run.degradation.kind)
+        if self.options.mmd.weight and images < 2:
+            raise KelvinError(f"training.mmd compares sets of images, but a process has {images} of a "
+                              "batch: set training.batch to at least two for each process")
+        self.weights = weightings.build(
+            weighting, restorer.degradation, restorer.parameterisation).to(device)
+
+    def losses(self, made: Predicted) -> torch.Tensor:
+        """Error of each image's target, (n,), not weighted."""
+        target = self.restorer.target(made.x0, made.z, made.x_t, made.t)
+        return loss_per_image(self.options.loss, made.prediction, target)
+
+    def per_image(self, made: Predicted) -> torch.Tensor:
+        """Cost of each image, (n,)."""
+        return self.weights[made.t] * self.losses(made)
+
+    def __call__(self, made: Predicted) -> torch.Tensor:
+        loss = self.per_image(made).mean()
+        mmd = self.options.mmd
+        if mmd.weight:
+            x0_hat = self.restorer.x0_hat(made.prediction.float(), made.x_t, made.t)
+            loss = loss + mmd.weight * batch_mmd(x0_hat, made.x0, mmd.multiples)
+        return loss
