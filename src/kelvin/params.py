@@ -161,7 +161,7 @@ class MMDTerm(Section):
 class TrainingConfig(Section):
     loss: Literal["l1", "l2", "huber"]
     weighting: Kinded
-    times: Literal["uniform", "stratified"] = "uniform"
+    times: Literal["uniform", "stratified", "importance"] = "uniform"
     flip: bool = False
     mmd: MMDTerm = MMDTerm()
     epochs: Count

@@ -41,12 +41,13 @@ def test_the_mmd_term_is_added_and_off_it_changes_nothing(params, tmp_path):
     x0, z, t = off.batch(torch.arange(32), torch.Generator().manual_seed(0))
     made = off.predicted(off.network, x0, z, t)
     plain = off.objective.losses(made).mean()
-    assert torch.equal(off.objective(made), plain)
+    assert torch.equal(off.objective.together(made, off.objective.per_image(made)), plain)
     signal, noise = (table[t].view(-1, 1, 1, 1).float() for table in (
         off.restorer.degradation.signal, off.restorer.degradation.noise))
     x0_hat = (signal * x0 + noise * z - noise * made.prediction) / signal
     expected = plain + 3 * batch_mmd(x0_hat, x0, [0.5, 1.0])
-    torch.testing.assert_close(on.objective(made), expected, rtol=1e-5, atol=1e-6)
+    found = on.objective.together(made, on.objective.per_image(made))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     assert float(expected.detach() - plain.detach()) > 0.01
     assert on.epoch(1, tqdm(disable=True))["running_loss"] > 0
 
@@ -54,3 +55,27 @@ def test_the_mmd_term_is_added_and_off_it_changes_nothing(params, tmp_path):
 def test_mmd_of_one_image_is_refused(params, tmp_path):
     with pytest.raises(KelvinError, match="training.mmd compares sets of images, but a process has 1"):
         trainer(config(params, {"batch": 1, "mmd": {"weight": 1.0}}), tmp_path)
+
+
+def test_importance_resumes_exactly(params, tmp_path):
+    """A history in the making is part of the checkpoint: four epochs cut after two are the whole."""
+    run = config(params, {"times": "importance"}, schedule={"steps": 6})
+    whole, cut = trainer(run, tmp_path, "whole"), trainer(run, tmp_path, "cut")
+    whole.run()
+    state_of = cut.state
+
+    def stop(epoch):
+        if epoch == 3:
+            raise KeyboardInterrupt
+        return state_of(epoch)
+
+    cut.state = stop
+    with pytest.raises(KeyboardInterrupt):
+        cut.run()
+    after = trainer(run, tmp_path, "cut")
+    assert after.run().history == whole.result.history
+    assert int(whole.times.seen.sum()) == 4 * 96 and int(whole.times.seen.min()) >= 10
+    assert all(torch.equal(a, b) for a, b in zip(whole.times.state().values(),
+                                                 after.times.state().values(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(whole.bare.state_dict().values(),
+                                                 after.bare.state_dict().values(), strict=True))

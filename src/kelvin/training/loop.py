@@ -19,10 +19,11 @@ from kelvin.progress import progress_bar
 from kelvin.random import BatchRandom, BlockRandom, derive_seed, generator
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import degrader, generate, grid
-from kelvin.training.batches import draw_times, mirrored
+from kelvin.training.batches import mirrored
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.compiling import maybe_compiled
 from kelvin.training.ema import EMA
+from kelvin.training.importance import times_of
 from kelvin.training.labels import NoLabels
 from kelvin.training.objective import Objective, Predicted
 from kelvin.training.precision import Precision
@@ -73,6 +74,7 @@ class Trainer:
         restorer.degradation.to(device)
         self.objective = Objective(run, restorer, device,
                                    options.batch // self.accelerator.num_processes)
+        self.times = times_of(options.times, restorer.degradation.steps)
         self.bare = restorer.network.to(device, memory_format=self.format)
         self.ema = EMA(self.bare, options.ema)
         optimizer = torch.optim.AdamW(self.bare.parameters(), options.lr,
@@ -98,7 +100,7 @@ class Trainer:
     def batch(self, index: torch.Tensor, source: torch.Generator) -> tuple[torch.Tensor, ...]:
         """x0, z and t of this process's share of a batch; t in 1..T, T included."""
         process, n = self.restorer.degradation, len(index)
-        t = draw_times(self.config.training.times, n, process.steps, source)
+        t = self.times.draw(n, source)
         z = process.draw(BatchRandom(n, source))
         share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         device = self.accelerator.device
@@ -120,6 +122,11 @@ class Trainer:
     def losses(self, network: torch.nn.Module, x0, z, t, labels=None) -> torch.Tensor:
         """Loss of each image, (n,), not weighted."""
         return self.objective.losses(self.predicted(network, x0, z, t, labels))
+
+    def of_all(self, t: torch.Tensor, costs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Times and costs of the whole batch, in one order on every process."""
+        both = [self.accelerator.gather(self.accelerator.pad_across_processes(x)) for x in (t, costs)]
+        return both[0][both[0] > 0], both[1][both[0] > 0]  # padded by zeros
 
     @torch.no_grad()
     def evaluate(self, network: torch.nn.Module, split: str) -> float:
@@ -170,8 +177,12 @@ class Trainer:
             index = order[b * options.batch:(b + 1) * options.batch]
             x0, z, t = self.batch(index, source)
             labels = self.labels.drawn(index, self.share)
-            loss = self.objective(self.predicted(self.network, x0, z, t, labels))
+            made = self.predicted(self.network, x0, z, t, labels)
+            costs, correction = self.objective.per_image(made), self.times.correction(t)
+            loss = self.objective.together(made, costs, correction)
             self.accelerator.backward(loss)
+            if correction is not None:
+                self.times.observe(*self.of_all(t, costs.detach()))
             norms.append(self.accelerator.clip_grad_norm_(
                 self.network.parameters(), options.grad_clip or float("inf")))
             self.optimizer.step()
@@ -247,7 +258,8 @@ class Trainer:
     def state(self, epoch: int) -> dict[str, Any]:
         return {"epoch": epoch, "network": self.bare.state_dict(),
                 "ema": self.ema.network.state_dict(), "ema_updates": self.ema.updates,
-                "optimizer": self.optimizer.state_dict(), "result": vars(self.result)}
+                "optimizer": self.optimizer.state_dict(), "times": self.times.state(),
+                "result": vars(self.result)}
 
     def resume(self) -> int:
         """Put the checkpoint back; returns the first epoch to train."""
@@ -258,5 +270,6 @@ class Trainer:
         self.ema.network.load_state_dict(state["ema"])
         self.ema.updates = state["ema_updates"]
         self.optimizer.load_state_dict(state["optimizer"])
+        self.times.load(state["times"])
         self.result = Trained(**state["result"])
         return state["epoch"] + 1

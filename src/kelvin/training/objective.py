@@ -25,8 +25,8 @@ class Predicted:
 
 
 class Objective:
-    """objective(predicted, share) -> the loss of a batch: the mean over its images of share times
-    (weight_t times the target's error), plus what does not fall apart into images.
+    """The loss of a batch: the mean over its images of weight_t times the target's error, times a
+    correction where times are drawn by importance; plus what does not fall apart into images.
 
     training.mmd adds weight times the squared MMD of x0_hat, not clipped, from x0 over the batch,
     whatever the times in it and however they were drawn (over each process's part of the batch,
@@ -53,8 +53,10 @@ class Objective:
         """Cost of each image, (n,)."""
         return self.weights[made.t] * self.losses(made)
 
-    def __call__(self, made: Predicted) -> torch.Tensor:
-        loss = self.per_image(made).mean()
+    def together(self, made: Predicted, costs: torch.Tensor, correction: torch.Tensor | None = None
+                 ) -> torch.Tensor:
+        """The loss, from the cost of each image and what its time's probability calls for, (n,)."""
+        loss = (costs if correction is None else correction * costs).mean()
         mmd = self.options.mmd
         if mmd.weight:
             x0_hat = self.restorer.x0_hat(made.prediction.float(), made.x_t, made.t)
