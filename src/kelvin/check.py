@@ -10,6 +10,7 @@ from kelvin.params import Params, RunConfig
 from kelvin.restoration import samplers
 from kelvin.restoration.objectives import check_weighting
 from kelvin.restoration.parameterisation import check_signal
+from kelvin.restoration.variance import check as check_variance
 
 
 def check(params: Params) -> None:
@@ -35,6 +36,8 @@ def check_run(params: Params, name: str, run: RunConfig) -> None:
                           f"has no meaning for {run.degradation.kind}; it takes {', '.join(targets)}")
     check_signal(run.restorer.parameterisation, bool(schedule.get("zero_terminal_snr")),
                  f"runs.{name}.restorer.parameterisation")
+    check_variance(run.restorer.variance, process.temperature, schedule["steps"], run.degradation.kind,
+                   f"runs.{name}.restorer.variance")
     check_weighting(run.training.weighting.model_dump(), run.training.loss, process,
                     run.degradation.kind, f"runs.{name}.training")
     if run.sampling.epoch_images < params.metrics.small.images:

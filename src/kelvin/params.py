@@ -143,6 +143,7 @@ class RestorerConfig(Section):
     low: float
     high: float
     clip: bool
+    variance: Literal["fixed", "learned"] = "fixed"
 
     @model_validator(mode="after")
     def _range(self) -> RestorerConfig:
@@ -164,6 +165,7 @@ class TrainingConfig(Section):
     times: Literal["uniform", "stratified", "importance"] = "uniform"
     flip: bool = False
     mmd: MMDTerm = MMDTerm()
+    vlb: Annotated[float, Field(ge=0)] = 1e-3
     epochs: Count
     batch: Count
     images: Count | None

@@ -116,8 +116,8 @@ class Trainer:
         self.restorer.network = network
         x_t = self.restorer.degradation.degrade(x0, t, z).contiguous(memory_format=self.format)
         with self.accelerator.autocast():
-            prediction = self.restorer.predict(x_t, t, labels)
-        return Predicted(prediction, x0, z, x_t, t)
+            prediction, v = self.restorer.predict_both(x_t, t, labels)
+        return Predicted(prediction, x0, z, x_t, t, v)
 
     def losses(self, network: torch.nn.Module, x0, z, t, labels=None) -> torch.Tensor:
         """Loss of each image, (n,), not weighted."""

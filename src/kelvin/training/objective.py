@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from kelvin.errors import KelvinError
 from kelvin.params import RunConfig
 from kelvin.restoration.discrepancy import batch_mmd
+from kelvin.restoration.likelihood import step_kl
 from kelvin.restoration.objectives import check_weighting, loss_per_image, weightings
 from kelvin.restoration.restorer import Restorer
 
@@ -22,11 +24,16 @@ class Predicted:
     z: torch.Tensor | None
     x_t: torch.Tensor
     t: torch.Tensor
+    v: torch.Tensor | None = None  # of a learned variance
 
 
 class Objective:
     """The loss of a batch: the mean over its images of weight_t times the target's error, times a
     correction where times are drawn by importance; plus what does not fall apart into images.
+
+    Where the variance is learned, each image also costs training.vlb times T L_{t-1} in bits per
+    dimension, whose gradient stops at the variance: x0_hat gets none of it (Nichol and Dhariwal 2021,
+    eq. 16, L_hybrid; in their code's units). L_0 has no learned variance and stays out.
 
     training.mmd adds weight times the squared MMD of x0_hat, not clipped, from x0 over the batch,
     whatever the times in it and however they were drawn (over each process's part of the batch,
@@ -51,7 +58,16 @@ class Objective:
 
     def per_image(self, made: Predicted) -> torch.Tensor:
         """Cost of each image, (n,)."""
-        return self.weights[made.t] * self.losses(made)
+        costs = self.weights[made.t] * self.losses(made)
+        return costs if made.v is None else costs + self.options.vlb * self.bound(made)
+
+    def bound(self, made: Predicted) -> torch.Tensor:
+        """T L_{t-1} in bits per dimension, (n,), 0 at t = 1; a function of v alone."""
+        process = self.restorer.degradation
+        x0_hat = self.restorer.x0_hat(made.prediction.detach().float(), made.x_t, made.t)
+        nats = step_kl(process, made.x0, x0_hat, made.t.clamp(min=2), made.z, made.v)
+        bits = nats / (made.x0[0].numel() * math.log(2))
+        return (process.steps * bits * (made.t > 1)).float()
 
     def together(self, made: Predicted, costs: torch.Tensor, correction: torch.Tensor | None = None
                  ) -> torch.Tensor:
