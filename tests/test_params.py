@@ -196,3 +196,11 @@ def test_fingerprints_follow_content():
     assert fingerprint(a, 0) == fingerprint(a.model_copy(), 0)
     assert len({fingerprint(a, 0), fingerprint(b, 0), fingerprint(a, 1)}) == 3
     assert params.code_digest("degradations") != params.code_digest("networks")
+
+
+def test_eps_without_a_signal_at_T_is_refused_before_any_stage():
+    raw = changed("runs.ddpm-default.schedule.zero_terminal_snr", True)
+    with pytest.raises(KelvinError, match="ddpm-default.restorer.parameterisation = 'eps' cannot"):
+        check(Params(raw))
+    raw["runs"]["ddpm-default"]["restorer"] = {"parameterisation": "v"}
+    check(Params(raw))

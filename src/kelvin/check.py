@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from kelvin import degradations, networks
 from kelvin.degradations.graded import growths
+from kelvin.degradations.schedules import check_schedule
 from kelvin.errors import KelvinError
 from kelvin.params import Params, RunConfig
 from kelvin.restoration import samplers
 from kelvin.restoration.objectives import check_weighting
+from kelvin.restoration.parameterisation import check_signal
 from kelvin.restoration.rules import check_rule
+from kelvin.restoration.variance import check as check_variance
 
 
 def check(params: Params) -> None:
@@ -41,14 +44,18 @@ def check_run(params: Params, name: str, run: RunConfig) -> None:
                           (networks.conditionings, "conditioning")):
         registry.check(getattr(run, key).model_dump(), f"runs.{name}.{key}")
     schedule = run.schedule.model_dump()
-    registry = growths if schedule["kind"] in growths.kinds() else degradations.schedules
-    registry.check(schedule, f"runs.{name}.schedule")
+    check_one = growths.check if schedule["kind"] in growths.kinds() else check_schedule
+    check_one(schedule, f"runs.{name}.schedule")
     process = degradations.degradations.find(run.degradation.kind)
     targets = process.parameterisations
     if run.restorer.parameterisation not in targets:
         raise KelvinError(f"runs.{name}.restorer.parameterisation = {run.restorer.parameterisation!r} "
                           f"has no meaning for {run.degradation.kind}; it takes {', '.join(targets)}")
     check_rule(run.restorer.rule, run.restorer.parameterisation, f"runs.{name}.restorer.rule")
+    check_signal(run.restorer.parameterisation, bool(schedule.get("zero_terminal_snr")),
+                 f"runs.{name}.restorer.parameterisation")
+    check_variance(run.restorer.variance, process.temperature, schedule["steps"], run.degradation.kind,
+                   f"runs.{name}.restorer.variance")
     check_weighting(run.training.weighting.model_dump(), run.training.loss, process,
                     run.degradation.kind, f"runs.{name}.training")
     if run.sampling.epoch_images < params.metrics.small.images:

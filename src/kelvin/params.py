@@ -144,6 +144,7 @@ class RestorerConfig(Section):
     low: float
     high: float
     clip: bool
+    variance: Literal["fixed", "learned"] = "fixed"
 
     @model_validator(mode="after")
     def _range(self) -> RestorerConfig:
@@ -159,11 +160,20 @@ class Stop(Section):
     gain: Annotated[float, Field(ge=0)]
 
 
+class MMDTerm(Section):
+    """Squared MMD of restored from true images in the loss: its weight, 0 for none, and its kernels."""
+
+    weight: Annotated[float, Field(ge=0)] = 0.0
+    multiples: Annotated[list[Positive], Field(min_length=1)] = [0.5, 1.0, 2.0]
+
+
 class TrainingConfig(Section):
     loss: Literal["l1", "l2", "huber"]
     weighting: Kinded
-    times: Literal["uniform", "stratified"] = "uniform"
+    times: Literal["uniform", "stratified", "importance"] = "uniform"
     flip: bool = False
+    mmd: MMDTerm = MMDTerm()
+    vlb: Annotated[float, Field(ge=0)] = 1e-3
     epochs: Count
     batch: Count
     images: Count | None

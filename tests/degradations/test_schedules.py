@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from diffusers import DDPMScheduler
+from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 
 from kelvin.degradations import build_schedule, schedules
+from kelvin.degradations.schedules import check_schedule
 from kelvin.errors import KelvinError
 
 LINEAR = {"kind": "linear", "steps": 1000, "beta_min": 1e-4, "beta_max": 0.02}
@@ -76,3 +79,26 @@ def test_bad_values_are_refused_by_name(change, said):
 def test_matched_says_when_it_cannot():
     with pytest.raises(KelvinError, match="cannot be reached in 5 steps"):
         build_schedule({"kind": "matched", "steps": 5, "beta_min": 0.9, "alpha_bar_end": 0.5})
+
+
+@pytest.mark.parametrize("section", EXAMPLES, ids=lambda s: s["kind"])
+def test_zero_terminal_snr_equals_diffusers(section):
+    """rescale_zero_terminal_snr of our own betas, both in float64: 1e-9 on alpha-bar; no signal at T,
+    the first alpha-bar kept, and the other entries untouched where the option is off."""
+    theirs = rescale_zero_terminal_snr(torch.from_numpy(build_schedule(section).betas)).numpy()
+    ours = build_schedule({**section, "zero_terminal_snr": True})
+    np.testing.assert_allclose(ours.alpha_bar[1:], np.cumprod(1 - theirs), rtol=1e-9, atol=1e-15)
+    assert ours.alpha_bar[-1] == 0 and ours.log_snr[-1] == -np.inf and ours.betas[-1] == 1
+    assert ours.betas[0] == build_schedule(section).betas[0]
+    assert np.all(np.diff(ours.log_snr[1:]) < 0)
+    off = build_schedule({**section, "zero_terminal_snr": False})
+    assert np.array_equal(off.betas, build_schedule(section).betas)
+
+
+def test_bad_zero_terminal_snr_is_refused():
+    with pytest.raises(KelvinError, match=r"schedule.zero_terminal_snr = 1: it should be true or false"):
+        build_schedule({**LINEAR, "zero_terminal_snr": 1})
+    with pytest.raises(KelvinError, match="needs schedule.steps of 2 at least"):
+        build_schedule({**LINEAR, "steps": 1, "zero_terminal_snr": True})
+    with pytest.raises(KelvinError, match="schedule.bta is not a known parameter"):
+        check_schedule({**LINEAR, "zero_terminal_snr": True, "bta": 1})

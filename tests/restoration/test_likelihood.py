@@ -28,6 +28,8 @@ SCHEDULES = {
     "cosine": ("gaussian-noise", {"kind": "cosine", "steps": 300, "offset": 0.008, "beta_cap": 0.999}),
     "matched": ("gaussian-noise", {"kind": "matched", "steps": 40, "beta_min": 1e-4,
                                    "alpha_bar_end": 0.01}),
+    "no signal at T": ("gaussian-noise", {"kind": "linear", "steps": 200, "beta_min": 1e-4,
+                                          "beta_max": 0.1, "zero_terminal_snr": True}),
     "straight line": ("interpolation", {"kind": "own", "steps": 50}),
     "straight line, tied": ("interpolation", LINEAR),
 }

@@ -68,3 +68,20 @@ def test_previous_is_the_blurrier_mean_and_its_deconvolution_restores(t):
         torch.testing.assert_close(found.x0_hat, x0, rtol=0, atol=1e-5)
     error = [(x - x0).square().mean() for x in (found.x0_hat, found.previous)]
     assert error[0] <= error[1] + 1e-9  # sharpening brings the mean of x_{t-1} nearer to x0
+
+
+def test_without_a_signal_at_T_eps_is_refused_and_the_others_give_x0_back():
+    """v and velocity at T, where x_T is z alone (1e-9); eps in one sentence, that names the option."""
+    process, spec = noise(zero_terminal_snr=True), image()
+    assert process.signal[-1] == 0
+    x0, t = spec.encode(unit_images(3, spec)).double(), torch.tensor([1, 999, 1000])
+    z = process.draw(BatchRandom(3, generator(0))).double()
+    for name in ("x0", "v", "velocity"):
+        restorer = Restorer(lambda x, time: x, name, process, spec, clip=False)
+        x_t = process.degrade(x0, t, z)
+        found = restorer.x0_hat(restorer.target(x0, z, x_t, t), x_t, t)
+        torch.testing.assert_close(found, x0, rtol=1e-9, atol=1e-9)
+    with pytest.raises(KelvinError, match="'eps' cannot be turned into x0_hat at T, where "
+                                          "schedule.zero_terminal_snr leaves no signal") as error:
+        Restorer(lambda x, time: x, "eps", process, spec, clip=True)
+    assert "\n" not in str(error.value)

@@ -101,10 +101,10 @@ def test_every_time_is_trained(params, tmp_path):
 
 def test_simple_weighting_changes_no_bit(params, tmp_path):
     one = trainer(config(params), tmp_path)
-    assert torch.equal(one.weights, torch.ones(one.restorer.degradation.steps + 1))
+    assert torch.equal(one.objective.weights, torch.ones(one.restorer.degradation.steps + 1))
     x0, z, t = one.batch(torch.arange(32), torch.Generator().manual_seed(0))
     gradients = []
-    for weight in (one.weights[t], None):
+    for weight in (one.objective.weights[t], None):
         losses = one.losses(one.network, x0, z, t)
         (losses if weight is None else weight * losses).mean().backward()
         gradients.append([p.grad.clone() for p in one.bare.parameters()])
@@ -118,14 +118,14 @@ def test_vlb_weighting_trains_by_the_bound_and_validates_without(params, tmp_pat
                   for w in ("simple", "vlb"))
     for split in ("train", "val"):
         assert plain.evaluate(plain.bare, split) == vlb.evaluate(vlb.bare, split)
-    seen, compute = [], vlb.losses
+    seen, compute = [], vlb.objective.losses
 
-    def losses(network, x0, z, t, labels=None):
-        out = compute(network, x0, z, t, labels)
-        seen.append(float((vlb.weights[t].double() * out.detach().double()).mean()))
+    def losses(made):
+        out = compute(made)
+        seen.append(float((vlb.objective.weights[made.t].double() * out.detach().double()).mean()))
         return out
 
-    vlb.losses = losses
+    vlb.objective.losses = losses
     row = vlb.epoch(1, tqdm(disable=True))
     assert row["running_loss"] == pytest.approx(np.mean(seen), rel=1e-5)
     unweighted = plain.epoch(1, tqdm(disable=True))

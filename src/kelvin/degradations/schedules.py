@@ -1,6 +1,7 @@
 """Noise schedules: beta_t, alpha-bar_t and log-SNR_t for t = 0..T, in float64.
 
-A schedule is a function of T = `steps` and its own options that returns beta_1..beta_T.
+A schedule is a function of T = `steps` and its own options that returns beta_1..beta_T. Any of them
+takes the option zero_terminal_snr (default false), which rescales it so that no signal is left at T.
 """
 
 from __future__ import annotations
@@ -49,13 +50,43 @@ class NoiseSchedule:
             return np.log(self.alpha_bar) - np.log1p(-self.alpha_bar)
 
 
+def without_terminal(section: Mapping[str, Any], where: str = "schedule"
+                     ) -> tuple[dict[str, Any], bool]:
+    """A schedule's own section, and whether it is rescaled to a zero terminal SNR."""
+    own = dict(section)
+    zero = own.pop("zero_terminal_snr", False)
+    if not isinstance(zero, bool):
+        raise KelvinError(f"{where}.zero_terminal_snr = {zero!r}: it should be true or false")
+    return own, zero
+
+
+def check_schedule(section: Mapping[str, Any], where: str = "schedule") -> None:
+    """KelvinError for an unknown schedule or option."""
+    schedules.check(without_terminal(section, where)[0], where)
+
+
+def zero_terminal(betas: np.ndarray) -> np.ndarray:
+    """Rescaled so that alpha-bar_T = 0 and alpha-bar_1 stays (Lin et al. 2024, Algorithm 1).
+
+    sqrt(alpha-bar) is shifted by its last value and stretched to its old first one. beta_T is 1.
+    KelvinError for a single step, where both ends are one.
+    """
+    if len(betas) < 2:
+        raise KelvinError("schedule.zero_terminal_snr needs schedule.steps of 2 at least: with one step "
+                          "the first signal, which it keeps, is the last")
+    root = np.sqrt(np.cumprod(1 - betas))
+    root = (root - root[-1]) * (root[0] / (root[0] - root[-1]))
+    return np.concatenate([betas[:1], 1 - (root[1:] / root[:-1]) ** 2])
+
+
 def build_schedule(section: Mapping[str, Any], where: str = "schedule") -> NoiseSchedule:
     """The noise schedule that a section of params.yaml names."""
+    section, zero = without_terminal(section, where)
     betas = np.asarray(schedules.build(section, where=where), np.float64)
     if betas.ndim != 1 or not np.all((betas > 0) & (betas < 1)):
         raise KelvinError(f"{where}: every beta must lie inside (0, 1), but they run from "
                           f"{betas.min():g} to {betas.max():g}")
-    return NoiseSchedule(betas)
+    return NoiseSchedule(zero_terminal(betas) if zero else betas)
 
 
 @schedules.register("linear")

@@ -16,11 +16,17 @@ networks = Registry("network")
 
 @dataclass(frozen=True)
 class Shape:
-    """The images a network is built for."""
+    """The images a network is built for; `outputs`: how many it gives for each (two with a variance)."""
 
     channels: int
     height: int
     width: int
+    outputs: int = 1
+
+    @property
+    def out(self) -> int:
+        """Channels of a network's output."""
+        return self.channels * self.outputs
 
 
 def build(section: Mapping[str, Any], shape: Shape, where: str = "network") -> nn.Module:

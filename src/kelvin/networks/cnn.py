@@ -35,7 +35,7 @@ class CNN(nn.Module):
         self.blocks = nn.ModuleList(Block(a, b, kernel, shape)
                                     for a, b in zip(widths, widths[1:], strict=False))
         self.time = TimeEmbedding(hidden[0])
-        self.out = nn.Conv2d(hidden[-1], shape.channels, 3, padding=1)
+        self.out = nn.Conv2d(hidden[-1], shape.out, 3, padding=1)
 
     def forward(self, x, time):
         x = self.blocks[0](x) + self.time(time)[:, :, None, None]

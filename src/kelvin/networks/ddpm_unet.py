@@ -81,7 +81,7 @@ class DDPMUNet(nn.Module):
                 width = widths[level]
             if level:
                 self.up.append(nn.ModuleList([Enlarge(width)]))
-        self.norm, self.out = norm(width, groups), nn.Conv2d(width, shape.channels, 3, padding=1)
+        self.norm, self.out = norm(width, groups), nn.Conv2d(width, shape.out, 3, padding=1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 

@@ -60,7 +60,7 @@ class FruitUNet(nn.Module):
                                     DoubleConv(widths[-1], widths[-1]))
         self.up = nn.ModuleList(Level(a + b, b, embedding, dropout)
                                 for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
-        self.out = nn.Conv2d(channels, shape.channels, 1)
+        self.out = nn.Conv2d(channels, shape.out, 1)
 
     def forward(self, x, time):
         x, embedding, skips = self.stem(x), self.time(time), []

@@ -44,7 +44,7 @@ class UNet(nn.Module):
                 width = out
             if level:  # narrowed before it is enlarged: a quarter of the cost
                 self.up.append(nn.Conv2d(width, width := widths[level - 1], 3, padding=1))
-        self.norm, self.out = norm(width), nn.Conv2d(width, shape.channels, 3, padding=1)
+        self.norm, self.out = norm(width), nn.Conv2d(width, shape.out, 3, padding=1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 

@@ -76,7 +76,7 @@ class ResNetUNet(nn.Module):
             block = ResBlock(2 * out, out, embedding, dropout, groups)
             self.up.append(nn.ModuleList([block, *attend(level)]))
             width = out
-        self.norm, self.out = norm(width, groups), nn.Conv2d(width, shape.channels, 3, padding=1)
+        self.norm, self.out = norm(width, groups), nn.Conv2d(width, shape.out, 3, padding=1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 

@@ -52,7 +52,7 @@ class SimpleUNet(nn.Module):
         self.bottom = block(down[-1], bottom)
         self.enlarge = nn.ModuleList(Upsample(a, b) for a, b in zip([bottom, *up], up, strict=False))
         self.up = nn.ModuleList(block(a + b, a) for a, b in zip(up, reversed(down), strict=True))
-        self.out = nn.Conv2d(up[-1], shape.channels, 1)
+        self.out = nn.Conv2d(up[-1], shape.out, 1)
 
     def forward(self, x, time):
         height, width = x.shape[-2:]

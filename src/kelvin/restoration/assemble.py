@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -32,11 +33,13 @@ def build(run: RunConfig, shape: Shape, where: str = "run", classes: int = 0) ->
     image = image_spec(run, shape)
     process = degradations.build(image, run.degradation.model_dump(), run.schedule.model_dump(),
                                  run.prior.model_dump())
-    network = networks.build(run.network.model_dump(), shape, f"{where}.network")
+    learned = run.restorer.variance == "learned"
+    network = networks.build(run.network.model_dump(), replace(shape, outputs=2) if learned else shape,
+                             f"{where}.network")
     network = networks.condition(run.conditioning.model_dump(), network, classes,
                                  f"{where}.conditioning")
     return Restorer(network, run.restorer.parameterisation, process, image, run.restorer.clip,
-                    run.restorer.rule)
+                    run.restorer.rule, run.restorer.variance)
 
 
 def save(path: Path, network: torch.nn.Module, restorer: Restorer, run: RunConfig,

@@ -12,6 +12,9 @@
 The posterior variance is 0 at t = 1, so p(x_0 | x_1) needs one of its own: noise_1^2 / signal_1^2, what
 is not known of x_0 if x_1 alone speaks of it (Ho et al.'s sigma_1^2 = beta_1, over 1 - beta_1). Where
 gains differ, signal_1^2 is their mean square. x0_hat is clipped where the restorer clips.
+
+Where the restorer learns a variance (kelvin.restoration.variance) it is that of the second Gaussian of
+L_{t-1}, whose KL has then all its terms; L_0 is as above.
 """
 
 from __future__ import annotations
@@ -26,8 +29,9 @@ from kelvin.degradations import Degradation, GaussianProcess
 from kelvin.degradations.priors import StandardNormal
 from kelvin.errors import KelvinError
 from kelvin.random import BlockRandom
-from kelvin.restoration.restorer import Restorer
+from kelvin.restoration.restorer import Restoration, Restorer
 from kelvin.restoration.sampling import Progress, silent
+from kelvin.restoration.variance import bounds
 
 STORED = 1 / 510  # a grey level in 8 bits lies this far off at most, in units of [0, 1]
 
@@ -96,22 +100,23 @@ def one_batch(restorer: Restorer, x0: torch.Tensor, level: torch.Tensor, grey_le
     process, n, K = restorer.degradation, len(x0), len(edges) - 1
     bits = x0[0].numel() * math.log(2)
 
-    def restored(k: Sequence[int]) -> tuple[torch.Tensor, ...]:
-        """x0_hat, t and z at a time of each stratum in k; row j n + i is image i in stratum k[j]."""
+    def restored(k: Sequence[int]) -> tuple[Restoration, torch.Tensor, torch.Tensor]:
+        """Restoration, t and z at a time of each stratum in k; row j n + i is image i in stratum k[j]."""
         drawn = [drawn_time(process, edges, j, seed, rows) for j in k]
         t = torch.cat([t for t, _ in drawn]).to(x0.device)
         z = torch.cat([z for _, z in drawn]).to(x0.device)
         x_t = process.degrade(x0.repeat(len(drawn), 1, 1, 1), t, z)
         progress(len(t))
-        return restorer(x_t, t).x0_hat, t, z
+        return restorer(x_t, t), t, z
 
-    x0_hat, t, z = restored([-1])
-    l0 = -log_level(level, restorer.image.to_unit(x0_hat.double()), decoder_std(process, t, z)
+    first, t, z = restored([-1])
+    l0 = -log_level(level, restorer.image.to_unit(first.x0_hat.double()), decoder_std(process, t, z)
                     / (restorer.image.high - restorer.image.low), grey_levels).flatten(1).sum(1)
     steps, together = [torch.empty(0, n, dtype=torch.float64, device=x0.device)], max(1, batch // n)
     for k in (range(K)[first:first + together] for first in range(0, K, together)):
-        x0_hat, t, z = restored(k)
-        steps.append(step_kl(process, x0.repeat(len(k), 1, 1, 1), x0_hat, t, z).view(len(k), n))
+        found, t, z = restored(k)
+        kl = step_kl(process, x0.repeat(len(k), 1, 1, 1), found.x0_hat, t, z, found.v)
+        steps.append(kl.view(len(k), n))
     T = torch.full((n,), process.steps, device=x0.device)
     lT = end_kl(process, x0, T, z[:n])
     return tuple((nats / bits).cpu() for nats in (l0, torch.cat(steps), lT))
@@ -147,10 +152,18 @@ def snr(process: GaussianProcess, t: torch.Tensor, z: torch.Tensor | None) -> to
 
 
 def step_kl(process: GaussianProcess, x0: torch.Tensor, x0_hat: torch.Tensor, t: torch.Tensor,
-            z: torch.Tensor | None) -> torch.Tensor:
-    """KL(q(x_{t-1} | x_t, x0) || q(x_{t-1} | x_t, x0_hat)) in nats, (n,), for t >= 2."""
+            z: torch.Tensor | None, v: torch.Tensor | None = None) -> torch.Tensor:
+    """KL(q(x_{t-1} | x_t, x0) || p(x_{t-1} | x_t)) in nats, (n,), for t >= 2.
+
+    p is q(x_{t-1} | x_t, x0_hat), with the learned variance that v (n, C, H, W) says, where it is given.
+    """
     gap = process.to_basis(x0.double() - x0_hat.double())
-    return 0.5 * ((snr(process, t - 1, z) - snr(process, t, z)) * gap.square()).flatten(1).sum(1)
+    apart = (snr(process, t - 1, z) - snr(process, t, z)) * gap.square()  # squared, over beta-tilde
+    if v is None:
+        return 0.5 * apart.flatten(1).sum(1)
+    small, large = bounds(process, t, t - 1)
+    wider = v.double() * (large - small)  # log of the learned variance over beta-tilde
+    return 0.5 * (wider - 1 + (-wider).exp() * (1 + apart)).flatten(1).sum(1)
 
 
 def end_kl(process: GaussianProcess, x0: torch.Tensor, T: torch.Tensor, z: torch.Tensor | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kelvin.degradations import Degradation
+from kelvin.degradations import Degradation, HotProcess
 from kelvin.errors import KelvinError
 
 Tensor = torch.Tensor
@@ -71,3 +71,11 @@ def check(name: str, degradation: Degradation, where: str = "restorer.parameteri
     if name not in degradation.parameterisations:
         raise KelvinError(f"{where} = {name!r} has no meaning for {type(degradation).__name__}; it "
                           f"takes {', '.join(degradation.parameterisations)}")
+    check_signal(name, isinstance(degradation, HotProcess) and not degradation.signal.all(), where)
+
+
+def check_signal(name: str, gone: bool, where: str = "restorer.parameterisation") -> None:
+    """KelvinError where x0_hat is a quotient by the signal and none is left at some t (`gone`)."""
+    if gone and name == "eps":
+        raise KelvinError(f"{where} = 'eps' cannot be turned into x0_hat at T, where "
+                          "schedule.zero_terminal_snr leaves no signal to divide by: predict v or x0")

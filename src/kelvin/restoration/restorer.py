@@ -9,20 +9,25 @@ from dataclasses import dataclass
 import torch
 
 from kelvin.degradations import Degradation, ImageSpec
+from kelvin.errors import KelvinError
 from kelvin.restoration.guidance import Guided
 from kelvin.restoration.parameterisation import PARAMETERISATIONS, check
 from kelvin.restoration.rules import EXACT, check_rule, factor
+from kelvin.restoration.variance import check as check_variance
+from kelvin.restoration.variance import log_variance
 
 Network = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Restoration:
-    """x0_hat (n, C, H, W); log_variance of p(x_{t-1} | x_t) where the network learns it; the mean of
-    x_{t-1} (`previous`) where the network predicts that."""
+    """x0_hat (n, C, H, W); log_variance of p(x_{t-1} | x_t) where the network learns it, and the v behind
+    it, for other steps (kelvin.restoration.variance); the mean of x_{t-1} (`previous`) where the network
+    predicts that."""
 
     x0_hat: torch.Tensor
     log_variance: torch.Tensor | None = None
+    v: torch.Tensor | None = None
     previous: torch.Tensor | None = None
 
 
@@ -30,14 +35,17 @@ class Restorer:
     """restorer(x_t, t) -> Restoration; x_t in the model's range, t long (n,), 1..T.
 
     With `clip`, x0_hat is clipped to the model's range before a sampler sees it, and samplers derive
-    the noise from the clipped x0_hat (diffusers' DDIM keeps the unclipped one by default).
+    the noise from the clipped x0_hat (diffusers' DDIM keeps the unclipped one by default). With
+    variance = learned the network gives 2 C channels, the latter half 2 v - 1 (as Nichol and Dhariwal's
+    code has it): a network that says 0 starts halfway between the bounds.
     """
 
     def __init__(self, network: Network, parameterisation: str, degradation: Degradation,
-                 image: ImageSpec, clip: bool, rule: str = EXACT):
+                 image: ImageSpec, clip: bool, rule: str = EXACT, variance: str = "fixed"):
         check(parameterisation, degradation)
         check_rule(rule, parameterisation)
-        self.rule, self.target_name = rule, parameterisation
+        check_variance(variance, degradation.temperature, degradation.steps, type(degradation).__name__)
+        self.rule, self.target_name, self.variance = rule, parameterisation, variance
         self.network, self.degradation, self.image, self.clip = network, degradation, image, clip
         self.parameterisation = PARAMETERISATIONS[parameterisation]
         self.evaluations = 0  # evaluations of the network for each image of a batch: its NFE
@@ -55,9 +63,21 @@ class Restorer:
     def predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None = None
                 ) -> torch.Tensor:
         """The bare prediction; the network is given t / T, and labels (n,) where there are any."""
+        return self.predict_both(x_t, t, labels)[0]
+
+    def predict_both(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None = None
+                     ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The bare prediction, and v of a learned variance, (n, C, H, W); None where it is fixed."""
         self.evaluations += getattr(self.network, "evaluations", 1)
         told = () if labels is None else (labels,)
-        return self.network(x_t, t.to(x_t.dtype) / self.degradation.steps, *told)
+        out = self.network(x_t, t.to(x_t.dtype) / self.degradation.steps, *told)
+        if self.variance == "fixed":
+            return out, None
+        if out.shape[1] != 2 * x_t.shape[1]:
+            raise KelvinError(f"restorer.variance = 'learned' needs a network of {2 * x_t.shape[1]} "
+                              f"output channels (shape.out), but this one gives {out.shape[1]}")
+        prediction, v = out.chunk(2, 1)
+        return prediction, (v.float() + 1) / 2
 
     def target(self, x0: torch.Tensor, z: torch.Tensor | None, x_t: torch.Tensor, t: torch.Tensor
                ) -> torch.Tensor:
@@ -71,9 +91,11 @@ class Restorer:
         return self.parameterisation.x0_hat(self.degradation, prediction, x_t, t)
 
     def __call__(self, x_t: torch.Tensor, t: torch.Tensor) -> Restoration:
-        prediction = self.predict(x_t, t).float()
+        prediction, v = self.predict_both(x_t, t)
+        prediction = prediction.float()
         x0_hat = self.x0_hat(prediction, x_t, t)
         if self.clip:
             x0_hat = x0_hat.clamp(self.image.low, self.image.high)
         previous = self.parameterisation.previous
-        return Restoration(x0_hat, previous=previous and previous(prediction, x_t))
+        variance = None if v is None else log_variance(self.degradation, v, t, t - 1)
+        return Restoration(x0_hat, variance, v, previous and previous(prediction, x_t))

@@ -18,6 +18,7 @@ from kelvin.degradations.base import Random
 from kelvin.errors import KelvinError
 from kelvin.registry import Registry
 from kelvin.restoration.restorer import Restorer
+from kelvin.restoration.variance import log_variance
 
 samplers = Registry("sampler")
 Subset = Annotated[int, Field(ge=1)] | Literal["all"]
@@ -77,10 +78,16 @@ def ancestral(restorer: Restorer, state: State, times: Sequence[int], random: Ra
 @samplers.register("ddim")
 def ddim(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
          steps: Subset, eta: Annotated[float, Field(ge=0, le=1)]) -> Iterator[State]:
-    """Song et al. 2021 (DDIM), eq. 12 and 16; eta = 0 is deterministic, eta = 1 ancestral."""
+    """Song et al. 2021 (DDIM), eq. 12 and 16; eta = 0 is deterministic, eta = 1 ancestral.
+
+    A learned variance takes the place of the posterior's at eta = 1 alone: sigma_eta is DDIM's own.
+    """
     process = gaussian(restorer, "ddim")
     for t, s in pairs(restorer, state, times):
-        mean, std = process.posterior(state.x, restorer(state.x, t).x0_hat, t, s, eta, state.z)
+        restored = restorer(state.x, t)
+        mean, std = process.posterior(state.x, restored.x0_hat, t, s, eta, state.z)
+        if eta == 1 and restored.v is not None:
+            std = (log_variance(process, restored.v, t, s) / 2).exp().to(mean.dtype)
         noisy = eta > 0 and int(s[0]) > 0
         x = mean + process.spread(std, random.normal(*mean.shape[1:]).to(mean)) if noisy else mean
         state = State(x, state.z, state.hidden)

@@ -17,14 +17,15 @@ from kelvin.errors import KelvinError
 from kelvin.params import RunConfig
 from kelvin.progress import progress_bar
 from kelvin.random import BatchRandom, BlockRandom, derive_seed, generator
-from kelvin.restoration.objectives import check_weighting, loss_per_image, weightings
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import degrader, generate, grid
-from kelvin.training.batches import draw_times, mirrored
+from kelvin.training.batches import mirrored
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.compiling import maybe_compiled
 from kelvin.training.ema import EMA
+from kelvin.training.importance import times_of
 from kelvin.training.labels import NoLabels
+from kelvin.training.objective import Objective, Predicted
 from kelvin.training.precision import Precision
 from kelvin.training.stopping import Verdict, judged
 
@@ -62,8 +63,6 @@ class Trainer:
         self.share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         device = self.accelerator.device
         options = run.training
-        weighting = options.weighting.model_dump()
-        check_weighting(weighting, options.loss, restorer.degradation, run.degradation.kind)
         if len(train) < options.batch:
             raise KelvinError(f"training.batch = {options.batch} is more than the {len(train)} "
                               "training images: no batch would be full")
@@ -74,8 +73,9 @@ class Trainer:
         self.held = {"val": torch.from_numpy(np.ascontiguousarray(held[:HELD])).to(device),
                      "train": self.images[: min(len(held), HELD)]}
         restorer.degradation.to(device)
-        self.weights = weightings.build(
-            weighting, restorer.degradation, restorer.parameterisation).to(device)
+        self.objective = Objective(run, restorer, device,
+                                   options.batch // self.accelerator.num_processes)
+        self.times = times_of(options.times, restorer.degradation.steps)
         self.bare = restorer.network.to(device, memory_format=self.format)
         self.ema = EMA(self.bare, options.ema)
         self.more = [EMA(self.bare, decay) for decay in options.ema_more]
@@ -103,7 +103,7 @@ class Trainer:
     def batch(self, index: torch.Tensor, source: torch.Generator) -> tuple[torch.Tensor, ...]:
         """x0, z and t of this process's share of a batch; t in 1..T, T included."""
         process, n = self.restorer.degradation, len(index)
-        t = draw_times(self.config.training.times, n, process.steps, source)
+        t = self.times.draw(n, source)
         z = process.draw(BatchRandom(n, source))
         share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         device = self.accelerator.device
@@ -114,14 +114,22 @@ class Trainer:
         x0 = self.restorer.image.encode(images.float() / 255)
         return x0, None if z is None else z[share].to(device), t[share].to(device)
 
-    def losses(self, network: torch.nn.Module, x0, z, t, labels=None) -> torch.Tensor:
-        """Loss of each image, (n,), not weighted."""
+    def predicted(self, network: torch.nn.Module, x0, z, t, labels=None) -> Predicted:
+        """What the network says of a batch, under autocast."""
         self.restorer.network = network
         x_t = self.restorer.degradation.degrade(x0, t, z).contiguous(memory_format=self.format)
         with self.accelerator.autocast():
-            prediction = self.restorer.predict(x_t, t, labels)
-        return loss_per_image(self.config.training.loss, prediction,
-                              self.restorer.target(x0, z, x_t, t))
+            prediction, v = self.restorer.predict_both(x_t, t, labels)
+        return Predicted(prediction, x0, z, x_t, t, v)
+
+    def losses(self, network: torch.nn.Module, x0, z, t, labels=None) -> torch.Tensor:
+        """Loss of each image, (n,), not weighted."""
+        return self.objective.losses(self.predicted(network, x0, z, t, labels))
+
+    def of_all(self, t: torch.Tensor, costs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Times and costs of the whole batch, in one order on every process."""
+        both = [self.accelerator.gather(self.accelerator.pad_across_processes(x)) for x in (t, costs)]
+        return both[0][both[0] > 0], both[1][both[0] > 0]  # padded by zeros
 
     @torch.no_grad()
     def evaluate(self, network: torch.nn.Module, split: str) -> float:
@@ -172,8 +180,12 @@ class Trainer:
             index = order[b * options.batch:(b + 1) * options.batch]
             x0, z, t = self.batch(index, source)
             labels = self.labels.drawn(index, self.share)
-            loss = (self.weights[t] * self.losses(self.network, x0, z, t, labels)).mean()
+            made = self.predicted(self.network, x0, z, t, labels)
+            costs, correction = self.objective.per_image(made), self.times.correction(t)
+            loss = self.objective.together(made, costs, correction)
             self.accelerator.backward(loss)
+            if correction is not None:
+                self.times.observe(*self.of_all(t, costs.detach()))
             norms.append(self.accelerator.clip_grad_norm_(
                 self.network.parameters(), options.grad_clip or float("inf")))
             self.optimizer.step()
@@ -272,8 +284,8 @@ class Trainer:
         return {"epoch": epoch, "network": self.bare.state_dict(),
                 "ema": self.ema.network.state_dict(), "ema_updates": self.ema.updates,
                 "ema_more": [average.network.state_dict() for average in self.more],
-                "optimizer": self.optimizer.state_dict(), "result": vars(self.result),
-                **({"best": self.best} if self.best else {})}
+                "optimizer": self.optimizer.state_dict(), "times": self.times.state(),
+                "result": vars(self.result), **({"best": self.best} if self.best else {})}
 
     def resume(self) -> int:
         """Put the checkpoint back; returns the first epoch to train."""
@@ -287,6 +299,7 @@ class Trainer:
         for average in (self.ema, *self.more):
             average.updates = state["ema_updates"]
         self.optimizer.load_state_dict(state["optimizer"])
+        self.times.load(state["times"])
         self.result = Trained(**state["result"])
         self.best = state.get("best", {})
         return state["epoch"] + 1

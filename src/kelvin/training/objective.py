@@ -1,0 +1,80 @@
+"""What a training batch costs: weighted errors of the target, and the terms that are added to them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from kelvin.errors import KelvinError
+from kelvin.params import RunConfig
+from kelvin.restoration.discrepancy import batch_mmd
+from kelvin.restoration.likelihood import step_kl
+from kelvin.restoration.objectives import check_weighting, loss_per_image, weightings
+from kelvin.restoration.restorer import Restorer
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A batch and what the network said of it; images (n, C, H, W), t long (n,)."""
+
+    prediction: torch.Tensor
+    x0: torch.Tensor
+    z: torch.Tensor | None
+    x_t: torch.Tensor
+    t: torch.Tensor
+    v: torch.Tensor | None = None  # of a learned variance
+
+
+class Objective:
+    """The loss of a batch: the mean over its images of weight_t times the target's error, times a
+    correction where times are drawn by importance; plus what does not fall apart into images.
+
+    Where the variance is learned, each image also costs training.vlb times T L_{t-1} in bits per
+    dimension, whose gradient stops at the variance: x0_hat gets none of it (Nichol and Dhariwal 2021,
+    eq. 16, L_hybrid; in their code's units). L_0 has no learned variance and stays out.
+
+    training.mmd adds weight times the squared MMD of x0_hat, not clipped, from x0 over the batch,
+    whatever the times in it and however they were drawn (over each process's part of the batch,
+    where there are several). KelvinError for options that have no meaning, and for an MMD of fewer
+    than two images.
+    """
+
+    def __init__(self, run: RunConfig, restorer: Restorer, device: torch.device, images: int):
+        self.options, self.restorer = run.training, restorer
+        weighting = self.options.weighting.model_dump()
+        check_weighting(weighting, self.options.loss, restorer.degradation, run.degradation.kind)
+        if self.options.mmd.weight and images < 2:
+            raise KelvinError(f"training.mmd compares sets of images, but a process has {images} of a "
+                              "batch: set training.batch to at least two for each process")
+        self.weights = weightings.build(
+            weighting, restorer.degradation, restorer.parameterisation).to(device)
+
+    def losses(self, made: Predicted) -> torch.Tensor:
+        """Error of each image's target, (n,), not weighted."""
+        target = self.restorer.target(made.x0, made.z, made.x_t, made.t)
+        return loss_per_image(self.options.loss, made.prediction, target)
+
+    def per_image(self, made: Predicted) -> torch.Tensor:
+        """Cost of each image, (n,)."""
+        costs = self.weights[made.t] * self.losses(made)
+        return costs if made.v is None else costs + self.options.vlb * self.bound(made)
+
+    def bound(self, made: Predicted) -> torch.Tensor:
+        """T L_{t-1} in bits per dimension, (n,), 0 at t = 1; a function of v alone."""
+        process = self.restorer.degradation
+        x0_hat = self.restorer.x0_hat(made.prediction.detach().float(), made.x_t, made.t)
+        nats = step_kl(process, made.x0, x0_hat, made.t.clamp(min=2), made.z, made.v)
+        bits = nats / (made.x0[0].numel() * math.log(2))
+        return (process.steps * bits * (made.t > 1)).float()
+
+    def together(self, made: Predicted, costs: torch.Tensor, correction: torch.Tensor | None = None
+                 ) -> torch.Tensor:
+        """The loss, from the cost of each image and what its time's probability calls for, (n,)."""
+        loss = (costs if correction is None else correction * costs).mean()
+        mmd = self.options.mmd
+        if mmd.weight:
+            x0_hat = self.restorer.x0_hat(made.prediction.float(), made.x_t, made.t)
+            loss = loss + mmd.weight * batch_mmd(x0_hat, made.x0, mmd.multiples)
+        return loss

@@ -1,0 +1,81 @@
+"""A batch's objective: the terms added to the target's error."""
+
+import pytest
+import torch
+from helpers import unit_images
+from tqdm import tqdm
+
+from kelvin.errors import KelvinError
+from kelvin.networks import Shape
+from kelvin.params import RunConfig, merge
+from kelvin.restoration import assemble
+from kelvin.restoration.discrepancy import batch_mmd
+from kelvin.training.checkpoint import Checkpoint
+from kelvin.training.loop import Trainer
+from kelvin.training.precision import Precision
+
+SHAPE = Shape(1, 8, 8)
+SAMPLER = {"kind": "ddim", "steps": 2, "eta": 0.0}
+
+
+def config(params, training, restorer=None, **more):
+    small = {"network": {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1},
+             "training": {"epochs": 4, "batch": 32, "sample_every": 4, "checkpoint_every": 1, **training},
+             "restorer": restorer or {}, "sampling": {"epoch_images": 4, "batch": 4}, **more}
+    return RunConfig(**merge(params.run("ddpm-default").model_dump(), small))
+
+
+def trainer(run, folder, name="a", images=None):
+    torch.manual_seed(0)
+    restorer = assemble.build(run, SHAPE)
+    images = unit_images(96, restorer.image) if images is None else images
+    images = (images * 255).round().to(torch.uint8).numpy()
+    return Trainer(run, restorer, images, images[:32], 0, SAMPLER, Precision("no", True),
+                   Checkpoint(name, folder))
+
+
+def test_the_mmd_term_is_added_and_off_it_changes_nothing(params, tmp_path):
+    """The loss is the plain one plus weight times the MMD of x0_hat, rebuilt from eps (1e-6)."""
+    on, off = (trainer(config(params, {"mmd": {"weight": w, "multiples": [0.5, 1.0]}}),
+                       tmp_path, str(w)) for w in (3.0, 0.0))
+    x0, z, t = off.batch(torch.arange(32), torch.Generator().manual_seed(0))
+    made = off.predicted(off.network, x0, z, t)
+    plain = off.objective.losses(made).mean()
+    assert torch.equal(off.objective.together(made, off.objective.per_image(made)), plain)
+    signal, noise = (table[t].view(-1, 1, 1, 1).float() for table in (
+        off.restorer.degradation.signal, off.restorer.degradation.noise))
+    x0_hat = (signal * x0 + noise * z - noise * made.prediction) / signal
+    expected = plain + 3 * batch_mmd(x0_hat, x0, [0.5, 1.0])
+    found = on.objective.together(made, on.objective.per_image(made))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    assert float(expected.detach() - plain.detach()) > 0.01
+    assert on.epoch(1, tqdm(disable=True))["running_loss"] > 0
+
+
+def test_mmd_of_one_image_is_refused(params, tmp_path):
+    with pytest.raises(KelvinError, match="training.mmd compares sets of images, but a process has 1"):
+        trainer(config(params, {"batch": 1, "mmd": {"weight": 1.0}}), tmp_path)
+
+
+def test_importance_resumes_exactly(params, tmp_path):
+    """A history in the making is part of the checkpoint: four epochs cut after two are the whole."""
+    run = config(params, {"times": "importance"}, schedule={"steps": 6})
+    whole, cut = trainer(run, tmp_path, "whole"), trainer(run, tmp_path, "cut")
+    whole.run()
+    state_of = cut.state
+
+    def stop(epoch):
+        if epoch == 3:
+            raise KeyboardInterrupt
+        return state_of(epoch)
+
+    cut.state = stop
+    with pytest.raises(KeyboardInterrupt):
+        cut.run()
+    after = trainer(run, tmp_path, "cut")
+    assert after.run().history == whole.result.history
+    assert int(whole.times.seen.sum()) == 4 * 96 and int(whole.times.seen.min()) >= 10
+    assert all(torch.equal(a, b) for a, b in zip(whole.times.state().values(),
+                                                 after.times.state().values(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(whole.bare.state_dict().values(),
+                                                 after.bare.state_dict().values(), strict=True))
