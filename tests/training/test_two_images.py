@@ -50,7 +50,7 @@ def trained(params, folder, schedule, training, parameterisation, variance, upda
     process = degradations.build(image, {"kind": "gaussian-noise"}, schedule, {"kind": "normal"})
     torch.manual_seed(0)
     restorer = Restorer(Perceptron(2 if variance == "learned" else 1), parameterisation, process, image,
-                        True, variance)
+                        True, variance=variance)
     trainer = Trainer(run, restorer, images, images[:64], 0, SAMPLER, Precision("no", True),
                       Checkpoint("a", folder))
     before = trainer.evaluate(trainer.bare, "val")
