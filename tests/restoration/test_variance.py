@@ -122,4 +122,5 @@ def test_what_has_no_variance_to_learn_is_refused():
     with pytest.raises(KelvinError, match="'learned' needs schedule.steps of 2 at least"):
         Restorer(one, "x0", noise(steps=1), SPEC, True, variance="learned")
     with pytest.raises(KelvinError, match="needs a network of 2 output channels .* gives 1"):
-        Restorer(one, "x0", noise(), SPEC, True, variance="learned")(torch.zeros(1, 1, 8, 8), torch.tensor([1]))
+        restorer = Restorer(one, "x0", noise(), SPEC, True, variance="learned")
+        restorer(torch.zeros(1, 1, 8, 8), torch.tensor([1]))
