@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import unit_images
+from torch.distributions import Normal, kl_divergence
 from tqdm import tqdm
 
 from kelvin.errors import KelvinError
@@ -13,6 +14,7 @@ from kelvin.restoration import assemble
 from kelvin.restoration.discrepancy import batch_mmd
 from kelvin.restoration.likelihood import bits_per_dimension
 from kelvin.restoration.sampling import generate
+from kelvin.restoration.variance import log_variance
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.labels import Labels
 from kelvin.training.loop import Trainer
@@ -105,3 +107,26 @@ def test_runs_of_the_study_train_survive_their_file_and_sample(params, tmp_path,
     torch.testing.assert_close(*drawn, rtol=0, atol=1e-3)  # another memory layout, another rounding
     images = (unit_images(4, back.image) * 16).round() / 16
     assert torch.isfinite(bits_per_dimension(back, images, 17, (0,), times=4).total).all()
+
+
+def test_the_hybrid_loss_adds_the_bound_and_spares_the_mean(params, tmp_path):
+    """Cost of each image against torch.distributions (1e-4), none at t = 1; from the bound alone the
+    prediction's channels of the last layer get no gradient and v's do."""
+    plain, one = (trainer(config(params, {"vlb": vlb}, {"variance": "learned"}), tmp_path, str(vlb))
+                  for vlb in (0.0, 0.5))
+    process = one.restorer.degradation
+    x0, z, t = one.batch(torch.arange(32), torch.Generator().manual_seed(0))
+    t[:3] = torch.tensor([1, 2, 1000])
+    made = one.predicted(one.network, x0, z, t)
+    added = one.objective.per_image(made) - plain.objective.per_image(made)
+    x0_hat, late = one.restorer.x0_hat(made.prediction, made.x_t, t), t.clamp(min=2)
+    (q, std), (p, _) = (process.posterior(made.x_t.double(), x.double(), late, late - 1)
+                        for x in (x0, x0_hat))
+    sigma = (log_variance(process, made.v, late, late - 1) / 2).exp()
+    kl = kl_divergence(Normal(q, std.expand_as(q)), Normal(p, sigma)).flatten(1).mean(1)
+    expected = (0.5 * process.steps * kl / np.log(2) * (t > 1)).float()
+    torch.testing.assert_close(added, expected, rtol=1e-4, atol=1e-4)
+    assert added[0] == 0 and float(added[1:].min().detach()) > 0
+    one.objective.bound(made).mean().backward()
+    assert not one.bare.out.bias.grad[0] and not one.bare.out.weight.grad[0].any()
+    assert one.bare.out.bias.grad[1].abs() > 0
