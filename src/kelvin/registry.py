@@ -31,8 +31,8 @@ def sentence(error: ValidationError, where: str) -> str:
         return f"{key} is missing"
     message = first["msg"].removeprefix("Value error, ")
     message = f"{message[0].lower()}{message[1:]}"
-    if isinstance(first["input"], Mapping):  # the complaint is about its parts, and names them
-        return f"{key}: {message}" if key else message
+    if not key:  # the whole file: the complaint is about its parts, and names them
+        return message
     return f"{key} = {first['input']!r}: {message}"
 
 
