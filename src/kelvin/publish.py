@@ -85,7 +85,8 @@ def main() -> None:
     params = load()
     dataset = params.house.dataset
     try:
-        metrics = read_json(Path("reports/metrics.json"))
+        metrics = {name: record for name, record in read_json(Path("reports/metrics.json")).items()
+                   if not record.get("classes")}  # runs of some classes have a scale of their own
         calibration = read_json(Path("reports/runs") / dataset / "calibration.json")
     except FileNotFoundError as error:
         raise KelvinError(f"{error.filename} is not there: run make repro first") from error
