@@ -1,7 +1,8 @@
 """`make repro`: the stages of dvc.yaml side by side, with their progress on one line each.
 
 DVC decides what is to be done; this module only orders the work. Every stage is run as
-`dvc --wait-for-lock repro -s <stage>`, which is DVC's safe way to share a workspace.
+`dvc --wait-for-lock repro -s <stage>`, which is DVC's safe way to share a workspace (with
+kelvin.quick_dvc's parser).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from kelvin.errors import KelvinError
 from kelvin.files import write_text
 
-DVC = (sys.executable, "-m", "dvc")
+DVC = (sys.executable, "-m", "kelvin.quick_dvc")
 NOISE = re.compile(r"^(> |Updating lock file|Use `dvc push`|To track the changes|\s*git add|"
                    r"To enable auto staging|$)")
 STARTED = re.compile(r"^(?:Running stage|Stage) '(.+?)'(.*)")
@@ -33,6 +34,9 @@ def survey() -> tuple[dict[str, set[str]], set[str]]:
     import networkx
     from dvc.repo import Repo
 
+    from kelvin.quick_dvc import remember_yaml
+
+    remember_yaml()
     with Repo(".") as repo:
         graph = repo.index.graph  # an edge leads from a stage to what it needs
         place = {stage: number for number, stage in enumerate(repo.index.stages)}
