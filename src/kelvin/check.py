@@ -6,6 +6,7 @@ from kelvin import degradations, networks
 from kelvin.degradations.graded import growths
 from kelvin.degradations.schedules import check_schedule
 from kelvin.errors import KelvinError
+from kelvin.networks.classifier import pool_side
 from kelvin.params import Params, RunConfig
 from kelvin.restoration import samplers
 from kelvin.restoration.objectives import check_weighting
@@ -15,7 +16,8 @@ from kelvin.restoration.variance import check as check_variance
 
 
 def check(params: Params) -> None:
-    """KelvinError for the first option, target or sampler that has no meaning, active or not."""
+    """KelvinError for the first option, target, sampler or width that has no meaning, active or not."""
+    pool_side(params.classifier.channels, params.classifier.features)
     for name, section in params.house.samplers.items():
         samplers.check(section.model_dump(), f"samplers.{name}")
     for name, run in params.runs.items():

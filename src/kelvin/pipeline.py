@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import os
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -19,8 +18,9 @@ from pathlib import Path
 
 from kelvin.errors import KelvinError
 from kelvin.files import write_text
+from kelvin.fork_server import serving, start
 
-DVC = (sys.executable, "-m", "kelvin.quick_dvc")
+DVC = ("-m", "kelvin.quick_dvc")
 NOISE = re.compile(r"^(> |Updating lock file|Use `dvc push`|To track the changes|\s*git add|"
                    r"To enable auto staging|$)")
 STARTED = re.compile(r"^(?:Running stage|Stage) '(.+?)'(.*)")
@@ -144,10 +144,11 @@ class Board:
 def run_unit(unit: list[str], board: Board) -> bool:
     """The stages of a unit through DVC, their output passed on; True where all succeeded."""
     started = time.monotonic()
-    process = subprocess.Popen([*DVC, "--wait-for-lock", "repro", "-s", *unit],
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
+    reading, writing = os.pipe()
+    process = start([*DVC, "--wait-for-lock", "repro", "-s", *unit], writing)
+    os.close(writing)
     text = b""
-    while chunk := process.stdout.read(4096):
+    while chunk := os.read(reading, 4096):
         text += chunk
         *lines, text = re.split(rb"[\r\n]", text)
         for line in lines:
@@ -159,6 +160,7 @@ def run_unit(unit: list[str], board: Board) -> bool:
                 board.show(unit[0], line)
             elif not NOISE.match(line):
                 board.say(f"  {line}")
+    os.close(reading)
     board.live.pop(unit[0], None)
     ok = process.wait() == 0
     board.say(f"{', '.join(unit)} {'done' if ok else 'FAILED'} in {time.monotonic() - started:.0f} s")
@@ -208,16 +210,20 @@ def main() -> int:
     started = time.monotonic()
     report = Path("reports/index.html").resolve()
     known = STAMP.exists() and STAMP.read_text() == watched_state()
-    graph, changed = ({}, set()) if known else survey()
-    if not (wanted := todo(graph, changed)):
+    if known:
         print(f"Everything is up to date. The report: {report}")
     else:
-        print(f"{len(wanted)} of {len(graph)} stages to run, {jobs} side by side")
-        if not run_all(graph, wanted, jobs):
-            print("Stopped: the stage named above failed; what was finished before it is kept.")
-            return 1
+        with serving():
+            graph, changed = survey()
+            wanted = todo(graph, changed)
+            if wanted:
+                print(f"{len(wanted)} of {len(graph)} stages to run, {jobs} side by side")
+            if not run_all(graph, wanted, jobs):
+                print("Stopped: the stage named above failed; what was finished before it is kept.")
+                return 1
         minutes = (time.monotonic() - started) / 60
-        print(f"Done in {minutes:.1f} minutes. The report: {report}")
+        print(f"Done in {minutes:.1f} minutes. The report: {report}" if wanted else
+              f"Everything is up to date. The report: {report}")
     write_text(STAMP, watched_state())
     from kelvin.tracking import publish_missing  # its MLflow import is paid only where needed
 

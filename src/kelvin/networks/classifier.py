@@ -10,6 +10,15 @@ from kelvin.errors import KelvinError
 from kelvin.networks.base import Shape
 
 
+def pool_side(channels: list[int], features: int) -> int:
+    """Side of the pooled map: features = channels[-1] x side^2; KelvinError where there is none."""
+    side = isqrt(features // channels[-1])
+    if side < 1 or channels[-1] * side**2 != features:
+        raise KelvinError(f"classifier.features = {features} must be the last of "
+                          f"classifier.channels ({channels[-1]}) times a square number")
+    return side
+
+
 class Classifier(nn.Module):
     """Conv blocks, adaptive average pool, one linear layer (study A: 32, 64, 128, 64; pool to 4x4).
 
@@ -19,10 +28,7 @@ class Classifier(nn.Module):
 
     def __init__(self, shape: Shape, channels: list[int], features: int, classes: int):
         super().__init__()
-        pool = isqrt(features // channels[-1])
-        if pool < 1 or channels[-1] * pool**2 != features:
-            raise KelvinError(f"classifier.features = {features} must be the last of "
-                              f"classifier.channels ({channels[-1]}) times a square number")
+        pool = pool_side(channels, features)
         layers, inputs, side = [], shape.channels, min(shape.height, shape.width)
         for index, outputs in enumerate(channels):
             layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.GELU()]
