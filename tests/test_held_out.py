@@ -87,5 +87,6 @@ def test_from_training_to_rows(store, tmp_path, monkeypatch):
     assert all(r["ssim_se"] == pytest.approx(r["ssim_sd"] / r["n"] ** 0.5) for r in rows)
     bright = brightness_rows(arrays)
     assert {r["rule"] for r in bright} == {"exact", "study-e", "unscaled"}
+    assert arrays["brightness_range"].tolist() == [-1, 1] and all(r["shown"] <= 1 for r in bright)
     unseen = FoldView(store, "grouped", 1).split("test").images
     assert np.array_equal(arrays["at/test/truth"], unseen[:16])

@@ -8,7 +8,7 @@ from helpers import image, noise, unit_images
 from kelvin.errors import KelvinError
 from kelvin.random import BatchRandom, generator
 from kelvin.restoration import Restorer
-from kelvin.restoration.over_time import brightness, rules_of, single_shot
+from kelvin.restoration.over_time import brightness, rules_of, single_shot, unmapped
 from kelvin.restoration.rules import factor
 
 STUDY = {"beta_min": 1e-3, "beta_max": 0.02}
@@ -67,9 +67,11 @@ def test_brightness_of_ancestral_sampling_with_a_perfect_network():
     process, spec = noise(steps=50, **STUDY), image()
     x0 = torch.full((1, 1, 8, 8), -0.8)
     restorer = Restorer(Oracle(process, x0), "scaled-eps", process, spec, clip=True)
-    visited, means = brightness(restorer, 3, (0, "b"), 10)
+    visited, means, shown = brightness(restorer, 3, (0, "b"), 10)
     assert visited[0] == 50 and visited[-1] == 0 and set(means) == set(rules_of(restorer))
     assert torch.allclose(means["exact"][-1], torch.tensor(0.1), atol=1e-3)
+    assert torch.equal(shown["exact"][-1], torch.zeros(3))  # -0.8 drawn as if in [0, 1]
+    assert unmapped(torch.tensor([0.0, 0.5, 0.75, 1.0]), -1, 1).tolist() == [0, 0, 0.5, 1]
     assert restorer.rule == "exact" and restorer.clip  # the restorer itself is left as it was
 
 

@@ -211,13 +211,28 @@ def rule_cost(run: Run) -> list[str]:
 
 
 def darkness(run: Run) -> list[str]:
-    """What ancestral sampling ends in by each rule, and whether that is dark."""
+    """What ancestral sampling ends in by each rule, whether that is dark, and whether it looks so where
+    the network's range is not mapped back."""
     ends = {rule: min(rows, key=lambda r: r["t"]) for rule, rows in bright(run).items()}
     if len(ends) < 2:
         return []
-    real = next(iter(ends.values()))["real"]
-    dark = [rule for rule, row in ends.items() if row["brightness"] < BLACK * real]
-    said = ", ".join(f"{rule} {number(row['brightness'])}" for rule, row in ends.items())
-    return [f"Ancestral sampling of {named(run.title)} ends at a mean brightness of {said}; real images "
-            f"have {number(real)}. Dark (below {100 * BLACK:.0f} % of that): "
-            f"{', '.join(dark) or 'none of them; here the missing factor alone does not make it black'}."]
+
+    def said(key: str, real: float) -> tuple[str, list[str]]:
+        return (", ".join(f"{rule} {number(row[key])}" for rule, row in ends.items()),
+                [rule for rule, row in ends.items() if row[key] < BLACK * real])
+
+    first, limit = next(iter(ends.values())), f"below {100 * BLACK:.0f} % of that"
+    values, dark = said("brightness", first["real"])
+    out = [f"Ancestral sampling of {named(run.title)} ends at a mean brightness of {values}; real images "
+           f"have {number(first['real'])}. Dark ({limit}): "
+           f"{', '.join(dark) or 'none of them; here the missing factor alone does not make it black'}."]
+    if first["shown"] != first["brightness"]:  # else the range is [0, 1] itself
+        values, seen = said("shown", first["real_shown"])
+        new = [rule for rule in seen if rule not in dark]
+        out.append(f"Drawn without mapping the network's range back to [0, 1] (below 0 is black), it is "
+                   f"{values}, real images {number(first['real_shown'])}; dark ({limit}): "
+                   f"{', '.join(seen) or 'none'}."
+                   + (f" So {' and '.join(new)} {'look' if len(new) > 1 else 'looks'} black where the "
+                      "range is not mapped back: it shrinks to the middle of the range, which is 0."
+                      if new else ""))
+    return out

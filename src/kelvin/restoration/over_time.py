@@ -53,13 +53,20 @@ def single_shot(restorer: Restorer, images: torch.Tensor, seed: tuple, at: Seque
 
 
 def brightness(restorer: Restorer, n: int, seed: tuple, count: int, device: str | torch.device = "cpu"
-               ) -> tuple[list[int], dict[str, torch.Tensor]]:
-    """Times from T to 0, and by rule the mean of each of n images there, (times, n), 0 black, 1 white.
+               ) -> tuple[list[int], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Times from T to 0, and by rule the mean of each of n images there, (times, n), 0 black, 1 white:
+    as it is, and as it looks where the network's range is shown without being mapped back to [0, 1].
 
     Ancestral sampling over all steps without clipping, the same noise under every rule.
     """
-    out, visited = {}, []
+    means, shown, visited, image = {}, {}, [], restorer.image
     for rule in rules_of(restorer):
         visited, states = decoding(by_rule(restorer, rule, False), ANCESTRAL, n, seed, count, device)
-        out[rule] = states.flatten(2).mean(2)
-    return visited, out
+        means[rule] = states.flatten(2).mean(2)
+        shown[rule] = unmapped(states, image.low, image.high).flatten(2).mean(2)
+    return visited, means, shown
+
+
+def unmapped(images, low: float, high: float):
+    """Images in [0, 1] as they look when their values in [low, high] are drawn as if in [0, 1]."""
+    return (low + (high - low) * images).clip(0, 1)
