@@ -27,7 +27,7 @@ $(STAMP): requirements.lock pyproject.toml
 repro: $(STAMP)  ## reproduce everything (JOBS=2 stages side by side), then name the report
 	@python -m kelvin.pipeline --jobs $(JOBS)
 
-smoke: $(STAMP)  ## every stage at smoke scale, seven runs of all studies, in a throw-away copy
+smoke: $(STAMP)  ## every stage at smoke scale, nine runs of all studies, in a throw-away copy
 	@python -m kelvin.throwaway --jobs $(JOBS)
 
 full: $(STAMP)   ## every run, in a throw-away copy; its record goes to reports/reference/

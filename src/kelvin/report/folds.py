@@ -190,8 +190,8 @@ def harm(grouped: Run, leaky: Run, level: float) -> str:
         return text + (f". Folds count as replicates: with {len(ours)} of them no verdict is given "
                        f"(at least {LEAST}).")
     found = compare(ours, {"leaky": theirs}, level)["leaky"]
-    return text + (f". Over {len(ours)} folds, paired and counted as replicates (their training sets "
-                   f"overlap): {found.verdict} (p = {number(found.p)}).")
+    return text + (f". Validation loss over {len(ours)} folds, paired and counted as replicates (their "
+                   f"training sets overlap): {found.verdict} (p = {number(found.p)}).")
 
 
 def rule_cost(run: Run) -> list[str]:
