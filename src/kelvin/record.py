@@ -60,6 +60,9 @@ def record(what: str, jobs: str) -> Path:
         raise KelvinError(f"records has no entry {what!r}; known are {', '.join(config.house.records)}")
     entry, names, refused = config.house.records[what], wanted(config, what), {}
     if entry.runs == "all":
+        if not config.folder("prepared").exists() and subprocess.run(  # it says what can be carried
+                [sys.executable, "stages/prepare.py", config.house.dataset]).returncode:
+            raise KelvinError(f"record {what}: the data set could not be prepared (see above)")
         names, refused = possible(config, names)
     for name, why in refused.items():
         print(f"left out: {name} ({why})", flush=True)

@@ -73,7 +73,9 @@ def test_one_run_alone(project, tmp_path, active, channels, absent):
     made.add(active)
     build(made.params)
     page = (tmp_path / "reports/index.html").read_text()
-    assert "No run of this study is active, so it says nothing here" in page
+    idle = page[page.index("Studies not run</h2>"):page.index(">Samplers</h2>")]
+    assert "No run of this study is active, so it says nothing here" in idle
+    assert page.count("No run of this study") == idle.count("No run of this study")
     assert "no such run is active" in page
     assert not (tmp_path / f"reports/figures/{absent}.png").exists()
     best = next((tmp_path / "reports/figures").glob("best-*.png"), None)

@@ -71,7 +71,8 @@ def page(results: Results, records: dict[str, Row], written: list[Table], common
     for study in results.studies:
         names = {run.name for run in study.runs}
         sections.append({
-            "anchor": study.name, "title": study.study.title, "question": study.study.question,
+            "anchor": study.name, "active": bool(names),
+            "title": study.study.title, "question": study.study.question,
             "findings": study_findings(study, results, records),
             "figures": [embedded(figure) for figure in studies[study.name]],
             "tables": [shown(table if key in WHOLE else
@@ -83,6 +84,7 @@ def page(results: Results, records: dict[str, Row], written: list[Table], common
         "smoke": results.params.house.scale == "smoke",
         "summary": hot_against_cold(results, records),
         "figures": {figure.name: embedded(figure) for figure in common}, "studies": sections,
+        "idle": [section for section in sections if not section["active"]],
         "tables": {name: shown(table) for name, table in by_name.items()},
         "level": f"{100 * results.params.metrics.confidence:.0f} %",
         "fid_why": results.calibration["fid_why"], "about": results.calibration,
