@@ -1,6 +1,9 @@
 """The order of work of `make repro`, on a graph like the pipeline's."""
 
 import threading
+from contextlib import nullcontext
+
+import pytest
 
 import kelvin.pipeline as pipeline
 from kelvin.pipeline import joined, run_all, todo, units
@@ -50,6 +53,30 @@ def test_needs_come_first_and_a_failure_stops(monkeypatch):
     done.clear()
     monkeypatch.setattr(pipeline, "run_unit", lambda unit, board: done.extend(unit) or True)
     assert run_all(GRAPH, list(GRAPH), 2) and done[-1] == "report" and set(done) == set(GRAPH)
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_an_edit_while_it_runs_is_not_taken_for_done(edited, tmp_path, monkeypatch, capsys):
+    """Else the next `make repro` would call everything up to date, and it is not."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pipeline"])
+    (tmp_path / "params.yaml").write_text("a: 1\n")
+    surveys = []
+
+    def run_all(graph, wanted, jobs):
+        (tmp_path / "reports").mkdir(exist_ok=True)
+        (tmp_path / "reports/index.html").write_text("made")
+        if edited:
+            (tmp_path / "params.yaml").write_text("a: 12\n")
+        return True
+
+    monkeypatch.setattr(pipeline, "survey", lambda: surveys.append(1) or (GRAPH, set(GRAPH)))
+    monkeypatch.setattr(pipeline, "run_all", run_all)
+    monkeypatch.setattr(pipeline, "serving", nullcontext)
+    monkeypatch.setattr("kelvin.tracking.publish_missing", lambda: None)
+    assert pipeline.main() == 0 and ("run it again" in capsys.readouterr().out) == edited
+    assert pipeline.main() == 0 and len(surveys) == (2 if edited else 1)
+    assert ("Everything is up to date" in capsys.readouterr().out) != edited
 
 
 def test_the_stamp_follows_every_watched_file(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from kelvin.datasets.raw import RawData
 from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.errors import KelvinError
 from kelvin.metrics.over_time import brightness_rows, over_time_rows
+from kelvin.restoration.rules import RULES
 from kelvin.runs import sample_run, train_run
 
 GROUPS = np.tile(np.arange(10), 24)  # ten objects, each in every part
@@ -83,10 +84,13 @@ def test_from_training_to_rows(store, tmp_path, monkeypatch):
         arrays = dict(file)
     rows = over_time_rows(arrays, 7)
     assert {(r["part"], r["rule"], r["t"]) for r in rows} == {
-        (p, r, t) for p in ("test", "seen") for r in ("exact", "study-e", "unscaled") for t in (20, 40)}
+        (p, r, t) for p in ("test", "seen") for r in RULES for t in (20, 40)}
     assert all(r["ssim_se"] == pytest.approx(r["ssim_sd"] / r["n"] ** 0.5) for r in rows)
     bright = brightness_rows(arrays)
-    assert {r["rule"] for r in bright} == {"exact", "study-e", "unscaled"}
+    ways = {*RULES, *(f"{rule}, fed back" for rule in RULES)}
+    assert {r["way"] for r in bright} == ways and {f"drawn/{way}" for way in ways} <= arrays.keys()
+    assert all(r["finite"] == 1 for r in bright if r["way"] in RULES) and bright[0]["n"] == 16
+    assert arrays["drawn/exact"].dtype == np.uint8 and arrays["drawn/exact"].shape[1:] == (1, 8, 8)
     assert arrays["brightness_range"].tolist() == [-1, 1] and all(r["shown"] <= 1 for r in bright)
     unseen = FoldView(store, "grouped", 1).split("test").images
     assert np.array_equal(arrays["at/test/truth"], unseen[:16])

@@ -10,7 +10,7 @@ import kelvin
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.params import RunConfig, merge
-from kelvin.published import load, publish
+from kelvin.published import load, metadata_of, publish
 from kelvin.restoration import assemble
 from kelvin.runs import fit_process
 
@@ -38,6 +38,24 @@ def test_published_weights_draw_images_from_a_seed(saved, tmp_path):
     np.testing.assert_allclose(model.sample(20).images[:5], first.images, atol=1e-6)
     first.save(tmp_path / "out.png")
     assert (tmp_path / "out.png").stat().st_size > 50 and model.about == {"run": "x"}
+
+
+def test_equal_weights_are_not_written_again(saved, tmp_path):
+    path, sampler = tmp_path / "cold.safetensors", {"kind": "direct"}
+    publish(saved, sampler, {"run": "x"}, path)
+    path.touch()
+    written = path.stat().st_mtime_ns
+    publish(saved, sampler, {"run": "x"}, path)
+    assert path.stat().st_mtime_ns == written
+    publish(saved, sampler, {"run": "y"}, path)
+    assert load(path).about == {"run": "y"} and path.stat().st_mtime_ns > written
+    tensors = load_file(saved)
+    save_file({k: v + 1 for k, v in tensors.items()}, saved, metadata=metadata_of(saved))
+    publish(saved, sampler, {"run": "y"}, path)
+    assert all(torch.equal(v, tensors[k] + 1) for k, v in load_file(path).items())
+    path.write_bytes(b"cut short")
+    publish(saved, sampler, {"run": "y"}, path)
+    assert load(path).about == {"run": "y"}
 
 
 @pytest.mark.parametrize("kind", ["hot", "cold"])

@@ -140,7 +140,7 @@ class RestorerConfig(Section):
     """What the network predicts, the pixel range it sees, and the clipping of x0_hat."""
 
     parameterisation: Literal["eps", "x0", "v", "velocity", "previous", "scaled-eps"]
-    rule: Literal["exact", "study-e", "unscaled"]
+    rule: Literal["exact", "study-e", "unscaled", "as-eps"]
     low: float
     high: float
     clip: bool

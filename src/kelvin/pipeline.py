@@ -14,6 +14,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from kelvin.errors import KelvinError
@@ -46,20 +47,21 @@ def survey() -> tuple[dict[str, set[str]], set[str]]:
         return needs, set(repo.status()) & set(needs)
 
 
-WATCHED = ("params.yaml", "dvc.yaml", "dvc.lock", "src/kelvin", "stages", "reports",
+WRITTEN_BY_HAND = ("params.yaml", "dvc.yaml", "src/kelvin", "stages")
+WATCHED = (*WRITTEN_BY_HAND, "dvc.lock", "reports",
            *(f"data/{kind}" for kind in ("checked", "prepared", "starts", "models", "samples",
                                          "evaluations")))
 STAMP = Path(".kelvin/up-to-date")
 
 
-def watched_state() -> str:
+def watched_state(watched: Sequence[str] = WATCHED) -> str:
     """A digest of names, sizes and times of every file that DVC would look at.
 
     As in DVC's own cache of checksums, an unchanged size and time means an unchanged file. Asking DVC
     itself takes a few seconds, most of it reading params.yaml once for each stage.
     """
     digest = hashlib.sha256()
-    for top in map(Path, WATCHED):
+    for top in map(Path, watched):
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
             if path.is_file() and path.suffix != ".pyc":
                 stat = path.stat()
@@ -209,6 +211,7 @@ def main() -> int:
     jobs = parser.parse_args().jobs
     started = time.monotonic()
     report = Path("reports/index.html").resolve()
+    asked = watched_state(WRITTEN_BY_HAND)  # before anything is compared with it
     known = STAMP.exists() and STAMP.read_text() == watched_state()
     if known:
         print(f"Everything is up to date. The report: {report}")
@@ -224,7 +227,12 @@ def main() -> int:
         minutes = (time.monotonic() - started) / 60
         print(f"Done in {minutes:.1f} minutes. The report: {report}" if wanted else
               f"Everything is up to date. The report: {report}")
-    write_text(STAMP, watched_state())
+    if watched_state(WRITTEN_BY_HAND) == asked:
+        write_text(STAMP, watched_state())
+    else:
+        # DVC reads a stage's sources after the stage: what ran meanwhile is recorded with the new ones
+        print("While it ran, params.yaml, dvc.yaml or a source changed: run it again for what that "
+              "changes, and force (dvc repro -f -s STAGE) a stage that was running when it changed.")
     from kelvin.tracking import publish_missing  # its MLflow import is paid only where needed
 
     try:

@@ -309,8 +309,8 @@ def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections:
 def over_time(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedStore | FoldView,
               seed: tuple, device: torch.device) -> dict[str, np.ndarray]:
     """at/times; of held-out images (`test`) and, on a fold, of seen objects: at/<part>/truth, kinds (the
-    classes' names), degraded and by rule; brightness(_times, _range)/<rule> and shown/<rule> along
-    ancestral sampling."""
+    classes' names), degraded and by rule; brightness(_times, _range)/<way>, shown/<way>,
+    finite/<way> and drawn/<way> along ancestral sampling (restoration.over_time.Brightness)."""
     at = single.times(restorer.degradation.steps, options.restore_at)
     out = {"at/times": np.array(at)}
     for part in ("test", "seen") if isinstance(store, FoldView) else ("test",):
@@ -324,12 +324,12 @@ def over_time(options: SamplingConfig, restorer: assemble.Restorer, store: Prepa
         out |= {f"at/{part}/truth": truth, f"at/{part}/degraded": as_uint8(x_t)}
         out |= {f"at/{part}/rule/{rule}": as_uint8(x) for rule, x in found.items()}
     if isinstance(restorer.degradation, HotProcess):
-        visited, means, shown = single.brightness(restorer, BRIGHT, (*seed, "brightness"), options.strip,
-                                                  device)
+        visited, found = single.brightness(restorer, BRIGHT, (*seed, "brightness"), options.strip, device)
         out |= {"brightness_times": np.array(visited),
                 "brightness_range": np.array([restorer.image.low, restorer.image.high])}
-        for name, by_rule in (("brightness", means), ("shown", shown)):
-            out |= {f"{name}/{rule}": x.numpy() for rule, x in by_rule.items()}
+        for way, x in found.items():
+            out |= {f"brightness/{way}": x.mean.numpy(), f"shown/{way}": x.shown.numpy(),
+                    f"finite/{way}": x.finite.numpy(), f"drawn/{way}": as_uint8(x.first)}
     return out
 
 

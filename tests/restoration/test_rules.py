@@ -5,11 +5,13 @@ import pytest
 import torch
 from helpers import image, noise, unit_images
 
+from kelvin.degradations import State
 from kelvin.errors import KelvinError
 from kelvin.random import BatchRandom, generator
 from kelvin.restoration import Restorer
 from kelvin.restoration.over_time import brightness, rules_of, single_shot, unmapped
 from kelvin.restoration.rules import factor
+from kelvin.restoration.samplers import samplers
 
 STUDY = {"beta_min": 1e-3, "beta_max": 0.02}
 T = torch.tensor([1, 50, 500, 1000])
@@ -46,6 +48,64 @@ def test_given_the_true_noise_each_rule_returns_its_factor_times_the_signal(rule
     torch.testing.assert_close(restorer.x0_hat(target, x_t, T), wanted, rtol=1e-6, atol=1e-6)
 
 
+def test_as_eps_is_ho_et_als_step_with_the_scaled_noise_in_the_place_of_eps():
+    """Algorithm 2, line 4, as printed: (x - beta / sqrt(1 - abar) p) / sqrt(alpha)."""
+    process, spec = noise(**STUDY), image()
+    x, p = torch.randn(2, 4, 1, 8, 8, dtype=torch.float64, generator=generator(0))
+    betas = torch.linspace(1e-3, 0.02, 1000, dtype=torch.float64)
+    beta, abar = (v[T - 1].view(-1, 1, 1, 1) for v in (betas, (1 - betas).cumprod(0)))
+    restorer = Restorer(lambda x, time: p, "scaled-eps", process, spec, clip=False, rule="as-eps")
+    mean, _ = process.posterior(x, restorer.x0_hat(p, x, T), T, T - 1)
+    torch.testing.assert_close(mean, (x - beta / (1 - abar).sqrt() * p) / (1 - beta).sqrt(),
+                               rtol=1e-9, atol=1e-9)
+
+
+def fed_back(restorer, x, times):
+    process = restorer.degradation
+    states = samplers.find("fed-back")(restorer, State(x, None), times,
+                                       BatchRandom(len(x), generator(0)), steps="all")
+    return process, [state.x for state in states]
+
+
+def test_fed_back_takes_x0_hat_for_the_next_state():
+    """Told the truth, the state is the image plus the posterior's noise, and the image at the end."""
+    process, spec = noise(steps=50, **STUDY), image()
+    x0 = torch.full((64, 1, 8, 8), 0.5)
+    restorer = Restorer(Oracle(process, x0), "scaled-eps", process, spec, clip=False)
+    _, states = fed_back(restorer, torch.randn(64, 1, 8, 8, generator=generator(1)), range(50, -1, -1))
+    torch.testing.assert_close(states[-1], x0, rtol=0, atol=1e-5)
+    at, before = torch.full((64,), 26), torch.full((64,), 25)
+    _, std = process.posterior(x0, x0, at, before)
+    assert (states[24] - x0).std().item() == pytest.approx(std[0].item(), rel=0.05)  # 4,096 pixels
+
+
+def test_fed_back_with_the_studys_scaler_overflows_and_is_drawn_black():
+    """A network that leaves a share c of its input: the product of c f_t, beyond float32."""
+    process, spec = noise(**STUDY), image()
+    restorer = Restorer(lambda x, time: 0.5 * x, "scaled-eps", process, spec, clip=False)
+    times = torch.arange(1, 1001)
+    log10 = (0.5 * factor("study-e", process, times)).log10().flip(0).cumsum(0)
+    assert log10[-1] < log10.max() and log10.max() > 38  # it would shrink again, had it not overflowed
+    _, found = brightness(restorer, 2, (0, "b"), 10)
+    black = found["study-e, fed back"]
+    assert black.finite[-1].sum() == 0 and (found["study-e"].finite == 1).all()
+    assert (found["unscaled, fed back"].finite == 1).all() and found["study-e"].mean[-1].min() > 0
+
+    def falls_apart(x, time):  # as group norm does: inf - inf
+        return 0.5 * (x - x + x)
+
+    restorer = Restorer(falls_apart, "scaled-eps", process, spec, clip=False)
+    black = brightness(restorer, 2, (0, "b"), 10)[1]["study-e, fed back"]
+    assert (black.mean[-1] == 0).all() and (black.first[-1] == 0).all() and black.finite[-1].sum() == 0
+
+
+def test_infinite_pixels_are_not_finite_though_they_are_drawn():
+    """x grows without a sign change: +-inf, clipped to white and black, and never not a number."""
+    restorer = Restorer(lambda x, time: -0.5 * x, "scaled-eps", noise(**STUDY), image(), clip=False)
+    grown = brightness(restorer, 2, (0, "b"), 10)[1]["study-e, fed back"]
+    assert grown.finite[-1].sum() == 0 and 0.2 < grown.mean[-1].mean() < 0.8
+
+
 def test_a_rule_without_its_target_is_refused():
     with pytest.raises(KelvinError, match="'study-e' goes with restorer.parameterisation = 'scaled-eps'"):
         Restorer(lambda x, time: x, "eps", noise(), image(), clip=True, rule="study-e")
@@ -67,10 +127,13 @@ def test_brightness_of_ancestral_sampling_with_a_perfect_network():
     process, spec = noise(steps=50, **STUDY), image()
     x0 = torch.full((1, 1, 8, 8), -0.8)
     restorer = Restorer(Oracle(process, x0), "scaled-eps", process, spec, clip=True)
-    visited, means, shown = brightness(restorer, 3, (0, "b"), 10)
-    assert visited[0] == 50 and visited[-1] == 0 and set(means) == set(rules_of(restorer))
-    assert torch.allclose(means["exact"][-1], torch.tensor(0.1), atol=1e-3)
-    assert torch.equal(shown["exact"][-1], torch.zeros(3))  # -0.8 drawn as if in [0, 1]
+    visited, found = brightness(restorer, 3, (0, "b"), 10)
+    assert visited[0] == 50 and visited[-1] == 0
+    assert set(found) == {*rules_of(restorer), *(f"{rule}, fed back" for rule in rules_of(restorer))}
+    assert torch.allclose(found["exact"].mean[-1], torch.tensor(0.1), atol=1e-3)
+    assert torch.equal(found["exact"].shown[-1], torch.zeros(3))  # -0.8 drawn as if in [0, 1]
+    assert all((x.finite == 1).all() for x in found.values())
+    assert found["exact"].first.shape == (11, 1, 8, 8)
     assert unmapped(torch.tensor([0.0, 0.5, 0.75, 1.0]), -1, 1).tolist() == [0, 0, 0.5, 1]
     assert restorer.rule == "exact" and restorer.clip  # the restorer itself is left as it was
 

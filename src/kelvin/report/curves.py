@@ -13,6 +13,7 @@ from kelvin.report.style import (
     BAND,
     WIDTH,
     Figure,
+    below,
     finish,
     legend_below,
     look,
@@ -222,5 +223,5 @@ def ssim_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
         axes.set_visible(False)
     named = {label: handle for axes in figure.axes
              for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=min(5, len(named)))
+    below(figure, list(named.values()), list(named), 5)
     return finish(figure, name, caption)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kelvin.metrics.comparisons import LEAST, compare
-from kelvin.report import pictures, strips
+from kelvin.report import darkness, pictures, strips
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import named
 from kelvin.report.style import WIDTH, Figure, finish, legend_below, look, new, ticks, whole
@@ -25,7 +25,6 @@ class ByFold(Table):
 
 PARTS = {"test": "held-out images", "seen": "the test split's images of objects trained on"}
 MEASURES = {"ssim": "SSIM", "psnr": "PSNR (dB)", "rmse": "RMSE"}
-BLACK = 0.5  # below this share of the real images' brightness a sample counts as dark
 
 
 def over_time(run: Run, part: str, rule: str = "exact") -> list[list[Row]]:
@@ -42,7 +41,7 @@ def figures(study: StudyResults, results: Results) -> list[Figure | None]:
     shown = [rows_figure(study, run) for run in study.trained if measured(run)]
     decoded = strips.decoding_figure(f"{study.name}-decoding", study.trained, "Generation: two new "
                                      "images of each run from x_T (left) to the sample, every T/10.")
-    return [loss_figure(study), ssim_figure(study), *shown, decoded, brightness_figure(study)]
+    return [loss_figure(study), ssim_figure(study), *shown, decoded, *darkness.figures(study)]
 
 
 def loss_figure(study: StudyResults) -> Figure:
@@ -81,7 +80,8 @@ def ssim_figure(study: StudyResults) -> Figure | None:
         for rule in dict.fromkeys(row["rule"] for row in run.first.details["over_time"]):
             rows = over_time(run, "test", rule)
             y = np.mean([[row["ssim"] for row in fold] for fold in rows], axis=0)
-            axes.plot([row["t"] for row in rows[0]], y, label=f"{run.title}: {rule}", **look(i))
+            axes.plot([row["t"] for row in rows[0]], y, label=f"{run.title}: {darkness.title(rule)}",
+                      **look(i))
             i += 1
     axes.set(xlabel="t", ylabel="SSIM of one-shot restoration")
     legend_below(drawing, axes, 2)
@@ -96,7 +96,7 @@ def rows_figure(study: StudyResults, run: Run, most: int = 6) -> Figure:
     chosen = range(0, len(times), max(1, len(times) // 10))
     rules = [key for key in run.first.keys if key.startswith("at/test/rule/")]
     arrays = {"degraded": run.first.array("at/test/degraded"),
-              **{key.rsplit("/", 1)[1]: run.first.array(key) for key in rules}}
+              **{darkness.title(key.rsplit("/", 1)[1]): run.first.array(key) for key in rules}}
     panels = [pictures.table(str(kind), [[truth[i], *(x[k, i] for k in chosen)]
                                           for x in arrays.values()],
                              list(arrays), ["truth", *(str(times[k]) for k in chosen)])
@@ -106,34 +106,10 @@ def rows_figure(study: StudyResults, run: Run, most: int = 6) -> Figure:
     return pictures.show(f"{study.name}-{run.name}-rows", caption, panels, 1)
 
 
-def brightness_figure(study: StudyResults) -> Figure | None:
-    """Mean brightness along ancestral sampling by rule."""
-    run = next((r for r in study.trained if len(bright(r)) > 1), None)
-    if run is None:
-        return None
-    drawing = new(WIDTH * 0.75, 3.2)
-    axes = drawing.subplots()
-    for i, (rule, rows) in enumerate(bright(run).items()):
-        axes.plot([r["t"] for r in rows], [r["brightness"] for r in rows], label=rule, **look(i))
-    axes.axhline(rows[0]["real"], color="#888888", label="real images")
-    axes.set(xlabel="t", ylabel="mean brightness")
-    axes.invert_xaxis()
-    legend_below(drawing, axes, 4)
-    return finish(drawing, f"{study.name}-brightness", f"Ancestral sampling of {named(run.title)} by "
-                  "each rule, nothing clipped on the way: mean brightness (0 black, 1 white).")
-
-
-def bright(run: Run) -> dict[str, list[Row]]:
-    out: dict[str, list[Row]] = {}
-    for row in run.first.details.get("brightness", []):
-        out.setdefault(row["rule"], []).append(row)
-    return out
-
-
 def tables(study: StudyResults, results: Results) -> list[Table | None]:
-    return [table(study, run, part, measure, results.params.metrics.ssim_window)
-            for run in study.trained if measured(run) for part in PARTS if over_time(run, part)[0]
-            for measure in MEASURES]
+    return [*(table(study, run, part, measure, results.params.metrics.ssim_window)
+              for run in study.trained if measured(run) for part in PARTS if over_time(run, part)[0]
+              for measure in MEASURES), *(darkness.table(study, run) for run in study.trained)]
 
 
 def table(study: StudyResults, run: Run, part: str, measure: str, window: int) -> Table:
@@ -170,7 +146,7 @@ def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) 
     if {"grouped", "leaky"} <= runs.keys():
         out.append(harm(runs["grouped"], runs["leaky"], results.params.metrics.confidence))
     for run in study.trained:
-        out += rule_cost(run) + darkness(run)
+        out += rule_cost(run) + darkness.findings(run)
     return out
 
 
@@ -204,35 +180,7 @@ def rule_cost(run: Run) -> list[str]:
         lost = {a["t"]: a["ssim"] - b["ssim"]
                 for a, b in zip(exact, over_time(run, "test", rule)[0], strict=True)}
         t = max(lost, key=lost.get)
-        out.append(f"{named(run.title)}: against the exact rule, {rule} loses on average "
-                   f"{number(float(np.mean(list(lost.values()))))} SSIM, at most {number(lost[t])} "
-                   f"at t = {t}.")
-    return out
-
-
-def darkness(run: Run) -> list[str]:
-    """What ancestral sampling ends in by each rule, whether that is dark, and whether it looks so where
-    the network's range is not mapped back."""
-    ends = {rule: min(rows, key=lambda r: r["t"]) for rule, rows in bright(run).items()}
-    if len(ends) < 2:
-        return []
-
-    def said(key: str, real: float) -> tuple[str, list[str]]:
-        return (", ".join(f"{rule} {number(row[key])}" for rule, row in ends.items()),
-                [rule for rule, row in ends.items() if row[key] < BLACK * real])
-
-    first, limit = next(iter(ends.values())), f"below {100 * BLACK:.0f} % of that"
-    values, dark = said("brightness", first["real"])
-    out = [f"Ancestral sampling of {named(run.title)} ends at a mean brightness of {values}; real images "
-           f"have {number(first['real'])}. Dark ({limit}): "
-           f"{', '.join(dark) or 'none of them; here the missing factor alone does not make it black'}."]
-    if first["shown"] != first["brightness"]:  # else the range is [0, 1] itself
-        values, seen = said("shown", first["real_shown"])
-        new = [rule for rule in seen if rule not in dark]
-        out.append(f"Drawn without mapping the network's range back to [0, 1] (below 0 is black), it is "
-                   f"{values}, real images {number(first['real_shown'])}; dark ({limit}): "
-                   f"{', '.join(seen) or 'none'}."
-                   + (f" So {' and '.join(new)} {'look' if len(new) > 1 else 'looks'} black where the "
-                      "range is not mapped back: it shrinks to the middle of the range, which is 0."
-                      if new else ""))
+        out.append(f"{named(run.title)}: against the exact rule, {darkness.title(rule)} loses "
+                   f"on average {number(float(np.mean(list(lost.values()))))} SSIM, at most "
+                   f"{number(lost[t])} at t = {t}.")
     return out

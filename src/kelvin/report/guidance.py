@@ -13,7 +13,7 @@ from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import Score, between, named, seeds, verdicts
 from kelvin.report.pictures import show
 from kelvin.report.pictures import table as pictures
-from kelvin.report.style import BAND, WIDTH, Figure, finish, look, new, ticks
+from kelvin.report.style import BAND, WIDTH, Figure, below, finish, look, new, ticks
 from kelvin.report.table import Column, Row, Table, fixed, number, span
 
 MARK = "@w="  # <sampler>@w=<weight>: see kelvin.runs.drawn
@@ -96,7 +96,7 @@ def sweep_figure(study: StudyResults, results: Results, sweeps: list[list[Point]
     right.set(xlabel="guidance weight w", ylabel="share", ylim=(0, 1.02))
     handles = [h for axes in (left, beside, right) for h in axes.get_legend_handles_labels()[0]]
     labels = [t for axes in (left, beside, right) for t in axes.get_legend_handles_labels()[1]]
-    canvas.legend(handles, labels, loc="outside lower center", ncols=3)
+    below(canvas, handles, labels, 3)
     return finish(canvas, f"{study.name}-sweep", "Left: FMD (logarithmic) and the share of samples that "
                   "the classifier takes for the class they were asked to be, against the guidance weight "
                   "(0: no class, 1: the class, above: steered by it). Right: precision (samples that lie "

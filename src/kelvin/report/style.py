@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,8 +93,16 @@ def whole(axis: Any) -> None:
 
 def legend_below(figure: Any, axes: Any, columns: int = 4) -> None:
     """One legend for all panels, below them, where it covers nothing."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
+    below(figure, *axes.get_legend_handles_labels(), columns)
+
+
+def below(figure: Any, handles: Sequence[Any], labels: Sequence[str], columns: int) -> None:
+    """A legend of at most `columns` columns, fewer where so many would be wider than the figure."""
+    for ncols in range(min(columns, len(labels)), 0, -1):
+        legend = figure.legend(handles, labels, loc="outside lower center", ncols=ncols)
+        if legend.get_window_extent().width <= figure.bbox.width or ncols == 1:
+            return
+        legend.remove()
 
 
 def finish(figure: Any, name: str, caption: str, photographs: bool = False) -> Figure:

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.rules import EXACT, RULES
-from kelvin.restoration.sampling import decoding, degrader
+from kelvin.restoration.sampling import degrader, traced
 
 ANCESTRAL = {"kind": "ancestral", "steps": "all"}
+FED_BACK = {"kind": "fed-back", "steps": "all"}
 
 
 def rules_of(restorer: Restorer) -> Sequence[str]:
@@ -52,19 +54,34 @@ def single_shot(restorer: Restorer, images: torch.Tensor, seed: tuple, at: Seque
     return torch.stack(degraded), {rule: torch.stack(x) for rule, x in found.items()}
 
 
-def brightness(restorer: Restorer, n: int, seed: tuple, count: int, device: str | torch.device = "cpu"
-               ) -> tuple[list[int], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """Times from T to 0, and by rule the mean of each of n images there, (times, n), 0 black, 1 white:
-    as it is, and as it looks where the network's range is shown without being mapped back to [0, 1].
+@dataclass(frozen=True)
+class Brightness:
+    """Along ancestral sampling, of n images clipped to their range as when drawn: `mean`, 0 black, 1
+    white; `shown`, the mean where the network's range is drawn as if it were [0, 1]; `finite`, the share
+    of pixels that are finite numbers. Each (times, n). `first`, (times, C, H, W) in [0, 1]: the first
+    image. Not a number counts as black: so 8-bit images draw it."""
 
-    Ancestral sampling over all steps without clipping, the same noise under every rule.
-    """
-    means, shown, visited, image = {}, {}, [], restorer.image
-    for rule in rules_of(restorer):
-        visited, states = decoding(by_rule(restorer, rule, False), ANCESTRAL, n, seed, count, device)
-        means[rule] = states.flatten(2).mean(2)
-        shown[rule] = unmapped(states, image.low, image.high).flatten(2).mean(2)
-    return visited, means, shown
+    mean: torch.Tensor
+    shown: torch.Tensor
+    finite: torch.Tensor
+    first: torch.Tensor
+
+
+def brightness(restorer: Restorer, n: int, seed: tuple, count: int, device: str | torch.device = "cpu"
+               ) -> tuple[list[int], dict[str, Brightness]]:
+    """Times from T to 0, and what ancestral sampling over all steps, nothing clipped, makes of the same
+    noise by every rule; `<rule>, fed back`: x0_hat is taken for the next state (samplers.fed_back)."""
+    found, visited, image = {}, [], restorer.image
+    ways = {rule: (rule, ANCESTRAL) for rule in rules_of(restorer)}
+    if len(ways) > 1:
+        ways |= {f"{rule}, fed back": (rule, FED_BACK) for rule in ways}
+    for name, (rule, sampler) in ways.items():
+        visited, x = traced(by_rule(restorer, rule, False), sampler, n, seed, count, device)
+        drawn = image.decode(x).nan_to_num(nan=0.0)
+        found[name] = Brightness(drawn.flatten(2).mean(2),
+                                 unmapped(drawn, image.low, image.high).flatten(2).mean(2),
+                                 x.isfinite().flatten(2).float().mean(2), drawn[:, 0])
+    return visited, found
 
 
 def unmapped(images, low: float, high: float):

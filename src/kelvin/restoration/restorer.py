@@ -12,7 +12,7 @@ from kelvin.degradations import Degradation, ImageSpec
 from kelvin.errors import KelvinError
 from kelvin.restoration.guidance import Guided
 from kelvin.restoration.parameterisation import PARAMETERISATIONS, check
-from kelvin.restoration.rules import EXACT, check_rule, factor
+from kelvin.restoration.rules import EXACT, check_rule, restore
 from kelvin.restoration.variance import check as check_variance
 from kelvin.restoration.variance import log_variance
 
@@ -87,7 +87,7 @@ class Restorer:
     def x0_hat(self, prediction: torch.Tensor, x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """x0_hat from a prediction, not clipped."""
         if self.rule != EXACT:
-            return factor(self.rule, self.degradation, t).to(x_t.dtype) * (x_t - prediction)
+            return restore(self.rule, self.degradation, prediction, x_t, t)
         return self.parameterisation.x0_hat(self.degradation, prediction, x_t, t)
 
     def __call__(self, x_t: torch.Tensor, t: torch.Tensor) -> Restoration:

@@ -1,4 +1,5 @@
-"""How study E turned the predicted scaled noise sqrt(1 - abar_t) eps into an image, and what is exact."""
+"""Ways to turn the predicted scaled noise sqrt(1 - abar_t) eps into an image: the exact one, study E's,
+and two suspected of its dark samples."""
 
 from __future__ import annotations
 
@@ -7,8 +8,22 @@ import torch
 from kelvin.degradations import Degradation
 from kelvin.errors import KelvinError
 
-EXACT, STUDY_E, UNSCALED = "exact", "study-e", "unscaled"
-RULES = (EXACT, STUDY_E, UNSCALED)
+EXACT, STUDY_E, UNSCALED, AS_EPS = "exact", "study-e", "unscaled", "as-eps"
+RULES = (EXACT, STUDY_E, UNSCALED, AS_EPS)
+
+
+def restore(rule: str, process: Degradation, prediction: torch.Tensor, x_t: torch.Tensor, t: torch.Tensor
+            ) -> torch.Tensor:
+    """x0_hat (n, C, H, W) of a prediction of the target scaled-eps by a rule other than the exact one.
+
+    as-eps takes the prediction for eps itself, x0_hat = (x_t - sqrt(1 - abar_t) prediction) /
+    sqrt(abar_t), as ancestral sampling does where the scaled noise stands in Ho et al. 2020, Algorithm 2,
+    line 4. The others are factor(t) (x_t - prediction).
+    """
+    if rule == AS_EPS:
+        noise, signal = process.std(t), process.gain(t, None)
+        return (x_t - noise.to(x_t.dtype) * prediction) / signal.to(x_t.dtype)
+    return factor(rule, process, t).to(x_t.dtype) * (x_t - prediction)
 
 
 def factor(rule: str, process: Degradation, t: torch.Tensor) -> torch.Tensor:

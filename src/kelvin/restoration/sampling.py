@@ -76,10 +76,17 @@ def grid(T: int, count: int) -> list[int]:
     return sorted(set(torch.linspace(0, T, count + 1, dtype=torch.float64).round().long().tolist()))
 
 
-@torch.no_grad()
 def decoding(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple, count: int,
              device: str | torch.device = "cpu") -> tuple[list[int], torch.Tensor]:
     """Times from T to 0 and the states there, (times, n, C, H, W) in [0, 1], of samples 0..n-1."""
+    visited, x = traced(restorer, section, n, seed, count, device)
+    return visited, restorer.image.decode(x)
+
+
+@torch.no_grad()
+def traced(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple, count: int,
+           device: str | torch.device = "cpu") -> tuple[list[int], torch.Tensor]:
+    """What `decoding` shows, in the model's range and not clipped."""
     random = BlockRandom(0, n, *seed)
     state = to(restorer.degradation.prior.draw(random), device)
     visited, states = trajectory(restorer, section, state, restorer.degradation.steps, random)
@@ -87,7 +94,7 @@ def decoding(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple
               for t in grid(restorer.degradation.steps, count)}
     kept = [(visited[0], state.x), *((t, s.x) for t, s in zip(visited[1:], states, strict=True)
                                      if t in wanted)]
-    return [t for t, _ in kept], torch.stack([restorer.image.decode(x).cpu() for _, x in kept])
+    return [t for t, _ in kept], torch.stack([x.cpu() for _, x in kept])
 
 
 @torch.no_grad()
