@@ -87,9 +87,12 @@ def test_from_training_to_rows(store, tmp_path, monkeypatch):
         (p, r, t) for p in ("test", "seen") for r in RULES for t in (20, 40)}
     assert all(r["ssim_se"] == pytest.approx(r["ssim_sd"] / r["n"] ** 0.5) for r in rows)
     bright = brightness_rows(arrays)
-    ways = {*RULES, *(f"{rule}, fed back" for rule in RULES)}
+    ways = {*RULES, *(f"{rule}, {how}" for rule in RULES for how in ("clipped", "fed back"))}
     assert {r["way"] for r in bright} == ways and {f"drawn/{way}" for way in ways} <= arrays.keys()
     assert all(r["finite"] == 1 for r in bright if r["way"] in RULES) and bright[0]["n"] == 16
+    assert all(0 <= r["black"] <= 1 for r in bright)
+    black = (arrays["at/test/truth"].max(1) < 0.05 * 255).mean()
+    assert bright[0]["real_black"] == pytest.approx(black, abs=1e-6) and 0 < black < 1
     assert arrays["drawn/exact"].dtype == np.uint8 and arrays["drawn/exact"].shape[1:] == (1, 8, 8)
     assert arrays["brightness_range"].tolist() == [-1, 1] and all(r["shown"] <= 1 for r in bright)
     unseen = FoldView(store, "grouped", 1).split("test").images

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from kelvin.restoration import assemble
 from kelvin.restoration.restorer import Restorer
@@ -62,36 +60,15 @@ class Published:
 def publish(weights: Path, sampler: Mapping[str, Any], about: Mapping[str, Any], path: Path) -> None:
     """Copy trained weights to `path` with their sampler and where they come from.
 
-    A file that says the same already stays as it is: safetensors writes metadata in any order, and the
-    repository should not grow by equal weights.
+    The same weights make the same bytes, so the repository does not grow by them.
     """
-    metadata = metadata_of(weights) | {"sampler": json.dumps(dict(sampler)),
-                                       "about": json.dumps(dict(about))}
-    tensors = load_file(weights)
-    if says(path, tensors, metadata):
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, metadata=metadata)
-
-
-def says(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> bool:
-    """Does the file hold these very tensors and this metadata? False where it is missing or broken."""
-    try:
-        there = load_file(path)
-        return (metadata_of(path) == metadata and there.keys() == tensors.keys()
-                and all(there[name].dtype == x.dtype and torch.equal(there[name], x)
-                        for name, x in tensors.items()))
-    except (FileNotFoundError, SafetensorError):
-        return False
-
-
-def metadata_of(path: Path) -> dict[str, str]:
-    with safe_open(path, "pt") as file:
-        return dict(file.metadata() or {})
+    assemble.write(path, load_file(weights), assemble.about(weights) | {
+        "sampler": dict(sampler), "about": dict(about)})
 
 
 def load(path: str | Path) -> Published:
     """A file that `publish` wrote; KelvinError where it is missing or is something else."""
     restorer = assemble.load(path)
-    metadata = metadata_of(Path(path))
-    return Published(restorer, json.loads(metadata["sampler"]), json.loads(metadata["about"]))
+    said = assemble.about(Path(path))
+    return Published(restorer, said["sampler"], said["about"])

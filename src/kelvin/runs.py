@@ -309,8 +309,9 @@ def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections:
 def over_time(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedStore | FoldView,
               seed: tuple, device: torch.device) -> dict[str, np.ndarray]:
     """at/times; of held-out images (`test`) and, on a fold, of seen objects: at/<part>/truth, kinds (the
-    classes' names), degraded and by rule; brightness(_times, _range)/<way>, shown/<way>,
-    finite/<way> and drawn/<way> along ancestral sampling (restoration.over_time.Brightness)."""
+    classes' names), degraded and by rule; brightness(_times, _range, _black: of the truth)/<way>,
+    shown/<way>, finite/<way>, black/<way> and drawn/<way> along ancestral sampling
+    (restoration.over_time.Brightness)."""
     at = single.times(restorer.degradation.steps, options.restore_at)
     out = {"at/times": np.array(at)}
     for part in ("test", "seen") if isinstance(store, FoldView) else ("test",):
@@ -326,10 +327,13 @@ def over_time(options: SamplingConfig, restorer: assemble.Restorer, store: Prepa
     if isinstance(restorer.degradation, HotProcess):
         visited, found = single.brightness(restorer, BRIGHT, (*seed, "brightness"), options.strip, device)
         out |= {"brightness_times": np.array(visited),
-                "brightness_range": np.array([restorer.image.low, restorer.image.high])}
+                "brightness_range": np.array([restorer.image.low, restorer.image.high]),
+                "near_black": np.array(single.NEAR_BLACK), "brightness_black": single.near_black(
+                    torch.from_numpy(out["at/test/truth"]) / 255).numpy()}
         for way, x in found.items():
             out |= {f"brightness/{way}": x.mean.numpy(), f"shown/{way}": x.shown.numpy(),
-                    f"finite/{way}": x.finite.numpy(), f"drawn/{way}": as_uint8(x.first)}
+                    f"finite/{way}": x.finite.numpy(), f"black/{way}": x.black.numpy(),
+                    f"drawn/{way}": as_uint8(x.first)}
     return out
 
 

@@ -9,10 +9,12 @@ from kelvin.report import darkness
 
 def run(real_shown=0.4, **found):
     """way -> (brightness, shown, share of finite pixels) at t = 0; at t = 100 all is mid-grey."""
-    names = {way.replace("_", "-").replace("-fed-back", ", fed back"): x for way, x in found.items()}
+    names = {way.replace("_", "-").replace("-fed-back", ", fed back").replace("-clipped", ", clipped"): x
+             for way, x in found.items()}
     bright = [{"way": way, "t": t, "n": 16, "real": 0.6, "real_shown": real_shown, **dict(zip(
         ("brightness", "shown", "finite"), (0.5, 0.1, 1.0) if t else x, strict=True)),
-        "brightness_se": 0.01, "shown_se": 0.02} for way, x in names.items() for t in (100, 0)]
+        "brightness_se": 0.01, "shown_se": 0.02, "black": 0.03 if "clipped" in way else 0.16,
+        "real_black": 0.02, "near_black": 0.05} for way, x in names.items() for t in (100, 0)]
     arrays = {f"drawn/{way}": np.zeros((2, 1, 8, 8), np.uint8) for way in names}
     arrays["brightness_times"] = np.array([100, 0])
     return SimpleNamespace(name="e", title="study E", first=SimpleNamespace(
@@ -52,18 +54,29 @@ def test_a_dark_exact_rule_accuses_the_network():
         run(exact=(0.58, 0.4, 1.0), study_e=(0.1, 0.0, 1.0))))
 
 
+def test_clipping_that_mends_the_exact_rule_is_said_to():
+    found = darkness.findings(run(exact=(0.2, 0.0, 1.0), exact_clipped=(0.55, 0.3, 1.0)))
+    assert found[1] == ("Near-black pixels (real images 2 %) without and with x0_hat clipped: "
+                        "exact rule 16 % and 3 %.")
+    assert found[2].endswith("x0_hat leaves the range, for clipped it does not fail.")
+
+
 def test_a_range_of_0_to_1_is_not_drawn_twice():
     same = run(real_shown=0.6, exact=(0.6, 0.6, 1.0), unscaled=(0.5, 0.5, 1.0))
     assert not any("mapping" in text for text in darkness.findings(same))
-    assert len(darkness.table(SimpleNamespace(name="folds"), same).columns) == 4
+    assert len(darkness.table(SimpleNamespace(name="folds"), same).columns) == 5
 
 
 def test_table_and_figures():
-    study_e = run(exact=(0.58, 0.4, 1.0), study_e_fed_back=(0.0, 0.0, 0.0))
+    study_e = run(exact=(0.58, 0.4, 1.0), exact_clipped=(0.55, 0.35, 1.0),
+                  study_e_fed_back=(0.0, 0.0, 0.0))
     table = darkness.table(SimpleNamespace(name="folds"), study_e)
     assert [[text for text, _ in row] for row in table.cells()] == [
-        ["exact rule", "0.580 ± 0.010", "0.400 ± 0.020", "100 %", ""],
-        ["study E's scaler, x0_hat taken for the next state", "0 ± 0.010", "0 ± 0.020", "0 %", "0"]]
+        ["exact rule", "0.580 ± 0.010", "0.400 ± 0.020", "16 %", "100 %", ""],
+        ["exact rule, x0_hat clipped", "0.550 ± 0.010", "0.350 ± 0.020", "3 %", "100 %", ""],
+        ["study E's scaler, x0_hat taken for the next state",
+         "0 ± 0.010", "0 ± 0.020", "16 %", "0 %", "0"]]
+    assert "all channels below 5 % of the range; of the real 2 %." in table.caption
     figures = darkness.figures(SimpleNamespace(name="folds", trained=[study_e]))
     assert [figure.name for figure in figures] == ["folds-brightness", "folds-ancestral"]
     assert all(figure.png.startswith(b"\x89PNG") for figure in figures)

@@ -9,9 +9,17 @@ from kelvin.degradations import State
 from kelvin.errors import KelvinError
 from kelvin.random import BatchRandom, generator
 from kelvin.restoration import Restorer
-from kelvin.restoration.over_time import brightness, rules_of, single_shot, unmapped
-from kelvin.restoration.rules import factor
+from kelvin.restoration.over_time import (
+    ANCESTRAL,
+    brightness,
+    by_rule,
+    near_black,
+    single_shot,
+    unmapped,
+)
+from kelvin.restoration.rules import RULES, factor
 from kelvin.restoration.samplers import samplers
+from kelvin.restoration.sampling import traced
 
 STUDY = {"beta_min": 1e-3, "beta_max": 0.02}
 T = torch.tensor([1, 50, 500, 1000])
@@ -99,6 +107,22 @@ def test_fed_back_with_the_studys_scaler_overflows_and_is_drawn_black():
     assert (black.mean[-1] == 0).all() and (black.first[-1] == 0).all() and black.finite[-1].sum() == 0
 
 
+def test_clipped_ways_clip_x0_hat_and_the_others_do_not():
+    """A network that takes x0_hat to be 5 x_t, far out of the range."""
+    process, spec = noise(steps=50, **STUDY), image()
+
+    def outside(x, time):
+        return x - process.gain((time * 50).round().long(), None).to(x.dtype) * 5 * x
+
+    restorer = Restorer(outside, "scaled-eps", process, spec, clip=False)
+    _, found = brightness(restorer, 4, (0, "b"), 10)
+    free, clipped = found["exact"], found["exact, clipped"]
+    assert torch.equal(free.mean[0], clipped.mean[0])  # the same noise
+    assert not torch.equal(free.mean[-1], clipped.mean[-1])
+    _, x = traced(by_rule(restorer, "exact", True), ANCESTRAL, 4, (0, "b"), 10)
+    assert x[-1].abs().max() <= 1 and torch.equal(clipped.mean[-1], spec.decode(x[-1]).flatten(1).mean(1))
+
+
 def test_infinite_pixels_are_not_finite_though_they_are_drawn():
     """x grows without a sign change: +-inf, clipped to white and black, and never not a number."""
     restorer = Restorer(lambda x, time: -0.5 * x, "scaled-eps", noise(**STUDY), image(), clip=False)
@@ -129,12 +153,15 @@ def test_brightness_of_ancestral_sampling_with_a_perfect_network():
     restorer = Restorer(Oracle(process, x0), "scaled-eps", process, spec, clip=True)
     visited, found = brightness(restorer, 3, (0, "b"), 10)
     assert visited[0] == 50 and visited[-1] == 0
-    assert set(found) == {*rules_of(restorer), *(f"{rule}, fed back" for rule in rules_of(restorer))}
+    assert set(found) == {*RULES, *(f"{rule}, {how}" for rule in RULES
+                                    for how in ("clipped", "fed back"))}
     assert torch.allclose(found["exact"].mean[-1], torch.tensor(0.1), atol=1e-3)
     assert torch.equal(found["exact"].shown[-1], torch.zeros(3))  # -0.8 drawn as if in [0, 1]
     assert all((x.finite == 1).all() for x in found.values())
     assert found["exact"].first.shape == (11, 1, 8, 8)
     assert unmapped(torch.tensor([0.0, 0.5, 0.75, 1.0]), -1, 1).tolist() == [0, 0, 0.5, 1]
+    assert torch.equal(near_black(torch.tensor([[0.04, 0.0, 1.0], [0.04, 0.06, 0.0]]).view(2, 1, 3)),
+                       torch.tensor(1 / 3))  # a pixel counts where all its channels are dark
     assert restorer.rule == "exact" and restorer.clip  # the restorer itself is left as it was
 
 

@@ -37,16 +37,19 @@ def over_time_rows(arrays: Mapping[str, np.ndarray], window: int) -> list[dict[s
 
 def brightness_rows(arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """Mean brightness, 0..1, along ancestral sampling by way and t, and that of the real images;
-    `shown`: where the network's range is drawn without being mapped back to [0, 1]; `finite`: the share
-    of pixels that are finite numbers (restoration.over_time.Brightness)."""
+    `shown`: where the network's range is drawn without being mapped back to [0, 1]; `finite`, `black`:
+    the shares of pixels that are finite numbers and near black (restoration.over_time.Brightness)."""
     if "brightness_times" not in arrays:
         return []
     truth, (low, high) = arrays["at/test/truth"] / 255, arrays["brightness_range"]
     real = {"real": float(truth.mean()),
-            "real_shown": float((low + (high - low) * truth).clip(0, 1).mean())}
+            "real_shown": float((low + (high - low) * truth).clip(0, 1).mean()),
+            "real_black": float(arrays["brightness_black"].mean()),
+            "near_black": float(arrays["near_black"])}
     return [{"way": way, "t": t, "n": len(means), **real, **summary(means, "brightness"),
-             **summary(shown, "shown"), "finite": float(finite.mean())}
+             **summary(shown, "shown"), "finite": float(finite.mean()), **summary(black, "black")}
             for way in (key.split("/")[1] for key in arrays if key.startswith("brightness/"))
-            for t, means, shown, finite in zip(
-                arrays["brightness_times"].tolist(), arrays[f"brightness/{way}"],
-                arrays[f"shown/{way}"], arrays[f"finite/{way}"], strict=True)]
+            for t, means, shown, finite, black in zip(
+                arrays["brightness_times"].tolist(), *(
+                    arrays[f"{name}/{way}"] for name in ("brightness", "shown", "finite", "black")),
+                strict=True)]

@@ -14,10 +14,13 @@ MEANING = {"exact": "exact rule", "study-e": "study E's scaler", "unscaled": "fa
            "as-eps": "scaled noise taken for eps"}
 
 
+HOW = {"": "nothing clipped", "clipped": "x0_hat clipped", "fed back": "x0_hat taken for the next state"}
+
+
 def title(way: str) -> str:
     """What was done, in words."""
-    rule, _, fed_back = way.partition(", ")
-    return MEANING.get(rule, rule) + (", x0_hat taken for the next state" if fed_back else "")
+    rule, _, how = way.partition(", ")
+    return MEANING.get(rule, rule) + (f", {HOW[how]}" if how else "")
 
 
 def ways(run: Run) -> dict[str, list[Row]]:
@@ -42,6 +45,10 @@ def dark(row: Row, key: str = "brightness", real: str = "real") -> bool:
     return row[key] < BLACK * row[real]
 
 
+def share(row: Row, key: str = "black") -> str:
+    return f"{100 * row[key]:.0f} %"
+
+
 def mapped(row: Row) -> bool:
     """Is the network's range another than [0, 1]?"""
     return row["real_shown"] != row["real"]
@@ -53,19 +60,24 @@ def figures(study: StudyResults) -> list[Figure | None]:
 
 
 def brightness_figure(study: StudyResults, run: Run) -> Figure:
-    """Mean brightness over t of each way."""
-    drawing = new(WIDTH, 3.6)
-    axes = drawing.subplots()
-    for i, (way, rows) in enumerate(ways(run).items()):
-        axes.plot([row["t"] for row in rows], [row["brightness"] for row in rows], label=title(way),
-                  **look(i))
-    axes.axhline(rows[0]["real"], color="#888888", label="real images")
-    axes.set(xlabel="t", ylabel="mean brightness")
-    axes.invert_xaxis()
-    legend_below(drawing, axes, 2)
+    """Mean brightness over t of each way: a panel for what was done with x0_hat, a line for each rule."""
+    drawing = new(WIDTH, 3.4)
+    tried: dict[str, dict[str, list[Row]]] = {}
+    for way, rows in ways(run).items():
+        tried.setdefault(way.partition(", ")[2], {})[way] = rows
+    panels = drawing.subplots(1, len(tried), sharey=True, squeeze=False)[0]
+    for how, axes in zip(tried, panels, strict=True):
+        for i, (way, rows) in enumerate(tried[how].items()):
+            axes.plot([row["t"] for row in rows], [row["brightness"] for row in rows],
+                      label=title(way.partition(", ")[0]), **look(i))
+            axes.axhline(rows[0]["real"], color="#888888", label="real images" if i == 0 else None)
+        axes.set(xlabel="t", title=HOW[how])
+        axes.invert_xaxis()
+    panels[0].set_ylabel("mean brightness")
+    legend_below(drawing, panels[0], 3)
     return finish(drawing, f"{study.name}-brightness", f"Ancestral sampling of {named(run.title)} by "
-                  f"each way, nothing clipped on the way: mean brightness of {rows[0]['n']} images (0 "
-                  "black, 1 white; not a number counts as black).")
+                  f"each rule and by what was done with x0_hat at every step: mean brightness of "
+                  f"{rows[0]['n']} images (0 black, 1 white; not a number counts as black).")
 
 
 def drawn_figure(study: StudyResults, run: Run) -> Figure:
@@ -92,15 +104,19 @@ def table(study: StudyResults, run: Run) -> Table | None:
     unmapped = [Column("range not mapped back", lambda row: cell(row, "shown"))] * mapped(real)
     columns = [Column("ancestral sampling with", lambda row: title(row["way"])),
                Column("mean brightness", lambda row: cell(row, "brightness")), *unmapped,
-               Column("finite pixels", lambda row: f"{100 * row['finite']:.0f} %"),
+               Column("near-black pixels", share),
+               Column("finite pixels", lambda row: share(row, "finite")),
                Column("overflow first seen at t",
                       lambda row: "" if row["overflow"] is None else str(row["overflow"]))]
     shown = (f", {number(real['real_shown'])} where the network's range is drawn without being mapped "
              "back to [0, 1]" if mapped(real) else "")
     return Table(f"{study.name}-{run.name}-ancestral", f"{run.title}: what ancestral sampling ends in, "
                  f"{real['n']} images of replicate {run.first.index}. Mean brightness ± standard error, "
-                 f"0 black, 1 white; real images have {number(real['real'])}{shown}. x0_hat taken for "
-                 "the next state: instead of a draw from the posterior. t: as recorded, not every step.",
+                 f"0 black, 1 white; real images have {number(real['real'])}{shown}. Near-black pixels: "
+                 f"all channels below {share(real, 'near_black')} of the range; of the real "
+                 f"{share(real, 'real_black')}. Nothing is clipped on the way unless said. x0_hat taken "
+                 "for the next state: instead of a draw from the posterior. t: as recorded, not every "
+                 "step.",
                  columns, rows)
 
 
@@ -117,13 +133,19 @@ def findings(run: Run) -> list[str]:
     def said(some: list[str], key: str = "brightness") -> str:
         return "; ".join(f"{title(way)} ({number(found[way][key])})" for way in some) or "none"
 
+    shares = "; ".join(f"{title(way)} {share(row)} and {share(found[f'{way}, clipped'])}"
+                       for way, row in found.items() if f"{way}, clipped" in found)
     out = [f"Ancestral sampling of {named(run.title)}, mean brightness of {first['n']} images of "
            f"replicate {run.first.index} (real images {number(first['real'])}). Dark, below "
            f"{100 * BLACK:.0f} % of that: {said(black)}. Not dark, whatever the figure shows "
            f"them to be: {said(rest)}."]
+    if shares:
+        out.append(f"Near-black pixels (real images {share(first, 'real_black')}) without and with "
+                   f"x0_hat clipped: {shares}.")
     if "exact" not in rest:
-        out.append("The exact rule is among those that fail: the network itself does, and its other ways "
-                   "are not to blame by these numbers.")
+        out.append("The exact rule is among those that fail: " + (
+            "x0_hat leaves the range, for clipped it does not fail." if "exact, clipped" in rest else
+            "the network itself does, and its other ways are not to blame by these numbers."))
     if mapped(first) and rest:
         new = [way for way in rest if dark(found[way], "shown", "real_shown")]
         out.append("Drawn without mapping the network's range back to [0, 1] (below 0 is black), real "
@@ -132,7 +154,7 @@ def findings(run: Run) -> list[str]:
                    f"{said([way for way in rest if way not in new], 'shown')}.")
     if overflown:
         said_of = "; ".join(
-            f"{title(way)} ({100 * found[way]['finite']:.0f} % of pixels finite, brightness "
+            f"{title(way)} ({share(found[way], 'finite')} of pixels finite, brightness "
             f"{number(found[way]['brightness'])})" for way in overflown)
         out.append(f"Overflowing, and not a number is drawn black: {said_of}.")
     wholly = [title(way) for way, row in found.items() if row["brightness"] == 0]

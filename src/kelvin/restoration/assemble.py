@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +19,9 @@ from kelvin.networks import Shape
 from kelvin.params import RunConfig
 from kelvin.restoration.restorer import Restorer
 
+# one entry of a file's metadata holds all: safetensors writes several in any order, and equal weights
+# would have other checksums
+ABOUT = "kelvin"
 # how the prior's and the degradation's tensors are named beside the network's
 PRIOR, PROCESS = "prior.", "degradation."
 
@@ -50,22 +55,31 @@ def save(path: Path, network: torch.nn.Module, restorer: Restorer, run: RunConfi
     for prefix, part in ((PRIOR, restorer.degradation.prior), (PROCESS, restorer.degradation)):
         tensors |= {prefix + name: tensor.cpu().contiguous()
                     for name, tensor in part.tensors().items()}
-    save_file(tensors, path, metadata={
-        "run": run.model_dump_json(),
-        "shape": json.dumps([shape.channels, shape.height, shape.width]),
-        **({"classes": str(network.classes)} if hasattr(network, "classes") else {})})
+    write(path, tensors, {"run": run.model_dump(mode="json"),
+                          "shape": [shape.channels, shape.height, shape.width],
+                          "classes": getattr(network, "classes", 0)})
+
+
+def write(path: Path, tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> None:
+    """A safetensors file that says what it is; the same bytes for the same content."""
+    save_file(dict(tensors), path, metadata={ABOUT: json.dumps(about, sort_keys=True)})
+
+
+def about(path: Path) -> dict[str, Any]:
+    """What a file that `write` wrote says of itself; ValueError where another wrote it."""
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata() or {}
+    if ABOUT not in metadata:
+        raise ValueError(f"its metadata has no entry {ABOUT!r}; 'make repro' and kelvin.publish write it")
+    return json.loads(metadata[ABOUT])
 
 
 def load(path: Path | str, device: str | torch.device = "cpu") -> Restorer:
     """The restorer saved at `path`, ready to sample; KelvinError on a file that does not fit."""
     path = Path(path)
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-        tensors = load_file(path)
-        run = RunConfig(**json.loads(metadata["run"]))
-        shape = Shape(*json.loads(metadata["shape"]))
-        classes = int(metadata.get("classes", 0))
+        said, tensors = about(path), load_file(path)
+        run, shape, classes = RunConfig(**said["run"]), Shape(*said["shape"]), said["classes"]
     except FileNotFoundError as error:
         raise KelvinError(f"{path}: no such weight file") from error
     except (SafetensorError, KeyError, ValueError) as error:

@@ -15,6 +15,7 @@ from kelvin.restoration.sampling import degrader, traced
 
 ANCESTRAL = {"kind": "ancestral", "steps": "all"}
 FED_BACK = {"kind": "fed-back", "steps": "all"}
+NEAR_BLACK = 0.05  # a pixel whose channels are all below this share of the range
 
 
 def rules_of(restorer: Restorer) -> Sequence[str]:
@@ -58,30 +59,40 @@ def single_shot(restorer: Restorer, images: torch.Tensor, seed: tuple, at: Seque
 class Brightness:
     """Along ancestral sampling, of n images clipped to their range as when drawn: `mean`, 0 black, 1
     white; `shown`, the mean where the network's range is drawn as if it were [0, 1]; `finite`, the share
-    of pixels that are finite numbers. Each (times, n). `first`, (times, C, H, W) in [0, 1]: the first
-    image. Not a number counts as black: so 8-bit images draw it."""
+    of pixels that are finite numbers; `black`, the share of near-black pixels. Each (times, n).
+    `first`, (times, C, H, W) in [0, 1]: the first image. Not a number counts as black: so 8-bit images
+    draw it."""
 
     mean: torch.Tensor
     shown: torch.Tensor
     finite: torch.Tensor
+    black: torch.Tensor
     first: torch.Tensor
 
 
 def brightness(restorer: Restorer, n: int, seed: tuple, count: int, device: str | torch.device = "cpu"
                ) -> tuple[list[int], dict[str, Brightness]]:
-    """Times from T to 0, and what ancestral sampling over all steps, nothing clipped, makes of the same
-    noise by every rule; `<rule>, fed back`: x0_hat is taken for the next state (samplers.fed_back)."""
+    """Times from T to 0, and what ancestral sampling over all steps makes of the same noise by every
+    rule, nothing clipped; `<rule>, clipped`: x0_hat clipped to the range at every step; `<rule>, fed
+    back`: x0_hat, not clipped, is taken for the next state (samplers.fed_back)."""
     found, visited, image = {}, [], restorer.image
-    ways = {rule: (rule, ANCESTRAL) for rule in rules_of(restorer)}
-    if len(ways) > 1:
-        ways |= {f"{rule}, fed back": (rule, FED_BACK) for rule in ways}
-    for name, (rule, sampler) in ways.items():
-        visited, x = traced(by_rule(restorer, rule, False), sampler, n, seed, count, device)
+    rules = rules_of(restorer)
+    ways = {rule: (rule, ANCESTRAL, False) for rule in rules}
+    if len(rules) > 1:
+        ways |= {f"{rule}, clipped": (rule, ANCESTRAL, True) for rule in rules}
+        ways |= {f"{rule}, fed back": (rule, FED_BACK, False) for rule in rules}
+    for name, (rule, sampler, clip) in ways.items():
+        visited, x = traced(by_rule(restorer, rule, clip), sampler, n, seed, count, device)
         drawn = image.decode(x).nan_to_num(nan=0.0)
         found[name] = Brightness(drawn.flatten(2).mean(2),
                                  unmapped(drawn, image.low, image.high).flatten(2).mean(2),
-                                 x.isfinite().flatten(2).float().mean(2), drawn[:, 0])
+                                 x.isfinite().flatten(2).float().mean(2), near_black(drawn), drawn[:, 0])
     return visited, found
+
+
+def near_black(images: torch.Tensor) -> torch.Tensor:
+    """The share of near-black pixels of images (..., C, H, W) in [0, 1], (...)."""
+    return (images.amax(-3) < NEAR_BLACK).float().mean((-2, -1))
 
 
 def unmapped(images, low: float, high: float):
