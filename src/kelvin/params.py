@@ -14,251 +14,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from kelvin.errors import KelvinError
 from kelvin.overrides import refuse_masked
 from kelvin.registry import sentence
+from kelvin.sections import (
+    ClassifierConfig,
+    Count,
+    Images,
+    Index,
+    Kinded,
+    Layer,
+    MetricsConfig,
+    Name,
+    Pretrain,
+    RunConfig,
+    SamplingConfig,
+    Section,
+)
 
-Count = Annotated[int, Field(ge=1)]
-Index = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-Layer = dict[str, Any]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Kinded(Section):
-    """A part by name; its options are checked by the registry that holds the part."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
-    kind: str
-
-
-class FoldsConfig(Section):
-    """k-fold cross-validation; the kind of fold is the run's choice."""
-
-    k: Annotated[int, Field(ge=2)]
-    seed: Index
-
-
-class Images(Section):
-    """Where a data set comes from and what is made of it (see kelvin.datasets)."""
-
-    source: Literal["sklearn", "torchvision", "folder"]
-    name: str | None
-    path: str | None
-    image_size: Count | None
-    channels: Literal[1, 3] | None
-    classes: list[int | str] | None
-    validation: Annotated[int | float, Field(gt=0)]
-    test: Annotated[int | float, Field(gt=0)] | None
-    seed: Index
-    licence: str
-    on_error: Literal["refuse", "skip"]
-    order: Literal["listed", "shuffled"] = "listed"
-    groups: Any = None
-    folds: FoldsConfig | None = None
-
-    @field_validator("groups")
-    @classmethod
-    def _rule(cls, value: Any) -> Any:
-        types = {"pattern": str, "csv": str, "blocks": int}
-        if value in (None, "folder") or isinstance(value, dict) and len(value) == 1 and all(
-                type(option) is types.get(key) for key, option in value.items()):
-            return value
-        raise ValueError("it should be null, folder, {pattern: regex}, {csv: file} or {blocks: count}")
-
-
-class ClassifierConfig(Section):
-    """The network whose penultimate features FMD is measured in."""
-
-    channels: list[Count]
-    features: Count
-    epochs: Count
-    batch: Count
-    lr: Positive
-    images: Count | None
-
-
-class SmallProtocol(Section):
-    """Study A's own FMD: few samples against the head of the test set, band from its tail."""
-
-    images: Annotated[int, Field(ge=2)]
-    reference: Annotated[int, Field(ge=2)]
-    draws: Annotated[int, Field(ge=2)]
-
-
-class KernelDistance(Section):
-    """KID: kernel (gamma <a, b> + coef0)^degree, gamma null for 1 / features; seeded subsets."""
-
-    degree: Count
-    gamma: Positive | None
-    coef0: Annotated[float, Field(ge=0)]
-    subset: Annotated[int, Field(ge=3)]
-    subsets: Count
-
-
-class Discrepancy(Section):
-    """MMD: Gaussian kernels at multiples of the median distance; permutations behind its p-value."""
-
-    multiples: Annotated[list[Positive], Field(min_length=1)]
-    permutations: Count
-    rows: Annotated[int, Field(ge=2)]
-
-
-class MetricsConfig(Section):
-    """The protocol, the same for every run of a comparison."""
-
-    images: Annotated[int, Field(ge=8)] | Annotated[float, Field(gt=0, lt=1)]
-    limit: Annotated[int, Field(ge=8)] | None
-    reference: Literal["train+validation"]
-    extractors: list[Literal["pixels", "random"]]
-    pixel_dim: Count
-    random_dim: Count
-    fid_resize: Literal["pytorch-fid", "tf1", "clean"]
-    fid_download: bool
-    kept: Annotated[int, Field(ge=8)]
-    kid: KernelDistance
-    mmd: Discrepancy
-    floor_draws: Annotated[int, Field(ge=2)]
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    ssim_window: Annotated[int, Field(ge=3)]
-    groups: Annotated[int, Field(ge=5)]
-    neighbours: Count
-    copy_quantile: Annotated[float, Field(gt=0, lt=1)]
-    copy_fraction: Annotated[float, Field(gt=0, lt=1)]
-    small: SmallProtocol
-    seed: Index
-
-
-class RestorerConfig(Section):
-    """What the network predicts, the pixel range it sees, and the clipping of x0_hat."""
-
-    parameterisation: Literal["eps", "x0", "v", "velocity", "previous", "scaled-eps"]
-    rule: Literal["exact", "study-e", "unscaled", "as-eps"]
-    low: float
-    high: float
-    clip: bool
-    variance: Literal["fixed", "learned"] = "fixed"
-
-    @model_validator(mode="after")
-    def _range(self) -> RestorerConfig:
-        if self.low >= self.high:
-            raise ValueError(f"low = {self.low:g} must lie below high = {self.high:g}")
-        return self
-
-
-class Stop(Section):
-    """Early stopping on the EMA weights' validation loss (kelvin.training.stopping)."""
-
-    patience: Count
-    gain: Annotated[float, Field(ge=0)]
-
-
-class MMDTerm(Section):
-    """Squared MMD of restored from true images in the loss: its weight, 0 for none, and its kernels."""
-
-    weight: Annotated[float, Field(ge=0)] = 0.0
-    multiples: Annotated[list[Positive], Field(min_length=1)] = [0.5, 1.0, 2.0]
-
-
-class TrainingConfig(Section):
-    loss: Literal["l1", "l2", "huber"]
-    weighting: Kinded
-    times: Literal["uniform", "stratified", "importance"] = "uniform"
-    flip: bool = False
-    mmd: MMDTerm = MMDTerm()
-    vlb: Annotated[float, Field(ge=0)] = 1e-3
-    epochs: Count
-    batch: Count
-    images: Count | None
-    lr: Positive
-    warmup: Fraction
-    decay: Literal["constant", "cosine"]
-    weight_decay: Annotated[float, Field(ge=0)]
-    grad_clip: Positive | None
-    ema: Fraction
-    ema_more: list[Fraction] = []
-    precision: Literal["auto", "fp32", "bf16"]
-    compile: Literal["never", "auto", "always"]
-    stop: Stop | None
-    sample_every: Count
-    checkpoint_every: Count
-
-    @model_validator(mode="after")
-    def _decays(self) -> TrainingConfig:
-        if len({f"{decay:g}" for decay in self.ema_more}) < len(self.ema_more):
-            raise ValueError("training.ema_more names a decay twice (six digits are told apart)")
-        return self
-
-
-class SamplingConfig(Section):
-    samplers: Annotated[list[Name], Field(min_length=1)]
-    epoch_sampler: Name
-    epoch_images: Annotated[int, Field(ge=2)]
-    many: Annotated[int, Field(ge=2)] | None
-    bound_times: Count
-    batch: Count
-    strip: Annotated[int, Field(ge=2)]
-    restore_images: Annotated[int, Field(ge=2)]
-    restore_samplers: list[Name] | None
-    guidance: list[Annotated[float, Field(ge=0)]] = []
-    restore_times: Annotated[int, Field(ge=2)]
-    restore_at: Count | None
-
-
-class Pretrain(Section):
-    """Weights to start from: trained on a data set (null: the run's own) and some of its classes (null:
-    all) for a number of epochs."""
-
-    dataset: Name | None
-    classes: Annotated[list[Index], Field(min_length=1)] | None
-    epochs: Count
-
-
-class RunConfig(Section):
-    """One entry of `runs`, all layers merged."""
-
-    title: str
-    classes: Annotated[list[Index], Field(min_length=1)] | None = None  # weight files written before
-    pretrain: Pretrain | None = None                                    # these options were stay readable
-    source: Literal["train", "folder"]
-    path: str | None
-    split: Literal["given", "stratified", "grouped", "leaky"]
-    fold: Index | None
-    schedule: Kinded
-    degradation: Kinded
-    prior: Kinded
-    network: Kinded
-    conditioning: Kinded = Kinded(kind="none")
-    restorer: RestorerConfig
-    training: TrainingConfig
-    sampling: SamplingConfig
-
-    @model_validator(mode="after")
-    def _folder(self) -> RunConfig:
-        if (self.source == "folder") != (self.path is not None):
-            raise ValueError("path goes with source: folder, and only with it")
-        if self.split != "given" and self.classes is not None:
-            raise ValueError(f"split = {self.split!r} divides the whole data set: leave classes null")
-        if self.source == "folder" and self.pretrain is not None:
-            raise ValueError("pretrain goes with source: train; a folder of images is not trained")
-        return self
-
-    @model_validator(mode="after")
-    def _guidance(self) -> RunConfig:
-        weights = self.sampling.guidance
-        if weights and self.conditioning.kind == "none":
-            raise ValueError("sampling.guidance weighs a class against none, but conditioning.kind "
-                             "is none; set it to classes, or guidance to []")
-        if len({f"{w:g}" for w in weights}) < len(weights):
-            raise ValueError("sampling.guidance names a weight twice")
-        return self
+__all__ = ["ClassifierConfig", "House", "Images", "Kinded", "MetricsConfig", "Params", "Pretrain",
+           "RunConfig", "SamplingConfig", "Study", "code_digest", "fingerprint", "load", "merge",
+           "project_root", "read", "validated"]
 
 
 class Study(Section):
