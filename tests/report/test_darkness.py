@@ -58,7 +58,7 @@ def test_clipping_that_mends_the_exact_rule_is_said_to():
     found = darkness.findings(run(exact=(0.2, 0.0, 1.0), exact_clipped=(0.55, 0.3, 1.0)))
     assert found[1] == ("Near-black pixels (real images 2 %) without and with x0_hat clipped: "
                         "exact rule 16 % and 3 %.")
-    assert found[2].endswith("x0_hat leaves the range, for clipped it does not fail.")
+    assert found[2].endswith("that fail: with x0_hat clipped it does not.")
 
 
 def test_a_range_of_0_to_1_is_not_drawn_twice():

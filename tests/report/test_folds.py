@@ -2,16 +2,19 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from scipy import stats
 
-from kelvin.report import folds
+from kelvin.report import fold_tables, folds
+from kelvin.report.table import number
 
 
 def run(split, losses, ssim, target="eps", rules=("exact",)):
     replicates = []
     for i, loss in enumerate(losses):
         rows = [{"part": "test", "rule": rule, "t": t, "n": 4, **{
-            k: v for m in folds.MEASURES for k, v in (
+            k: v for m in fold_tables.MEASURES for k, v in (
                 (m, ssim * f + (0.1 if i == 1 else 0)), (f"{m}_sd", 0.2), (f"{m}_se", 0.1))}}
             for rule, f in zip(rules, (1.0, 0.5), strict=False) for t in (50, 100)]
         replicates.append(SimpleNamespace(
@@ -26,21 +29,25 @@ def run(split, losses, ssim, target="eps", rules=("exact",)):
 
 def test_best_of_a_row_is_bold():
     study = SimpleNamespace(name="folds")
-    table = folds.table(study, run("grouped", [1.0, 2.0], 0.5), "test", "ssim", 7)
+    table = fold_tables.by_fold(study, run("grouped", [1.0, 2.0], 0.5), "test", "ssim", 7)
     assert [[bold for _, bold in row] for row in table.cells()] == [[False, False, True]] * 2
     assert "**0.600 ± 0.20 (0.10)**" in table.markdown() and r"\textbf{" in table.latex()
     assert "fold 1" in table.markdown() and table.only(lambda row: row["run"] == "fold-grouped") == table
-    rmse = folds.table(study, run("grouped", [1.0, 2.0], 0.5), "test", "rmse", 7)
+    rmse = fold_tables.by_fold(study, run("grouped", [1.0, 2.0], 0.5), "test", "rmse", 7)
     assert [[bold for _, bold in row] for row in rmse.cells()] == [[False, True, False]] * 2
 
 
-@pytest.mark.parametrize("gap, verdict", [(0.5, "better"), (0.0, "no significant difference")])
+@pytest.mark.parametrize("gap, verdict", [(0.5, "lower"), (0.0, "no significant difference"),
+                                          (-0.5, "higher")])
 def test_five_folds_give_a_verdict(gap, verdict):
-    base = [1.0, 1.1, 1.2, 1.05, 1.15]
-    noise = [0.01, -0.01, 0.012, -0.012, 0.002]
-    text = folds.harm(run("grouped", base, 0.5),
-                      run("leaky", [b - gap + n for b, n in zip(base, noise, strict=True)], 0.6), 0.95)
-    assert f": {verdict} (p =" in text and "folds, paired and counted as replicates" in text
+    """By Welch's test worked out by hand: leaky and grouped folds hold out different images, no pairs."""
+    base = np.array([1.0, 1.1, 1.2, 1.05, 1.15])
+    leaky = base - gap + np.array([0.01, -0.01, 0.012, -0.012, 0.002])
+    parts = leaky.var(ddof=1) / 5, base.var(ddof=1) / 5
+    t = (leaky.mean() - base.mean()) / sum(parts) ** 0.5
+    p = 2 * stats.t.sf(abs(t), sum(parts) ** 2 / sum(part**2 / 4 for part in parts))
+    text = folds.harm(run("grouped", base, 0.5), run("leaky", leaky, 0.6), 0.95)
+    assert text.endswith(f": {verdict} (p = {number(p)}).") and "Welch's t-test" in text
 
 
 def test_fewer_folds_give_none():
@@ -49,7 +56,88 @@ def test_fewer_folds_give_none():
 
 
 def test_what_a_rule_costs():
-    study_e = run("leaky", [1.0], 0.6, "scaled-eps", ("exact", "study-e"))
-    assert "study E's scaler loses on average 0.300 SSIM" in folds.rule_cost(study_e)[0]
-    drawn = folds.loss_figure(SimpleNamespace(name="folds", trained=[study_e]))
-    assert drawn.png.startswith(b"\x89PNG")
+    """The exact rule's SSIM is 0.6 (fold 1: 0.7), the other's 0.3 (0.4): 0.3 lost in every fold."""
+    one = run("leaky", [1.0], 0.6, "scaled-eps", ("exact", "study-e"))
+    assert ("study E's scaler loses 0.300 SSIM (mean over t, fold 0), at most 0.300 at t = 50."
+            in folds.rule_cost(one)[0])
+    two = run("leaky", [1.0, 1.0], 0.6, "scaled-eps", ("exact", "study-e"))
+    two.replicates[1].details["over_time"][3]["ssim"] = 0.2  # fold 1, study E, t = 100: 0.5 lost
+    said = folds.rule_cost(two)[0]
+    assert "loses 0.350 ± 0.050 SSIM (mean over t ± standard error over 2 folds)" in said
+    assert "at most 0.400 at t = 100" in said
+    assert folds.rule_cost(run("leaky", [1.0], 0.6)) == []
+
+
+def test_the_table_by_rule_has_every_rule_and_its_error():
+    study = SimpleNamespace(name="folds", trained=[
+        run("leaky", [1.0, 1.0], 0.6, "scaled-eps", ("exact", "study-e")), run("grouped", [1.0], 0.5)])
+    table = fold_tables.by_rule(study, study.trained[0], "test", "ssim", 7)
+    assert [c.title for c in table.columns] == ["t", "exact rule", "study E's scaler"]
+    # folds at 0.6 and 0.7: their standard error is 0.1 / 2
+    assert table.cells()[0] == [("50", False), ("0.650 ± 0.050", True), ("0.350 ± 0.050", False)]
+    assert "Mean over 2 folds of 4 images ± standard error over 2 folds." in table.caption
+    one = run("leaky", [1.0], 0.6, rules=("exact", "study-e"))
+    one = fold_tables.by_rule(study, one, "test", "psnr", 7)
+    assert one.cells()[0][1] == ("0.600 ± 0.10", True) and "capped at 48.1 dB" in one.caption
+    results = SimpleNamespace(params=SimpleNamespace(metrics=SimpleNamespace(ssim_window=7)))
+    names = [t.name for t in fold_tables.tables(study, results) if t]
+    assert len(names) == 9 and [n for n in names if "rules" in n] == [
+        f"folds-fold-leaky-test-rules-{m}" for m in fold_tables.MEASURES]
+
+
+def test_stopping_is_said_as_it_was():
+    def trained(best, stopped, epochs):
+        return SimpleNamespace(record={"best_epoch": best, "stopped_epoch": stopped},
+                               history=[None] * epochs)
+
+    def said(*replicates):
+        return folds.stopping([SimpleNamespace(replicates=replicates)])
+
+    assert said(trained(3, 5, 5), trained(2, 4, 4)) == \
+        "2 of 2 trainings stopped early, after 4 to 5 epochs."
+    assert said(trained(3, 5, 5), trained(20, None, 20), trained(18, None, 20)).endswith(
+        "; of those that ran to the end 1 had their lowest validation loss in the last epoch.")
+    assert said(trained(20, None, 20)) == (
+        "None of the 1 trainings stopped early; of those that ran to the end 1 had their lowest "
+        "validation loss in the last epoch, so that longer training would have gone on improving them.")
+    assert said(SimpleNamespace(record={}, history=[])) == "None of these runs was to stop early."
+
+
+def params(groups):
+    return SimpleNamespace(images=SimpleNamespace(groups=groups))
+
+
+def test_objects_and_kinds_are_told_as_the_data_set_tells_them():
+    assert folds.kind_of("Apple Red 1", params("folder")) == "Apple"
+    assert folds.kind_of("maple tree", params(None)) == "maple tree"
+    assert "13 equal blocks of the file" in folds.objects(params({"blocks": 13}))
+    assert folds.objects(params("folder")).startswith("An object is a folder of its frames. ")
+    assert folds.objects(params(None)).startswith("Every image is its own object. ")
+    assert folds.objects(params({"csv": "a.csv"})).startswith("An object is told by file name or list. ")
+
+
+def test_figures_show_every_fold_every_rule_and_one_image_of_each_kind(monkeypatch):
+    study_e = run("leaky", [1.0, 0.9], 0.6, "scaled-eps", ("exact", "study-e"))
+    names = ["Apple Red 1", "Apple Red 2", "Pear 1", "Apple Red 1"]
+    arrays = {"at/times": np.array([50, 100]), "at/test/kinds": np.array(names),
+              "at/test/truth": np.arange(4, dtype=np.uint8).repeat(64).reshape(4, 1, 8, 8),
+              **{f"at/test/{key}": np.zeros((2, 4, 1, 8, 8), np.uint8)
+                 for key in ("degraded", "rule/exact", "rule/study-e")}}
+    study_e.first.keys, study_e.first.array = arrays, arrays.__getitem__
+    shown = []
+    monkeypatch.setattr(folds.pictures, "table", lambda title, *rest: shown.append((title, rest)))
+    monkeypatch.setattr(folds.pictures, "show", lambda name, caption, panels, across: caption)
+    caption = folds.rows_figure(SimpleNamespace(name="folds"), study_e, params("folder"))
+    assert [title for title, _ in shown] == ["Apple", "Pear"]
+    assert [rest[0][0][0].max() for _, rest in shown] == [0, 2]  # the first of each kind
+    assert shown[0][1][2] == ["truth", "50", "100"] and "each of the 2 kinds" in caption
+    study = SimpleNamespace(name="folds", trained=[study_e])
+    for drawn in (folds.loss_figure(study), folds.fold_figure(study, [study_e]),
+                  folds.rule_figure(study, [study_e])):
+        assert drawn.png.startswith(b"\x89PNG")
+
+
+def test_rows_end_at_T():
+    twenty = list(range(50, 1001, 50))
+    assert [twenty[k] for k in folds.shown_times(20)] == list(range(100, 1001, 100))
+    assert list(folds.shown_times(3)) == [0, 1, 2] and list(folds.shown_times(1)) == [0]

@@ -144,7 +144,7 @@ def findings(run: Run) -> list[str]:
                    f"x0_hat clipped: {shares}.")
     if "exact" not in rest:
         out.append("The exact rule is among those that fail: " + (
-            "x0_hat leaves the range, for clipped it does not fail." if "exact, clipped" in rest else
+            "with x0_hat clipped it does not." if "exact, clipped" in rest else
             "the network itself does, and its other ways are not to blame by these numbers."))
     if mapped(first) and rest:
         new = [way for way in rest if dark(found[way], "shown", "real_shown")]

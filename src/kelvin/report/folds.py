@@ -1,47 +1,40 @@
-"""Study E: what folds that leak hide, restoration over t by fold, and what the study's rule cost."""
+"""Study E: what folds that leak hide, where training stopped, and what the study's rule cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
-from kelvin.metrics.comparisons import LEAST, compare
+from kelvin.datasets.fruits import parse_class
+from kelvin.metrics.comparisons import LEAST
+from kelvin.params import Params
 from kelvin.report import darkness, pictures, strips
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import named
+from kelvin.report.fold_tables import (
+    EXACT,
+    MEASURES,
+    error,
+    error_over,
+    measured,
+    over_time,
+    rules,
+    values,
+)
 from kelvin.report.style import WIDTH, Figure, finish, legend_below, look, new, ticks, whole
-from kelvin.report.table import Column, Row, Table, number
+from kelvin.report.table import Row, number
 
-
-@dataclass(frozen=True)
-class ByFold(Table):
-    """Bold: the best of a row, not of a column."""
-
-    def _is_best(self, column: Column, row: Row) -> bool:
-        return len(self.columns) > 2 and bool(column.key) and row[column.key] == row["best"]
-
-
-PARTS = {"test": "held-out images", "seen": "the test split's images of objects trained on"}
-MEASURES = {"ssim": "SSIM", "psnr": "PSNR (dB)", "rmse": "RMSE"}
-
-
-def over_time(run: Run, part: str, rule: str = "exact") -> list[list[Row]]:
-    """Rows of single-shot restoration over t, one list a fold."""
-    return [[row for row in r.details.get("over_time", []) if row["part"] == part
-             and row["rule"] == rule] for r in run.replicates]
-
-
-def measured(run: Run) -> bool:
-    return bool(run.first.details.get("over_time"))
+KINDS = 12  # kinds that a figure shows at most; a third of them where every kind has many rows
 
 
 def figures(study: StudyResults, results: Results) -> list[Figure | None]:
-    shown = [rows_figure(study, run) for run in study.trained if measured(run)]
+    runs = [run for run in study.trained if measured(run)]
     decoded = strips.decoding_figure(f"{study.name}-decoding", study.trained, "Generation: two new "
                                      "images of each run from x_T (left) to the sample, every T/10.")
-    return [loss_figure(study), ssim_figure(study), *shown, decoded, *darkness.figures(study)]
+    return [loss_figure(study), *([fold_figure(study, runs), rule_figure(study, runs)] if runs else []),
+            *(rows_figure(study, run, results.params) for run in runs), decoded,
+            *darkness.figures(study)]
 
 
 def loss_figure(study: StudyResults) -> Figure:
@@ -65,89 +58,106 @@ def loss_figure(study: StudyResults) -> Figure:
     ticks(panels[0].yaxis)
     legend_below(drawing, panels[0], 5)
     return finish(drawing, f"{study.name}-loss", "Loss of every fold at fixed t and z. Dotted: training "
-                  "images (raw weights); line: held-out images (EMA weights). Disc: the epoch whose "
-                  "weights are kept; cross: where training stopped early.")
+                  "images (raw weights); line: all held-out images (EMA weights). Disc: the epoch whose "
+                  "weights are kept, the one of the lowest loss on the held-out images themselves, which "
+                  "flatters it a little; cross: where training stopped early.")
 
 
-def ssim_figure(study: StudyResults) -> Figure | None:
-    """SSIM over t by run, and by rule where there is more than one; means over folds."""
-    runs = [run for run in study.trained if measured(run)]
-    if not runs:
-        return None
+def fold_figure(study: StudyResults, runs: list[Run]) -> Figure:
+    """SSIM, PSNR and RMSE over t of every fold, by run."""
+    drawing = new(WIDTH, 6.4)
+    panels = drawing.subplots(len(MEASURES), len(runs), sharex=True, sharey="row", squeeze=False)
+    for column, run in zip(panels.T, runs, strict=True):
+        t = [row["t"] for row in over_time(run, "test")[0]]
+        for axes, (measure, label) in zip(column, MEASURES.items(), strict=True):
+            found = values(run, "test", EXACT, measure)
+            sd, se = (values(run, "test", EXACT, f"{measure}_{kind}") for kind in ("sd", "se"))
+            axes.fill_between(t, (found - sd).mean(0), (found + sd).mean(0), color="#E3E3E3", lw=0)
+            for i, r in enumerate(run.replicates):
+                axes.errorbar(t, found[i], se[i], label=f"fold {r.index}", capsize=1.5, lw=1,
+                              **(look(i) | {"marker": ""}))
+            if column is panels.T[0]:
+                axes.set_ylabel(label)
+        column[0].set_title(run.title)
+        column[-1].set_xlabel("t")
+    legend_below(drawing, panels[0, 0], 5)
+    return finish(drawing, f"{study.name}-by-fold", "Single-shot x0_hat on held-out images over t by the "
+                  "exact rule. Line: mean of a fold's images; bar: its standard error; grey: standard "
+                  "deviation over images, mean over folds.")
+
+
+def rule_figure(study: StudyResults, runs: list[Run]) -> Figure:
+    """SSIM, PSNR and RMSE over t by run and rule; means over folds."""
     drawing = new(WIDTH, 3.4)
-    axes, i = drawing.subplots(), 0
+    panels, i = drawing.subplots(1, len(MEASURES)), 0
     for run in runs:
-        for rule in dict.fromkeys(row["rule"] for row in run.first.details["over_time"]):
-            rows = over_time(run, "test", rule)
-            y = np.mean([[row["ssim"] for row in fold] for fold in rows], axis=0)
-            axes.plot([row["t"] for row in rows[0]], y, label=f"{run.title}: {darkness.title(rule)}",
-                      **look(i))
+        t = [row["t"] for row in over_time(run, "test")[0]]
+        for rule in rules(run):
+            for axes, measure in zip(panels, MEASURES, strict=True):
+                found = values(run, "test", rule, measure)
+                axes.errorbar(t, found.mean(0), error(found, values(run, "test", rule, f"{measure}_se")),
+                              label=f"{run.title}: {darkness.title(rule)}", **look(i))
             i += 1
-    axes.set(xlabel="t", ylabel="SSIM of one-shot restoration")
-    legend_below(drawing, axes, 2)
-    return finish(drawing, f"{study.name}-ssim", "SSIM of single-shot x0_hat on held-out images over t, "
-                  "mean over folds, by the rule that turns the prediction into an image.")
+    for axes, label in zip(panels, MEASURES.values(), strict=True):
+        axes.set(xlabel="t", ylabel=label)
+    legend_below(drawing, panels[0], 2)
+    return finish(drawing, f"{study.name}-rules", "Single-shot x0_hat on held-out images over t, by the "
+                  f"rule that turns the prediction into an image. Mean over folds; bar: "
+                  f"{error_over(runs[0])}.")
 
 
-def rows_figure(study: StudyResults, run: Run, most: int = 6) -> Figure:
-    """Truth, degraded and restored over t of one image of each kind: at most ten times, `most` kinds."""
+def kind_of(name: str, params: Params) -> str:
+    """What a class is one of: where a class is one object, the kind that its name says."""
+    return parse_class(name).kind if params.images.groups == "folder" else name
+
+
+def shown_times(count: int) -> range:
+    """Indices of about ten of `count` times, the last one, T, among them."""
+    return range(count - 1, -1, -max(1, count // 10))[::-1]
+
+
+def rows_figure(study: StudyResults, run: Run, params: Params) -> Figure:
+    """Truth, degraded and restored over t, ending at T, of one image of each kind."""
     truth, times = run.first.array("at/test/truth"), run.first.array("at/times")
-    kinds, first = np.unique(run.first.array("at/test/kinds"), return_index=True)
-    chosen = range(0, len(times), max(1, len(times) // 10))
-    rules = [key for key in run.first.keys if key.startswith("at/test/rule/")]
+    names = [kind_of(str(name), params) for name in run.first.array("at/test/kinds")]
+    kinds, first = np.unique(names, return_index=True)
+    chosen = shown_times(len(times))
+    keys = [key for key in run.first.keys if key.startswith("at/test/rule/")]
     arrays = {"degraded": run.first.array("at/test/degraded"),
-              **{darkness.title(key.rsplit("/", 1)[1]): run.first.array(key) for key in rules}}
+              **{darkness.title(key.rsplit("/", 1)[1]): run.first.array(key) for key in keys}}
+    most = KINDS if len(keys) == 1 else KINDS // 3
     panels = [pictures.table(str(kind), [[truth[i], *(x[k, i] for k in chosen)]
                                           for x in arrays.values()],
                              list(arrays), ["truth", *(str(times[k]) for k in chosen)])
               for kind, i in list(zip(kinds, first, strict=True))[:most]]
-    caption = (f"{run.title}: the first held-out image of each kind (in a seeded order), degraded to t "
-               "and restored in one shot.")
+    which = f"each of the {len(kinds)}" if len(kinds) <= most else f"{most} of the {len(kinds)}"
+    caption = (f"{run.title}, fold {run.first.index}: the first held-out image of {which} kinds held out "
+               "(in a seeded order), degraded to t and restored in one shot.")
     return pictures.show(f"{study.name}-{run.name}-rows", caption, panels, 1)
-
-
-def tables(study: StudyResults, results: Results) -> list[Table | None]:
-    return [*(table(study, run, part, measure, results.params.metrics.ssim_window)
-              for run in study.trained if measured(run) for part in PARTS if over_time(run, part)[0]
-              for measure in MEASURES), *(darkness.table(study, run) for run in study.trained)]
-
-
-def table(study: StudyResults, run: Run, part: str, measure: str, window: int) -> Table:
-    """A measure by t (rows) and fold (columns). Best fold of a row in bold."""
-    folds = over_time(run, part)
-    rows: list[Row] = []
-    for k, row in enumerate(folds[0]):
-        found = {"run": run.name, "t": row["t"], "n": row["n"]}
-        for r, fold in zip(run.replicates, folds, strict=True):
-            found |= {f"{key}_{r.index}": fold[k][key]
-                      for key in (measure, f"{measure}_sd", f"{measure}_se")}
-        found["best"] = (min if measure == "rmse" else max)(fold[k][measure] for fold in folds)
-        rows.append(found)
-
-    def cell(row: Row, i: int) -> str:
-        return (f"{number(row[f'{measure}_{i}'])} ± {number(row[f'{measure}_sd_{i}'], 2)} "
-                f"({number(row[f'{measure}_se_{i}'], 2)})")
-
-    columns = [Column("t", lambda r: number(r["t"])),
-               *(Column(f"fold {r.index}", lambda row, i=r.index: cell(row, i), f"{measure}_{r.index}")
-                 for r in run.replicates)]
-    how = (f" SSIM: uniform window of {window} pixels, data range 1, mean over channels."
-           if measure == "ssim" else "")
-    return ByFold(f"{study.name}-{run.name}-{part}-{measure}", f"{run.title}: {MEASURES[measure]} "
-                 f"of single-shot x0_hat on {PARTS[part]}, n = {rows[0]['n']}. ±: standard deviation "
-                 f"over images; in brackets: standard error of the mean.{how} Bold: best fold of a row.",
-                 columns, rows)
 
 
 def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:
     runs = {run.config.split: run for run in reversed(study.trained)
             if run.config.restorer.parameterisation == "eps"}
-    out = []
+    out = [objects(results.params)] if "grouped" in runs else []
     if {"grouped", "leaky"} <= runs.keys():
         out.append(harm(runs["grouped"], runs["leaky"], results.params.metrics.confidence))
+    if study.trained:
+        out.append(stopping(study.trained))
     for run in study.trained:
         out += rule_cost(run) + darkness.findings(run)
     return out
+
+
+def objects(params: Params) -> str:
+    """What is kept together, and what the study's FMD is taken against."""
+    groups = params.images.groups
+    said = ("An object is a folder of its frames" if groups == "folder" else
+            f"Who or what made an image is not told: {groups['blocks']} equal blocks of the file, one "
+            "after the other, stand for its makers" if isinstance(groups, dict) and "blocks" in groups
+            else "An object is told by file name or list" if groups else "Every image is its own object")
+    return (f"{said}. A fold's FMD is taken against the real images of all objects, held out or not, and "
+            "is no measure of what folds differ in.")
 
 
 def harm(grouped: Run, leaky: Run, level: float) -> str:
@@ -158,29 +168,50 @@ def harm(grouped: Run, leaky: Run, level: float) -> str:
             f"folds {number(float(np.mean(ours)))} ({100 * abs(share):.1f} % "
             f"{'lower' if share < 0 else 'higher'} where it leaks)")
     if measured(grouped) and measured(leaky):
-        ssim = [np.mean([row["ssim"] for fold in over_time(r, "test") for row in fold])
-                for r in (grouped, leaky)]
-        text += (f"; SSIM on held-out images, mean over t, is {number(float(ssim[1]))} where it leaks "
-                 f"and {number(float(ssim[0]))} on unseen objects")
+        ssim = [float(values(run, "test", EXACT, "ssim").mean()) for run in (grouped, leaky)]
+        text += (f"; SSIM of single-shot x0_hat, mean over t, is {number(ssim[0])} on objects that "
+                 f"training never showed, and {number(ssim[1])} on held-out images where it leaks: "
+                 "there no object is new, and what it would do on new ones the leaky fold cannot say")
     if len(ours) < LEAST:
         return text + (f". Folds count as replicates: with {len(ours)} of them no verdict is given "
                        f"(at least {LEAST}).")
-    found = compare(ours, {"leaky": theirs}, level)["leaky"]
-    return text + (f". Validation loss over {len(ours)} folds, paired and counted as replicates (their "
-                   f"training sets overlap): {found.verdict} (p = {number(found.p)}).")
+    from scipy.stats import ttest_ind
+
+    p = float(ttest_ind(theirs, ours, equal_var=False).pvalue)
+    said = "no significant difference" if p >= 1 - level else "lower" if share < 0 else "higher"
+    return text + (f". Validation loss of {len(ours)} leaky against {len(ours)} grouped folds, Welch's "
+                   "t-test (they hold out different images; the folds of a kind share training images, "
+                   f"so p is rather too small): {said} (p = {number(p)}).")
+
+
+def stopping(runs: list[Run]) -> str:
+    """How many folds stopped early, and whether the others were still getting better."""
+    folds = [r for run in runs for r in run.replicates if r.record.get("best_epoch")]
+    if not folds:
+        return "None of these runs was to stop early."
+    early = [r.record["stopped_epoch"] for r in folds if r.record.get("stopped_epoch")]
+    late = [r for r in folds if not r.record.get("stopped_epoch")]
+    words = [f"{len(early)} of {len(folds)} trainings stopped early, after {min(early)} to {max(early)} "
+             "epochs"] if early else [f"None of the {len(folds)} trainings stopped early"]
+    if late:
+        last = sum(r.record["best_epoch"] == len(r.history) for r in late)
+        words.append(f"of those that ran to the end {last} had their lowest validation loss in the "
+                     "last epoch" + (", so that longer training would have gone on improving them"
+                                     if last == len(late) else ""))
+    return f"{'; '.join(words)}."
 
 
 def rule_cost(run: Run) -> list[str]:
-    """How much SSIM a rule other than the exact one loses, at its worst t."""
-    exact = over_time(run, "test")[0]
+    """How much SSIM a rule other than the exact one loses, on average and at its worst t."""
     out = []
-    for rule in dict.fromkeys(row["rule"] for row in run.first.details.get("over_time", [])):
-        if rule == "exact":
-            continue
-        lost = {a["t"]: a["ssim"] - b["ssim"]
-                for a, b in zip(exact, over_time(run, "test", rule)[0], strict=True)}
-        t = max(lost, key=lost.get)
+    for rule in rules(run)[1:]:
+        lost = values(run, "test", EXACT, "ssim") - values(run, "test", rule, "ssim")
+        t = [row["t"] for row in over_time(run, "test")[0]]
+        worst, each = int(lost.mean(0).argmax()), lost.mean(1)
+        spread = f" ± {number(each.std(ddof=1) / len(each) ** 0.5, 2)}" if len(each) > 1 else ""
+        over = (f"mean over t ± standard error over {len(each)} folds" if len(each) > 1
+                else f"mean over t, fold {run.first.index}")
         out.append(f"{named(run.title)}: against the exact rule, {darkness.title(rule)} loses "
-                   f"on average {number(float(np.mean(list(lost.values()))))} SSIM, at most "
-                   f"{number(lost[t])} at t = {t}.")
+                   f"{number(float(each.mean()))}{spread} SSIM ({over}), at most "
+                   f"{number(float(lost.mean(0)[worst]))} at t = {t[worst]}.")
     return out

@@ -12,7 +12,7 @@ from kelvin.report import (
     averaging,
     comparison,
     crossing,
-    folds,
+    fold_tables,
     guidance,
     iterations,
     likelihood,
@@ -59,7 +59,7 @@ def study_tables(study: StudyResults, results: Results, metrics: Mapping[str, Ro
     if kind == "pretraining":
         return [pretraining.table(study, metrics)]
     if kind == "folds":
-        return folds.tables(study, results)
+        return fold_tables.tables(study, results)
     if kind == "guidance":
         return [guidance.table(study, results)]
     if kind == "averaging":
@@ -75,8 +75,8 @@ def shown_with(study: StudyResults) -> list[str]:
     own = {"temperature": [f"{study.name}-generation", f"{study.name}-restoration"],
            "steps": [study.name], "iterations": [study.name], "pretraining": [study.name],
            "metrics": ["distribution", "slips"], "guidance": [study.name], "comparison": [study.name],
-           "folds": [f"{study.name}-{run.name}-{part}-ssim" for run in study.trained
-                     for part in folds.PARTS],
+           "folds": [f"{study.name}-{run.name}-{name}" for run in study.trained
+                     for name in fold_tables.SHOWN],
            "averaging": [study.name], "grid": [study.name],
            "schedules": ["generation", likelihood.NAME, "restoration"]}
     return [*own.get(study.study.kind, ["generation", "restoration"]), f"parameters-{study.name}"]
