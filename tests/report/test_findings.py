@@ -110,8 +110,9 @@ def test_errors_speak_where_the_losses_are_not_one_measure():
     said = error_shows("a mean over other noise levels",
                        {-2.0: 3.0, 0.0: 0.05, 2.0: 0.01, 4.0: 9.0}, base)
     assert said == ("Its validation loss is a mean over other noise levels and cannot be compared; at "
-                    "equal log-SNR (-2 to 2) its error of x0_hat is between 0.500 and 3.00 times the "
-                    "baseline's: it shows the mistake at 1 of 3 log-SNRs (more than 1.1 times).")
+                    "equal log-SNR (-2 to 2, the part that both reach) its error of x0_hat is between "
+                    "0.500 and 3.00 times the baseline's: it shows the mistake at 1 of 3 log-SNRs (more "
+                    "than 1.1 times).")
     assert "does not show the mistake (nowhere more than 1.1 times)" in error_shows("", base, base)
     said = error_shows("", {2.0: 0.02}, base)
     assert "(2, the only shared one) its error of x0_hat is 2.00 times" in said

@@ -131,7 +131,7 @@ def table(study: StudyResults, results: Results) -> Table | None:
         rows.append(row)
     if not rows:
         return None
-    columns = [Column("run", lambda r: r["title"]), 
+    columns = [Column("run", lambda r: r["title"]),
                Column("w", lambda r: NOTHING if r["weight"] is None else f"{r['weight']:g}"),
                Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
                Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),

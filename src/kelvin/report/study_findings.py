@@ -206,6 +206,8 @@ def error_shows(other: str, error: Mapping[float, float], base: Mapping[float, f
     high = [at for at in common if ratios[at] > SEEN]
     span = f"{common[0]:g} to {common[-1]:g}" if len(common) > 1 else \
         f"{common[0]:g}, the only shared one"
+    if len(common) > 1 and set(error) != set(base):
+        span += ", the part that both reach"
     low, most = number(min(ratios.values())), number(max(ratios.values()))
     times = f"{low} times" if low == most else f"between {low} and {most} times"
     shown = (f"it shows the mistake at {len(high)} of {len(common)} log-SNRs (more than {SEEN:g} times)"
