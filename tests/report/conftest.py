@@ -24,6 +24,7 @@ MORE = {"fid": None, "fid_why": "FID is null: not built.", "kid": 0.01, "kid_low
         "fd_pixels_normalised": 0.1, "fd_random": 3.0, "fd_random_normalised": 0.1}
 BOUND = {"bits_per_dim": 2.5, "bits_per_dim_se": 0.05, "bits_n": 4, "grey_levels": 17, "bits_l0": 0.5,
          "bits_between": 1.9, "bits_prior": 0.1}
+HISTOGRAM = [0.25, 0.75]  # of the two invented classes
 RESTORED = {"ssim": 0.5, "psnr": 15.0, "rmse": 0.2, "fmd": 8.0, "fmd_normalised": 0.14}
 CALIBRATION = {"dataset": "digits", "reference": "train+validation",
                "reference_n": 30, "test_n": 20, "extractor": "abc",
@@ -77,8 +78,9 @@ class Project:
                     SimpleNamespace(licence="free", seed=0))
         write(root / "data/models/digits/classifier/record.json",
               {"accuracy": 0.9, "n": 20, "features": 8, "hash": "abc"})
-        rows = {name: {"title": name, "histogram": [], **scores(fmd), **MORE} for name, fmd in (
-            ("held-out", 1.1), ("copies", 0.5), ("pixel-gaussian", 9.0), ("black", 50.0))}
+        rows = {name: {"title": name, "histogram": HISTOGRAM, **scores(fmd), **MORE}
+                for name, fmd in (("held-out", 1.1), ("copies", 0.5), ("pixel-gaussian", 9.0),
+                                  ("black", 50.0))}
         write(root / "reports/runs/digits/calibration.json",
               {**CALIBRATION, "bias": bias(1.0), "rows": rows})
 
@@ -95,7 +97,8 @@ class Project:
                   "fingerprint": "f", "sampler": samplers[0], "nfe": 5 if trained else None,
                   "reference": "train+validation", "reference_n": 30, "extractor": "abc",
                   **scores(fmd), **MORE}
-        details = {"histograms": {}, "nearest": {"nearest_sample": [0, 1], "nearest_training": [2, 3]}}
+        details = {"histograms": dict.fromkeys(drawn, HISTOGRAM),
+                   "nearest": {"nearest_sample": [0, 1], "nearest_training": [2, 3]}}
         arrays = {f"samples/{s}": self.images(20) for s in drawn}
         if trained:
             methods = ["untouched", "one-shot", "linear",

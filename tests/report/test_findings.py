@@ -11,6 +11,7 @@ from kelvin.report.collect import collect
 from kelvin.report.findings import Score, flags, hot_against_cold, listed, ranking, unanswered, verdicts
 from kelvin.report.study_findings import (
     equal_noise,
+    error_shows,
     kept_image,
     loss_and_fmd,
     loss_shows,
@@ -19,6 +20,7 @@ from kelvin.report.study_findings import (
     schedule_reason,
     study_findings,
     terminal,
+    unlike,
 )
 
 JUDGING = re.compile(r"\b(better|worse|significant)", re.I)
@@ -99,9 +101,51 @@ def test_equal_noise_takes_what_all_share():
 
 
 def test_loss_shows_a_mistake_or_not():
-    assert loss_shows(0.2, 0.1, True).endswith("shows it.")
-    assert loss_shows(0.1, 0.1, True).endswith("does not show it.")
-    assert "not the same measure" in loss_shows(0.2, 0.1, False)
+    assert loss_shows(0.2, 0.1).endswith("shows it.")
+    assert loss_shows(0.1, 0.1).endswith("does not show it.")
+
+
+def test_errors_speak_where_the_losses_are_not_one_measure():
+    base = {-2.0: 1.0, 0.0: 0.1, 2.0: 0.01}
+    said = error_shows("a mean over other noise levels",
+                       {-2.0: 3.0, 0.0: 0.05, 2.0: 0.01, 4.0: 9.0}, base)
+    assert said == ("Its validation loss is a mean over other noise levels and cannot be compared; at "
+                    "equal log-SNR (-2 to 2, the part that both reach) its error of x0_hat is between "
+                    "0.500 and 3.00 times the baseline's: it shows the mistake at 1 of 3 log-SNRs (more "
+                    "than 1.1 times).")
+    assert "does not show the mistake (nowhere more than 1.1 times)" in error_shows("", base, base)
+    said = error_shows("", {2.0: 0.02}, base)
+    assert "(2, the only shared one) its error of x0_hat is 2.00 times" in said
+    for nothing in ({}, {7.0: 1.0}):
+        said = error_shows("a mean of another loss", nothing, base)
+        assert "a mean of another loss and cannot be compared" in said and "left open" in said
+
+
+@pytest.mark.parametrize("run, loss, verdict", [
+    ("bad-no-noise", 99.0, "Its validation loss is a mean over other noise levels and cannot be "
+     "compared; at equal log-SNR (-2 to 2) its error of x0_hat is 1.00 times the baseline's: it does "
+     "not show the mistake"),
+    ("bad-lr-high", 99.0, "The final validation loss, 99.0 against 0.110, shows it."),
+    ("bad-lr-low", 0.11, "The final validation loss, 0.110 against 0.110, does not show it.")])
+def test_a_mistake_is_judged_by_what_can_be_compared(project, run, loss, verdict):
+    made = project(["ddpm-default", run], replicates=(0, 1))
+    for r in (0, 1):
+        made.add("ddpm-default", r)
+        made.add(run, r, val_loss_ema=loss)
+    results = collect(made.params)
+    study = next(s for s in results.studies if s.study.kind == "hyperparameters")
+    said = " ".join(study_findings(study, results, metrics(results)))
+    assert verdict in said and ("99.0" in said) == (run == "bad-lr-high")
+
+
+@pytest.mark.parametrize("a, b, why", [
+    ("ddpm-default", "ddpm-cosine", "a mean over other noise levels"),
+    ("ddpm-default", "ddpm-l1", "a mean of another loss"),
+    ("ddpm-default", "ddpm-x0", "that of another target"),
+    ("ddpm-default", "ddpm-min-snr", ""), ("ddpm-default", "bad-lr-low", "")])
+def test_what_makes_a_loss_another_measure(params, a, b, why):
+    a, b = (SimpleNamespace(config=params.run(name)) for name in (a, b))
+    assert unlike(a, b) == why and unlike(a, a) == ""
 
 
 def test_weak_blur_keeps_the_image():

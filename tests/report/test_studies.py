@@ -7,7 +7,7 @@ from kelvin.report import style
 from kelvin.report.aggregate import costs, metrics
 from kelvin.report.collect import collect
 from kelvin.report.strips import moments
-from kelvin.report.studies import study_figures
+from kelvin.report.studies import loss_meaning, study_figures
 from kelvin.report.study_findings import study_findings
 from kelvin.report.tables import tables
 from kelvin.report.widths import Fit, compared, fitted
@@ -53,6 +53,20 @@ def test_widths_in_numbers():
     assert "the same run" in compared([narrow, Fit("w", 0.1, 0.2, 9.0, 2000)], 1)[0]
     assert compared([narrow], 1) == []
     assert "25.0 % above it" in fitted(wide) and "10.0 % below" in fitted(Fit("n", 0.1, 0.09, 1.0, 1))
+
+
+@pytest.mark.parametrize("runs, different", [
+    (["ddpm-default", "ddpm-cosine"], "different noise schedules, so"),
+    (["blur-strong", "blur-single"], "different degradations, so"),
+    (["steps-blur-5", "steps-blur-20"], "different schedules, so"),
+    (["ddpm-default", "blur-strong"], "different losses, targets, degradations and noise schedules, so"),
+    (["ddpm-default", "bad-lr-low"], "one measure and comparable"), (["ddpm-default"], "")])
+def test_what_makes_losses_incomparable_is_named(project, runs, different):
+    made = project(runs)
+    for run in runs:
+        made.add(run)
+    said = loss_meaning(list(collect(made.params).runs.values()))
+    assert different in said and bool(said) == (len(runs) > 1)
 
 
 def test_moments_are_the_middle_and_the_last():

@@ -83,7 +83,7 @@ def test_two_tables_with_their_own_columns(found):
     assert drawn.name == "temperature-generation" and restored.name == "temperature-restoration"
     assert not {"ssim", "rmse", "fmd_restoration"} & set(drawn.rows[0])
     assert "fmd" not in restored.rows[0] and "recall" not in restored.rows[0]
-    row = drawn.rows[0]
+    row = drawn.rows[4]
     assert (row["prior_fmd"], row["prior_recall"], row["recall"]) == (40.0, 0.1, 0.6)
     assert row["sample_ms"] == pytest.approx(25) and row["train_seconds"] == 1.5
     assert [r["method"] for r in restored.rows[:3]] == ["one-shot", "linear", "ddim-50"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kelvin.metrics.comparisons import LEAST
+from kelvin.report import calibrating
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import Score, between, listed, named, seeds, verdicts
 from kelvin.report.style import BAND, WIDTH, Figure, finish, legend_below, look, new, plain, ticks
@@ -121,7 +122,7 @@ def figures(study: StudyResults, results: Results) -> list[Figure]:
 
 
 def table(study: StudyResults, results: Results) -> Table | None:
-    """One row a run and set of weights; None without a run."""
+    """One row a run and set of weights, below the calibrating rows; None without a run."""
     rows: list[Row] = []
     for p in (p for found in compared(study) for p in found):
         row = {"run": p.run.name, "title": p.run.title, "weights": p.name, "decay": p.decay,
@@ -132,7 +133,7 @@ def table(study: StudyResults, results: Results) -> Table | None:
         rows.append(row | dict(zip(("fmd_low", "fmd_high"), p.interval("fmd"), strict=True)))
     if not rows:
         return None
-    columns = [Column("run", lambda r: r["title"]), Column("weights", lambda r: r["weights"]),
+    columns = [Column("run", lambda r: r["title"]), Column("weights", lambda r: r["weights"] or NOTHING),
                Column("half-life, updates", lambda r: NOTHING if r["decay"] is None
                       else number(r["half_life_updates"])),
                Column("decay at the end", lambda r: NOTHING if r["decay"] is None
@@ -145,8 +146,9 @@ def table(study: StudyResults, results: Results) -> Table | None:
     return Table(study.name, "Generation by the last weights and by exponential moving averages of them, "
                  "each run's first sampler from the same starting states. Half-life: updates after which "
                  "a weight counts half as much, by the decay at the end of training, which an average's "
-                 f"warm-up holds to (1 + k) / (10 + k) after k updates. Brackets: {over(results)}. Bold: "
-                 "best of a run.", columns, rows, bold_within="run")
+                 f"warm-up holds to (1 + k) / (10 + k) after k updates. Brackets: {over(results)}"
+                 f"{calibrating.note(results)}. Bold: best of a run.", columns,
+                 calibrating.with_scale(rows, results), lambda r: not calibrating.is_one(r), "run")
 
 
 def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:

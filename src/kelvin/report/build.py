@@ -9,9 +9,9 @@ from typing import Any
 
 from kelvin.files import write_csv, write_json, write_text
 from kelvin.params import Params
-from kelvin.report import curves, grids, ranking, style
+from kelvin.report import calibrating, curves, grids, histograms, ranking, style
 from kelvin.report.aggregate import costs, metrics
-from kelvin.report.collect import Results, collect
+from kelvin.report.collect import Results, StudyResults, collect
 from kelvin.report.findings import hot_against_cold
 from kelvin.report.page import dataset_facts, embedded, render, shown
 from kelvin.report.studies import study_figures
@@ -54,6 +54,7 @@ def common_figures(results: Results, records: dict[str, Row]) -> list[Figure]:
     seen = {run.name for s in results.studies if s.study.kind == "blur" for run in s.runs}
     train = results.store.split("train").images
     found = [ranking.ranking_figure(results, records) if results.runs else None,
+             histograms.figure(results),
              ranking.ema_figure(results),
              grids.overview_figure(best, results.store.split("test").images) if best else None,
              *(grids.best_figure(run) for run in best),
@@ -75,9 +76,7 @@ def page(results: Results, records: dict[str, Row], written: list[Table], common
             "title": study.study.title, "question": study.study.question,
             "findings": study_findings(study, results, records),
             "figures": [embedded(figure) for figure in studies[study.name]],
-            "tables": [shown(table if key in WHOLE else
-                             table.only(lambda row, names=names: row["run"] in names))
-                       for key in shown_with(study)
+            "tables": [shown(own_part(table, study, results)) for key in shown_with(study)
                        if (table := by_name.get(key)) and names]})
     context: dict[str, Any] = {
         "dataset": results.params.house.dataset, "facts": dataset_facts(results),
@@ -90,6 +89,15 @@ def page(results: Results, records: dict[str, Row], written: list[Table], common
         "fid_why": results.calibration["fid_why"], "about": results.calibration,
         "several": len(results.replicates) > 1}
     return render(context)
+
+
+def own_part(table: Table, study: StudyResults, results: Results) -> Table:
+    """A study's copy of a table: its own runs, and the calibrating rows where they are their scale."""
+    if table.name in WHOLE:
+        return table
+    names = {run.name for run in study.runs}
+    scaled = names.isdisjoint(results.apart)
+    return table.only(lambda row: scaled if calibrating.is_one(row) else row["run"] in names)
 
 
 class Folder:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.report import calibrating
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import listed, named, seeds
 from kelvin.report.style import BAND, WIDTH, Figure, finish, legend_below, look, new, plain, ticks
@@ -87,7 +88,7 @@ def hardware(runs: Sequence[Run]) -> str:
 
 
 def table(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> Table | None:
-    """Cost beside quality; None without trained runs."""
+    """Cost beside quality, below the calibrating rows, which cost nothing; None without trained runs."""
     if not study.trained:
         return None
     limit, reached = equal_time(study.trained)
@@ -103,18 +104,23 @@ def table(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> 
                      "equal_epoch": point.epoch if point else None,
                      "equal_fmd": point.fmd if point else None, "pareto": run.name in front})
 
+    rows = calibrating.with_scale(rows, results)
+
     def counted(key: str, scale: float = 1.0) -> Any:
         return lambda r: NOTHING if r[key] is None else number(r[key] / scale)
 
-    columns = [Column("run", lambda r: r["title"]), Column("network", lambda r: r["network"]),
-               Column("parameters", lambda r: f"{r['parameters']:,.0f}"),
+    def whole(key: str) -> Any:
+        return lambda r: NOTHING if r[key] is None else f"{r[key]:,.0f}"
+
+    columns = [Column("run", lambda r: r["title"]), Column("network", lambda r: r["network"] or NOTHING),
+               Column("parameters", whole("parameters")),
                Column("MFLOPs / image", counted("flops_per_image", 1e6)),
                Column("peak memory, MiB", counted("peak_memory_bytes", 2**20)),
-               Column("updates", lambda r: f"{r['updates']:,.0f}"),
+               Column("updates", whole("updates")),
                Column("training, s", counted("train_seconds")),
                Column("training, GFLOPs", counted("training_flops", 1e9)),
                Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),
-               Column("validation loss", lambda r: number(r["val_loss_ema"])),
+               Column("validation loss", counted("val_loss_ema")),
                Column("FMD at equal time", counted("equal_fmd"), "equal_fmd", "min"),
                Column("Pareto", lambda r: "yes" if r["pareto"] else NOTHING)]
     when = (f"FMD at equal time: at the last kept epoch within {number(limit)} s of updates, which all "
@@ -124,7 +130,8 @@ def table(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> 
                  "counted as two. Peak memory: counted, not measured: weights, gradients, Adam's two "
                  "moments, the EMA copy, and all that autograd keeps of one fp32 batch for its backward "
                  f"pass. Training FLOPs: three forward passes an update. {when}Pareto: no run has both a "
-                 "lower FMD and fewer training FLOPs. Bold: lowest.", columns, rows)
+                 "lower FMD and fewer training FLOPs. Bold: lowest of the runs.", columns, rows,
+                 lambda r: not calibrating.is_one(r))
 
 
 def on_front(runs: Sequence[Run]) -> list[str]:

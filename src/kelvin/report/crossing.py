@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from kelvin.report import calibrating
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import listed, named, seeds
 from kelvin.report.style import WIDTH, Figure, finish, new, ticks
@@ -97,7 +98,7 @@ def said_missing(cells: Mapping[Cell, Run]) -> str:
 
 
 def table(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> Table | None:
-    """One row a cell; None without a run."""
+    """One row a cell, below the calibrating rows; None without a run."""
     cells = grid_of(study)
     if not cells:
         return None
@@ -107,8 +108,8 @@ def table(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> 
              "fmd": run.mean("fmd"), **{key: metrics[run.name][key] for key in (
                  "fmd_low", "fmd_high", "fmd_normalised", "precision", "recall", "nearest_ratio")}}
             for (row, column), run in cells.items()]
-    shown = [Column("predicts", lambda r: r["parameterisation"]),
-             Column("schedule", lambda r: r["schedule"]),
+    shown = [Column("predicts", lambda r: r["parameterisation"] or r["title"]),
+             Column("schedule", lambda r: r["schedule"] or NOTHING),
              Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
              Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),
              Column("normalised", lambda r: fixed(r["fmd_normalised"]), "fmd_normalised", "min"),
@@ -116,8 +117,10 @@ def table(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> 
              Column("recall", lambda r: number(r["recall"]), "recall", "max"),
              Column("nearest", lambda r: number(r["nearest_ratio"]))]
     return Table(study.name, "Generation by what the network predicts and by its noise schedule, each "
-                 f"run's first sampler. Brackets: {interval(results)}. Bold: best of all. "
-                 f"{said_missing(cells)}", shown, rows)
+                 f"run's first sampler. Brackets: {interval(results)}{calibrating.note(results)}. "
+                 "First: calibrating rows, which no network predicts. Bold: best of all runs. "
+                 f"{said_missing(cells)}", shown, calibrating.with_scale(rows, results),
+                 lambda r: not calibrating.is_one(r))
 
 
 def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:

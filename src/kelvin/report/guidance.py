@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from kelvin.metrics.comparisons import LEAST
+from kelvin.report import calibrating
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import Score, between, named, seeds, verdicts
 from kelvin.report.pictures import show
 from kelvin.report.pictures import table as pictures
 from kelvin.report.style import BAND, WIDTH, Figure, below, finish, look, new, ticks
-from kelvin.report.table import Column, Row, Table, fixed, number, span
+from kelvin.report.table import NOTHING, Column, Row, Table, fixed, number, span
 
 MARK = "@w="  # <sampler>@w=<weight>: see kelvin.runs.drawn
 SHOWN = ("fmd", "fmd_normalised", "precision", "recall", "nearest_ratio", "asked_accuracy")
@@ -120,7 +121,7 @@ def grid_figure(name: str, found: list[Point], results: Results, most: int = 10)
 
 
 def table(study: StudyResults, results: Results) -> Table | None:
-    """One row a weight; None without a sweep."""
+    """One row a weight, below the calibrating rows; None without a sweep."""
     rows: list[Row] = []
     for p in (p for found in swept(study) for p in found):
         row = {"run": p.run.name, "title": p.run.title, "weight": p.weight, "sampler": p.sampler,
@@ -130,11 +131,13 @@ def table(study: StudyResults, results: Results) -> Table | None:
         rows.append(row)
     if not rows:
         return None
-    columns = [Column("run", lambda r: r["title"]), Column("w", lambda r: f"{r['weight']:g}"),
-               Column("NFE", lambda r: number(r["nfe"])),
+    columns = [Column("run", lambda r: r["title"]),
+               Column("w", lambda r: NOTHING if r["weight"] is None else f"{r['weight']:g}"),
+               Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
                Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),
                Column("normalised", lambda r: fixed(r["fmd_normalised"]), "fmd_normalised", "min"),
-               Column("accuracy", lambda r: span(r, "asked_accuracy", fixed), "asked_accuracy", "max"),
+               Column("accuracy", lambda r: NOTHING if r["asked_accuracy"] is None else
+                      span(r, "asked_accuracy", fixed), "asked_accuracy", "max"),
                Column("precision", lambda r: number(r["precision"]), "precision", "max"),
                Column("recall", lambda r: number(r["recall"]), "recall", "max"),
                Column("nearest", lambda r: number(r["nearest_ratio"]))]
@@ -143,9 +146,11 @@ def table(study: StudyResults, results: Results) -> Table | None:
     return Table(study.name, "Generation over the guidance weight w: 0 asks for no class, 1 for the "
                  "class, more steers by it. Accuracy: share of the samples that the classifier takes for "
                  f"the class asked, in equal numbers for every class; on {results.classifier['n']} real "
-                 f"test images it is right on {fixed(results.classifier['accuracy'])}. Brackets: {over}. "
+                 f"test images it is right on {fixed(results.classifier['accuracy'])}. Brackets: {over}"
+                 f"{calibrating.note(results)}. "
                  "NFE: every step but at w = 0 and 1 evaluates the network twice. Bold: best of a run.",
-                 columns, rows, bold_within="run")
+                 columns, calibrating.with_scale(rows, results), lambda r: not calibrating.is_one(r),
+                 "run")
 
 
 def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:

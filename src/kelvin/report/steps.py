@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kelvin.report import calibrating
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import listed, seeds
 from kelvin.report.ranking import FAMILIES
@@ -104,7 +105,8 @@ def figure(study: StudyResults, results: Results, caption: str) -> Figure:
 
 
 def table(study: StudyResults, results: Results) -> Table | None:
-    """Every point of the two panels, and what each costs; None without trained runs."""
+    """Every point of the two panels and what each costs, below the calibrating rows; None without
+    trained runs."""
     rows: list[Row] = []
     for (family, over), points in curves(study, results).items():
         for p in points:
@@ -115,9 +117,11 @@ def table(study: StudyResults, results: Results) -> Table | None:
                             for key in ("fmd_normalised", "recall", "class_evenness")}})
     if not rows:
         return None
-    columns = [Column("run", lambda r: r["title"]), Column("kind", lambda r: r["family"]),
-               Column("varied", lambda r: r["over"]), Column("T", lambda r: number(r["T"])),
-               Column("sampler", lambda r: r["sampler"]),
+    columns = [Column("run", lambda r: r["title"]),
+               Column("kind", lambda r: NOTHING if calibrating.is_one(r) else r["family"]),
+               Column("varied", lambda r: r["over"] or NOTHING),
+               Column("T", lambda r: NOTHING if r["T"] is None else number(r["T"])),
+               Column("sampler", lambda r: r["sampler"] or NOTHING),
                Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
                Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"),
                Column("normalised", lambda r: fixed(r["fmd_normalised"]), "fmd_normalised", "min"),
@@ -126,7 +130,7 @@ def table(study: StudyResults, results: Results) -> Table | None:
     return Table(study.name, "Generation over steps. Steps of the process: T varies and the sampler "
                  "visits all of them. Network evaluations: one run, whose deterministic sampler visits "
                  "fewer or more of its T times. Bold: lowest of its kind and of what is varied.", columns,
-                 rows, bold_within="group")
+                 calibrating.with_scale(rows, results), lambda r: not calibrating.is_one(r), "group")
 
 
 def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:

@@ -23,6 +23,7 @@ from kelvin.report import (
     widths,
 )
 from kelvin.report.collect import Results, Run, StudyResults
+from kelvin.report.findings import listed
 from kelvin.report.style import Figure
 
 NOTE = "Lines: mean over training seeds; shade: their range."
@@ -121,12 +122,13 @@ def loss_meaning(runs: Sequence[Run]) -> str:
 
     if len(runs) == 1:
         return ""
+    schedules = "schedules" if all(run.family == "cold" for run in runs) else "noise schedules"
     differing = [word for word, key in (
         ("losses", lambda c: c.training.loss), ("targets", lambda c: c.restorer.parameterisation),
-        ("degradations", lambda c: (c.degradation, c.schedule))) if over(key)]
+        ("degradations", lambda c: c.degradation), (schedules, lambda c: c.schedule)) if over(key)]
     if not differing:
         return "All are one measure and comparable."
-    return (f"The runs have different {' and '.join(differing)}, so that a lower curve need not be a "
+    return (f"The runs have different {listed(differing)}, so that a lower curve need not be a "
             "more exact restorer.")
 
 

@@ -125,9 +125,9 @@ def mistake(base: Run, run: Run) -> str:
     said = (f"{named(run.title)}: FMD {number(run.mean('fmd'))} against {number(base.mean('fmd'))}, "
             f"{compared(run.mean('fmd'), base.mean('fmd'))} {seeds(len(run.replicates))}.")
     reasons = [schedule_reason(base, run), rate_reason(base, run)]
-    comparable = (run.config.schedule == base.config.schedule
-                  and run.config.training.loss == base.config.training.loss)
-    shown = loss_shows(run.mean("val_loss_ema"), base.mean("val_loss_ema"), comparable)
+    other = unlike(base, run)
+    shown = error_shows(other, errors(run), errors(base)) if other else \
+        loss_shows(run.mean("val_loss_ema"), base.mean("val_loss_ema"))
     return " ".join([said, *filter(None, reasons), shown])
 
 
@@ -170,11 +170,49 @@ def rate_reason(base: Run, run: Run) -> str:
             "the last.")
 
 
-def loss_shows(loss: float, base: float, comparable: bool) -> str:
+def unlike(base: Run, run: Run) -> str:
+    """Why two validation losses are not one measure: what a run's is instead; "" where they are."""
+    own, usual = run.config, base.config
+    if (own.schedule, own.degradation) != (usual.schedule, usual.degradation):
+        return "a mean over other noise levels"
+    if own.training.loss != usual.training.loss:  # weights and added terms stay out of what is evaluated
+        return "a mean of another loss"
+    target = {"parameterisation", "rule", "low", "high"}  # what the network is taught
+    if own.restorer.model_dump(include=target) != usual.restorer.model_dump(include=target):
+        return "that of another target"
+    return ""
+
+
+def errors(run: Run) -> dict[float, float]:
+    """{log-SNR: error of x0_hat} on the common grid, means over training seeds; {} without noise."""
+    groups = zip(*(replicate.details["log_snr"] for replicate in run.replicates), strict=True)
+    return {group[0]["log_snr"]: float(np.mean([row["x0_error"] for row in group])) for group in groups}
+
+
+def loss_shows(loss: float, base: float) -> str:
     """Can the mistake be seen in the loss? The final validation losses of the EMA weights say."""
     shown = "shows it" if loss > SEEN * base else "does not show it"
-    note = "" if comparable else " (a mean over other noise levels, so not the same measure)"
-    return f"The final validation loss, {number(loss)} against {number(base)}{note}, {shown}."
+    return f"The final validation loss, {number(loss)} against {number(base)}, {shown}."
+
+
+def error_shows(other: str, error: Mapping[float, float], base: Mapping[float, float]) -> str:
+    """The same where the loss is another measure: only errors at equal log-SNR can be compared."""
+    said = f"Its validation loss is {other} and cannot be compared"
+    common = sorted(set(error) & set(base))
+    if not common:
+        return (f"{said}; nor do the two runs share a log-SNR at which their errors of x0_hat could be, "
+                "so whether training shows the mistake is left open.")
+    ratios = {at: error[at] / base[at] for at in common}
+    high = [at for at in common if ratios[at] > SEEN]
+    span = f"{common[0]:g} to {common[-1]:g}" if len(common) > 1 else \
+        f"{common[0]:g}, the only shared one"
+    if len(common) > 1 and set(error) != set(base):
+        span += ", the part that both reach"
+    low, most = number(min(ratios.values())), number(max(ratios.values()))
+    times = f"{low} times" if low == most else f"between {low} and {most} times"
+    shown = (f"it shows the mistake at {len(high)} of {len(common)} log-SNRs (more than {SEEN:g} times)"
+             if high else f"it does not show the mistake (nowhere more than {SEEN:g} times)")
+    return f"{said}; at equal log-SNR ({span}) its error of x0_hat is {times} the baseline's: {shown}."
 
 
 def blur(study: StudyResults, results: Results, metrics: Metrics) -> list[str]:

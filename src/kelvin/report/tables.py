@@ -10,10 +10,12 @@ import numpy as np
 from kelvin.overrides import leaves
 from kelvin.report import (
     averaging,
+    calibrating,
     comparison,
     crossing,
     fold_tables,
     guidance,
+    histograms,
     iterations,
     likelihood,
     pretraining,
@@ -39,8 +41,9 @@ def tables(results: Results, metrics: Mapping[str, Row], costs: Mapping[str, Row
     own = [t for study in results.studies for t in study_tables(study, results, metrics, costs) if t]
     over_t = restoration_rows(results)
     restored = [restoration_table(over_t), restoration_over_t_table(over_t)] if over_t else []
-    bound = likelihood.table(results)
-    return [generation_table(results, metrics), samplers_table(results), *restored,
+    bound, classes = likelihood.table(results), histograms.table(results)
+    return [generation_table(results, metrics), samplers_table(results),
+            *([classes] if classes else []), *restored,
             *([bound] if bound else []),
             *([cost_table(results, costs)] if costs else []), *own, *parameters]
 
@@ -89,11 +92,7 @@ def flag(row: Row) -> str:
 
 def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
     """Every run's primary sampler, and the calibrating rows that give the numbers a scale."""
-    rows: list[Row] = []
-    for name, row in results.calibration["rows"].items():
-        kept = {k: v for k, v in row.items() if k not in ("histogram", "title", "fid_why")}
-        rows.append({"run": name, "title": row["title"], "family": "calibrating", "sampler": None,
-                     "nfe": None, "replicates": 1, "interval": "over images", **kept})
+    rows = calibrating.rows(results)
     for name in results.runs:
         record = metrics[name]
         flat = {k: v for k, v in record.items() if not isinstance(v, dict) and k != "fid_why"}
@@ -104,7 +103,7 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
     classes = len(results.store.class_names)
     columns = [
         Column("run", lambda r: r["title"]),
-        Column("kind", lambda r: NOTHING if r["family"] == "calibrating" else r["family"]),
+        Column("kind", lambda r: NOTHING if calibrating.is_one(r) else r["family"]),
         Column("sampler", lambda r: r["sampler"] or NOTHING),
         Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
         Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),
@@ -121,7 +120,7 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
     over = "over training seeds" if len(results.replicates) > 1 else "over images"
     caption = (f"Generation, n = {results.calibration['n']} samples of every run's first sampler. "
                f"Brackets beside FMD: {level} interval {over}"
-               f"{'' if over == 'over images' else ' (calibrating rows: over images)'}. Normalised: 0 "
+               f"{calibrating.note(results)}. Normalised: 0 "
                "= held-out real images, 1 = black images. Debiased: extrapolated to infinitely many "
                "samples. NFE: network evaluations per image. Recall: share of the test images that lie "
                f"among the samples ({results.params.metrics.neighbours} nearest neighbours in the "
@@ -130,12 +129,13 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
                "nearer to a training image than held-out images are. Entropy of the predicted classes "
                f"in nats; evenness: over ln {classes}. Bold: lowest of the runs that are not flagged.")
     return Table("generation", caption, columns, rows,
-                 lambda r: r["family"] != "calibrating" and flag(r) == NOTHING,
+                 lambda r: not calibrating.is_one(r) and flag(r) == NOTHING,
                  notes=[trust.fid_note(results)])
 
 
 def samplers_table(results: Results) -> Table:
-    """Every sampler of every run, EMA weights, and raw weights with the first sampler."""
+    """Every sampler of every run, EMA weights, and raw weights with the first sampler; above them the
+    calibrating rows."""
     rows: list[Row] = []
     for run in results.runs.values():
         first = run.record["sampler"]
@@ -153,8 +153,8 @@ def samplers_table(results: Results) -> Table:
                     else float(np.mean(values)) if len(values) > 1 else values[0]
             rows.append(row)
     columns = [
-        Column("run", lambda r: r["title"]), Column("sampler", lambda r: r["sampler"]),
-        Column("weights", lambda r: r["weights"]),
+        Column("run", lambda r: r["title"]), Column("sampler", lambda r: r["sampler"] or NOTHING),
+        Column("weights", lambda r: r["weights"] or NOTHING),
         Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
         Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"),
         Column("normalised", lambda r: fixed(r["fmd_normalised"]), "fmd_normalised", "min"),
@@ -162,8 +162,8 @@ def samplers_table(results: Results) -> Table:
         Column("evenness", lambda r: number(r["class_evenness"])), Column("flag", flag)]
     return Table("samplers", "Generation by every sampler of every run. EMA: exponential moving "
                  "average of the weights; raw: the last weights themselves, by the run's first "
-                 "sampler. Bold: lowest of a run.", columns, rows,
-                 lambda r: flag(r) == NOTHING, "run")
+                 "sampler. Bold: lowest of a run.", columns, calibrating.with_scale(rows, results),
+                 lambda r: not calibrating.is_one(r) and flag(r) == NOTHING, "run")
 
 
 def cost_table(results: Results, costs: Mapping[str, Row]) -> Table:

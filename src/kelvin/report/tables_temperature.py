@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from kelvin.report import calibrating
 from kelvin.report.collect import Results, Run, StudyResults
-from kelvin.report.table import Column, Row, Table, fixed, number, span
+from kelvin.report.table import NOTHING, Column, Row, Table, fixed, number, span
 from kelvin.report.tables_restoration import CALIBRATING
 from kelvin.report.temperature import prior_mean, target
 
@@ -18,7 +19,8 @@ def iterated(run: Run) -> str | None:
 
 def generation(study: StudyResults, results: Results, metrics: Mapping[str, Row],
                costs: Mapping[str, Row]) -> Table | None:
-    """Every trained run's first sampler beside what its prior alone is worth; None without any."""
+    """Every trained run's first sampler beside what its prior alone is worth, below the calibrating
+    rows; None without any."""
     rows: list[Row] = []
     for run in study.trained:
         record, cost, sampler = metrics[run.name], costs[run.name], run.record["sampler"]
@@ -31,27 +33,34 @@ def generation(study: StudyResults, results: Results, metrics: Mapping[str, Row]
                      "sample_ms": 1000 * cost["sample_seconds"][sampler] / run.record["n"]})
     if not rows:
         return None
+    rows = calibrating.with_scale(rows, results)
+
+    def own(key: str) -> Callable[[Row], str]:  # nothing where images were not drawn by a run
+        return lambda r: NOTHING if r[key] is None else number(r[key])
+
     columns = [
-        Column("run", lambda r: r["title"]), Column("kind", lambda r: r["family"]),
-        Column("sampler", lambda r: r["sampler"]), Column("NFE", lambda r: number(r["nfe"])),
+        Column("run", lambda r: r["title"]),
+        Column("kind", lambda r: NOTHING if calibrating.is_one(r) else r["family"]),
+        Column("sampler", lambda r: r["sampler"] or NOTHING), Column("NFE", own("nfe")),
         Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),
         Column("normalised", lambda r: fixed(r["fmd_normalised"]), "fmd_normalised", "min"),
         Column("recall", lambda r: number(r["recall"]), "recall", "max"),
-        Column("prior's FMD", lambda r: number(r["prior_fmd"])),
-        Column("prior's recall", lambda r: number(r["prior_recall"])),
+        Column("prior's FMD", own("prior_fmd")),
+        Column("prior's recall", own("prior_recall")),
         Column("evenness", lambda r: number(r["class_evenness"])),
         Column("copies", lambda r: f"{100 * r['copy_fraction']:.1f} %" + " (copier)" * bool(r["copier"])),
-        Column("training, s", lambda r: number(r["train_seconds"])),
-        Column("ms / sample", lambda r: number(r["sample_ms"]))]
+        Column("training, s", own("train_seconds")),
+        Column("ms / sample", own("sample_ms"))]
     over = "over training seeds" if len(results.replicates) > 1 else "over images"
     level = f"{100 * results.params.metrics.confidence:.0f} %"
     return Table(f"{study.name}-generation", f"Generation, n = {results.calibration['n']} samples of "
-                 f"each run's first sampler. Brackets: {level} interval {over}. Kind: hot = noise, "
+                 f"each run's first sampler. Brackets: {level} interval {over}"
+                 f"{calibrating.note(results)}. Kind: hot = noise, "
                  "cold = no noise, warm = both. NFE: network evaluations per image. Recall: share of the "
                  "test images that lie among the samples. Prior's: the same scores of x_T itself, before "
                  "any step. Evenness: entropy of the predicted classes over its maximum. Bold: best of "
                  "the runs that are not flagged.", columns, rows,
-                 lambda r: not (r["copier"] or r["below_floor"]))
+                 lambda r: not (calibrating.is_one(r) or r["copier"] or r["below_floor"]))
 
 
 def restoration(study: StudyResults) -> Table | None:
