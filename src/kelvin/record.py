@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ def record(what: str, jobs: str) -> Path:
             raise KelvinError(f"record {what}: the pipeline failed (see above); what was finished is in "
                               "DVC's cache, so that the next try goes on from there")
         target = Path("reports/reference") / entry.folder
+        before = earlier(target / "record.json", entry.set, names, entry.replicates)
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for name in KEPT:
@@ -88,9 +90,22 @@ def record(what: str, jobs: str) -> Path:
         "command": f"make record NAME={what}", "title": entry.title, "set": entry.set, "runs": names,
         "left_out": refused, "replicates": entry.replicates, "jobs": int(jobs),
         "data": {key: manifest[key] for key in ("image_shape", "sizes")}, "hardware": hardware_name(),
-        "minutes": round((time.monotonic() - started) / 60, 1),
-        "note": "minutes are those of this call; stages that DVC's cache held were not made again"})
+        "minutes": [*before, round((time.monotonic() - started) / 60, 1)],
+        "note": "minutes are those of each call with these settings, the last one last: stages that "
+                "DVC's cache held were not made again"})
     return target
+
+
+def earlier(path: Path, settings: Mapping[str, Any], runs: list[str], replicates: list[int]
+            ) -> list[float]:
+    """Minutes of the calls that made the record so far, [] where it had other settings or is not there."""
+    try:
+        made = read_json(path)
+    except FileNotFoundError:
+        return []
+    if (made.get("set"), made.get("runs"), made.get("replicates")) != (settings, runs, replicates):
+        return []
+    return made["minutes"] if isinstance(made["minutes"], list) else []  # one number: an older record's
 
 
 def hardware_name() -> str:
