@@ -103,7 +103,7 @@ def test_an_experiment_runs_what_it_changes_and_nothing_else(copy, tmp_path):
 
 def test_a_queued_experiment_leaves_the_workspace_alone(copy):
     files = ("params.yaml", "dvc.lock", "reports/metrics.json")
-    before = [(copy.folder / file).read_bytes() for file in files]
+    before, tracked = [(copy.folder / file).read_bytes() for file in files], len(copy.tracked("run"))
     copy.run("dvc", "exp", "run", "--queue", "--name", "later", "-S",
              "runs.ddpm-default.schedule.steps=200")
     copy.run("dvc", "queue", "start")
@@ -111,10 +111,9 @@ def test_a_queued_experiment_leaves_the_workspace_alone(copy):
     while not any(word in said for word in ("Success", "Failed")) and time.monotonic() < deadline:
         time.sleep(1)
         said = copy.run("dvc", "queue", "status")
-    print(said, copy.run("dvc", "queue", "logs", "later"))
-    assert "Success" in said
+    assert "Success" in said, copy.run("dvc", "queue", "logs", "later")
     assert [(copy.folder / file).read_bytes() for file in files] == before
-    assert "later" in copy.run("dvc", "exp", "list")
+    assert "later" in copy.run("dvc", "exp", "list") and len(copy.tracked("run")) == tracked + 1
 
 
 def test_a_folder_of_images_is_scored_as_if_it_were_a_run(copy):
