@@ -13,13 +13,13 @@ from kelvin.training.device import pick_device
 def work(params: Params) -> None:
     set_threads(params)
     store, config = PreparedStore(params.folder("prepared")), params.classifier
-    train, test = store.split("train"), store.split("test")
-    network = Classifier(Shape(*train.images.shape[1:]), config.channels, config.features,
+    train = store.split("train").first(config.images)
+    test = store.split("test").first(params.metrics.limit)
+    network = Classifier(Shape(*train.shape[1:]), config.channels, config.features,
                          len(store.class_names)).to(pick_device())
     history = train_classifier(config, network, train.images, train.labels, params.house.seed)
-    limit = params.metrics.limit
     record = save(params.folder("models") / "classifier", network, config, history,
-                  test.images[:limit], test.labels[:limit])
+                  test.images, test.labels)
     log.info("classifier: test accuracy %.4f on %d images", record["accuracy"], record["n"])
 
 

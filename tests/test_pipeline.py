@@ -4,6 +4,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import ROOT
@@ -24,6 +25,11 @@ class Copy:
         assert (done.returncode == 0) == ok, done.stdout[-4000:]
         return done.stdout
 
+    def commit(self):
+        for command in (["add", "-A"], ["-c", "user.name=x", "-c", "user.email=x@localhost", "commit",
+                                        "-qm", "results"]):
+            subprocess.run(["git", *command], cwd=self.folder, check=True, env=self.environment)
+
     def json(self, path):
         return json.loads((self.folder / path).read_text())
 
@@ -36,9 +42,10 @@ class Copy:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    """A copy in which `dvc repro` has run once."""
+    """A copy in which `dvc repro` has run once, its results committed."""
     copy = Copy(tmp_path_factory.mktemp("pipeline") / "copy")
     copy.out = copy.run("dvc", "repro")
+    copy.commit()  # what later results are compared with
     return copy
 
 
@@ -72,7 +79,7 @@ def test_the_same_seed_gives_the_same_metrics(copy):
     assert (copy.folder / "reports/metrics.json").read_bytes() == before
 
 
-def test_an_experiment_runs_what_it_changes_and_nothing_else(copy):
+def test_an_experiment_runs_what_it_changes_and_nothing_else(copy, tmp_path):
     before = copy.json("reports/metrics.json")
     said = copy.run("dvc", "exp", "run", "-S", "runs.ddpm-default.schedule.steps=500")
     assert "train@ddpm-default-0" in said and "Running stage 'train@blur-strong-0'" not in said
@@ -84,6 +91,29 @@ def test_an_experiment_runs_what_it_changes_and_nothing_else(copy):
     assert "ddpm-default" in copy.run("dvc", "params", "diff")
     assert "fmd" in copy.run("dvc", "metrics", "show", "reports/metrics.json")
     assert len(copy.tracked("run")) == 3  # the experiment is a run of its own beside the first two
+    differ = json.loads(copy.run("dvc", "metrics", "diff", "--json"))["reports/metrics.json"]
+    fmd = {way: record["ddpm-default"]["fmd"] for way, record in (("old", before), ("new", after))}
+    assert fmd.items() <= differ["ddpm-default.fmd"].items()
+    assert {key.split(".")[0] for key in differ} == {"ddpm-default"}
+    copy.run("dvc", "plots", "diff", "-o", str(tmp_path / "plots"))
+    plotted, page = list((tmp_path / "plots").rglob("*.png")), tmp_path / "plots/index.html"
+    for revision in ("HEAD", "workspace"):
+        assert revision in page.read_text() and any(revision in str(file) for file in plotted)
+
+
+def test_a_queued_experiment_leaves_the_workspace_alone(copy):
+    files = ("params.yaml", "dvc.lock", "reports/metrics.json")
+    before, tracked = [(copy.folder / file).read_bytes() for file in files], len(copy.tracked("run"))
+    copy.run("dvc", "exp", "run", "--queue", "--name", "later", "-S",
+             "runs.ddpm-default.schedule.steps=200")
+    copy.run("dvc", "queue", "start")
+    said, deadline = "", time.monotonic() + 240
+    while not any(word in said for word in ("Success", "Failed")) and time.monotonic() < deadline:
+        time.sleep(1)
+        said = copy.run("dvc", "queue", "status")
+    assert "Success" in said, copy.run("dvc", "queue", "logs", "later")
+    assert [(copy.folder / file).read_bytes() for file in files] == before
+    assert "later" in copy.run("dvc", "exp", "list") and len(copy.tracked("run")) == tracked + 1
 
 
 def test_a_folder_of_images_is_scored_as_if_it_were_a_run(copy):

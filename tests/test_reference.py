@@ -8,6 +8,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from kelvin.datasets import Split
 from kelvin.errors import KelvinError
 from kelvin.metrics import moments
 from kelvin.metrics.extractors import Extractor
@@ -37,8 +38,9 @@ class Judge:
 def store(seed=0, digest="d"):
     rng = np.random.default_rng(seed)
     real, test = (rng.integers(0, 256, (n, 1, 8, 8), dtype=np.uint8) for n in (40, 30))
-    return SimpleNamespace(images=real, digest=digest, reference=lambda: SimpleNamespace(images=real),
-                           split=lambda name: SimpleNamespace(images=test))
+    of_all, of_test = (Split(x, *[np.arange(len(x))] * 3) for x in (real, test))
+    return SimpleNamespace(images=real, digest=digest, reference=lambda: of_all,
+                           split=lambda name: of_test)
 
 
 def test_what_is_loaded_is_what_was_measured(tmp_path, config):

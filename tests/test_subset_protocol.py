@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kelvin import params as parameters
 from kelvin import reference
 from kelvin.classifier import Judge
 from kelvin.datasets import PreparedStore
@@ -16,6 +15,7 @@ from kelvin.metrics.extractors import Extractor
 from kelvin.networks import Shape
 from kelvin.networks.classifier import Classifier
 from kelvin.protocol import Protocol
+from kelvin.sections import SmallProtocol
 from kelvin.subset_protocol import restrict
 
 CLASSES = [0, 1]
@@ -38,7 +38,7 @@ def made(params, tmp_path_factory):
     network = Classifier(Shape(1, 8, 8), [8, 8], 32, 4).eval().requires_grad_(False)
     judge = Judge(network, {"features": 32, "hash": "h"})
     extractor = Extractor("classifier", 32, "none", "h", lambda images: judge(images)[0])
-    small = parameters.SmallProtocol(images=16, reference=60, draws=5)
+    small = SmallProtocol(images=16, reference=60, draws=5)
     config = params.metrics.model_copy(update={"limit": None, "small": small})
     references = {"classifier": reference.measure(extractor, config, store)}
     about = {"reference": "train+validation", "reference_n": 360, "extractor": "h"}

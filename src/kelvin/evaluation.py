@@ -26,7 +26,7 @@ RESTORED = ("ssim", "psnr", "rmse", "fmd", "fmd_normalised")  # what a restorati
 
 def sample_count(params: Params, store: PreparedStore) -> int:
     """n of the protocol: metrics.images, a number or a share of the test set."""
-    wanted, test = params.metrics.images, len(store.split("test").images)
+    wanted, test = params.metrics.images, len(store.split("test"))
     n = round(wanted * test) if isinstance(wanted, float) else wanted
     if n >= test:
         raise KelvinError(f"metrics.images = {wanted} asks for {n} images, but the floor is drawn from "

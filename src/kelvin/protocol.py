@@ -52,7 +52,7 @@ class Protocol:
     def of(cls, config: MetricsConfig, judge: Judge, references: dict[str, Reference],
            store: PreparedStore, fid_why: str | None, n: int) -> Protocol:
         return cls(config, judge, references, store.split("train").images,
-                   store.split("test").images[:config.limit], fid_why, n)
+                   store.split("test").first(config.limit).images, fid_why, n)
 
     @cached_property
     def apart(self) -> tuple[np.ndarray, np.ndarray]:

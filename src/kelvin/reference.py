@@ -73,7 +73,7 @@ def key(extractor: Extractor, config: MetricsConfig, store: PreparedStore) -> st
 
 def measure(extractor: Extractor, config: MetricsConfig, store: PreparedStore) -> Reference:
     """The statistics of a data set, in batches: memory does not grow with the number of images."""
-    real, test = store.reference().images[:config.limit], store.split("test").images[:config.limit]
+    real, test = (part.first(config.limit).images for part in (store.reference(), store.split("test")))
     chosen = np.random.default_rng(config.seed).permutation(len(real))[:config.kept]
     wanted, kept, start = np.zeros(len(real), bool), [], 0
     wanted[chosen] = True
@@ -94,8 +94,8 @@ def measure(extractor: Extractor, config: MetricsConfig, store: PreparedStore) -
 def build(folder: Path, config: MetricsConfig, store: PreparedStore, judge: Judge,
           data_root: str | None, log: Callable[..., None]) -> dict[str, Any]:
     """Measure and write every extractor's statistics and about.json, which is returned."""
-    real, shape = store.reference().images[:config.limit], store.images.shape[1:]
-    projection = fit_projection(real[:FITTED], config.pixel_dim)
+    real, shape = store.reference().first(config.limit), store.images.shape[1:]
+    projection = fit_projection(real.first(FITTED).images, config.pixel_dim)
     found, why = extractors(config, judge, shape, data_root, projection, log)
     write_arrays(folder / "projection.npz", **projection)
     described = {}
@@ -106,7 +106,7 @@ def build(folder: Path, config: MetricsConfig, store: PreparedStore, judge: Judg
         described[name] = {"dim": extractor.dim, "preprocessing": extractor.preprocessing,
                            "hash": extractor.hash, "key": key(extractor, config, store)}
     about = {"reference": config.reference, "reference_n": len(real), "data": store.digest,
-             "test_n": len(store.split("test").images[:config.limit]),
+             "test_n": len(store.split("test").first(config.limit)),
              "extractor": judge.record["hash"], "classifier_accuracy": judge.record["accuracy"],
              "fid_why": why, "extractors": described}
     write_json(folder / "about.json", about)

@@ -50,7 +50,7 @@ CODE = ("degradations", "networks", "restoration", "training", "datasets", "rand
 
 
 def shape_of(store: PreparedStore) -> Shape:
-    return Shape(*store.split("train").images.shape[1:])
+    return Shape(*store.split("train").shape[1:])
 
 
 def run_fingerprint(params: Params, name: str, replicate: int, store: PreparedStore,
@@ -74,9 +74,9 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
     mark = run_fingerprint(params, name, replicate, store, precision.mixed, device.type,
                            start and start["sha256"])
     checkpoint = Checkpoint(mark)
-    train = store.split("train").images[: run.training.images]
+    train = store.split("train").first(run.training.images).images
     fit_process(restorer, train, lambda: blend_images(params, shape))
-    trainer = Trainer(run, restorer, train, store.split("validation").images,
+    trainer = Trainer(run, restorer, train, store.split("validation").first(HELD).images,
                       params.house.seed + replicate, params.sampler(run.sampling.epoch_sampler),
                       precision, checkpoint,
                       labels_of(restorer, store, len(train), params.house.seed + replicate, device))
@@ -152,7 +152,7 @@ def blend_images(params: Params, shape: Shape) -> torch.Tensor:
     from kelvin.datasets.convert import convert_images
 
     folder = Path("data/prepared") / params.house.blend
-    images = PreparedStore(folder).split("train").images[:FITTED]
+    images = PreparedStore(folder).split("train").first(FITTED).images
     return torch.from_numpy(convert_images(images, shape.height, shape.channels)).float() / 255
 
 
@@ -260,7 +260,7 @@ def bound(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedS
     process = restorer.degradation
     if why_not(process) or process.steps < 2:
         return {}
-    test = torch.from_numpy(np.array(store.split("test").images[: options.restore_images])).to(device)
+    test = head(store, "test", options.restore_images, device)
     levels = store.manifest["grey_levels"]
     found = bits_per_dimension(restorer, test.float() / 255, levels, (*seed, "bound"),
                                min(options.bound_times, process.steps - 1), options.batch)
@@ -279,7 +279,7 @@ def strips(count: int, restorer: assemble.Restorer, sections: dict, store: Prepa
            seed: tuple, device: torch.device, labels: torch.Tensor | None = None
            ) -> dict[str, np.ndarray]:
     """encoding(_times) of test images and decoding(_times)/<sampler> of the first samples."""
-    test = torch.from_numpy(np.array(store.split("test").images[:STRIP_IMAGES])).to(device)
+    test = head(store, "test", STRIP_IMAGES, device)
     times, encoded = encoding(restorer, test.float() / 255, seed, count)
     out = {"encoding_times": np.array(times), "encoding": as_uint8(encoded)}
     drawing = restorer if labels is None else restorer.given(labels[:STRIP_IMAGES].to(device))
@@ -293,8 +293,8 @@ def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections:
                  store: PreparedStore, seed: tuple, device: torch.device, progress: Any
                  ) -> dict[str, np.ndarray]:
     """restore_times, restore_truth, restore_degraded, restore/<method>; x0 error on a log-SNR grid."""
-    test = torch.from_numpy(np.array(store.split("test").images[: options.restore_images])).to(device)
-    fit = torch.from_numpy(np.array(store.split("train").images[:LINEAR_FIT])).to(device)
+    test = head(store, "test", options.restore_images, device)
+    fit = head(store, "train", LINEAR_FIT, device)
     found = restore(restorer, sections, test.float() / 255, fit.float() / 255, seed,
                     options.restore_times, progress)
     out = {"restore_times": np.array(found.times), "restore_truth": test.cpu().numpy(),
@@ -315,11 +315,11 @@ def over_time(options: SamplingConfig, restorer: assemble.Restorer, store: Prepa
     at = single.times(restorer.degradation.steps, options.restore_at)
     out = {"at/times": np.array(at)}
     for part in ("test", "seen") if isinstance(store, FoldView) else ("test",):
-        held = store.split(part)
-        truth = np.array(held.images[: options.restore_images])
-        if len(truth) < 2:
+        held = store.split(part).first(options.restore_images)
+        if len(held) < 2:
             continue
-        out[f"at/{part}/kinds"] = np.array(store.class_names)[held.labels[: len(truth)]]
+        truth = held.images
+        out[f"at/{part}/kinds"] = np.array(store.class_names)[held.labels]
         x_t, found = single.single_shot(restorer, torch.from_numpy(truth).to(device).float() / 255,
                                         (*seed, "at", part), at)
         out |= {f"at/{part}/truth": truth, f"at/{part}/degraded": as_uint8(x_t)}
@@ -335,6 +335,11 @@ def over_time(options: SamplingConfig, restorer: assemble.Restorer, store: Prepa
                     f"finite/{way}": x.finite.numpy(), f"black/{way}": x.black.numpy(),
                     f"drawn/{way}": as_uint8(x.first)}
     return out
+
+
+def head(store: PreparedStore | FoldView, part: str, n: int, device: torch.device) -> torch.Tensor:
+    """The first n images of a part, uint8 (n, C, H, W)."""
+    return torch.from_numpy(store.split(part).first(n).images).to(device)
 
 
 def as_uint8(images: torch.Tensor) -> np.ndarray:

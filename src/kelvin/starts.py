@@ -96,10 +96,9 @@ def pretrain(params: Params, store: PreparedStore, mark: str, members: list[tupl
 
     name, replicate = members[0]
     run, shape, seed = params.run(name), shape_of(store), params.house.seed + replicate
-    train, held = source_images(params, store, run.pretrain, shape)
+    train, held = source_images(params, store, run.pretrain, shape, run.training.images)
     torch.manual_seed(seed)  # the initial weights of the run from scratch
     restorer = assemble.build(run, shape, f"runs.{name}")
-    train = train[: run.training.images]
     fit_process(restorer, train, lambda: blend_images(params, shape))
     epochs = [params.run(n).pretrain.epochs for n, _ in members]
     checkpoint = Checkpoint(fingerprint(mark, sorted(epochs)))
@@ -119,19 +118,21 @@ def pretrain(params: Params, store: PreparedStore, mark: str, members: list[tupl
     log.info("pre-trained for %s on %d images", ", ".join(n for n, _ in members), len(train))
 
 
-def source_images(params: Params, store: PreparedStore, wanted: Pretrain, shape: Shape
-                  ) -> tuple[np.ndarray, np.ndarray]:
-    """Training and validation images to pre-train on, uint8 at the run's own shape.
+def source_images(params: Params, store: PreparedStore, wanted: Pretrain, shape: Shape,
+                  limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Training images (`limit` at most) and validation images to pre-train on, uint8 at the run's own
+    shape.
 
     Another data set is prepared for the occasion in a temporary folder.
     """
     from kelvin.datasets import PreparedStore, prepare
     from kelvin.datasets.convert import convert_images
     from kelvin.datasets.subset import restricted
+    from kelvin.training.loop import HELD
 
     def parts(found: PreparedStore) -> list[np.ndarray]:
         chosen = restricted(found, wanted.classes)
-        return [chosen.split(part).images for part in ("train", "validation")]
+        return [chosen.split("train").first(limit).images, chosen.split("validation").first(HELD).images]
 
     if wanted.dataset in (None, params.house.dataset):
         train, held = parts(store)

@@ -24,12 +24,12 @@ def restrict(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
     if classes is None:
         return protocol, dict(about), store
     subset, config = restricted(store, classes), protocol.config
-    share = len(subset.split("test").images) / len(store.split("test").images)
+    share = len(subset.split("test")) / len(store.split("test"))
     small = config.small.model_copy(update={"reference": max(2, round(share * config.small.reference))})
     config = config.model_copy(update={"small": small})
     references = {name: measure(r.extractor, config, subset) for name, r in protocol.references.items()}
     about = {**about, "classes": list(classes),
-             "reference_n": len(subset.reference().images[:config.limit])}
+             "reference_n": len(subset.reference().first(config.limit))}
     restricted_protocol = Protocol.of(config, protocol.judge, references, subset, protocol.fid_why,
                                       round(share * protocol.n))
     return restricted_protocol, about, subset

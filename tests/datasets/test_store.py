@@ -52,6 +52,7 @@ def test_splits_and_reference(folder, raw):
         assert split.images.dtype == np.uint8 and not isinstance(split.images, np.memmap)
         assert np.array_equal(split.labels, raw.labels[indices])
         assert np.array_equal(split.groups, raw.groups[indices])
+        assert np.array_equal(split.first(1).images, raw.images[indices[:1]])
     assert store.reference().indices.tolist() == [0, 2, 3, 4, 5, 7]
     with pytest.raises(KelvinError, match="'dev' is unknown; choose from train"):
         store.split("dev")

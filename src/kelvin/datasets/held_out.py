@@ -42,8 +42,7 @@ class FoldView:
     def split(self, part: str) -> Split:
         """The images of 'train', 'validation', 'test' or 'seen'."""
         rows = self.rows[part]
-        return Split(np.asarray(self.store.images[rows]), self.store.labels[rows],
-                     self.store.groups[rows], rows)
+        return Split(self.store.images, self.store.labels[rows], self.store.groups[rows], rows)
 
 
 def split_for(store: PreparedStore, kind: str, fold: int) -> PreparedStore | FoldView:

@@ -24,12 +24,33 @@ _RANGE_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Split:
-    """Some images of a store: uint8 (n, C, H, W), labels, groups, and their rows in the store."""
+    """Some images of a store, which stay in its file until `images` is asked for.
 
-    images: np.ndarray
+    stored: all images of the store; labels, groups and indices, (n,): of these images, the last being
+    their rows in the store. Its length and `shape` read nothing.
+    """
+
+    stored: np.ndarray
     labels: np.ndarray
     groups: np.ndarray
     indices: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, C, H, W), as of `images`."""
+        return (len(self), *self.stored.shape[1:])
+
+    @property
+    def images(self) -> np.ndarray:
+        """The images, uint8 (n, C, H, W): a fresh copy in memory at every use, kept by its user only."""
+        return np.asarray(self.stored[self.indices])
+
+    def first(self, n: int | None) -> "Split":
+        """The first n of these images; all of them for None."""
+        return Split(self.stored, self.labels[:n], self.groups[:n], self.indices[:n])
 
 
 def write_store(
@@ -129,9 +150,7 @@ class PreparedStore:
         return self._rows(np.flatnonzero(self.parts != PARTS.index("test")))
 
     def _rows(self, indices: np.ndarray) -> Split:
-        return Split(
-            np.asarray(self.images[indices]), self.labels[indices], self.groups[indices], indices
-        )
+        return Split(self.images, self.labels[indices], self.groups[indices], indices)
 
     def _fits(self, arrays: dict[str, np.ndarray]) -> bool:
         images, sizes = self.manifest["image_shape"], self.manifest["sizes"]

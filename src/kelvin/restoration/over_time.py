@@ -32,8 +32,8 @@ def by_rule(restorer: Restorer, rule: str, clip: bool) -> Restorer:
 
 
 def times(T: int, step: int) -> list[int]:
-    """step, 2 step, ..., up to T."""
-    return list(range(step, T + 1, step)) or [T]
+    """step, 2 step, ..., and T at the end, be it a multiple of step or not."""
+    return [*range(step, T, step), T]
 
 
 @torch.no_grad()

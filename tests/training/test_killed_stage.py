@@ -1,0 +1,65 @@
+"""The real training stage, killed with SIGKILL and run again: what DVC or a user does after a crash."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from conftest import ROOT
+
+from kelvin.throwaway import make_copy
+
+EPOCHS = 25
+RUN = "ddpm-default"
+STAGE = [sys.executable, "stages/train.py", RUN, "0"]
+FILES = ("ema.safetensors", "raw.safetensors", "samples.npz", "process.json")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """(folder, environment) of a copy at smoke scale whose data are prepared."""
+    folder = tmp_path_factory.mktemp("killed") / "copy"
+    environment = make_copy(ROOT, folder, {
+        "scale": "smoke", "active": [RUN], "scales.smoke.run.training.epochs": EPOCHS,
+        "defaults.training.checkpoint_every": 1})
+    subprocess.run([sys.executable, "stages/prepare.py", "digits"], cwd=folder, env=environment,
+                   check=True, capture_output=True)
+    return folder, environment
+
+
+def killed_after_its_first_checkpoint(folder, environment):
+    """What the last checkpoint of a killed training holds."""
+    checkpoints, deadline = folder / ".kelvin/checkpoints", time.monotonic() + 240
+    process = subprocess.Popen(STAGE, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    while not list(checkpoints.glob("*.pt")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    (checkpoint,) = checkpoints.glob("*.pt")
+    return torch.load(checkpoint, weights_only=True)
+
+
+def test_a_killed_stage_goes_on_and_ends_as_if_undisturbed(project):
+    folder, environment = project
+    out = folder / "data/models/digits" / f"{RUN}-0"
+    state = killed_after_its_first_checkpoint(*project)
+    assert 1 <= state["epoch"] < EPOCHS and not out.exists()
+    subprocess.run(STAGE, cwd=folder, env=environment, check=True, capture_output=True)
+    # seconds are never the same twice: those of the epochs before the kill were not measured again
+    seconds = json.loads((out / "cost.json").read_text())["epoch_seconds"]
+    assert len(seconds) == EPOCHS
+    before = pytest.approx(state["result"]["epoch_seconds"], rel=1e-5)  # JSON holds six digits
+    assert seconds[:state["epoch"]] == before
+    assert not list((folder / ".kelvin/checkpoints").iterdir())  # so the next training starts anew
+    shutil.move(out, folder / "resumed")
+    subprocess.run(STAGE, cwd=folder, env=environment, check=True, capture_output=True)
+    for name in FILES:
+        assert (out / name).read_bytes() == (folder / "resumed" / name).read_bytes(), name
+    history = [(folder_ / "history.csv").read_text() for folder_ in (out, folder / "resumed")]
+    assert history[0] == history[1] and len(history[0].splitlines()) == EPOCHS + 1
+    whole = json.loads((out / "cost.json").read_text())["epoch_seconds"]
+    assert whole[:state["epoch"]] != before
