@@ -3,7 +3,7 @@
 from kelvin.datasets import PreparedStore
 from kelvin.datasets.subset import restricted
 from kelvin.params import Params
-from kelvin.runs import sample_run
+from kelvin.sampled import sample_run
 from kelvin.stage import main, replicate_of, set_threads
 
 

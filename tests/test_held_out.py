@@ -11,7 +11,8 @@ from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.errors import KelvinError
 from kelvin.metrics.over_time import brightness_rows, over_time_rows
 from kelvin.restoration.rules import RULES
-from kelvin.runs import sample_run, train_run
+from kelvin.runs import train_run
+from kelvin.sampled import sample_run
 
 GROUPS = np.tile(np.arange(10), 24)  # ten objects, each in every part
 

@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ADDRESS = "KELVIN_FORK_SERVER"  # the environment variable that names the server's socket
-IMPORTED = ("dvc.cli", "dvc.repo.reproduce", "dvc.cli.parser", "kelvin.runs",
+IMPORTED = ("dvc.cli", "dvc.repo.reproduce", "dvc.cli.parser", "kelvin.sampled",
             "kelvin.evaluation", "kelvin.reference", "kelvin.classifier", "torch._dynamo")
 BEGUN = b"begun"  # no such answer: start it yourself
 

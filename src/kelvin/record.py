@@ -98,7 +98,7 @@ def record(what: str, jobs: str) -> Path:
 
 def earlier(path: Path, settings: Mapping[str, Any], runs: list[str], replicates: list[int]
             ) -> list[float]:
-    """Minutes of the calls that made the record so far, [] where it had other settings or is not there."""
+    """Minutes of the calls that made the record so far; [] where it had other settings, or is missing."""
     try:
         made = read_json(path)
     except FileNotFoundError:

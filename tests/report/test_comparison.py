@@ -72,7 +72,7 @@ def test_table_and_paragraphs(project):
     assert "“fruit-unet” had kept no samples by then." in said
     assert "a lower FMD on this seed than “unet-resnet”" in said
     assert "better" not in said and "worse" not in said
-    assert "Not active, and so missing here: arch-conv." in said
+    assert "Not active, and so missing here: arch-conv and arch-cnn." in said
 
 
 def test_with_five_seeds_a_test_decides(project):

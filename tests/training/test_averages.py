@@ -15,7 +15,8 @@ from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.params import Params, RunConfig, merge
 from kelvin.restoration import assemble
-from kelvin.runs import averaged, drawn, fit_process, train_run
+from kelvin.runs import averaged, fit_process, train_run
+from kelvin.sampled import drawn
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.loop import Trainer
 from kelvin.training.precision import Precision

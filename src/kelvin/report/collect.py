@@ -32,7 +32,7 @@ class Replicate:
     samples: Path
 
     def array(self, key: str) -> np.ndarray:
-        """One array of the sample stage (see kelvin.runs.drawn)."""
+        """One array of the sample stage (see kelvin.sampled.drawn)."""
         with np.load(self.samples / "samples.npz", allow_pickle=False) as file:
             return file[key]
 

@@ -58,9 +58,9 @@ def loss_figure(study: StudyResults) -> Figure:
     ticks(panels[0].yaxis)
     legend_below(drawing, panels[0], 5)
     return finish(drawing, f"{study.name}-loss", "Loss of every fold at fixed t and z. Dotted: training "
-                  "images (raw weights); line: all held-out images (EMA weights). Disc: the epoch whose "
-                  "weights are kept, the one of the lowest loss on the held-out images themselves, which "
-                  "flatters it a little; cross: where training stopped early.")
+                  "images (raw weights); line: held-out images (EMA weights), at most 1,024 of either. "
+                  "Disc: the epoch whose weights are kept, the one of the lowest loss on the held-out "
+                  "images themselves, which flatters it a little; cross: where training stopped early.")
 
 
 def fold_figure(study: StudyResults, runs: list[Run]) -> Figure:
