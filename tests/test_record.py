@@ -90,4 +90,4 @@ def test_minutes_of_every_call_with_the_same_settings_are_kept(tmp_path):
     assert record.earlier(path, *ask) == [27.1, 0.6]
     assert record.earlier(path, {}, ["a"], [0]) == record.earlier(path, ask[0], ["a"], [0, 1]) == []
     path.write_text(json.dumps({**of, "minutes": 27.1}))
-    assert record.earlier(path, *ask) == []
+    assert record.earlier(path, *ask) == [27.1]

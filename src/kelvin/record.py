@@ -105,7 +105,8 @@ def earlier(path: Path, settings: Mapping[str, Any], runs: list[str], replicates
         return []
     if (made.get("set"), made.get("runs"), made.get("replicates")) != (settings, runs, replicates):
         return []
-    return made["minutes"] if isinstance(made["minutes"], list) else []  # one number: an older record's
+    minutes = made["minutes"]  # one number in records of before 0.4.0
+    return minutes if isinstance(minutes, list) else [minutes]
 
 
 def hardware_name() -> str:
