@@ -137,6 +137,18 @@ def test_figures_show_every_fold_every_rule_and_one_image_of_each_kind(monkeypat
         assert drawn.png.startswith(b"\x89PNG")
 
 
+def test_every_axis_is_labelled(monkeypatch):
+    runs = [run("leaky", [1.0, 0.9], 0.6, "scaled-eps", ("exact", "study-e")), run("grouped", [1.0], 0.5)]
+    study = SimpleNamespace(name="folds", trained=runs)
+    monkeypatch.setattr(folds, "finish", lambda drawing, *_: drawing.axes)
+    by_fold, by_rule = folds.fold_figure(study, runs), folds.rule_figure(study, runs)
+    assert [axes.get_ylabel() for axes in by_fold] == ["SSIM", "", "PSNR (dB)", "", "RMSE", ""]
+    assert [axes.get_xlabel() for axes in by_fold] == [""] * 4 + ["t", "t"]
+    assert [(axes.get_ylabel(), axes.get_xlabel()) for axes in by_rule] == [
+        (label, "t") for label in fold_tables.MEASURES.values()]
+    assert len(by_rule[0].containers) == 3 and len(by_fold[0].containers) == 2
+
+
 def test_rows_end_at_T():
     twenty = list(range(50, 1001, 50))
     assert [twenty[k] for k in folds.shown_times(20)] == list(range(100, 1001, 100))

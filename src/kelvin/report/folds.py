@@ -67,17 +67,17 @@ def fold_figure(study: StudyResults, runs: list[Run]) -> Figure:
     """SSIM, PSNR and RMSE over t of every fold, by run."""
     drawing = new(WIDTH, 6.4)
     panels = drawing.subplots(len(MEASURES), len(runs), sharex=True, sharey="row", squeeze=False)
+    for axes, label in zip(panels[:, 0], MEASURES.values(), strict=True):
+        axes.set_ylabel(label)
     for column, run in zip(panels.T, runs, strict=True):
         t = [row["t"] for row in over_time(run, "test")[0]]
-        for axes, (measure, label) in zip(column, MEASURES.items(), strict=True):
+        for axes, measure in zip(column, MEASURES, strict=True):
             found = values(run, "test", EXACT, measure)
             sd, se = (values(run, "test", EXACT, f"{measure}_{kind}") for kind in ("sd", "se"))
             axes.fill_between(t, (found - sd).mean(0), (found + sd).mean(0), color="#E3E3E3", lw=0)
             for i, r in enumerate(run.replicates):
                 axes.errorbar(t, found[i], se[i], label=f"fold {r.index}", capsize=1.5, lw=1,
                               **(look(i) | {"marker": ""}))
-            if column is panels.T[0]:
-                axes.set_ylabel(label)
         column[0].set_title(run.title)
         column[-1].set_xlabel("t")
     legend_below(drawing, panels[0, 0], 5)
