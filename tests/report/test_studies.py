@@ -69,6 +69,24 @@ def test_what_makes_losses_incomparable_is_named(project, runs, different):
     assert different in said and bool(said) == (len(runs) > 1)
 
 
+@pytest.mark.parametrize("runs, kind", [(["fold-grouped", "fold-leaky"], "folds"),
+                                        (["ddpm-default", "bad-no-noise"], "hyperparameters")])
+def test_folds_are_not_judged_by_their_fmd(project, runs, kind):
+    """Their FMD is taken against all objects, and replicates differ in what is held out."""
+    made = project(runs, replicates=range(5))
+    for i, run in enumerate(runs):
+        for r in range(5):
+            made.add(run, r, fmd=3.0 + i + 0.1 * r * (1 + i), best_epoch=2, stopped_epoch=None,
+                     val_loss_ema=0.1 + 0.01 * r * (1 + i))
+    results = collect(made.params)
+    records = metrics(results)
+    study = next(s for s in results.studies if s.study.kind == kind)
+    said = " ".join(study_findings(study, results, records))
+    assert ("paired t-tests of FMD" in said) == (kind != "folds")
+    written = {table.name: table for table in tables(results, records, costs(results))}
+    assert ("each with another fold held out" in written["generation"].caption) == (kind == "folds")
+
+
 def test_moments_are_the_middle_and_the_last():
     assert moments(np.array([1, 5, 10, 20])) == [2, 3]
     assert moments(np.array([20, 9, 1])) == [1, 0]

@@ -50,7 +50,8 @@ def study_findings(study: StudyResults, results: Results, metrics: Metrics) -> l
     own = KINDS[study.study.kind](study, results, metrics)
     head = ranking(scores, level) if study.study.kind in RANKED or not own else [own.pop(0)]
     said = [" ".join([*head, *missing]), *own]
-    if study.runs[0].name == study.study.runs[0]:
+    # folds are judged by what is held out, and have said so
+    if study.runs[0].name == study.study.runs[0] and study.study.kind != "folds":
         said += verdicts(scores[0], scores[1:], level)
     return said + flags(scores)
 

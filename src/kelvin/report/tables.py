@@ -117,7 +117,9 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
                                                f"[{number(r['class_evenness'])}]"),
         Column("confidence", lambda r: number(r["confidence"])), Column("flag", flag)]
     level = f"{100 * results.params.metrics.confidence:.0f} %"
-    over = "over training seeds" if len(results.replicates) > 1 else "over images"
+    over = "over images" if len(results.replicates) == 1 else "over training seeds" + (
+        " (runs on folds: each with another fold held out)"
+        if any(run.config.split != "given" for run in results.runs.values()) else "")
     caption = (f"Generation, n = {results.calibration['n']} samples of every run's first sampler. "
                f"Brackets beside FMD: {level} interval {over}"
                f"{calibrating.note(results)}. Normalised: 0 "
