@@ -41,7 +41,7 @@ record: $(STAMP)  ## NAME=<entry of `records`>: run that study in a copy, keep i
 	@python -m kelvin.record $(NAME) --jobs $(JOBS)
 
 test: $(STAMP)   ## all tests, the pipeline end to end among them
-	@python -m pytest -n 2 --dist loadfile
+	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 ui: $(STAMP)     ## MLflow on 127.0.0.1:5000
 	@python -m kelvin.tracking ui

@@ -11,6 +11,14 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 torch.set_num_threads(1)
 
 
+# files of few but long tests: xdist would start them last, and one core would wait for the other
+LONG = ("test_pipeline.py", "test_fruits_study.py", "test_killed_stage.py", "test_fork_server.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 @pytest.fixture(scope="session")
 def params():
     from kelvin import params

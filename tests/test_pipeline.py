@@ -4,7 +4,6 @@ import json
 import sqlite3
 import subprocess
 import sys
-import time
 
 import pytest
 from conftest import ROOT
@@ -99,21 +98,6 @@ def test_an_experiment_runs_what_it_changes_and_nothing_else(copy, tmp_path):
     plotted, page = list((tmp_path / "plots").rglob("*.png")), tmp_path / "plots/index.html"
     for revision in ("HEAD", "workspace"):
         assert revision in page.read_text() and any(revision in str(file) for file in plotted)
-
-
-def test_a_queued_experiment_leaves_the_workspace_alone(copy):
-    files = ("params.yaml", "dvc.lock", "reports/metrics.json")
-    before, tracked = [(copy.folder / file).read_bytes() for file in files], len(copy.tracked("run"))
-    copy.run("dvc", "exp", "run", "--queue", "--name", "later", "-S",
-             "runs.ddpm-default.schedule.steps=200")
-    copy.run("dvc", "queue", "start")
-    said, deadline = "", time.monotonic() + 240
-    while not any(word in said for word in ("Success", "Failed")) and time.monotonic() < deadline:
-        time.sleep(1)
-        said = copy.run("dvc", "queue", "status")
-    assert "Success" in said, copy.run("dvc", "queue", "logs", "later")
-    assert [(copy.folder / file).read_bytes() for file in files] == before
-    assert "later" in copy.run("dvc", "exp", "list") and len(copy.tracked("run")) == tracked + 1
 
 
 def test_a_folder_of_images_is_scored_as_if_it_were_a_run(copy):
