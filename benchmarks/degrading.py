@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from kelvin import degradations, networks, params
+from kelvin import degradations, networks
+from kelvin.config import resolve as params
 from kelvin.degradations import Degradation, ImageSpec
 from kelvin.networks import Shape
 from kelvin.random import BatchRandom, generator

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 from kelvin import classifier, reference
+from kelvin.config.resolve import Params
 from kelvin.datasets import PreparedStore
 from kelvin.evaluation import sample_count, scale_record
 from kelvin.files import write_json
-from kelvin.params import Params
 from kelvin.protocol import Protocol, calibrating_rows
 from kelvin.stage import log, main, set_threads
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from kelvin.check import check
+from kelvin.config.resolve import Params
 from kelvin.files import write_text
-from kelvin.params import Params
 from kelvin.stage import main
 
 

@@ -1,10 +1,10 @@
 """Train the classifier whose penultimate features FMD is measured in."""
 
 from kelvin.classifier import save
+from kelvin.config.resolve import Params
 from kelvin.datasets import PreparedStore
 from kelvin.networks import Shape
 from kelvin.networks.classifier import Classifier
-from kelvin.params import Params
 from kelvin.stage import log, main, set_threads
 from kelvin.training.classifier import train_classifier
 from kelvin.training.device import pick_device

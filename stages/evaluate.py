@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from kelvin import classifier, reference
+from kelvin.config.resolve import Params
 from kelvin.datasets import PreparedStore
 from kelvin.datasets.held_out import split_for
 from kelvin.evaluation import evaluate, sample_count
 from kelvin.files import write_json
-from kelvin.params import Params
 from kelvin.protocol import Protocol
 from kelvin.stage import log, main, replicate_of, set_threads
 from kelvin.subset_protocol import restrict

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
+from kelvin.config.resolve import Params
 from kelvin.datasets import prepare
 from kelvin.datasets.leakage import FILE
 from kelvin.files import read_json
-from kelvin.params import Params
 from kelvin.stage import log, main
 
 

@@ -3,8 +3,8 @@
 import os
 
 from kelvin import classifier, reference
+from kelvin.config.resolve import Params
 from kelvin.datasets import PreparedStore
-from kelvin.params import Params
 from kelvin.stage import log, main, set_threads
 
 

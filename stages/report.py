@@ -1,6 +1,6 @@
 """metrics.json, tables, curves, figures and the page, from the records of the active runs."""
 
-from kelvin.params import Params
+from kelvin.config.resolve import Params
 from kelvin.report.build import build
 from kelvin.stage import log, main
 

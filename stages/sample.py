@@ -1,8 +1,8 @@
 """Sample one trained run: new images by every sampler, strips, restorations over t."""
 
+from kelvin.config.resolve import Params
 from kelvin.datasets import PreparedStore
 from kelvin.datasets.subset import restricted
-from kelvin.params import Params
 from kelvin.sampled import sample_run
 from kelvin.stage import main, replicate_of, set_threads
 

@@ -1,6 +1,6 @@
 """Show every result in MLflow."""
 
-from kelvin.params import Params
+from kelvin.config.resolve import Params
 from kelvin.stage import log, main
 from kelvin.tracking import publish
 

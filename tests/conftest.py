@@ -21,6 +21,6 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def params():
-    from kelvin import params
+    from kelvin.config import resolve as params
 
     return params.Params(params.read(ROOT / "params.yaml"))

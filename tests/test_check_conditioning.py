@@ -5,8 +5,8 @@ import copy
 import pytest
 from conftest import ROOT
 
-from kelvin import params
 from kelvin.check import check
+from kelvin.config import resolve as params
 from kelvin.errors import KelvinError
 
 

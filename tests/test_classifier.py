@@ -7,11 +7,11 @@ from scipy import ndimage
 from sklearn.datasets import load_digits
 
 from kelvin import classifier
+from kelvin.config.schema import ClassifierConfig
 from kelvin.errors import KelvinError
 from kelvin.metrics import frechet_from_features, moments
 from kelvin.networks import Shape
 from kelvin.networks.classifier import Classifier
-from kelvin.params import ClassifierConfig
 from kelvin.training.classifier import train_classifier
 
 

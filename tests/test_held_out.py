@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kelvin import params as P
+from kelvin.config import resolve as P
 from kelvin.datasets.folds import folds_text, make_folds
 from kelvin.datasets.held_out import FoldView, split_for
 from kelvin.datasets.raw import RawData

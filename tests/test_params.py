@@ -6,10 +6,11 @@ import subprocess
 import pytest
 from conftest import ROOT
 
-from kelvin import params
 from kelvin.check import check
+from kelvin.config import resolve as params
+from kelvin.config.digest import fingerprint
+from kelvin.config.resolve import Params, load, merge, read
 from kelvin.errors import KelvinError
-from kelvin.params import Params, fingerprint, load, merge, read
 
 RAW = read(ROOT / "params.yaml")
 

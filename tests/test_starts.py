@@ -3,7 +3,7 @@
 from conftest import ROOT
 from dvc.repo import Repo
 
-from kelvin.params import read
+from kelvin.config.resolve import read
 
 
 def test_every_training_depends_on_its_own_start_only():

@@ -7,6 +7,7 @@ import pytest
 
 from kelvin import reference
 from kelvin.classifier import Judge
+from kelvin.config.schema import SmallProtocol
 from kelvin.datasets import PreparedStore
 from kelvin.datasets.raw import RawData
 from kelvin.datasets.store import write_store
@@ -15,7 +16,6 @@ from kelvin.metrics.extractors import Extractor
 from kelvin.networks import Shape
 from kelvin.networks.classifier import Classifier
 from kelvin.protocol import Protocol
-from kelvin.sections import SmallProtocol
 from kelvin.subset_protocol import restrict
 
 CLASSES = [0, 1]

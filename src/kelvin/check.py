@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from kelvin import degradations, networks
+from kelvin.config.resolve import Params
+from kelvin.config.schema import RunConfig
 from kelvin.degradations.graded import growths
 from kelvin.degradations.schedules import check_schedule
 from kelvin.errors import KelvinError
 from kelvin.networks.classifier import pool_side
-from kelvin.params import Params, RunConfig
 from kelvin.restoration import samplers
 from kelvin.restoration.objectives import check_weighting
 from kelvin.restoration.parameterisation import check_signal

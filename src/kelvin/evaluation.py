@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kelvin.config.resolve import Params
 from kelvin.errors import KelvinError
 from kelvin.files import read_arrays, read_json
 from kelvin.metrics import Scale, psnr, rmse, ssim
 from kelvin.metrics.asked import asked_accuracy
 from kelvin.metrics.over_time import brightness_rows, over_time_rows
-from kelvin.params import Params
 from kelvin.protocol import Protocol
 
 if TYPE_CHECKING:

@@ -60,3 +60,9 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
+
+
+def project_root() -> Path:
+    """The repository that owns scratch and tracking: DVC_ROOT under DVC (the parent repository of a
+    queued experiment), else the working directory."""
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kelvin.errors import KelvinError
 
 if TYPE_CHECKING:
-    from kelvin.params import Params
+    from kelvin.config.resolve import Params
 
 Path_ = tuple[str, ...]
 

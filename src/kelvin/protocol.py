@@ -11,6 +11,7 @@ import numpy as np
 
 from kelvin import bias
 from kelvin.classifier import Judge
+from kelvin.config.schema import MetricsConfig
 from kelvin.errors import KelvinError
 from kelvin.metrics import (
     Scale,
@@ -25,7 +26,6 @@ from kelvin.metrics import (
 from kelvin.metrics.authenticity import authenticity
 from kelvin.metrics.kid import kid
 from kelvin.metrics.mmd import mmd
-from kelvin.params import MetricsConfig
 from kelvin.reference import Reference
 
 if TYPE_CHECKING:

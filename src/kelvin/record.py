@@ -17,12 +17,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kelvin import degradations, params
+from kelvin import degradations
+from kelvin.config import resolve as params
+from kelvin.config.resolve import Params
 from kelvin.datasets import PreparedStore
 from kelvin.degradations import ImageSpec
 from kelvin.errors import KelvinError
 from kelvin.files import read_json, write_json
-from kelvin.params import Params
 from kelvin.throwaway import temporary_copy
 from kelvin.training.precision import hardware
 

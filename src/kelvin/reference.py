@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kelvin.classifier import Judge
+from kelvin.config.digest import fingerprint
+from kelvin.config.schema import MetricsConfig
 from kelvin.errors import KelvinError
 from kelvin.files import read_arrays, read_json, write_arrays, write_json
 from kelvin.metrics.extractors import Extractor
@@ -24,7 +26,6 @@ from kelvin.metrics.plain_extractors import (
     pixel_extractor,
     random_extractor,
 )
-from kelvin.params import MetricsConfig, fingerprint
 
 if TYPE_CHECKING:
     from kelvin.datasets import PreparedStore

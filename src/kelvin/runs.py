@@ -10,13 +10,15 @@ import numpy as np
 import torch
 
 from kelvin import networks
+from kelvin.config.digest import code_digest, fingerprint
+from kelvin.config.resolve import Params
+from kelvin.config.schema import RunConfig
 from kelvin.datasets import PreparedStore
 from kelvin.datasets.held_out import FoldView, split_for
 from kelvin.degradations import Degradation, Graded
 from kelvin.errors import KelvinError
-from kelvin.files import write_arrays, write_csv, write_json
+from kelvin.files import project_root, write_arrays, write_csv, write_json
 from kelvin.networks import Shape
-from kelvin.params import Params, RunConfig, code_digest, fingerprint, project_root
 from kelvin.restoration import assemble
 from kelvin.stage import log
 from kelvin.training.checkpoint import Checkpoint

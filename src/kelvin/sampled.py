@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from kelvin.config.resolve import Params
+from kelvin.config.schema import SamplingConfig
 from kelvin.datasets import PreparedStore
 from kelvin.datasets.held_out import FoldView
 from kelvin.degradations import HotProcess
 from kelvin.errors import KelvinError
 from kelvin.evaluation import sample_count
 from kelvin.files import write_arrays, write_json
-from kelvin.params import Params, SamplingConfig
 from kelvin.progress import progress_bar
 from kelvin.random import BlockRandom
 from kelvin.restoration import assemble

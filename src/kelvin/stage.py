@@ -6,8 +6,8 @@ import logging
 import sys
 from collections.abc import Callable
 
+from kelvin.config.resolve import Params, load
 from kelvin.errors import KelvinError
-from kelvin.params import Params, load
 
 log = logging.getLogger("kelvin")
 

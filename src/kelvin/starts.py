@@ -12,9 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kelvin.config.digest import code_digest, fingerprint
+from kelvin.config.resolve import Params
+from kelvin.config.schema import Pretrain, RunConfig
 from kelvin.errors import KelvinError
 from kelvin.files import read_json, write_json
-from kelvin.params import Params, Pretrain, RunConfig, code_digest, fingerprint
 from kelvin.stage import log
 
 if TYPE_CHECKING:

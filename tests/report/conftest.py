@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from kelvin import params
+from kelvin.config import resolve as params
 from kelvin.datasets.raw import RawData
 from kelvin.datasets.store import write_store
 from kelvin.degradations import degradations as known_degradations

@@ -5,10 +5,10 @@ import copy
 import pytest
 from conftest import ROOT
 
-from kelvin import params as kelvin_params
 from kelvin.check import check
+from kelvin.config import resolve as kelvin_params
+from kelvin.config.resolve import Params
 from kelvin.errors import KelvinError
-from kelvin.params import Params
 from kelvin.report import crossing, style
 from kelvin.report.aggregate import costs, metrics
 from kelvin.report.collect import collect

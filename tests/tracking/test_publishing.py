@@ -11,9 +11,9 @@ import pytest
 from conftest import ROOT
 from tracked import EPOCHS, KEPT, add_result, client, edit, files, only, runs, write
 
+from kelvin.config.resolve import read
 from kelvin.datasets import PreparedStore
 from kelvin.errors import KelvinError
-from kelvin.params import read
 from kelvin.tracking import publish_missing, publishing
 
 

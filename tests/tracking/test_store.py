@@ -9,7 +9,7 @@ import pytest
 from tracked import ASK, add_result, client, files, only, runs, start
 
 from kelvin.errors import KelvinError
-from kelvin.params import project_root
+from kelvin.files import project_root
 from kelvin.tracking import __main__ as command
 from kelvin.tracking import publish_missing
 from kelvin.tracking import store as tracking_store

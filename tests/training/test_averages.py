@@ -8,12 +8,13 @@ import torch
 from conftest import ROOT
 from sklearn.datasets import load_digits
 
-from kelvin import params as kelvin_params
+from kelvin.config import resolve as kelvin_params
+from kelvin.config.resolve import Params, merge
+from kelvin.config.schema import RunConfig
 from kelvin.datasets.raw import RawData
 from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
-from kelvin.params import Params, RunConfig, merge
 from kelvin.restoration import assemble
 from kelvin.runs import averaged, fit_process, train_run
 from kelvin.sampled import drawn

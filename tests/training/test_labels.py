@@ -5,9 +5,10 @@ import pytest
 import torch
 from tqdm import tqdm
 
+from kelvin.config.resolve import merge
+from kelvin.config.schema import RunConfig
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
-from kelvin.params import RunConfig, merge
 from kelvin.restoration import assemble
 from kelvin.runs import fit_process
 from kelvin.training.checkpoint import Checkpoint

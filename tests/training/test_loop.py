@@ -14,9 +14,10 @@ import torch
 from accelerate.state import AcceleratorState
 from tqdm import tqdm
 
+from kelvin.config.resolve import merge
+from kelvin.config.schema import RunConfig
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
-from kelvin.params import RunConfig, merge
 from kelvin.restoration import assemble
 from kelvin.runs import fit_process
 from kelvin.training.checkpoint import Checkpoint
@@ -218,7 +219,7 @@ def training_script(folder, name, epochs):
         torch.set_num_threads(1)
         sys.path.insert(0, {str(os.path.dirname(__file__))!r})
         import test_loop as t
-        from kelvin import params
+        from kelvin.config import resolve as params
         run = t.config(params.Params(params.read("params.yaml")), epochs={epochs})
         one = t.trainer(run, pathlib.Path({str(folder)!r}), {name!r})
         one.run()

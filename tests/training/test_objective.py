@@ -7,9 +7,10 @@ from helpers import unit_images
 from torch.distributions import Normal, kl_divergence
 from tqdm import tqdm
 
+from kelvin.config.resolve import merge
+from kelvin.config.schema import RunConfig
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
-from kelvin.params import RunConfig, merge
 from kelvin.restoration import assemble
 from kelvin.restoration.discrepancy import batch_mmd
 from kelvin.restoration.likelihood import bits_per_dimension

@@ -11,12 +11,13 @@ from conftest import ROOT
 from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
 
-from kelvin import params as parameters
+from kelvin.config import resolve as parameters
+from kelvin.config.resolve import Params, merge
+from kelvin.config.schema import RunConfig
 from kelvin.datasets import PreparedStore, prepare
 from kelvin.datasets.subset import restricted
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
-from kelvin.params import Params, RunConfig, merge
 from kelvin.restoration import assemble
 from kelvin.runs import fit_process, train_run
 from kelvin.starts import make_starts, source_images

@@ -5,8 +5,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from kelvin.config.resolve import merge
+from kelvin.config.schema import RunConfig
 from kelvin.networks import Shape
-from kelvin.params import RunConfig, merge
 from kelvin.restoration import assemble
 from kelvin.runs import fit_process
 from kelvin.training.checkpoint import Checkpoint

@@ -9,8 +9,9 @@ from torch import nn
 from tqdm import tqdm
 
 from kelvin import degradations
+from kelvin.config.resolve import merge
+from kelvin.config.schema import RunConfig
 from kelvin.networks import Shape
-from kelvin.params import RunConfig, merge
 from kelvin.restoration import Restorer, assemble
 from kelvin.restoration.likelihood import bits_per_dimension
 from kelvin.training.checkpoint import Checkpoint

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import torch
 
+from kelvin.config.registry import Registry
 from kelvin.errors import KelvinError
-from kelvin.registry import Registry
 
 degradations = Registry("degradation")
 

@@ -13,9 +13,9 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from kelvin.config.registry import Registry
 from kelvin.degradations.base import Degradation, ImageSpec, Prior, Random, State
 from kelvin.errors import KelvinError
-from kelvin.registry import Registry
 
 priors = Registry("prior")
 Jitter = Annotated[float, Field(ge=0)]

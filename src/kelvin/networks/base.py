@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from kelvin.registry import Registry
+from kelvin.config.registry import Registry
 
 networks = Registry("network")
 

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from kelvin.config.registry import Registry
 from kelvin.errors import KelvinError
 from kelvin.networks.embeddings import TimeEmbedding
-from kelvin.registry import Registry
 
 conditionings = Registry("conditioning")
 

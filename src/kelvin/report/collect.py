@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.config.resolve import Params
+from kelvin.config.schema import RunConfig, Study
 from kelvin.datasets import PreparedStore
 from kelvin.degradations import NoiseSchedule, build_schedule
 from kelvin.degradations import degradations as known_degradations
@@ -18,7 +20,6 @@ from kelvin.degradations.graded import growths
 from kelvin.errors import KelvinError
 from kelvin.files import read_json
 from kelvin.metrics import refuse_mixed
-from kelvin.params import Params, RunConfig, Study
 
 
 @dataclass(frozen=True)

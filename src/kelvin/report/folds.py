@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from kelvin.config.resolve import Params
 from kelvin.datasets.fruits import parse_class
 from kelvin.metrics.comparisons import LEAST
-from kelvin.params import Params
 from kelvin.report import darkness, pictures, strips
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import named

@@ -13,10 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from kelvin import degradations, networks
+from kelvin.config.schema import RunConfig
 from kelvin.degradations import ImageSpec
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
-from kelvin.params import RunConfig
 from kelvin.restoration.restorer import Restorer
 
 # one entry of a file's metadata holds all: safetensors writes several in any order, and equal weights

@@ -15,7 +15,7 @@ from kelvin.tracking.store import Tags, database, experiment, opened, rehome, ru
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from kelvin.params import Params
+    from kelvin.config.resolve import Params
 
 METRICS, PARAMS = 1000, 100  # MLflow's limits of one batch
 PARAM_LENGTH, DIGEST_LENGTH = 6000, 36  # and of one value
@@ -46,7 +46,7 @@ def publish_missing() -> tuple[int, int]:
         shown = runs_in(db)
         if all(is_shown(result, shown.get(result.dataset, {})) for result in found):
             return 0, len(found)
-    from kelvin.params import load
+    from kelvin.config.resolve import load
 
     return publish(load())
 

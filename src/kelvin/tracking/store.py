@@ -26,7 +26,7 @@ Tags = dict[str, str]
 
 
 def root() -> Path:
-    """kelvin.params.project_root(), the import of which costs more than all that is done here."""
+    """kelvin.files.project_root(), the import of which costs more than all that is done here."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 

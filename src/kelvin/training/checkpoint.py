@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from kelvin.errors import KelvinError
-from kelvin.params import project_root
+from kelvin.files import project_root
 
 
 class Checkpoint:

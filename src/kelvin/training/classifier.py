@@ -6,8 +6,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from kelvin.config.schema import ClassifierConfig
 from kelvin.networks.classifier import Classifier
-from kelvin.params import ClassifierConfig
 from kelvin.progress import progress_bar
 from kelvin.random import derive_seed, generator
 

@@ -13,8 +13,8 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from kelvin.config.schema import RunConfig
 from kelvin.errors import KelvinError
-from kelvin.params import RunConfig
 from kelvin.progress import progress_bar
 from kelvin.random import BatchRandom, BlockRandom, derive_seed, generator
 from kelvin.restoration.restorer import Restorer

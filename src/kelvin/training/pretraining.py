@@ -13,11 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
+from kelvin.config.schema import RunConfig
 from kelvin.errors import KelvinError
 from kelvin.files import read_json
 from kelvin.networks import Shape
 from kelvin.overrides import leaves
-from kelvin.params import RunConfig
 from kelvin.restoration import assemble
 from kelvin.restoration.restorer import Restorer
 from kelvin.training.checkpoint import Checkpoint

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from kelvin.config.registry import sentence
+from kelvin.errors import KelvinError
 
 Count = Annotated[int, Field(ge=1)]
 Index = Annotated[int, Field(ge=0)]
@@ -245,3 +249,104 @@ class RunConfig(Section):
         if len({f"{w:g}" for w in weights}) < len(weights):
             raise ValueError("sampling.guidance names a weight twice")
         return self
+
+
+class Study(Section):
+    """A question the report answers from some of the runs."""
+
+    title: str
+    kind: Literal["schedules", "hyperparameters", "blur", "widths", "temperature", "steps",
+                  "iterations", "metrics", "pretraining", "guidance", "comparison", "folds", "averaging",
+                  "grid"]
+    question: str
+    runs: Annotated[list[Name], Field(min_length=1)]
+
+
+class Record(Section):
+    """A recorded study: which runs and seeds, and what it sets in params.yaml besides."""
+
+    title: str
+    folder: str
+    runs: Literal["all"] | list[Name] | None
+    studies: list[Name]
+    replicates: Annotated[list[Index], Field(min_length=1)]
+    set: Layer
+
+    @model_validator(mode="after")
+    def _runs(self) -> Record:
+        if not self.runs and not self.studies:
+            raise ValueError("runs or studies must name what is recorded")
+        return self
+
+
+class DatasetLayers(Section):
+    images: Images
+    classifier: Layer
+    metrics: Layer
+    run: Layer
+
+
+class ScaleLayers(Section):
+    classifier: Layer
+    metrics: Layer
+    run: Layer
+
+
+class House(Section):
+    """The file as it is written."""
+
+    dataset: Name
+    blend: Name
+    scale: Name
+    seed: Index
+    threads: Count
+    replicates: Annotated[list[Index], Field(min_length=1)]
+    active: Annotated[list[Name], Field(min_length=1)]
+    datasets: dict[Name, DatasetLayers]
+    scales: dict[Name, ScaleLayers]
+    classifier: Layer
+    metrics: Layer
+    defaults: Layer
+    samplers: dict[Name, Kinded]
+    runs: dict[Name, Layer]
+    studies: dict[Name, Study]
+    records: dict[Name, Record]
+
+    @model_validator(mode="after")
+    def _names(self) -> House:
+        if self.blend == self.dataset:
+            raise ValueError(f"blend and dataset both name {self.dataset!r}: morphing needs images of "
+                             "another data set")
+        for key, value, known in (("dataset", [self.dataset], self.datasets),
+                                  ("blend", [self.blend], self.datasets),
+                                  ("scale", [self.scale], self.scales),
+                                  ("active", self.active, self.runs)):
+            for name in value:
+                if name not in known:
+                    raise ValueError(f"{key} names {name!r}, which is not defined; known are "
+                                     f"{', '.join(sorted(known))}")
+        for study, entry in self.studies.items():
+            for name in entry.runs:
+                if name not in self.runs:
+                    raise ValueError(f"studies.{study}.runs names {name!r}, which is not in runs")
+        for record, entry in self.records.items():
+            listed = [] if entry.runs == "all" else entry.runs or []
+            for kind, names, known in (("runs", listed, self.runs),
+                                       ("studies", entry.studies, self.studies)):
+                if odd := [name for name in names if name not in known]:
+                    raise ValueError(f"records.{record}.{kind} names {odd[0]!r}, which is not in {kind}")
+        for key, names in (("active", self.active), ("replicates", self.replicates)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{key} names an entry twice")
+        for name, run in self.runs.items():
+            for scale in run.get("scales", {}):
+                if scale not in self.scales:
+                    raise ValueError(f"runs.{name}.scales names {scale!r}, which is not in scales")
+        return self
+
+
+def validated(model: type[BaseModel], raw: Any, where: str) -> Any:
+    try:
+        return model(**raw) if isinstance(raw, Mapping) else model.model_validate(raw)
+    except ValidationError as error:
+        raise KelvinError(f"params.yaml: {sentence(error, where)}") from error

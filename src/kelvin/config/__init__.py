@@ -1,0 +1,1 @@
+"""params.yaml: its sections as types, its layers resolved, its plan written."""
