@@ -12,13 +12,9 @@ from pathlib import Path
 import numpy as np
 import scipy.linalg
 
-from kelvin.metrics import (
-    Moments,
-    frechet_distance,
-    moments,
-    nearest,
-    stream_moments,
-)
+from kelvin.metrics.frechet import frechet_distance
+from kelvin.metrics.moments import Moments, moments, stream_moments
+from kelvin.metrics.nearest import nearest
 
 DIM, ROWS = 2048, 50_000
 QUERIES, TRAINING, SHAPE = 500, 10_000, (1, 28, 28)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kelvin import classifier, reference
 from kelvin.config.resolve import Params
-from kelvin.datasets import PreparedStore
+from kelvin.datasets.store import PreparedStore
 from kelvin.evaluation import sample_count, scale_record
 from kelvin.files import write_json
 from kelvin.protocol import Protocol, calibrating_rows

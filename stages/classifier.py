@@ -2,7 +2,7 @@
 
 from kelvin.classifier import save
 from kelvin.config.resolve import Params
-from kelvin.datasets import PreparedStore
+from kelvin.datasets.store import PreparedStore
 from kelvin.networks import Shape
 from kelvin.networks.classifier import Classifier
 from kelvin.stage import log, main, set_threads

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from kelvin import classifier, reference
 from kelvin.config.resolve import Params
-from kelvin.datasets import PreparedStore
 from kelvin.datasets.held_out import split_for
+from kelvin.datasets.store import PreparedStore
 from kelvin.evaluation import evaluate, sample_count
 from kelvin.files import write_json
 from kelvin.protocol import Protocol

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from kelvin.config.resolve import Params
-from kelvin.datasets import prepare
 from kelvin.datasets.leakage import FILE
+from kelvin.datasets.preparation import prepare
 from kelvin.files import read_json
 from kelvin.stage import log, main
 

@@ -1,7 +1,7 @@
 """Make the weights that active runs start from, one training for all that can share it."""
 
 from kelvin.config.resolve import Params
-from kelvin.datasets import PreparedStore
+from kelvin.datasets.store import PreparedStore
 from kelvin.stage import log, main
 from kelvin.starts import make_starts
 

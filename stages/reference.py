@@ -4,7 +4,7 @@ import os
 
 from kelvin import classifier, reference
 from kelvin.config.resolve import Params
-from kelvin.datasets import PreparedStore
+from kelvin.datasets.store import PreparedStore
 from kelvin.stage import log, main, set_threads
 
 

@@ -1,7 +1,7 @@
 """Sample one trained run: new images by every sampler, strips, restorations over t."""
 
 from kelvin.config.resolve import Params
-from kelvin.datasets import PreparedStore
+from kelvin.datasets.store import PreparedStore
 from kelvin.datasets.subset import restricted
 from kelvin.sampled import sample_run
 from kelvin.stage import main, replicate_of, set_threads

@@ -2,7 +2,7 @@
 
 from kelvin.config.resolve import Params
 from kelvin.stage import log, main
-from kelvin.tracking import publish
+from kelvin.tracking.publishing import publish
 
 
 def work(params: Params) -> None:

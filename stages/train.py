@@ -1,7 +1,7 @@
 """Train one run and replicate: weights, fitted prior, history, samples at chosen epochs."""
 
 from kelvin.config.resolve import Params
-from kelvin.datasets import PreparedStore
+from kelvin.datasets.store import PreparedStore
 from kelvin.datasets.subset import restricted
 from kelvin.runs import score_folder, train_run
 from kelvin.stage import main, replicate_of, set_threads

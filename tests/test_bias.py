@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 
 from kelvin import bias
 from kelvin.classifier import Judge
-from kelvin.metrics import Moments, moments
+from kelvin.metrics.moments import Moments, moments
 from kelvin.networks import Shape
 from kelvin.networks.classifier import Classifier
 

@@ -9,7 +9,8 @@ from sklearn.datasets import load_digits
 from kelvin import classifier
 from kelvin.config.schema import ClassifierConfig
 from kelvin.errors import KelvinError
-from kelvin.metrics import frechet_from_features, moments
+from kelvin.metrics.frechet import frechet_from_features
+from kelvin.metrics.moments import moments
 from kelvin.networks import Shape
 from kelvin.networks.classifier import Classifier
 from kelvin.training.classifier import train_classifier

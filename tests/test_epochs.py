@@ -6,7 +6,7 @@ import numpy as np
 
 from kelvin.evaluation import epoch_rows
 from kelvin.files import write_arrays
-from kelvin.metrics import make_scale
+from kelvin.metrics.fmd import make_scale
 from kelvin.metrics.moments import stream_moments
 from kelvin.report import curves
 

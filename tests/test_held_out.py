@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kelvin.config import resolve as P
+from kelvin.config.schema import RunConfig
 from kelvin.datasets.folds import folds_text, make_folds
 from kelvin.datasets.held_out import FoldView, split_for
 from kelvin.datasets.raw import RawData
@@ -62,7 +63,7 @@ def test_a_fold_that_is_not_there(store):
 def test_split_and_classes_do_not_mix(params):
     run = params.run("fold-grouped").model_dump() | {"classes": [0, 1]}
     with pytest.raises(ValueError, match="split = 'grouped' divides the whole data set"):
-        P.RunConfig(**run)
+        RunConfig(**run)
 
 
 def test_from_training_to_rows(store, tmp_path, monkeypatch):

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from kelvin.datasets import Split
+from kelvin.datasets.store import Split
 from kelvin.errors import KelvinError
-from kelvin.metrics import moments
 from kelvin.metrics.extractors import Extractor
+from kelvin.metrics.moments import moments
 from kelvin.reference import build, key, load
 
 CHANGED = {"reference": "other", "limit": 20, "kept": 11, "seed": 5}  # which images are taken

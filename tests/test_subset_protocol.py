@@ -8,11 +8,11 @@ import pytest
 from kelvin import reference
 from kelvin.classifier import Judge
 from kelvin.config.schema import SmallProtocol
-from kelvin.datasets import PreparedStore
 from kelvin.datasets.raw import RawData
-from kelvin.datasets.store import write_store
-from kelvin.metrics import frechet_from_features, moments
+from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.metrics.extractors import Extractor
+from kelvin.metrics.frechet import frechet_from_features
+from kelvin.metrics.moments import moments
 from kelvin.networks import Shape
 from kelvin.networks.classifier import Classifier
 from kelvin.protocol import Protocol

@@ -9,13 +9,12 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from kelvin.datasets import PreparedStore
 from kelvin.datasets.raw import RawData
-from kelvin.datasets.store import write_store
+from kelvin.datasets.store import PreparedStore, write_store
 
 EPOCHS, KEPT = 300, (100, 300)
 FOREIGN = ("DVC_ROOT", "DVC_EXP_NAME", "MLFLOW_TRACKING_URI", "GIT_DIR", "GIT_WORK_TREE")
-ASK = ("import sys; from kelvin.tracking import publish_missing; print(*publish_missing(), "
+ASK = ("import sys; from kelvin.tracking.publishing import publish_missing; print(*publish_missing(), "
        "*sorted({'mlflow', 'numpy', 'pydantic', 'sqlalchemy'} & set(sys.modules)))")
 
 

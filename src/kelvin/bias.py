@@ -14,8 +14,9 @@ import numpy as np
 
 from kelvin.classifier import Judge
 from kelvin.errors import KelvinError
-from kelvin.metrics import Moments, frechet_from_features, moments
 from kelvin.metrics.fd_infinity import fd_infinity
+from kelvin.metrics.frechet import frechet_from_features
+from kelvin.metrics.moments import Moments, moments
 
 Rows = list[dict[str, Any]]
 SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)

@@ -9,10 +9,10 @@ from kelvin.degradations.graded import growths
 from kelvin.degradations.schedules import check_schedule
 from kelvin.errors import KelvinError
 from kelvin.networks.classifier import pool_side
-from kelvin.restoration import samplers
 from kelvin.restoration.objectives import check_weighting
 from kelvin.restoration.parameterisation import check_signal
 from kelvin.restoration.rules import check_rule
+from kelvin.restoration.samplers import samplers
 from kelvin.restoration.variance import check as check_variance
 
 

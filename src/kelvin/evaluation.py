@@ -12,13 +12,14 @@ import numpy as np
 from kelvin.config.resolve import Params
 from kelvin.errors import KelvinError
 from kelvin.files import read_arrays, read_json
-from kelvin.metrics import Scale, psnr, rmse, ssim
 from kelvin.metrics.asked import asked_accuracy
+from kelvin.metrics.fmd import Scale
 from kelvin.metrics.over_time import brightness_rows, over_time_rows
+from kelvin.metrics.similarity import psnr, rmse, ssim
 from kelvin.protocol import Protocol
 
 if TYPE_CHECKING:
-    from kelvin.datasets import PreparedStore
+    from kelvin.datasets.store import PreparedStore
 
 UNIT = 255.0
 RESTORED = ("ssim", "psnr", "rmse", "fmd", "fmd_normalised")  # what a restoration is measured by

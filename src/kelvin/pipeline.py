@@ -233,7 +233,7 @@ def main() -> int:
         # DVC reads a stage's sources after the stage: what ran meanwhile is recorded with the new ones
         print("While it ran, params.yaml, dvc.yaml or a source changed: run it again for what that "
               "changes, and force (dvc repro -f -s STAGE) a stage that was running when it changed.")
-    from kelvin.tracking import publish_missing  # its MLflow import is paid only where needed
+    from kelvin.tracking.publishing import publish_missing  # its MLflow import is paid only where needed
 
     try:
         publish_missing()

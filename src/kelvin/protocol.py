@@ -13,23 +13,18 @@ from kelvin import bias
 from kelvin.classifier import Judge
 from kelvin.config.schema import MetricsConfig
 from kelvin.errors import KelvinError
-from kelvin.metrics import (
-    Scale,
-    class_view,
-    density_coverage,
-    frechet_interval,
-    make_scale,
-    memorisation,
-    precision_recall,
-    small_scale,
-)
 from kelvin.metrics.authenticity import authenticity
+from kelvin.metrics.classes import class_view
+from kelvin.metrics.fmd import Scale, make_scale, small_scale
+from kelvin.metrics.intervals import frechet_interval
 from kelvin.metrics.kid import kid
+from kelvin.metrics.manifold import density_coverage, precision_recall
 from kelvin.metrics.mmd import mmd
+from kelvin.metrics.nearest import memorisation
 from kelvin.reference import Reference
 
 if TYPE_CHECKING:
-    from kelvin.datasets import PreparedStore
+    from kelvin.datasets.store import PreparedStore
 
 JUDGE = "classifier"
 # further Frechet distances: what an extractor's is called in a record

@@ -20,7 +20,7 @@ from typing import Any
 from kelvin import degradations
 from kelvin.config import resolve as params
 from kelvin.config.resolve import Params
-from kelvin.datasets import PreparedStore
+from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import ImageSpec
 from kelvin.errors import KelvinError
 from kelvin.files import read_json, write_json

@@ -28,7 +28,7 @@ from kelvin.metrics.plain_extractors import (
 )
 
 if TYPE_CHECKING:
-    from kelvin.datasets import PreparedStore
+    from kelvin.datasets.store import PreparedStore
 
 FITTED = 20_000  # reference images at most that the principal components are fitted to
 

@@ -13,8 +13,8 @@ from kelvin import networks
 from kelvin.config.digest import code_digest, fingerprint
 from kelvin.config.resolve import Params
 from kelvin.config.schema import RunConfig
-from kelvin.datasets import PreparedStore
 from kelvin.datasets.held_out import FoldView, split_for
+from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import Degradation, Graded
 from kelvin.errors import KelvinError
 from kelvin.files import project_root, write_arrays, write_csv, write_json
@@ -152,7 +152,7 @@ def about_process(process: Degradation) -> dict[str, Any]:
 
 def score_folder(params: Params, name: str, store: PreparedStore, out: Path) -> None:
     """In place of training: read the images of `path`, refused unless they fit the data set."""
-    from kelvin.datasets import load_folder_images
+    from kelvin.datasets.folders import load_folder_images
 
     shape, path = shape_of(store), Path(params.run(name).path or "")
     found = [root / path for root in (Path("."), project_root()) if (root / path).exists()]

@@ -12,8 +12,8 @@ import torch
 
 from kelvin.config.resolve import Params
 from kelvin.config.schema import SamplingConfig
-from kelvin.datasets import PreparedStore
 from kelvin.datasets.held_out import FoldView
+from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import HotProcess
 from kelvin.errors import KelvinError
 from kelvin.evaluation import sample_count

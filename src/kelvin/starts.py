@@ -22,7 +22,7 @@ from kelvin.stage import log
 if TYPE_CHECKING:
     import numpy as np
 
-    from kelvin.datasets import PreparedStore
+    from kelvin.datasets.store import PreparedStore
     from kelvin.networks import Shape
 
 SCRATCH = {"pretrain": None}
@@ -127,8 +127,9 @@ def source_images(params: Params, store: PreparedStore, wanted: Pretrain, shape:
 
     Another data set is prepared for the occasion in a temporary folder.
     """
-    from kelvin.datasets import PreparedStore, prepare
     from kelvin.datasets.convert import convert_images
+    from kelvin.datasets.preparation import prepare
+    from kelvin.datasets.store import PreparedStore
     from kelvin.datasets.subset import restricted
     from kelvin.training.loop import HELD
 

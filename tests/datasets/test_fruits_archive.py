@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from kelvin.datasets import PreparedStore, prepare
 from kelvin.datasets.fruits import parse_class, parse_frame
 from kelvin.datasets.held_out import FoldView
+from kelvin.datasets.preparation import prepare
+from kelvin.datasets.store import PreparedStore
 
 ARCHIVE = Path(os.environ.get("KELVIN_DATA", ROOT / "data/raw")) / "fruits-360.tar"
 CLASSES, FOLDS = 20, 5

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kelvin.datasets import PreparedStore
 from kelvin.datasets.folds import folds_text, make_folds
 from kelvin.datasets.held_out import FoldView
+from kelvin.datasets.store import PreparedStore
 from kelvin.datasets.subset import ClassSubset
 
 N, SHAPE = 4000, (3, 256, 256)  # 786 MB, of which the disk holds next to nothing
@@ -58,7 +58,7 @@ def test_a_split_knows_its_rows_before_they_are_read(folder, view):
 # The limit leaves 100 MB; the smallest part's images are 79, the next ones' 118, 64 images are 13.
 _UNDER_A_LIMIT = """
 import resource, sys
-from kelvin.datasets import PreparedStore
+from kelvin.datasets.store import PreparedStore
 from kelvin.datasets.held_out import split_for
 from kelvin.networks import Shape
 from kelvin.runs import shape_of

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kelvin.datasets import PreparedStore, prepare
 from kelvin.datasets.folds import held_out, read_folds
+from kelvin.datasets.preparation import prepare
+from kelvin.datasets.store import PreparedStore
 from kelvin.errors import KelvinError
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kelvin.datasets import PreparedStore, prepare
 from kelvin.datasets.archives import open_tree
+from kelvin.datasets.preparation import prepare
 from kelvin.datasets.reading import in_file, keep_rows, read_images
+from kelvin.datasets.store import PreparedStore
 from kelvin.errors import KelvinError
 
 
@@ -90,7 +91,8 @@ from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
 from PIL import Image
-from kelvin.datasets import PreparedStore, prepare
+from kelvin.datasets.preparation import prepare
+from kelvin.datasets.store import PreparedStore
 folder = Path(sys.argv[1])
 spec = SimpleNamespace(source="folder", name="", path="big", image_size=None, channels=3, classes=None,
     validation=30, test=30, seed=0, licence="CC0", on_error="skip", groups="folder",

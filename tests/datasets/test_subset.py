@@ -5,9 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kelvin.datasets import PreparedStore
 from kelvin.datasets.raw import RawData
-from kelvin.datasets.store import write_store
+from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.datasets.subset import restricted
 from kelvin.errors import KelvinError
 

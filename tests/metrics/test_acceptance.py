@@ -12,19 +12,16 @@ import pytest
 from scipy.ndimage import gaussian_filter, zoom
 from sklearn.datasets import load_digits
 
-from kelvin.metrics import (
-    class_view,
-    frechet_from_features,
-    frechet_interval,
-    memorisation,
-    moments,
-    precision_recall,
-)
 from kelvin.metrics.authenticity import authenticity
+from kelvin.metrics.classes import class_view
 from kelvin.metrics.fd_infinity import fd_infinity
+from kelvin.metrics.frechet import frechet_from_features
+from kelvin.metrics.intervals import frechet_interval
 from kelvin.metrics.kid import kid
-from kelvin.metrics.manifold import density_coverage
+from kelvin.metrics.manifold import density_coverage, precision_recall
 from kelvin.metrics.mmd import mmd
+from kelvin.metrics.moments import moments
+from kelvin.metrics.nearest import memorisation
 from kelvin.metrics.plain_extractors import pixel_extractor, random_extractor
 
 ORDER = np.random.default_rng(0).permutation(1797)

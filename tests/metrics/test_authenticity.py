@@ -6,8 +6,8 @@ from scipy import stats
 from sklearn.datasets import load_digits
 
 from kelvin.errors import KelvinError
-from kelvin.metrics import nearest
 from kelvin.metrics.authenticity import authentic, authenticity, copying_score
+from kelvin.metrics.nearest import nearest
 
 
 @pytest.fixture(scope="module")

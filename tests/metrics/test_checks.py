@@ -10,7 +10,7 @@ import pytest
 
 import kelvin.metrics
 from kelvin.errors import KelvinError
-from kelvin.metrics import check_features, check_images
+from kelvin.metrics.checks import check_features, check_images
 
 GOOD = np.random.default_rng(0).random((3, 1, 4, 4))
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from kelvin.errors import KelvinError
-from kelvin.metrics import class_view
+from kelvin.metrics.classes import class_view
 
 
 def test_view_by_hand():

@@ -5,12 +5,8 @@ import pytest
 import torch
 
 from kelvin.errors import KelvinError
-from kelvin.metrics import (
-    Extractor,
-    classifier_extractor,
-    moments,
-    stream_moments,
-)
+from kelvin.metrics.extractors import Extractor, classifier_extractor
+from kelvin.metrics.moments import moments, stream_moments
 
 IMAGES = np.random.default_rng(0).random((23, 1, 4, 4)).astype(np.float32)
 

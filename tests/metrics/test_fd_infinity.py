@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from kelvin.errors import KelvinError
-from kelvin.metrics import Moments, frechet_distance, frechet_from_features, frechet_interval, moments
 from kelvin.metrics.fd_infinity import fd_infinity
+from kelvin.metrics.frechet import frechet_distance, frechet_from_features
+from kelvin.metrics.intervals import frechet_interval
+from kelvin.metrics.moments import Moments, moments
 
 
 def simulate(d, n, spread, sims):

@@ -7,16 +7,10 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 
 from kelvin.errors import KelvinError
-from kelvin.metrics import (
-    classifier_extractor,
-    frechet_from_features,
-    make_scale,
-    moments,
-    normalise,
-    score_band,
-    small_protocol,
-    small_scale,
-)
+from kelvin.metrics.extractors import classifier_extractor
+from kelvin.metrics.fmd import make_scale, normalise, score_band, small_protocol, small_scale
+from kelvin.metrics.frechet import frechet_from_features
+from kelvin.metrics.moments import moments
 
 LEVELS = 5
 

@@ -8,7 +8,8 @@ import pytest
 import scipy.linalg
 
 from kelvin.errors import KelvinError
-from kelvin.metrics import Moments, frechet_distance, frechet_from_features, moments
+from kelvin.metrics.frechet import frechet_distance, frechet_from_features
+from kelvin.metrics.moments import Moments, moments
 
 
 def random_moments(d, seed):
@@ -129,7 +130,8 @@ def test_few_rows_equal_pytorch_fid_as_far_as_its_singular_root_goes(n, peer):
 STREAM = """
 from pathlib import Path
 import numpy as np
-from kelvin.metrics import MomentAccumulator, Moments, frechet_distance
+from kelvin.metrics.frechet import frechet_distance
+from kelvin.metrics.moments import MomentAccumulator, Moments
 
 def mebibytes(field):
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -11,14 +11,11 @@ import torch
 from PIL import Image
 
 from kelvin.errors import KelvinError
-from kelvin.metrics import (
-    fid_extractor,
-    frechet_distance,
-    stream_moments,
-)
-from kelvin.metrics.inception import FILE, RESIZES, SHA256, URL
+from kelvin.metrics.frechet import frechet_distance
+from kelvin.metrics.inception import FILE, RESIZES, SHA256, URL, fid_extractor
 from kelvin.metrics.inception_network import blank_network
 from kelvin.metrics.inception_resize import PREPROCESSING, normalise, resize
+from kelvin.metrics.moments import stream_moments
 
 # Coarse patterns: random networks tell fine noise apart too little.
 RGB = np.random.default_rng(0).random((3, 3, 5, 4)).astype(np.float32).repeat(8, 2).repeat(7, 3)

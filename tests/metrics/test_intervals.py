@@ -10,15 +10,9 @@ import pytest
 import scipy.stats
 
 from kelvin.errors import KelvinError
-from kelvin.metrics import (
-    Moments,
-    frechet_distance,
-    frechet_from_features,
-    frechet_interval,
-    mean_interval,
-    moments,
-)
-from kelvin.metrics.intervals import rows_needed
+from kelvin.metrics.frechet import frechet_distance, frechet_from_features
+from kelvin.metrics.intervals import frechet_interval, mean_interval, rows_needed
+from kelvin.metrics.moments import Moments, moments
 
 
 def gaussians(d, shift, spread, seed=0):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kelvin.errors import KelvinError
-from kelvin.metrics import MomentAccumulator, Moments, moments, stream_moments
+from kelvin.metrics.moments import MomentAccumulator, Moments, moments, stream_moments
 
 
 def features(n=1003, d=12):

@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestNeighbors
 
 from kelvin.errors import KelvinError
-from kelvin.metrics import find_copies, is_copier, memorisation, nearest, nearest_ratio
+from kelvin.metrics.nearest import find_copies, is_copier, memorisation, nearest, nearest_ratio
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from scipy.signal import correlate2d
 from sklearn.decomposition import PCA
 
 from kelvin.errors import KelvinError
-from kelvin.metrics import frechet_from_features
 from kelvin.metrics import plain_extractors as module
+from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.plain_extractors import fit_projection, pixel_extractor, random_extractor
 
 IMAGES = np.random.default_rng(0).random((80, 2, 4, 5)).astype(np.float32) ** 2

@@ -5,7 +5,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from kelvin.errors import KelvinError
-from kelvin.metrics import psnr, rmse, ssim
+from kelvin.metrics.similarity import psnr, rmse, ssim
 
 
 def pair(side, channels, n=6):

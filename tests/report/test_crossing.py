@@ -8,6 +8,7 @@ from conftest import ROOT
 from kelvin.check import check
 from kelvin.config import resolve as kelvin_params
 from kelvin.config.resolve import Params
+from kelvin.config.schema import Kinded
 from kelvin.errors import KelvinError
 from kelvin.report import crossing, style
 from kelvin.report.aggregate import costs, metrics
@@ -93,7 +94,7 @@ def test_one_run_or_none(study_of, fmd):
 def test_schedules_of_one_kind_are_told_apart(study_of):
     _, study, _ = study_of({"ddpm-default": 5.0})
     run, options = study.runs[0], study.runs[0].config.schedule.model_dump()
-    short = run.config.model_copy(update={"schedule": kelvin_params.Kinded(**options | {"steps": 200})})
+    short = run.config.model_copy(update={"schedule": Kinded(**options | {"steps": 200})})
     other = crossing.Run("b", "b", "hot", short, run.replicates, run.image)
     cells = {crossing.place(r): r for r in (run, other)}
     assert list(crossing.columns_of(cells).values()) == [

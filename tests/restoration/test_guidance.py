@@ -7,8 +7,8 @@ from helpers import blur, image, noise, unit_images
 from kelvin import degradations
 from kelvin.errors import KelvinError
 from kelvin.random import generator
-from kelvin.restoration import Restorer
 from kelvin.restoration.guidance import Guided, asked_labels
+from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import decoding, generate
 
 DDIM = {"kind": "ddim", "steps": 5, "eta": 0.0}

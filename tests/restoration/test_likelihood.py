@@ -12,7 +12,6 @@ from torch.distributions import Normal, kl_divergence
 from kelvin import degradations
 from kelvin.errors import KelvinError
 from kelvin.random import generator
-from kelvin.restoration import Restorer
 from kelvin.restoration.likelihood import (
     bits_per_dimension,
     end_kl,
@@ -21,6 +20,7 @@ from kelvin.restoration.likelihood import (
     strata,
     why_not,
 )
+from kelvin.restoration.restorer import Restorer
 
 MEAN, SD = 0.1, 0.25  # of the Gaussian data, in the model's range [-1, 1]
 SCHEDULES = {

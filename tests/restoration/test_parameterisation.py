@@ -7,7 +7,7 @@ from helpers import blur, image, noise, unit_images
 from kelvin import degradations
 from kelvin.errors import KelvinError
 from kelvin.random import BatchRandom, generator
-from kelvin.restoration import Restorer
+from kelvin.restoration.restorer import Restorer
 
 
 @pytest.mark.parametrize("name", ["eps", "x0", "v", "velocity"])

@@ -8,7 +8,6 @@ from helpers import image, noise, unit_images
 from kelvin.degradations import State
 from kelvin.errors import KelvinError
 from kelvin.random import BatchRandom, generator
-from kelvin.restoration import Restorer
 from kelvin.restoration.over_time import (
     ANCESTRAL,
     brightness,
@@ -17,6 +16,7 @@ from kelvin.restoration.over_time import (
     single_shot,
     unmapped,
 )
+from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.rules import RULES, factor
 from kelvin.restoration.samplers import samplers
 from kelvin.restoration.sampling import traced

@@ -10,7 +10,8 @@ from kelvin import degradations
 from kelvin.degradations import State
 from kelvin.errors import KelvinError
 from kelvin.random import BlockRandom
-from kelvin.restoration import Restorer, samplers, times
+from kelvin.restoration.restorer import Restorer
+from kelvin.restoration.samplers import samplers, times
 from kelvin.restoration.sampling import degrader, generate, last, restore, trajectory
 
 SPEC = image()

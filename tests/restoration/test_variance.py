@@ -10,8 +10,9 @@ from kelvin.degradations import State
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.random import BlockRandom, generator
-from kelvin.restoration import Restorer, samplers
 from kelvin.restoration.likelihood import bits_per_dimension, step_kl
+from kelvin.restoration.restorer import Restorer
+from kelvin.restoration.samplers import samplers
 from kelvin.restoration.variance import bounds, log_variance
 
 SPEC = image()

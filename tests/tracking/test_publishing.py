@@ -12,9 +12,10 @@ from conftest import ROOT
 from tracked import EPOCHS, KEPT, add_result, client, edit, files, only, runs, write
 
 from kelvin.config.resolve import read
-from kelvin.datasets import PreparedStore
+from kelvin.datasets.store import PreparedStore
 from kelvin.errors import KelvinError
-from kelvin.tracking import publish_missing, publishing
+from kelvin.tracking import publishing
+from kelvin.tracking.publishing import publish_missing
 
 
 def test_a_run_carries_tags_parameters_and_final_metrics(project):

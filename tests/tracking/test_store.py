@@ -11,8 +11,8 @@ from tracked import ASK, add_result, client, files, only, runs, start
 from kelvin.errors import KelvinError
 from kelvin.files import project_root
 from kelvin.tracking import __main__ as command
-from kelvin.tracking import publish_missing
 from kelvin.tracking import store as tracking_store
+from kelvin.tracking.publishing import publish_missing
 
 
 def test_parallel_first_writers_make_each_run_once(first):

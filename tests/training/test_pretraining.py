@@ -14,7 +14,8 @@ from sklearn.datasets import load_digits
 from kelvin.config import resolve as parameters
 from kelvin.config.resolve import Params, merge
 from kelvin.config.schema import RunConfig
-from kelvin.datasets import PreparedStore, prepare
+from kelvin.datasets.preparation import prepare
+from kelvin.datasets.store import PreparedStore
 from kelvin.datasets.subset import restricted
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape

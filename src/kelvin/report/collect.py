@@ -13,13 +13,13 @@ import numpy as np
 
 from kelvin.config.resolve import Params
 from kelvin.config.schema import RunConfig, Study
-from kelvin.datasets import PreparedStore
+from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import NoiseSchedule, build_schedule
 from kelvin.degradations import degradations as known_degradations
 from kelvin.degradations.graded import growths
 from kelvin.errors import KelvinError
 from kelvin.files import read_json
-from kelvin.metrics import refuse_mixed
+from kelvin.metrics.comparable import refuse_mixed
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kelvin.metrics import kendall_tau
+from kelvin.metrics.agreement import kendall_tau
 from kelvin.report.collect import Results, Run
 from kelvin.report.findings import named, seeds
 from kelvin.report.style import WIDTH, Figure, finish, legend_below, look, new, plain, ticks

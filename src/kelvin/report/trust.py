@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kelvin.metrics import kendall_tau
+from kelvin.metrics.agreement import kendall_tau
 from kelvin.report.collect import Results, Run, StudyResults
 from kelvin.report.findings import listed, named
 from kelvin.report.style import WIDTH, Figure, finish, legend_below, look, new, plain, ticks

@@ -5,7 +5,3 @@ the tag `content`, written last, the SHA-256 of what it was made from: what is s
 alone, what changed is replaced (the old one goes to MLflow's trash, which `mlflow gc` empties), and
 what a crash left half-made has no such tag.
 """
-
-from kelvin.tracking.publishing import publish, publish_missing
-
-__all__ = ["publish", "publish_missing"]
