@@ -1,7 +1,7 @@
 """Train the classifier whose penultimate features FMD is measured in."""
 
 from kelvin.classifier import save
-from kelvin.config.resolve import Params
+from kelvin.config.plan import ClassifierPlan
 from kelvin.datasets.store import PreparedStore
 from kelvin.networks import Shape
 from kelvin.networks.classifier import Classifier
@@ -10,17 +10,17 @@ from kelvin.training.classifier import train_classifier
 from kelvin.training.device import pick_device
 
 
-def work(params: Params) -> None:
-    set_threads(params)
-    store, config = PreparedStore(params.folder("prepared")), params.classifier
+def work(plan: ClassifierPlan) -> None:
+    set_threads(plan.threads)
+    store, config = PreparedStore(plan.folder("prepared")), plan.classifier
     train = store.split("train").first(config.images)
-    test = store.split("test").first(params.metrics.limit)
+    test = store.split("test").first(plan.limit)
     network = Classifier(Shape(*train.shape[1:]), config.channels, config.features,
                          len(store.class_names)).to(pick_device())
-    history = train_classifier(config, network, train.images, train.labels, params.house.seed)
-    record = save(params.folder("models") / "classifier", network, config, history,
+    history = train_classifier(config, network, train.images, train.labels, plan.seed)
+    record = save(plan.folder("models") / "classifier", network, config, history,
                   test.images, test.labels)
     log.info("classifier: test accuracy %.4f on %d images", record["accuracy"], record["n"])
 
 
-main(work)
+main(work, ClassifierPlan)

@@ -1,18 +1,21 @@
-"""Make the weights that active runs start from, one training for all that can share it."""
+"""Make what trainings start from: weights, one training for all that can share it; images to blend."""
 
-from kelvin.config.resolve import Params
-from kelvin.datasets.store import PreparedStore
+from kelvin.config.plan import PretrainPlan
 from kelvin.stage import log, main
-from kelvin.starts import make_starts
+from kelvin.training.starts import make_starts
 
 
-def work(params: Params) -> None:
-    if any(params.run(name).pretrain for name, _ in params.active()):
+def work(plan: PretrainPlan) -> None:
+    if plan.starts:
+        from kelvin.datasets.store import PreparedStore
         from kelvin.stage import set_threads
 
-        set_threads(params)
-    made = make_starts(params, PreparedStore(params.folder("prepared")), params.folder("starts"))
-    log.info("pre-trained: %s", ", ".join(made) or "nothing that was not there")
+        set_threads(plan.threads)
+        store = PreparedStore(plan.folder("prepared"))
+    else:
+        store = None
+    made = make_starts(plan, store, plan.folder("starts"))
+    log.info("starts: %s", ", ".join(made) or "nothing that was not there")
 
 
-main(work)
+main(work, PretrainPlan)

@@ -1,13 +1,13 @@
 """metrics.json, tables, curves, figures and the page, from the records of the active runs."""
 
-from kelvin.config.resolve import Params
+from kelvin.config.plan import ReportPlan
 from kelvin.report.build import build
 from kelvin.stage import log, main
 
 
-def work(params: Params) -> None:
-    build(params)
+def work(plan: ReportPlan) -> None:
+    build(plan)
     log.info("reports/index.html is ready: open it in a browser")
 
 
-main(work)
+main(work, ReportPlan)

@@ -1,13 +1,13 @@
 """Show every result in MLflow."""
 
-from kelvin.config.resolve import Params
+from kelvin.config.plan import TrackPlan
 from kelvin.stage import log, main
 from kelvin.tracking.publishing import publish
 
 
-def work(params: Params) -> None:
-    made, kept = publish(params)
+def work(plan: TrackPlan) -> None:
+    made, kept = publish(plan.studies)
     log.info("MLflow: %d runs published, %d were there", made, kept)
 
 
-main(work)
+main(work, TrackPlan)

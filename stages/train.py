@@ -1,21 +1,25 @@
 """Train one run and replicate: weights, fitted prior, history, samples at chosen epochs."""
 
-from kelvin.config.resolve import Params
+from pathlib import Path
+
+from kelvin.config.plan import TrainPlan
 from kelvin.datasets.store import PreparedStore
-from kelvin.datasets.subset import restricted
-from kelvin.runs import score_folder, train_run
-from kelvin.stage import main, replicate_of, set_threads
+from kelvin.files import project_root
+from kelvin.stage import main, set_threads
 
 
-def work(params: Params, run: str, replicate: str) -> None:
-    set_threads(params)
-    r = replicate_of(params, replicate)
-    store = restricted(PreparedStore(params.folder("prepared")), params.run(run).classes)
-    out = params.folder("models") / f"{run}-{r}"
-    if params.run(run).source == "folder":
-        score_folder(params, run, store, out)
+def work(plan: TrainPlan) -> None:
+    set_threads(plan.threads)
+    store, out = PreparedStore(plan.prepared), plan.folder("models")
+    if plan.config is None:
+        from kelvin.folder_run import score_folder
+
+        score_folder(plan, store, out, [Path("."), project_root()])
     else:
-        train_run(params, run, r, store, out)
+        from kelvin.datasets.subset import restricted
+        from kelvin.training.train_run import train_run
+
+        train_run(plan, restricted(store, plan.config.classes), out, plan.folder("starts"))
 
 
-main(work, "run", "replicate")
+main(work, TrainPlan, "run", "replicate")

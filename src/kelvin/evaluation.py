@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kelvin.config.resolve import Params
-from kelvin.errors import KelvinError
 from kelvin.files import read_arrays, read_json
 from kelvin.metrics.asked import asked_accuracy
 from kelvin.metrics.fmd import Scale
@@ -25,16 +23,6 @@ UNIT = 255.0
 RESTORED = ("ssim", "psnr", "rmse", "fmd", "fmd_normalised")  # what a restoration is measured by
 
 
-def sample_count(params: Params, store: PreparedStore) -> int:
-    """n of the protocol: metrics.images, a number or a share of the test set."""
-    wanted, test = params.metrics.images, len(store.split("test"))
-    n = round(wanted * test) if isinstance(wanted, float) else wanted
-    if n >= test:
-        raise KelvinError(f"metrics.images = {wanted} asks for {n} images, but the floor is drawn from "
-                          f"the {test} test images of {params.house.dataset}; take fewer than {test}")
-    return n
-
-
 def scale_record(scale: Scale, prefix: str) -> dict[str, Any]:
     """A scale as it stands in calibration.json."""
     return {f"{prefix}n": scale.n, f"{prefix}floor": scale.band.mean,
@@ -42,18 +30,19 @@ def scale_record(scale: Scale, prefix: str) -> dict[str, Any]:
             f"{prefix}ceiling": scale.ceiling}
 
 
-def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
-             model: Path, samples: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore, model: Path,
+             samples: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Record and details of one run; a folder of images has neither history nor restorations."""
     config, arrays = read_json(model / "config.json"), read_arrays(samples / "samples.npz")
     cost = read_json(samples / "cost.json")
-    scale = protocol.scale(sample_count(params, store))
+    metrics = protocol.config
+    scale = protocol.scale(metrics.count(len(store.split("test"))))
     scored = {name.removeprefix("samples/"): protocol.score(images, scale)
               for name, images in arrays.items() if name.startswith("samples/")}
     if "labels" in arrays:
         for name, (scores, _) in scored.items():
             probabilities = protocol.judge(arrays[f"samples/{name}"])[1]
-            scores |= asked_accuracy(probabilities, arrays["labels"], params.metrics.confidence)
+            scores |= asked_accuracy(probabilities, arrays["labels"], metrics.confidence)
     primary = next(iter(scored))
     record = {key: config[key] for key in ("run", "replicate", "dataset", "scale", "fingerprint")}
     record |= {"sampler": primary, "nfe": cost["nfe"].get(primary),
@@ -69,19 +58,19 @@ def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store
                "nearest": {k: scored[primary][1][k] for k in ("nearest_sample", "nearest_training")}}
     if "many" in arrays:
         details |= {"bias": protocol.bias(arrays["many"]), "slips": protocol.slips(arrays["many"])}
-    if config["config"]["source"] == "train":
+    if config["source"] == "train":
         model_cost = read_json(model / "cost.json")
         record |= final_losses(model / "history.csv", model_cost.get("best_epoch"))
         record |= {key: model_cost[key] for key in ("best_epoch", "stopped_epoch") if key in model_cost}
         record |= {key: model_cost[key] for key in ("updates", "parameters", "flops_per_image")}
-        rows = restoration_rows(arrays, params.metrics.ssim_window, protocol)
+        rows = restoration_rows(arrays, metrics.ssim_window, protocol)
         record["prior"] = protocol.score(arrays["prior"], scale)[0]
         details |= {"restoration": rows, "epochs": epoch_rows(protocol, model / "samples.npz"),
                     "log_snr": log_snr_rows(arrays), "cost": {**model_cost, **cost}}
         one_shot = mean_over_t(rows, "one-shot")
         record |= {name: one_shot[name] for name in ("ssim", "psnr", "rmse")}
         if "at/times" in arrays:
-            details["over_time"] = over_time_rows(arrays, params.metrics.ssim_window)
+            details["over_time"] = over_time_rows(arrays, metrics.ssim_window)
             details["brightness"] = brightness_rows(arrays)
         if "bound" in arrays:
             bound, details["bound"] = bound_summary(arrays)

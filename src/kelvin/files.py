@@ -7,9 +7,12 @@ import io
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 
 def write_text(path: Path, text: str) -> None:
@@ -42,6 +45,11 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rounded(rows))
     write_text(path, text.getvalue())
+
+
+def as_uint8(images: torch.Tensor) -> np.ndarray:
+    """Images in [0, 1] as bytes, rounded."""
+    return (images * 255).round().byte().cpu().numpy()
 
 
 def read_json(path: Path) -> Any:

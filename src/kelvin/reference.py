@@ -15,7 +15,7 @@ import numpy as np
 
 from kelvin.classifier import Judge
 from kelvin.config.digest import fingerprint
-from kelvin.config.schema import MetricsConfig
+from kelvin.config.schema import ReferenceConfig
 from kelvin.errors import KelvinError
 from kelvin.files import read_arrays, read_json, write_arrays, write_json
 from kelvin.metrics.extractors import Extractor
@@ -30,6 +30,7 @@ from kelvin.metrics.plain_extractors import (
 if TYPE_CHECKING:
     from kelvin.datasets.store import PreparedStore
 
+REFERENCE = "train+validation"  # what samples are compared with: everything but the test set
 FITTED = 20_000  # reference images at most that the principal components are fitted to
 
 
@@ -49,7 +50,7 @@ class Reference:
     black: np.ndarray
 
 
-def extractors(config: MetricsConfig, judge: Judge, shape: tuple[int, int, int], data_root: str | None,
+def extractors(config: ReferenceConfig, judge: Judge, shape: tuple[int, int, int], data_root: str | None,
                projection: Mapping[str, np.ndarray], log: Callable[..., None] = lambda *_: None
                ) -> tuple[dict[str, Extractor], str | None]:
     """{name: Extractor}, the classifier first, and why FID's Inception is not among them (or None)."""
@@ -66,13 +67,13 @@ def extractors(config: MetricsConfig, judge: Judge, shape: tuple[int, int, int],
     return found, why and f"{why} Then run dvc repro -f reference."
 
 
-def key(extractor: Extractor, config: MetricsConfig, store: PreparedStore) -> str:
+def key(extractor: Extractor, config: ReferenceConfig, store: PreparedStore) -> str:
     """Names statistics: data, extractor, preprocessing, and which images were taken."""
     return fingerprint(store.digest, extractor.hash, extractor.preprocessing, extractor.dim,
-                       config.reference, config.limit, config.kept, config.seed)
+                       REFERENCE, config.limit, config.kept, config.seed)
 
 
-def measure(extractor: Extractor, config: MetricsConfig, store: PreparedStore) -> Reference:
+def measure(extractor: Extractor, config: ReferenceConfig, store: PreparedStore) -> Reference:
     """The statistics of a data set, in batches: memory does not grow with the number of images."""
     real, test = (part.first(config.limit).images for part in (store.reference(), store.split("test")))
     chosen = np.random.default_rng(config.seed).permutation(len(real))[:config.kept]
@@ -92,7 +93,7 @@ def measure(extractor: Extractor, config: MetricsConfig, store: PreparedStore) -
     return Reference(extractor, moments, np.concatenate(kept), heldout, black)
 
 
-def build(folder: Path, config: MetricsConfig, store: PreparedStore, judge: Judge,
+def build(folder: Path, config: ReferenceConfig, store: PreparedStore, judge: Judge,
           data_root: str | None, log: Callable[..., None]) -> dict[str, Any]:
     """Measure and write every extractor's statistics and about.json, which is returned."""
     real, shape = store.reference().first(config.limit), store.images.shape[1:]
@@ -106,7 +107,7 @@ def build(folder: Path, config: MetricsConfig, store: PreparedStore, judge: Judg
                      black=r.black)
         described[name] = {"dim": extractor.dim, "preprocessing": extractor.preprocessing,
                            "hash": extractor.hash, "key": key(extractor, config, store)}
-    about = {"reference": config.reference, "reference_n": len(real), "data": store.digest,
+    about = {"reference": REFERENCE, "reference_n": len(real), "data": store.digest,
              "test_n": len(store.split("test").first(config.limit)),
              "extractor": judge.record["hash"], "classifier_accuracy": judge.record["accuracy"],
              "fid_why": why, "extractors": described}
@@ -114,7 +115,7 @@ def build(folder: Path, config: MetricsConfig, store: PreparedStore, judge: Judg
     return about
 
 
-def load(folder: Path, config: MetricsConfig, store: PreparedStore, judge: Judge, data_root: str | None
+def load(folder: Path, config: ReferenceConfig, store: PreparedStore, judge: Judge, data_root: str | None
          ) -> tuple[dict[str, Reference], dict[str, Any]]:
     """What `build` wrote; refused where data, extractor or preprocessing are not those it was made of."""
     try:

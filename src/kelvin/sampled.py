@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from kelvin.config.resolve import Params
-from kelvin.config.schema import SamplingConfig
-from kelvin.datasets.held_out import FoldView
+from kelvin.config.plan import SamplePlan
+from kelvin.config.schema import SamplingConfig, sample_count
+from kelvin.datasets.held_out import FoldView, split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import HotProcess
 from kelvin.errors import KelvinError
-from kelvin.evaluation import sample_count
-from kelvin.files import write_arrays, write_json
+from kelvin.files import as_uint8, write_arrays, write_json
 from kelvin.progress import progress_bar
 from kelvin.random import BlockRandom
 from kelvin.restoration import assemble
@@ -31,7 +30,6 @@ from kelvin.restoration.sampling import (
     generate,
     restore,
 )
-from kelvin.runs import as_uint8, averaged, split_of
 from kelvin.training.device import pick_device
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
@@ -40,27 +38,27 @@ BRIGHT = 16  # samples whose brightness is followed
 LINEAR_FIT = 5000  # training images at most that the linear restorer learns from
 
 
-def sample_run(params: Params, name: str, replicate: int, store: PreparedStore, model: Path,
-               out: Path) -> None:
-    """Write samples.npz (see `drawn`) and cost.json for a run."""
-    n = sample_count(params, store)
+def sample_run(plan: SamplePlan, store: PreparedStore, model: Path, out: Path) -> None:
+    """Write samples.npz (see `drawn`), cost.json and config.json for a run."""
+    n = sample_count(plan.images, len(store.split("test")))
     out.mkdir(parents=True, exist_ok=True)
-    if params.run(name).source == "folder":
+    write_json(out / "config.json", {"sampling": plan.sampling.model_dump(), "samplers": {
+        name: section.model_dump() for name, section in plan.samplers.items()}})
+    if plan.source == "folder":
         images = np.load(model / "samples.npz")["samples"]
         if len(images) < n:
-            raise KelvinError(f"runs.{name}.path holds {len(images)} images, but metrics.images asks for "
+            raise KelvinError(f"runs.{plan.run}.path holds {len(images)} images, but metrics.images asks for "
                               f"{n}; add images, or lower metrics.images for every run")
-        order = np.random.default_rng(params.metrics.seed).permutation(len(images))[:n]
+        order = np.random.default_rng(plan.seed_of_subsample).permutation(len(images))[:n]
         write_arrays(out / "samples.npz", **{"samples/folder": images[order]})
         write_json(out / "cost.json", {"nfe": {}, "seconds": {}})
         return
-    arrays, cost = drawn(params, name, replicate, store, model, n)
+    arrays, cost = drawn(plan, store, model, n)
     write_arrays(out / "samples.npz", **arrays)
     write_json(out / "cost.json", cost)
 
 
-def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model: Path, n: int
-          ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def drawn(plan: SamplePlan, store: PreparedStore, model: Path, n: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays: samples/<sampler>, samples/raw, prior uint8 (n, C, H, W), many (sampling.many, C, H, W);
     strips; restorations.
 
@@ -69,16 +67,16 @@ def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model
     likelihood is bounded, without a class: as by any other run. Of further averages of the weights the
     first sampler draws samples/<sampler>@ema=<decay>, from the same starting states.
     """
-    run, device = params.run(name), pick_device()
-    store = split_of(run, replicate, store)
-    options, primary = run.sampling, run.sampling.samplers[0]
-    sections = {s: params.sampler(s) for s in options.samplers}
+    device = pick_device()
+    store = split_for(store, plan.split, plan.fold, plan.replicate)
+    options, primary = plan.sampling, plan.sampling.samplers[0]
+    sections = {s: plan.samplers[s].model_dump() for s in options.samplers}
     weights = {f"{primary}@w={w:g}": w for w in options.guidance}
     restorer = assemble.load(model / "ema.safetensors", device)
     raw = assemble.load(model / "raw.safetensors", device)
-    more = {f"{primary}@ema={d:g}": assemble.load(averaged(model, d), device)
-            for d in run.training.ema_more}
-    seed = (params.house.seed + replicate, "samples")
+    more = {f"{primary}@ema={d:g}": assemble.load(assemble.average_file(model, d), device)
+            for d in plan.ema_more}
+    seed = (plan.seed, "samples")
     restoring = {s: sections[s] for s in options.restore_samplers or sections}
     classes = getattr(restorer.network, "classes", 0)
     labels = asked_labels(max(n, options.many or 0), classes) if classes else None
@@ -86,7 +84,7 @@ def drawn(params: Params, name: str, replicate: int, store: PreparedStore, model
     cost: dict[str, Any] = {"nfe": {}, "seconds": {}}
     total = n * (len(sections) + 1 + len(weights) + len(more)) + (options.many or 0) \
         + options.restore_times
-    with progress_bar(total, f"sample {name}-{replicate}", "image") as bar:
+    with progress_bar(total, f"sample {plan.name}", "image") as bar:
         for key, source, section, w in [
                 *((s, restorer, sections[s], 1.0) for s in sections),
                 *((key, restorer, sections[primary], w) for key, w in weights.items()),

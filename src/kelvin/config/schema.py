@@ -101,18 +101,32 @@ class Discrepancy(Section):
     rows: Annotated[int, Field(ge=2)]
 
 
-class MetricsConfig(Section):
-    """The protocol, the same for every run of a comparison."""
+def sample_count(images: int | float, test: int) -> int:
+    """n of the protocol: metrics.images, a number or a share of `test` test images."""
+    n = round(images * test) if isinstance(images, float) else images
+    if n >= test:
+        raise KelvinError(f"metrics.images = {images} asks for {n} images, but the floor is drawn from "
+                          f"{test} test images; take fewer than {test}")
+    return n
 
-    images: Annotated[int, Field(ge=8)] | Annotated[float, Field(gt=0, lt=1)]
+
+class ReferenceConfig(Section):
+    """What the statistics of the real data depend on."""
+
     limit: Annotated[int, Field(ge=8)] | None
-    reference: Literal["train+validation"]
     extractors: list[Literal["pixels", "random"]]
     pixel_dim: Count
     random_dim: Count
     fid_resize: Literal["pytorch-fid", "tf1", "clean"]
     fid_download: bool
     kept: Annotated[int, Field(ge=8)]
+    seed: Index
+
+
+class MetricsConfig(ReferenceConfig):
+    """The protocol, the same for every run of a comparison."""
+
+    images: Annotated[int, Field(ge=8)] | Annotated[float, Field(gt=0, lt=1)]
     kid: KernelDistance
     mmd: Discrepancy
     floor_draws: Annotated[int, Field(ge=2)]
@@ -123,7 +137,10 @@ class MetricsConfig(Section):
     copy_quantile: Annotated[float, Field(gt=0, lt=1)]
     copy_fraction: Annotated[float, Field(gt=0, lt=1)]
     small: SmallProtocol
-    seed: Index
+
+    def count(self, test: int) -> int:
+        """n for a data set of `test` test images."""
+        return sample_count(self.images, test)
 
 
 class RestorerConfig(Section):
@@ -187,10 +204,15 @@ class TrainingConfig(Section):
         return self
 
 
-class SamplingConfig(Section):
-    samplers: Annotated[list[Name], Field(min_length=1)]
+class EpochSampling(Section):
+    """What training draws after chosen epochs."""
+
     epoch_sampler: Name
     epoch_images: Annotated[int, Field(ge=2)]
+
+
+class SamplingConfig(EpochSampling):
+    samplers: Annotated[list[Name], Field(min_length=1)]
     many: Annotated[int, Field(ge=2)] | None
     bound_times: Count
     batch: Count
@@ -211,24 +233,41 @@ class Pretrain(Section):
     epochs: Count
 
 
-class RunConfig(Section):
-    """One entry of `runs`, all layers merged."""
+class ModelConfig(Section):
+    """What a restorer is built from."""
 
-    title: str
-    classes: Annotated[list[Index], Field(min_length=1)] | None = None  # weight files written before
-    pretrain: Pretrain | None = None                                    # these options were stay readable
-    source: Literal["train", "folder"]
-    path: str | None
-    split: Literal["given", "stratified", "grouped", "leaky"]
-    fold: Index | None
     schedule: Kinded
     degradation: Kinded
     prior: Kinded
     network: Kinded
     conditioning: Kinded = Kinded(kind="none")
     restorer: RestorerConfig
+
+
+class TrainedRun(ModelConfig):
+    """What training reads of a run: its weights depend on nothing else of it."""
+
+    classes: Annotated[list[Index], Field(min_length=1)] | None = None
+    pretrain: Pretrain | None = None
+    split: Literal["given", "stratified", "grouped", "leaky"]
+    fold: Index | None
     training: TrainingConfig
+    sampling: EpochSampling
+
+
+class RunConfig(TrainedRun):
+    """One entry of `runs`, all layers merged."""
+
+    title: str
+    source: Literal["train", "folder"]
+    path: str | None
     sampling: SamplingConfig
+
+    def trained(self) -> TrainedRun:
+        """The part of it that training reads."""
+        kept = self.model_dump(include=set(TrainedRun.model_fields))
+        kept["sampling"] = self.sampling.model_dump(include=set(EpochSampling.model_fields))
+        return TrainedRun(**kept)
 
     @model_validator(mode="after")
     def _folder(self) -> RunConfig:

@@ -45,6 +45,8 @@ class FoldView:
         return Split(self.store.images, self.store.labels[rows], self.store.groups[rows], rows)
 
 
-def split_for(store: PreparedStore, kind: str, fold: int) -> PreparedStore | FoldView:
-    """The store itself for 'given', else its fold; KelvinError where there is no such fold."""
-    return store if kind == GIVEN else FoldView(store, kind, fold)
+def split_for(store: PreparedStore, kind: str, fold: int | None, replicate: int = 0
+              ) -> PreparedStore | FoldView:
+    """The store itself for 'given', else its fold, without `fold` that of the replicate's number;
+    KelvinError where there is no such fold."""
+    return store if kind == GIVEN else FoldView(store, kind, replicate if fold is None else fold)

@@ -23,7 +23,7 @@ OVER_IMAGES, OVER_SEEDS = "over images", "over training seeds"
 
 def metrics(results: Results) -> dict[str, dict[str, Any]]:
     """{run: record}, without seconds: the same seed gives the same bytes."""
-    level = results.params.metrics.confidence
+    level = results.plan.metrics.confidence
     return {name: run_record(run, level) for name, run in results.every.items()}
 
 

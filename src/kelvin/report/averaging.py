@@ -87,7 +87,7 @@ def compared(study: StudyResults) -> list[list[Point]]:
 
 
 def over(results: Results) -> str:
-    return f"{100 * results.params.metrics.confidence:.0f} % interval over images" \
+    return f"{100 * results.plan.metrics.confidence:.0f} % interval over images" \
         if len(results.replicates) == 1 else "range over training seeds"
 
 
@@ -156,7 +156,7 @@ def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) 
     runs = compared(study)
     if not runs:
         return ["No active run of this study was drawn from by its last weights."]
-    out, level = [summary(runs, over(results))], results.params.metrics.confidence
+    out, level = [summary(runs, over(results))], results.plan.metrics.confidence
     for found in runs:
         if len(found) > 2:
             out.append(sweep(found))

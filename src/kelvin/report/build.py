@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from kelvin.config.resolve import Params
+from kelvin.config.plan import ReportPlan
 from kelvin.files import write_csv, write_json, write_text
 from kelvin.report import calibrating, curves, grids, histograms, ranking, style
 from kelvin.report.aggregate import costs, metrics
@@ -24,9 +24,9 @@ CURVES = {"loss.csv": curves.loss_rows, "fmd.csv": curves.fmd_rows,
           "x0_error.csv": curves.log_snr_rows}
 
 
-def build(params: Params, out: Path = Path("reports")) -> Results:
+def build(plan: ReportPlan, out: Path = Path("reports")) -> Results:
     """metrics.json, cost.json, tables/, curves/, figures/ and index.html, each whole or absent."""
-    results = collect(params)
+    results = collect(plan)
     records, spent = metrics(results), costs(results)
     written = tables(results, records, spent)
     write_json(out / "metrics.json", records)
@@ -79,13 +79,13 @@ def page(results: Results, records: dict[str, Row], written: list[Table], common
             "tables": [shown(own_part(table, study, results)) for key in shown_with(study)
                        if (table := by_name.get(key)) and names]})
     context: dict[str, Any] = {
-        "dataset": results.params.house.dataset, "facts": dataset_facts(results),
-        "smoke": results.params.house.scale == "smoke",
+        "dataset": results.plan.dataset, "facts": dataset_facts(results),
+        "smoke": results.plan.scale == "smoke",
         "summary": hot_against_cold(results, records),
         "figures": {figure.name: embedded(figure) for figure in common}, "studies": sections,
         "idle": [section for section in sections if not section["active"]],
         "tables": {name: shown(table) for name, table in by_name.items()},
-        "level": f"{100 * results.params.metrics.confidence:.0f} %",
+        "level": f"{100 * results.plan.metrics.confidence:.0f} %",
         "fid_why": results.calibration["fid_why"], "about": results.calibration,
         "several": len(results.replicates) > 1}
     return render(context)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kelvin.config.resolve import Params
+from kelvin.config.plan import ReportPlan
 from kelvin.config.schema import RunConfig, Study
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import NoiseSchedule, build_schedule
@@ -136,7 +136,7 @@ class StudyResults:
 
 @dataclass(frozen=True)
 class Results:
-    params: Params
+    plan: ReportPlan
     store: PreparedStore
     calibration: dict[str, Any]
     classifier: dict[str, Any]
@@ -151,7 +151,7 @@ class Results:
 
     @property
     def replicates(self) -> list[int]:
-        return self.params.house.replicates
+        return self.plan.replicates
 
     def family(self, family: str) -> list[Run]:
         return [run for run in self.runs.values() if run.family == family]
@@ -162,17 +162,17 @@ class Results:
         return min(honest, key=lambda run: run.mean("fmd"), default=None)
 
 
-def collect(params: Params) -> Results:
+def collect(plan: ReportPlan) -> Results:
     """Read the active runs, and nothing else that lies in the folders.
 
     KelvinError where a record is missing, belongs to another scale, or was made under another
     protocol than the rest.
     """
-    dataset = params.house.dataset
-    store = PreparedStore(params.folder("prepared"))
+    dataset = plan.dataset
+    store = PreparedStore(plan.folder("prepared"))
     calibration = read(Path("reports/runs") / dataset / "calibration.json")
-    classifier = read(params.folder("models") / "classifier" / "record.json")
-    every = {name: read_run(params, name, store.images.shape[1:]) for name in params.house.active}
+    classifier = read(plan.folder("models") / "classifier" / "record.json")
+    every = {name: read_run(plan, name, store.images.shape[1:]) for name in plan.active}
     runs = {name: run for name, run in every.items() if run.config.classes is None}
     records = {f"{run.name}-{r.index}": r.record for run in runs.values() for r in run.replicates}
     keys = {name: found["key"] for name, found in calibration["extractors"].items()}
@@ -180,12 +180,12 @@ def collect(params: Params) -> Results:
                  {"calibration": {**calibration, "extractors": keys}, **records}.items())
     studies = [StudyResults(name, study, [every[r] for r in study.runs if r in every],
                             [r for r in study.runs if r not in every])
-               for name, study in params.house.studies.items()]
+               for name, study in plan.studies.items()]
     for study in studies:
         refuse_mixed({**r.record, "run": f"{run.name}-{r.index}"} for run in study.runs
                      for r in run.replicates)
     apart = {name: run for name, run in every.items() if name not in runs}
-    return Results(params, store, calibration, classifier, runs, studies, apart)
+    return Results(plan, store, calibration, classifier, runs, studies, apart)
 
 
 def read(path: Path) -> Any:
@@ -195,17 +195,17 @@ def read(path: Path) -> Any:
         raise KelvinError(f"{path} is not there; run dvc repro, which makes it") from error
 
 
-def read_run(params: Params, name: str, image: Iterable[int]) -> Run:
-    config, replicates = params.run(name), []
-    for index in params.house.replicates:
+def read_run(plan: ReportPlan, name: str, image: Iterable[int]) -> Run:
+    config, replicates = plan.run(name), []
+    for index in plan.replicates:
         folder = f"{name}-{index}"
-        record = read(Path("reports/runs") / params.house.dataset / f"{folder}.json")
-        if record["scale"] != params.house.scale:
+        record = read(Path("reports/runs") / plan.dataset / f"{folder}.json")
+        if record["scale"] != plan.scale:
             raise KelvinError(f"the record of {folder} was made at scale {record['scale']}, but "
-                              f"params.yaml asks for {params.house.scale}; run dvc repro")
-        details = read(params.folder("evaluations") / folder / "details.json")
-        replicates.append(Replicate(index, record, details, params.folder("models") / folder,
-                                    params.folder("samples") / folder))
+                              f"params.yaml asks for {plan.scale}; run dvc repro")
+        details = read(plan.folder("evaluations") / folder / "details.json")
+        replicates.append(Replicate(index, record, details, plan.folder("models") / folder,
+                                    plan.folder("samples") / folder))
     family = "folder" if config.source == "folder" else temperature(config)
     return Run(name, config.title or name, family, config, replicates, tuple(image))
 

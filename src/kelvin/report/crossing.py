@@ -81,7 +81,7 @@ def written(run: Run, record: Row) -> str:
 
 def interval(results: Results) -> str:
     over = "over images" if len(results.replicates) == 1 else "over training seeds"
-    return f"{100 * results.params.metrics.confidence:.0f} % interval {over}"
+    return f"{100 * results.plan.metrics.confidence:.0f} % interval {over}"
 
 
 def missing(cells: Mapping[Cell, Run]) -> list[str]:

@@ -115,7 +115,7 @@ def flags(scores: Sequence[Score]) -> list[str]:
 
 def hot_against_cold(results: Results, metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The summary's paragraph: the best run of each kind against real images and a plain Gaussian."""
-    out, level = [], results.params.metrics.confidence
+    out, level = [], results.plan.metrics.confidence
     gaussian = results.calibration["rows"]["pixel-gaussian"]["fmd"]
     for family, words in (("hot", "hot diffusion (noise)"), ("warm", "warm diffusion (both)"),
                           ("cold", "cold diffusion (no noise)")):

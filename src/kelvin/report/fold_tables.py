@@ -57,7 +57,7 @@ def error_over(run: Run) -> str:
 
 
 def tables(study: StudyResults, results: Results) -> list[Table | None]:
-    window = results.params.metrics.ssim_window
+    window = results.plan.metrics.ssim_window
     found = [(run, part) for run in study.trained if measured(run) for part in PARTS
              if over_time(run, part)[0]]
     return [*(by_fold(study, run, part, measure, window) for run, part in found for measure in MEASURES),

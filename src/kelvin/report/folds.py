@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kelvin.config.resolve import Params
+from kelvin.config.plan import ReportPlan
 from kelvin.datasets.fruits import parse_class
 from kelvin.metrics.comparisons import LEAST
 from kelvin.report import darkness, pictures, strips
@@ -33,7 +33,7 @@ def figures(study: StudyResults, results: Results) -> list[Figure | None]:
     decoded = strips.decoding_figure(f"{study.name}-decoding", study.trained, "Generation: two new "
                                      "images of each run from x_T (left) to the sample, every T/10.")
     return [loss_figure(study), *([fold_figure(study, runs), rule_figure(study, runs)] if runs else []),
-            *(rows_figure(study, run, results.params) for run in runs), decoded,
+            *(rows_figure(study, run, results.plan) for run in runs), decoded,
             *darkness.figures(study)]
 
 
@@ -106,9 +106,9 @@ def rule_figure(study: StudyResults, runs: list[Run]) -> Figure:
                   f"{error_over(runs[0])}.")
 
 
-def kind_of(name: str, params: Params) -> str:
+def kind_of(name: str, plan: ReportPlan) -> str:
     """What a class is one of: where a class is one object, the kind that its name says."""
-    return parse_class(name).kind if params.images.groups == "folder" else name
+    return parse_class(name).kind if plan.images.groups == "folder" else name
 
 
 def shown_times(count: int) -> range:
@@ -116,10 +116,10 @@ def shown_times(count: int) -> range:
     return range(count - 1, -1, -max(1, count // 10))[::-1]
 
 
-def rows_figure(study: StudyResults, run: Run, params: Params) -> Figure:
+def rows_figure(study: StudyResults, run: Run, plan: ReportPlan) -> Figure:
     """Truth, degraded and restored over t, ending at T, of one image of each kind."""
     truth, times = run.first.array("at/test/truth"), run.first.array("at/times")
-    names = [kind_of(str(name), params) for name in run.first.array("at/test/kinds")]
+    names = [kind_of(str(name), plan) for name in run.first.array("at/test/kinds")]
     kinds, first = np.unique(names, return_index=True)
     chosen = shown_times(len(times))
     keys = [key for key in run.first.keys if key.startswith("at/test/rule/")]
@@ -139,9 +139,9 @@ def rows_figure(study: StudyResults, run: Run, params: Params) -> Figure:
 def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:
     runs = {run.config.split: run for run in reversed(study.trained)
             if run.config.restorer.parameterisation == "eps"}
-    out = [objects(results.params)] if "grouped" in runs else []
+    out = [objects(results.plan)] if "grouped" in runs else []
     if {"grouped", "leaky"} <= runs.keys():
-        out.append(harm(runs["grouped"], runs["leaky"], results.params.metrics.confidence))
+        out.append(harm(runs["grouped"], runs["leaky"], results.plan.metrics.confidence))
     if study.trained:
         out.append(stopping(study.trained))
     for run in study.trained:
@@ -149,9 +149,9 @@ def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) 
     return out
 
 
-def objects(params: Params) -> str:
+def objects(plan: ReportPlan) -> str:
     """What is kept together, and what the study's FMD is taken against."""
-    groups = params.images.groups
+    groups = plan.images.groups
     said = ("An object is a folder of its frames" if groups == "folder" else
             f"Who or what made an image is not told: {groups['blocks']} equal blocks of the file, one "
             "after the other, stand for its makers" if isinstance(groups, dict) and "blocks" in groups

@@ -141,7 +141,7 @@ def table(study: StudyResults, results: Results) -> Table | None:
                Column("precision", lambda r: number(r["precision"]), "precision", "max"),
                Column("recall", lambda r: number(r["recall"]), "recall", "max"),
                Column("nearest", lambda r: number(r["nearest_ratio"]))]
-    over = f"{100 * results.params.metrics.confidence:.0f} % interval over images (accuracy: Wilson's)" \
+    over = f"{100 * results.plan.metrics.confidence:.0f} % interval over images (accuracy: Wilson's)" \
         if len(results.replicates) == 1 else "range over training seeds"
     return Table(study.name, "Generation over the guidance weight w: 0 asks for no class, 1 for the "
                  "class, more steers by it. Accuracy: share of the samples that the classifier takes for "
@@ -158,7 +158,7 @@ def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) 
     if not sweeps:
         return ["No active run of this study was sampled with guidance weights (sampling.guidance), so "
                 "there is no sweep."]
-    level = results.params.metrics.confidence
+    level = results.plan.metrics.confidence
     out = []
     for found in sweeps:
         out.append(paragraph(found, results.classifier["accuracy"], level))

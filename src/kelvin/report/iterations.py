@@ -38,7 +38,7 @@ class Pair:
 def direct(run: Run, results: Results) -> str | None:
     """The sampler that takes one step from x_T."""
     return next((s for s in run.config.sampling.samplers
-                 if results.params.sampler(s)["kind"] == "direct"), None)
+                 if results.plan.sampler(s)["kind"] == "direct"), None)
 
 
 def compared(study: StudyResults) -> list[Run]:

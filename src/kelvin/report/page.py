@@ -55,7 +55,7 @@ def dataset_facts(results: Results) -> list[tuple[str, str]]:
         ("Ceiling", f"FMD {number(about['ceiling'])}: black images"),
         ("Training seeds", f"{len(seeds)} ({', '.join(map(str, seeds))})"
                            + f"; pictures are of {seeds[0]}" * (len(seeds) > 1)),
-        ("Scale", results.params.house.scale)]
+        ("Scale", results.plan.scale)]
 
 
 def render(context: Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@ def ranking_figure(results: Results, metrics: Mapping[str, Row]) -> Figure:
     axes.grid(axis="y", visible=False)
     ticks(axes.xaxis)
     legend_below(figure, axes, 3)
-    level, over = f"{100 * results.params.metrics.confidence:.0f} %", rows[0]["interval"]
+    level, over = f"{100 * results.plan.metrics.confidence:.0f} %", rows[0]["interval"]
     return finish(figure, "ranking", "FMD of every run's first sampler, lowest at the top. "
                   f"Bars: {level} interval {over}; one that reaches the left edge goes on to zero.")
 

@@ -31,7 +31,7 @@ def deterministic(run: Run, results: Results) -> dict[str, list[str]]:
     """{kind: samplers of that kind} that draw without new noise."""
     found: dict[str, list[str]] = {}
     for name in run.config.sampling.samplers:
-        section = results.params.sampler(name)
+        section = results.plan.sampler(name)
         if section["kind"] in DETERMINISTIC and not section.get("eta") \
                 and section.get("z", "kept") == "kept":
             found.setdefault(section["kind"], []).append(name)
@@ -42,7 +42,7 @@ def visits_all(run: Run, results: Results) -> str:
     """The sampler that visits every time of the process; the run's first where there is none."""
     own = [name for names in deterministic(run, results).values() for name in names]
     every = [name for name in (*own, *run.config.sampling.samplers)
-             if results.params.sampler(name).get("steps") == "all"]
+             if results.plan.sampler(name).get("steps") == "all"]
     return every[0] if every else run.record["sampler"]
 
 

@@ -46,7 +46,7 @@ def study_findings(study: StudyResults, results: Results, metrics: Metrics) -> l
     if not study.runs:
         return missing
     scores = [score(run, metrics[run.name]) for run in study.runs]
-    level = results.params.metrics.confidence
+    level = results.plan.metrics.confidence
     own = KINDS[study.study.kind](study, results, metrics)
     head = ranking(scores, level) if study.study.kind in RANKED or not own else [own.pop(0)]
     said = [" ".join([*head, *missing]), *own]
@@ -266,7 +266,7 @@ def readings(run: Run, others: list[Run]) -> str:
 def algorithms(run: Run, results: Results) -> str:
     """Generation by Algorithm 2, 1 and one step, and what they do to a real image instead."""
     names = {"improved": "Algorithm 2", "naive": "Algorithm 1", "direct": "one direct step"}
-    kinds = {results.params.sampler(s)["kind"]: s for s in reversed(run.config.sampling.samplers)}
+    kinds = {results.plan.sampler(s)["kind"]: s for s in reversed(run.config.sampling.samplers)}
     present = [k for k in names if k in kinds]
     if len(present) < 2:
         return ""

@@ -116,7 +116,7 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
         Column("entropy [evenness]", lambda r: f"{number(r['class_entropy'])} "
                                                f"[{number(r['class_evenness'])}]"),
         Column("confidence", lambda r: number(r["confidence"])), Column("flag", flag)]
-    level = f"{100 * results.params.metrics.confidence:.0f} %"
+    level = f"{100 * results.plan.metrics.confidence:.0f} %"
     over = "over images" if len(results.replicates) == 1 else "over training seeds" + (
         " (runs on folds: each with another fold held out)"
         if any(run.config.split != "given" for run in results.runs.values()) else "")
@@ -125,7 +125,7 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
                f"{calibrating.note(results)}. Normalised: 0 "
                "= held-out real images, 1 = black images. Debiased: extrapolated to infinitely many "
                "samples. NFE: network evaluations per image. Recall: share of the test images that lie "
-               f"among the samples ({results.params.metrics.neighbours} nearest neighbours in the "
+               f"among the samples ({results.plan.metrics.neighbours} nearest neighbours in the "
                "features; the .csv has precision too). Nearest: median distance to the nearest "
                "training image over that of held-out images. Copies: share of the samples that are "
                "nearer to a training image than held-out images are. Entropy of the predicted classes "

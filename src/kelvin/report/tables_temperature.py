@@ -52,7 +52,7 @@ def generation(study: StudyResults, results: Results, metrics: Mapping[str, Row]
         Column("training, s", own("train_seconds")),
         Column("ms / sample", own("sample_ms"))]
     over = "over training seeds" if len(results.replicates) > 1 else "over images"
-    level = f"{100 * results.params.metrics.confidence:.0f} %"
+    level = f"{100 * results.plan.metrics.confidence:.0f} %"
     return Table(f"{study.name}-generation", f"Generation, n = {results.calibration['n']} samples of "
                  f"each run's first sampler. Brackets: {level} interval {over}"
                  f"{calibrating.note(results)}. Kind: hot = noise, "

@@ -83,7 +83,7 @@ def target(run: Run) -> str:
 
 def findings(study: StudyResults, results: Results, metrics: Metrics) -> list[str]:
     """The ranking of those that were trained alike first, then each fact that bears on it."""
-    runs, level = study.trained, results.params.metrics.confidence
+    runs, level = study.trained, results.plan.metrics.confidence
     alike = [run for run in runs if target(run) == TARGET]
     out = []
     if alike:

@@ -134,7 +134,7 @@ def distribution_table(results: Results, metrics: Metrics) -> Table:
         Column("coverage", lambda r: number(r["coverage"]), "coverage", "max"),
         Column("authentic", lambda r: number(r["authentic"])),
         Column("C_T", lambda r: number(r["c_t"]))]
-    level = f"{100 * results.params.metrics.confidence:.0f} %"
+    level = f"{100 * results.plan.metrics.confidence:.0f} %"
     return Table("distribution", f"More of the distribution, n = {results.calibration['n']} samples of "
                  "every run's first sampler; read each column against its own rows of held-out real "
                  "images (floor) and of black images (ceiling). Debiased: extrapolated to infinitely "

@@ -6,18 +6,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from kelvin import degradations, networks
-from kelvin.config.schema import RunConfig
+from kelvin.config.schema import ModelConfig
 from kelvin.degradations import ImageSpec
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.restoration.restorer import Restorer
+
+if TYPE_CHECKING:
+    from kelvin.datasets.store import PreparedStore
 
 # one entry of a file's metadata holds all: safetensors writes several in any order, and equal weights
 # would have other checksums
@@ -26,11 +29,20 @@ ABOUT = "kelvin"
 PRIOR, PROCESS = "prior.", "degradation."
 
 
-def image_spec(run: RunConfig, shape: Shape) -> ImageSpec:
+def shape_of(store: PreparedStore) -> Shape:
+    return Shape(*store.split("train").shape[1:])
+
+
+def average_file(folder: Path, decay: float) -> Path:
+    """Where the weights of a further average (training.ema_more) lie."""
+    return folder / f"ema-{decay:g}.safetensors"
+
+
+def image_spec(run: ModelConfig, shape: Shape) -> ImageSpec:
     return ImageSpec(shape.channels, shape.height, shape.width, run.restorer.low, run.restorer.high)
 
 
-def build(run: RunConfig, shape: Shape, where: str = "run", classes: int = 0) -> Restorer:
+def build(run: ModelConfig, shape: Shape, where: str = "run", classes: int = 0) -> Restorer:
     """An untrained restorer for images of that shape; its prior is not fitted yet.
 
     classes: of the data set; only a conditional network asks.
@@ -47,7 +59,7 @@ def build(run: RunConfig, shape: Shape, where: str = "run", classes: int = 0) ->
                     run.restorer.rule, run.restorer.variance)
 
 
-def save(path: Path, network: torch.nn.Module, restorer: Restorer, run: RunConfig,
+def save(path: Path, network: torch.nn.Module, restorer: Restorer, run: ModelConfig,
          shape: Shape) -> None:
     """Weights, fitted prior and resolved configuration in one safetensors file."""
     tensors = {name: tensor.detach().cpu().contiguous()
@@ -55,7 +67,7 @@ def save(path: Path, network: torch.nn.Module, restorer: Restorer, run: RunConfi
     for prefix, part in ((PRIOR, restorer.degradation.prior), (PROCESS, restorer.degradation)):
         tensors |= {prefix + name: tensor.cpu().contiguous()
                     for name, tensor in part.tensors().items()}
-    write(path, tensors, {"run": run.model_dump(mode="json"),
+    write(path, tensors, {"run": run.model_dump(mode="json", include=set(ModelConfig.model_fields)),
                           "shape": [shape.channels, shape.height, shape.width],
                           "classes": getattr(network, "classes", 0)})
 
@@ -79,7 +91,8 @@ def load(path: Path | str, device: str | torch.device = "cpu") -> Restorer:
     path = Path(path)
     try:
         said, tensors = about(path), load_file(path)
-        run, shape, classes = RunConfig(**said["run"]), Shape(*said["shape"]), said["classes"]
+        run = ModelConfig(**{key: said["run"][key] for key in ModelConfig.model_fields if key in said["run"]})
+        shape, classes = Shape(*said["shape"]), said["classes"]
     except FileNotFoundError as error:
         raise KelvinError(f"{path}: no such weight file") from error
     except (SafetensorError, KeyError, ValueError) as error:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,23 +16,21 @@ from kelvin.tracking.store import Tags, database, experiment, opened, rehome, ru
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from kelvin.config.resolve import Params
-
 METRICS, PARAMS = 1000, 100  # MLflow's limits of one batch
 PARAM_LENGTH, DIGEST_LENGTH = 6000, 36  # and of one value
 
 
-def publish(params: Params) -> tuple[int, int]:
-    """Show every result that MLflow does not show yet; (runs made, runs kept).
+def publish(studies: Mapping[str, Sequence[str]]) -> tuple[int, int]:
+    """Show every result that MLflow does not show yet; (runs made, runs kept). studies: {name: its runs}.
 
     Raises KelvinError for a damaged record, a number that is not finite, a store that refuses.
     """
-    found, studies = results(), params.house.studies
+    found = results()
     with opened() as client:
         shown = {name: runs_of(client, name) for name in sorted({r.dataset for r in found})}
         wanted = [r for r in found if not is_shown(r, shown[r.dataset])]
         for result in wanted:
-            of = [name for name, study in studies.items() if result.record["run"] in study.runs]
+            of = [name for name, runs in studies.items() if result.record["run"] in runs]
             make(client, result, {"studies": ", ".join(of)}, shown[result.dataset])
     return len(wanted), len(found) - len(wanted)
 
@@ -48,7 +47,7 @@ def publish_missing() -> tuple[int, int]:
             return 0, len(found)
     from kelvin.config.resolve import load
 
-    return publish(load())
+    return publish({name: study.runs for name, study in load().house.studies.items()})
 
 
 def is_shown(result: Result, shown: dict[str, Tags]) -> bool:

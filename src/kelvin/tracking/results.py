@@ -74,10 +74,15 @@ class Result:
         config = parsed(path) if path.exists() else {}
         return config if config.get("fingerprint") == self.record["fingerprint"] else {}
 
+    @cached_property
+    def sampling(self) -> dict[str, Any]:
+        """How it was sampled, with the options of its samplers."""
+        return parsed(self.folder("samples") / "config.json")
+
     @property
     def trained(self) -> bool:
         """Not so for a folder of images that is scored like a run."""
-        return self.config["config"]["source"] == "train"
+        return self.config["source"] == "train"
 
     @cached_property
     def files(self) -> list[Path]:
@@ -92,7 +97,8 @@ class Result:
             return False
         if self.trained and self.config["data"] != self.data_digest:
             return False
-        rest = [self.folder("evaluations") / "details.json", self.folder("samples") / "samples.npz"]
+        rest = [self.folder("evaluations") / "details.json",
+                *(self.folder("samples") / name for name in ("samples.npz", "config.json"))]
         return all(path.exists() for path in [*self.files, *rest])
 
     @cached_property
@@ -120,7 +126,7 @@ class Result:
 
     def parameters(self) -> dict[str, str]:
         """The resolved configuration in dotted keys, and the words of the cost (hardware)."""
-        known = [("", self.config["config"]), ("cost.", self.details.get("cost", {}))] \
+        known = [("", self.config["config"]), ("", self.sampling), ("cost.", self.details.get("cost", {}))] \
             if self.complete else []
         return {prefix + ".".join(path): value if isinstance(value, str) else json.dumps(value)
                 for prefix, tree in known for path, value in leaves(tree)

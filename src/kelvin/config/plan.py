@@ -1,0 +1,208 @@
+"""What one instance of a stage reads: a file under data/plan, and nothing else of params.yaml.
+
+`stages/plan.py` writes these files (kelvin.config.planning); DVC remakes a stage when its file changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field
+
+from kelvin.config.digest import code_digest
+from kelvin.config.schema import (
+    ClassifierConfig,
+    Count,
+    Images,
+    Index,
+    Kinded,
+    MetricsConfig,
+    Name,
+    ReferenceConfig,
+    RunConfig,
+    SamplingConfig,
+    Section,
+    Study,
+    TrainedRun,
+)
+from kelvin.errors import KelvinError
+from kelvin.files import read_json
+
+FOLDER = Path("data/plan")
+PARAMETERS = FOLDER / "parameters.json"  # the checksum of params.yaml: no stage depends on it
+T = TypeVar("T", bound="Plan")
+
+
+class Plan(Section):
+    """code: digest of what the stage can reach by imports; own: modules of a user's own parts."""
+
+    code: str
+    own: list[str] = []
+
+
+class RawImages(Section):
+    """A data set and the state of the raw files that it is made from."""
+
+    dataset: Name
+    images: Images
+    raw: str
+
+
+class PreparePlan(Plan):
+    source: RawImages
+
+
+class StagePlan(Plan):
+    """dataset: names the folders; threads: of the process."""
+
+    dataset: Name
+    threads: Count
+
+    def folder(self, kind: str) -> Path:
+        """data/<kind>/<dataset>."""
+        return Path("data") / kind / self.dataset
+
+
+class ClassifierPlan(StagePlan):
+    classifier: ClassifierConfig
+    limit: Annotated[int, Field(ge=8)] | None  # test images that its accuracy is measured on
+    seed: Index
+
+
+class ReferencePlan(StagePlan):
+    metrics: ReferenceConfig
+
+
+class CalibratePlan(StagePlan):
+    metrics: MetricsConfig
+
+
+class Start(Section):
+    """What one training starts from: other images to blend towards, weights to pre-train."""
+
+    run: Name
+    replicate: Index
+    config: TrainedRun
+    source: RawImages | None  # of the images to pre-train on; null: the data set itself
+    blend: RawImages | None  # of the images that a morphing run blends towards
+
+    @property
+    def name(self) -> str:
+        return f"{self.run}-{self.replicate}"
+
+
+class PretrainPlan(StagePlan):
+    """scratch: the trainings that start from nothing but a seed."""
+
+    seed: Index
+    scratch: list[str]
+    starts: list[Start]
+
+
+class ReplicatePlan(StagePlan):
+    run: Name
+    replicate: Index
+    seed: Index  # of this replicate
+
+    @property
+    def name(self) -> str:
+        return f"{self.run}-{self.replicate}"
+
+    @property
+    def prepared(self) -> Path:
+        return super().folder("prepared")
+
+    def folder(self, kind: str) -> Path:
+        """data/<kind>/<dataset>/<run>-<replicate>."""
+        return super().folder(kind) / self.name
+
+
+class TrainPlan(ReplicatePlan):
+    """config: of a trained run; folder: in its place, the images that are scored as if drawn."""
+
+    scale: Name
+    config: TrainedRun | None
+    epoch_sampler: Kinded | None
+    path: str | None
+    raw: str | None  # the state of the files at `path`
+
+
+class SamplePlan(ReplicatePlan):
+    """samplers: those the run names, with their options; images: n, or its share of the test set."""
+
+    source: str
+    classes: list[Index] | None
+    split: str
+    fold: Index | None
+    ema_more: list[float]
+    sampling: SamplingConfig
+    samplers: dict[Name, Kinded]
+    images: int | float
+    seed_of_subsample: Index
+
+
+class EvaluatePlan(ReplicatePlan):
+    classes: list[Index] | None
+    split: str
+    fold: Index | None
+    metrics: MetricsConfig
+
+
+class ReportPlan(Plan):
+    """Everything resolved: the page says what was run."""
+
+    dataset: Name
+    scale: Name
+    active: list[Name]
+    replicates: list[Index]
+    runs: dict[Name, RunConfig]
+    studies: dict[Name, Study]
+    samplers: dict[Name, Kinded]
+    metrics: MetricsConfig
+    images: Images
+
+    def sampler(self, name: str) -> dict[str, Any]:
+        return self.samplers[name].model_dump()
+
+    def run(self, name: str) -> RunConfig:
+        return self.runs[name]
+
+    def folder(self, kind: str) -> Path:
+        """data/<kind>/<dataset>."""
+        return Path("data") / kind / self.dataset
+
+
+class TrackPlan(Plan):
+    studies: dict[Name, list[Name]]  # the runs of each
+
+
+def plan_path(stage: str, *item: str) -> Path:
+    """data/plan/<stage>.json, or data/plan/<stage>/<item>.json with the item's parts joined by -."""
+    return FOLDER / stage / f"{'-'.join(item)}.json" if item else FOLDER / f"{stage}.json"
+
+
+def checksum(parameters: Path) -> str:
+    return hashlib.sha256(parameters.read_bytes()).hexdigest()
+
+
+def read_plan(model: type[T], script: Path, *item: str) -> T:
+    """The plan of the stage instance that `script` runs; KelvinError where there is none, or where
+    params.yaml or the stage's code is no longer what was planned."""
+    stage, path = script.stem, plan_path(script.stem, *item)
+    what = " ".join([stage, *item])
+    try:
+        plan, planned = model(**read_json(path)), read_json(PARAMETERS)["sha256"]
+    except FileNotFoundError as error:
+        raise KelvinError(f"{what} is not planned ({path} is not there): run `dvc repro plan`, or name "
+                          "a run of `active` and one of `replicates` in params.yaml") from error
+    except ValueError as error:
+        raise KelvinError(f"{path} is no plan of the stage {stage}: run `dvc repro plan`") from error
+    if planned != checksum(Path("params.yaml")):
+        raise KelvinError(f"params.yaml was changed since data/plan was written from it, and {what} "
+                          "would work by the old one: run `dvc repro plan` first")
+    if plan.code != code_digest(script, tuple(plan.own)):
+        raise KelvinError(f"the code of the stage {stage} was changed since data/plan was written, and "
+                          "its result would be recorded as the old code's: run `dvc repro plan` first")
+    return plan

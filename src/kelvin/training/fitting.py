@@ -1,0 +1,42 @@
+"""A degradation and its prior fitted to training images, and the images that morphing blends towards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kelvin.datasets.convert import convert_images
+from kelvin.datasets.store import PreparedStore
+from kelvin.errors import KelvinError
+from kelvin.files import read_arrays, write_arrays
+from kelvin.networks import Shape
+from kelvin.restoration.restorer import Restorer
+
+FITTED = 20_000  # training images at most that a prior or a severity is fitted to
+BLEND = "blend.npz"
+
+
+def fit_process(restorer: Restorer, images: np.ndarray, other: Callable[[], torch.Tensor]) -> None:
+    """Fit degradation and prior to training images (a part of them in a large set)."""
+    chosen = torch.from_numpy(np.ascontiguousarray(images[:FITTED])).float() / 255
+    x0 = restorer.image.encode(chosen)
+    restorer.degradation.fit(x0, lambda: restorer.image.encode(other()))
+    restorer.degradation.prior.fit(x0)
+
+
+def save_blend(folder: Path, store: PreparedStore, shape: Shape) -> None:
+    """Training images of another data set, brought to this shape, uint8 (n, C, H, W)."""
+    images = store.split("train").first(FITTED).images
+    write_arrays(folder / BLEND, images=convert_images(images, shape.height, shape.channels))
+
+
+def load_blend(folder: Path) -> torch.Tensor:
+    """The images that a morphing run blends towards, (n, C, H, W) in [0, 1]."""
+    try:
+        images = read_arrays(folder / BLEND)["images"]
+    except FileNotFoundError as error:
+        raise KelvinError(f"{folder} holds no images to blend towards; run dvc repro pretrain") from error
+    return torch.from_numpy(images).float() / 255

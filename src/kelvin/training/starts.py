@@ -1,0 +1,163 @@
+"""What each training starts from: nothing, weights pre-trained on other images, images to blend towards.
+
+Runs that differ in the number of epochs of their pre-training only (or in the classes they go on to
+learn) share one training, which is kept after each of those numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kelvin.config.digest import fingerprint
+from kelvin.config.plan import PretrainPlan, RawImages, Start
+from kelvin.config.schema import Pretrain
+from kelvin.datasets.store import PreparedStore
+from kelvin.errors import KelvinError
+from kelvin.files import read_json, write_json
+from kelvin.stage import log
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kelvin.networks import Shape
+
+SCRATCH = {"pretrain": None}
+OWN = {"sampling", "classes", "pretrain", "prior"}  # in which sharing runs may differ
+
+
+def make_starts(plan: PretrainPlan, store: PreparedStore, out: Path) -> list[str]:
+    """Write `out`/<run>-<replicate>/ for every training: start.json, and weights.safetensors or
+    blend.npz where it starts from some. What is there and up to date stays; returns what was made."""
+    known = {*plan.scratch, *(start.name for start in plan.starts)}
+    for folder in out.iterdir() if out.exists() else ():
+        if folder.name not in known:
+            shutil.rmtree(folder)
+    for name in plan.scratch:
+        shutil.rmtree(out / name, ignore_errors=True)
+        write_json(out / name / "start.json", SCRATCH)
+    groups: dict[str, list[Start]] = {}
+    for start in plan.starts:
+        groups.setdefault(shared(plan, start, store), []).append(start)
+    made = []
+    for mark, members in groups.items():
+        if not all(up_to_date(out / member.name, mark, member.config.pretrain) for member in members):
+            make(plan, store, mark, members, out)
+            made.append(members[0].run)
+    return made
+
+
+def shared(plan: PretrainPlan, start: Start, store: PreparedStore) -> str:
+    """Names a start but for the number of epochs; equal for runs that can share it."""
+    import torch
+
+    from kelvin.training.device import pick_device
+
+    pretrain = start.config.pretrain
+    return fingerprint(start.config.model_dump(exclude=OWN), pretrain and pretrain.classes,
+                       start.source, start.blend, store.digest, plan.seed, start.replicate,
+                       plan.threads, plan.code, pick_device().type, torch.__version__)
+
+
+def up_to_date(folder: Path, mark: str, wanted: Pretrain | None) -> bool:
+    try:
+        note = read_json(folder / "start.json")
+    except (FileNotFoundError, ValueError):
+        return False
+    return (note.get("fingerprint") == mark and note["pretrain"] == (wanted and wanted.model_dump())
+            and (wanted is None or (folder / "weights.safetensors").exists()))
+
+
+def make(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[Start], out: Path) -> None:
+    """Every member's folder: the images to blend towards, and one training to the largest number of
+    epochs."""
+    from kelvin.restoration import assemble
+    from kelvin.training.fitting import save_blend
+
+    shape = assemble.shape_of(store)
+    for member in members:
+        shutil.rmtree(out / member.name, ignore_errors=True)
+        if member.blend:
+            with prepared(member.blend) as other:
+                save_blend(out / member.name, other, shape)
+    if members[0].config.pretrain:
+        pretrain(plan, store, mark, members, out)
+    else:
+        for member in members:
+            write_json(out / member.name / "start.json", SCRATCH | {"fingerprint": mark})
+
+
+def pretrain(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[Start], out: Path
+             ) -> None:
+    """Train once to the largest number of epochs, and write every member's weights."""
+    import torch
+
+    from kelvin.random import derive_seed
+    from kelvin.restoration import assemble
+    from kelvin.training.checkpoint import Checkpoint
+    from kelvin.training.device import pick_device
+    from kelvin.training.fitting import fit_process, load_blend
+    from kelvin.training.precision import resolve
+    from kelvin.training.pretraining import NOTE, Pretrainer, made_for, save_start
+
+    first, shape = members[0], assemble.shape_of(store)
+    run, seed = first.config, plan.seed + first.replicate
+    train, held = source_images(plan, store, first, shape)
+    torch.manual_seed(seed)  # the initial weights of the run from scratch
+    restorer = assemble.build(run, shape, f"runs.{first.run}")
+    fit_process(restorer, train, lambda: load_blend(out / first.name))
+    epochs = [member.config.pretrain.epochs for member in members]
+    checkpoint = Checkpoint(fingerprint(mark, sorted(epochs)))
+    trainer = Pretrainer(run, restorer, train, held, derive_seed(seed, "pretrain"),
+                         resolve(run.training.precision, pick_device(), restorer.network), checkpoint,
+                         epochs)
+    trainer.run(f"pretrain {first.name}")
+    for member in members:
+        wanted, folder = member.config.pretrain, out / member.name
+        checksum = save_start(folder, trainer.kept[wanted.epochs])
+        write_json(folder / NOTE, {
+            "pretrain": wanted.model_dump(), "fingerprint": mark, "sha256": checksum,
+            "updates": wanted.epochs * trainer.batches, "images": len(train),
+            "made_for": made_for(run, shape)})
+    checkpoint.remove()
+    log.info("pre-trained for %s on %d images", ", ".join(m.run for m in members), len(train))
+
+
+def source_images(plan: PretrainPlan, store: PreparedStore, start: Start, shape: Shape
+                  ) -> tuple[np.ndarray, np.ndarray]:
+    """Training and validation images to pre-train on, uint8 at the run's own shape."""
+    from kelvin.datasets.convert import convert_images
+    from kelvin.datasets.subset import restricted
+    from kelvin.training.loop import HELD
+
+    limit = start.config.training.images
+
+    def parts(source: PreparedStore) -> list[np.ndarray]:
+        chosen = restricted(source, start.config.pretrain.classes)
+        return [chosen.split("train").first(limit).images, chosen.split("validation").first(HELD).images]
+
+    if start.source is None:
+        train, held = parts(store)
+        return train, held
+    if shape.height != shape.width:
+        raise KelvinError(f"pretrain.dataset = {start.source.dataset!r} can be brought to square images "
+                          f"only, and those of {plan.dataset} are {shape.height}x{shape.width}")
+    with prepared(start.source) as other:
+        train, held = (convert_images(images, shape.height, shape.channels) for images in parts(other))
+        return train, held
+
+
+@contextmanager
+def prepared(source: RawImages) -> Iterator[PreparedStore]:
+    """Another data set, prepared for the occasion in a temporary folder."""
+    from kelvin.datasets.preparation import prepare
+
+    with tempfile.TemporaryDirectory(prefix="kelvin-") as scratch:
+        folder = Path(scratch) / source.dataset
+        prepare(source.dataset, source.images, os.environ, folder)
+        yield PreparedStore(folder)

@@ -1,0 +1,103 @@
+"""A run trained: weights, fitted process, history, samples at chosen epochs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kelvin import networks
+from kelvin.config.digest import fingerprint
+from kelvin.config.plan import TrainPlan
+from kelvin.datasets.held_out import FoldView, split_for
+from kelvin.datasets.store import PreparedStore
+from kelvin.degradations import Degradation, Graded
+from kelvin.files import as_uint8, write_arrays, write_csv, write_json
+from kelvin.restoration import assemble
+from kelvin.training.checkpoint import Checkpoint
+from kelvin.training.device import pick_device
+from kelvin.training.fitting import fit_process, load_blend
+from kelvin.training.labels import Labels
+from kelvin.training.loop import HELD, Trainer
+from kelvin.training.peak import training_memory
+from kelvin.training.precision import hardware, resolve
+from kelvin.training.pretraining import load_start
+
+
+def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> None:
+    """Train, and write ema/raw.safetensors, history.csv, samples.npz, config.json, cost.json.
+
+    start: the folder of what it starts from (kelvin.training.starts).
+    """
+    run, shape, device = plan.config, assemble.shape_of(store), pick_device()
+    data, store = store.digest, split_for(store, run.split, run.fold, plan.replicate)
+    torch.manual_seed(plan.seed)  # initial weights
+    restorer = assemble.build(run, shape, f"runs.{plan.run}", len(store.class_names))
+    precision = resolve(run.training.precision, device, restorer.network)
+    pretrained = load_start(start, plan.run, run, shape, restorer.network) if run.pretrain else None
+    mark = fingerprint(plan, store.digest, precision.mixed, device.type, torch.__version__,
+                       pretrained and pretrained["sha256"])
+    checkpoint = Checkpoint(mark)
+    train = store.split("train").first(run.training.images).images
+    fit_process(restorer, train, lambda: load_blend(start))
+    trainer = Trainer(run, restorer, train, store.split("validation").first(HELD).images, plan.seed,
+                      plan.epoch_sampler.model_dump(), precision, checkpoint,
+                      labels_of(restorer, store, len(train), plan.seed, device))
+    result = trainer.run(f"train {plan.name}")
+    if not trainer.accelerator.is_main_process:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    assemble.save(out / "ema.safetensors", trainer.ema.network, restorer, run, shape)
+    assemble.save(out / "raw.safetensors", trainer.bare, restorer, run, shape)
+    for average in trainer.more:
+        assemble.save(assemble.average_file(out, average.decay), average.network, restorer, run, shape)
+    write_csv(out / "history.csv", result.history)
+    write_arrays(out / "samples.npz", epochs=np.array(result.epochs),
+                 samples=torch.stack(result.samples).numpy(),
+                 reconstructions=torch.stack(result.reconstructions).numpy(),
+                 reconstruct_times=trainer.shown["times"].numpy(),
+                 reconstruct_truth=trainer.shown["truth"].numpy(),
+                 reconstruct_degraded=as_uint8(restorer.image.decode(trainer.shown["states"])))
+    write_json(out / "config.json", {"run": plan.run, "replicate": plan.replicate, "fingerprint": mark,
+                                     "dataset": plan.dataset, "scale": plan.scale, "source": "train",
+                                     "config": run.model_dump(), "data": data, "start": pretrained})
+    write_json(out / "process.json", about_process(restorer.degradation))
+    write_json(out / "cost.json", {
+        "updates": result.history[-1]["updates"], **stopped(trainer),
+        "parameters": networks.parameter_count(trainer.bare),
+        "flops_per_image": networks.flops_per_image(trainer.bare, shape),
+        "peak_memory_bytes": training_memory(trainer.bare, shape, run.training.batch).total,
+        "epoch_seconds": result.epoch_seconds,
+        "train_seconds": result.seconds, "hardware": hardware(device),
+        "precision": "bf16" if precision.mixed == "bf16" else "fp32",
+        "threads": plan.threads, "processes": trainer.accelerator.num_processes})
+    checkpoint.remove()
+
+
+def stopped(trainer: Trainer) -> dict[str, int | None]:
+    """Of early stopping: the epoch whose weights were kept and the one it stopped at, if it did."""
+    verdict = trainer.verdict()
+    return {"best_epoch": verdict.best, "stopped_epoch": verdict.stopped} if verdict else {}
+
+
+def labels_of(restorer: assemble.Restorer, store: PreparedStore | FoldView, n: int, seed: int,
+              device: torch.device) -> Labels | None:
+    """Labels of the n training images and of the held-out ones; None for an unconditional network."""
+    network = restorer.network
+    if not isinstance(network, networks.Conditioned):
+        return None
+    train, held = store.split("train").labels[:n], store.split("validation").labels[:HELD]
+    return Labels(train, {"train": train[:len(held)], "val": held}, network.classes, network.drop, seed,
+                  device)
+
+
+def about_process(process: Degradation) -> dict[str, Any]:
+    """What the report says of a fitted process: the signal variance left at every t, and, where it is
+    tied to a noise schedule, the value that was wanted and from which t on it is out of reach."""
+    tied = isinstance(process, Graded) and process.tied
+    return {"temperature": process.temperature,
+            "signal_variance": process.signal_variance().double().tolist(),
+            "wanted": process.alpha_bar.tolist() if tied else None,
+            "clamped_from": process.clamped_from() if tied else None}
