@@ -7,7 +7,6 @@ import pytest
 from conftest import ROOT
 
 from kelvin.check import check
-from kelvin.config import resolve as params
 from kelvin.config.digest import fingerprint
 from kelvin.config.resolve import Params, load, merge, read
 from kelvin.errors import KelvinError

@@ -47,8 +47,8 @@ def sample_run(plan: SamplePlan, store: PreparedStore, model: Path, out: Path) -
     if plan.source == "folder":
         images = np.load(model / "samples.npz")["samples"]
         if len(images) < n:
-            raise KelvinError(f"runs.{plan.run}.path holds {len(images)} images, but metrics.images asks for "
-                              f"{n}; add images, or lower metrics.images for every run")
+            raise KelvinError(f"runs.{plan.run}.path holds {len(images)} images, but metrics.images asks "
+                              f"for {n}; add images, or lower metrics.images for every run")
         order = np.random.default_rng(plan.seed_of_subsample).permutation(len(images))[:n]
         write_arrays(out / "samples.npz", **{"samples/folder": images[order]})
         write_json(out / "cost.json", {"nfe": {}, "seconds": {}})
@@ -58,7 +58,8 @@ def sample_run(plan: SamplePlan, store: PreparedStore, model: Path, out: Path) -
     write_json(out / "cost.json", cost)
 
 
-def drawn(plan: SamplePlan, store: PreparedStore, model: Path, n: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def drawn(plan: SamplePlan, store: PreparedStore, model: Path, n: int
+          ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays: samples/<sampler>, samples/raw, prior uint8 (n, C, H, W), many (sampling.many, C, H, W);
     strips; restorations.
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
+import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PACKAGE = Path(__file__).parents[1]
 # what no result depends on: the resolved parameters stand in the plan, an error ends the stage
@@ -21,33 +24,74 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def code_digest(script: Path, own: tuple[str, ...] = (), root: Path | None = None) -> str:
-    """16 hex digits over the syntax (no comments, no docstrings) of a script and of every module of
-    this package and of the project's root that it can reach by imports.
+class Module(NamedTuple):
+    """digest: of a file's syntax, without comments and docstrings; names: what it may import."""
 
-    own: further modules, by name: those of a user's own parts (`module:name` in params.yaml).
+    digest: str
+    names: list[str]
+
+
+class Code:
+    """The modules of this package and of the project's root, parsed once.
+
+    What was parsed is remembered in a file by size and time of change; a damaged one is made again.
     """
-    digest = hashlib.sha256(syntax(script.resolve())[0].encode())
-    for name, path in sorted(reach(script, own, root).items()):
-        digest.update(f"{name}\n{syntax(path)[0]}".encode())
-    return digest.hexdigest()[:16]
 
+    def __init__(self, root: Path | None = None, memory: Path = Path(".kelvin/syntax.json")):
+        self.root, self.memory = (root or Path.cwd()).resolve(), memory
+        self.known: dict[str, list] = {}
+        with suppress(OSError, ValueError):
+            said = json.loads(memory.read_text(encoding="utf-8"))
+            self.known = said["files"] if said["python"] == platform.python_version() else {}
+        self.changed = False
 
-def reach(script: Path, own: tuple[str, ...] = (), root: Path | None = None) -> dict[str, Path]:
-    """{module: file} of all that `script` imports, at its top or within functions, and what that
-    imports in turn; importing a.b imports a too. Imports for type checkers alone do not count."""
-    root, found = (root or Path.cwd()).resolve(), {}
-    waiting = [*syntax(script.resolve())[1], *own]
-    while waiting:
-        name = waiting.pop()
-        if name in found or name.startswith(LEFT_OUT):
-            continue
-        if path := module_file(name, root):
-            found[name] = path
-            waiting += syntax(path)[1]
-        if parent := name.rpartition(".")[0]:
-            waiting.append(parent)
-    return found
+    def digest(self, script: Path, own: tuple[str, ...] = (), left_out: tuple[str, ...] = LEFT_OUT
+               ) -> str:
+        """16 hex digits over a script and every module that it can reach by imports.
+
+        own: further modules, by name: those of a user's own parts (`module:name` in params.yaml).
+        """
+        digest = hashlib.sha256(self.module(script.resolve()).digest.encode())
+        for name, path in sorted(self.reach(script, own, left_out).items()):
+            digest.update(f"{name} {self.module(path).digest}\n".encode())
+        return digest.hexdigest()[:16]
+
+    def reach(self, script: Path, own: tuple[str, ...] = (), left_out: tuple[str, ...] = LEFT_OUT
+              ) -> dict[str, Path]:
+        """{module: file} of all that `script` imports, at its top or within functions, and what that
+        imports in turn; importing a.b imports a too. Imports for type checkers alone do not count."""
+        waiting, reached = [*self.module(script.resolve()).names, *own], {}
+        seen: set[str] = set()
+        while waiting:
+            name = waiting.pop()
+            if name in seen or name.startswith(left_out):
+                continue
+            seen.add(name)
+            if path := module_file(name, self.root):
+                reached[name] = path
+                waiting += self.module(path).names
+            if parent := name.rpartition(".")[0]:
+                waiting.append(parent)
+        return reached
+
+    def module(self, path: Path) -> Module:
+        stat = path.stat()
+        state = [stat.st_size, stat.st_mtime_ns]
+        entry = self.known.get(str(path))
+        if entry is None or entry[0] != state:
+            entry = self.known[str(path)] = [state, *parsed(path)]
+            self.changed = True
+        return Module(*entry[1:])
+
+    def remember(self) -> None:
+        """Write what was parsed; a place that cannot be written costs time alone."""
+        if self.changed:
+            part = self.memory.with_suffix(f".{os.getpid()}.part")
+            with suppress(OSError):
+                self.memory.parent.mkdir(exist_ok=True)
+                part.write_text(json.dumps({"python": platform.python_version(), "files": self.known}),
+                                encoding="utf-8")
+                os.replace(part, self.memory)
 
 
 @cache
@@ -62,22 +106,16 @@ def module_file(name: str, root: Path) -> Path | None:
     return None
 
 
-def syntax(path: Path) -> tuple[str, tuple[str, ...]]:
-    """(The file's syntax tree as text without docstrings, the names that it may import)."""
-    stat = path.stat()
-    return _syntax(path, stat.st_size, stat.st_mtime_ns)
-
-
-@cache
-def _syntax(path: Path, size: int, time: int) -> tuple[str, tuple[str, ...]]:
+def parsed(path: Path) -> Module:
     tree = ast.parse(path.read_bytes(), str(path))
+    names = list(dict.fromkeys(imports(tree)))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and body \
                 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) \
                 and isinstance(body[0].value.value, str):
             del body[0]
-    return ast.dump(tree), tuple(dict.fromkeys(imports(tree)))
+    return Module(hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16], names)
 
 
 def imports(node: ast.AST) -> Iterator[str]:

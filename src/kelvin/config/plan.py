@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from kelvin.config.digest import code_digest
+from kelvin.config.digest import Code
 from kelvin.config.schema import (
     ClassifierConfig,
     Count,
@@ -202,7 +202,7 @@ def read_plan(model: type[T], script: Path, *item: str) -> T:
     if planned != checksum(Path("params.yaml")):
         raise KelvinError(f"params.yaml was changed since data/plan was written from it, and {what} "
                           "would work by the old one: run `dvc repro plan` first")
-    if plan.code != code_digest(script, tuple(plan.own)):
+    if plan.code != Code().digest(script, tuple(plan.own)):
         raise KelvinError(f"the code of the stage {stage} was changed since data/plan was written, and "
                           "its result would be recorded as the old code's: run `dvc repro plan` first")
     return plan

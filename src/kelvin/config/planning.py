@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kelvin.config.digest import code_digest
+from kelvin.config.digest import Code
 from kelvin.config.plan import (
     FOLDER,
     PARAMETERS,
@@ -28,10 +28,10 @@ from kelvin.config.plan import (
     checksum,
     plan_path,
 )
-from kelvin.config.resolve import Params
+from kelvin.config.resolve import Params, load
 from kelvin.config.schema import ReferenceConfig, RunConfig
 from kelvin.datasets.raw_state import folder_fingerprint, raw_fingerprint
-from kelvin.files import project_root, write_text
+from kelvin.files import project_root, read_json, write_text
 
 OWN_PART = re.compile(r'"kind": "([A-Za-z_][\w.]*):[A-Za-z_]\w*"')
 MORPH = "morph"  # the one degradation that needs images of another data set
@@ -40,8 +40,8 @@ MORPH = "morph"  # the one degradation that needs images of another data set
 class Planner:
     """params: resolved; scripts: the folder of the stages' scripts; environ: names the raw data."""
 
-    def __init__(self, params: Params, scripts: Path, environ: Mapping[str, str]):
-        self.params, self.house = params, params.house
+    def __init__(self, params: Params, scripts: Path, environ: Mapping[str, str], code: Code):
+        self.params, self.house, self.code = params, params.house, code
         self.scripts, self.environ = scripts, environ
         self.common = {"dataset": self.house.dataset, "threads": self.house.threads}
 
@@ -49,7 +49,7 @@ class Planner:
         """A stage's plan with the digest of its code, a user's own parts among it."""
         text = json.dumps(content, default=lambda o: o.model_dump())
         own = sorted(set(OWN_PART.findall(text)))
-        return model(code=code_digest(self.scripts / f"{stage}.py", tuple(own)), own=own, **content)
+        return model(code=self.code.digest(self.scripts / f"{stage}.py", tuple(own)), own=own, **content)
 
     def files(self) -> Iterator[tuple[Path, Plan]]:
         """(path, plan) of every stage instance."""
@@ -116,11 +116,18 @@ class Planner:
                          starts=starts)
 
 
-def write_plan(params: Params, scripts: Path, environ: Mapping[str, str]) -> list[Path]:
-    """Write data/plan: files whose content is as it was are left alone, those of no stage instance are
-    removed; returns what was written."""
+def write_plan(script: Path, environ: Mapping[str, str]) -> list[Path]:
+    """Validate params.yaml and write data/plan: files whose content is as it was are left alone, those
+    of no stage instance are removed; returns what was written."""
+    file, code = Path("params.yaml"), Code()
+    params = load(file)
+    state = {"sha256": checksum(file), "checked": code.digest(script, left_out=())}
+    if not PARAMETERS.exists() or read_json(PARAMETERS) != state:  # its imports take seconds
+        from kelvin.check import check
+
+        check(params)
     changed, planned = [], {PARAMETERS}
-    for path, plan in Planner(params, scripts, environ).files():
+    for path, plan in Planner(params, script.parent, environ, code).files():
         planned.add(path)
         text = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -128,5 +135,6 @@ def write_plan(params: Params, scripts: Path, environ: Mapping[str, str]) -> lis
             changed.append(path)
     for path in [path for path in FOLDER.rglob("*.json") if path not in planned]:
         path.unlink()
-    write_text(PARAMETERS, json.dumps({"sha256": checksum(Path("params.yaml"))}) + "\n")
+    write_text(PARAMETERS, json.dumps(state) + "\n")
+    code.remember()
     return changed

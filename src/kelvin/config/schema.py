@@ -209,13 +209,13 @@ class EpochSampling(Section):
 
     epoch_sampler: Name
     epoch_images: Annotated[int, Field(ge=2)]
+    batch: Count  # images at once
 
 
 class SamplingConfig(EpochSampling):
     samplers: Annotated[list[Name], Field(min_length=1)]
     many: Annotated[int, Field(ge=2)] | None
     bound_times: Count
-    batch: Count
     strip: Annotated[int, Field(ge=2)]
     restore_images: Annotated[int, Field(ge=2)]
     restore_samplers: list[Name] | None

@@ -17,11 +17,16 @@ from kelvin.report.page import dataset_facts, embedded, render, shown
 from kelvin.report.studies import study_figures
 from kelvin.report.study_findings import study_findings
 from kelvin.report.style import Figure
+from kelvin.report.summary import summary
 from kelvin.report.table import Row, Table
 from kelvin.report.tables import WHOLE, shown_with, tables
 
 CURVES = {"loss.csv": curves.loss_rows, "fmd.csv": curves.fmd_rows,
           "x0_error.csv": curves.log_snr_rows}
+
+# the figures to open first, in their order: DVC shows them (`dvc plots show`)
+FIRST = ("ranking", "overview", "best-hot", "best-cold", "temperature-fmd", "temperature-plane",
+         "hyperparameters-mistakes", "steps-fmd-over-steps", "iterations-over-t", "metrics-bias")
 
 
 def build(plan: ReportPlan, out: Path = Path("reports")) -> Results:
@@ -29,6 +34,7 @@ def build(plan: ReportPlan, out: Path = Path("reports")) -> Results:
     results = collect(plan)
     records, spent = metrics(results), costs(results)
     written = tables(results, records, spent)
+    write_json(out / "summary.json", summary(results, records, spent))
     write_json(out / "metrics.json", records)
     write_json(out / "cost.json", spent)
     with Folder(out / "tables") as folder:
@@ -45,6 +51,11 @@ def build(plan: ReportPlan, out: Path = Path("reports")) -> Results:
     with Folder(out / "figures") as folder:
         for figure in [*common, *(f for figures in studies.values() for f in figures)]:
             (folder / f"{figure.name}.png").write_bytes(figure.png)
+    every = {figure.name: figure for figure in common} | {
+        figure.name: figure for figures in studies.values() for figure in figures}
+    with Folder(out / "plots") as folder:
+        for number, name in enumerate((name for name in FIRST if name in every), 1):
+            (folder / f"{number:02d}-{name}.png").write_bytes(every[name].png)
     write_text(out / "index.html", page(results, records, written, common, studies))
     return results
 

@@ -91,7 +91,8 @@ def load(path: Path | str, device: str | torch.device = "cpu") -> Restorer:
     path = Path(path)
     try:
         said, tensors = about(path), load_file(path)
-        run = ModelConfig(**{key: said["run"][key] for key in ModelConfig.model_fields if key in said["run"]})
+        run = ModelConfig(**{key: value for key, value in said["run"].items()
+                             if key in ModelConfig.model_fields})
         shape, classes = Shape(*said["shape"]), said["classes"]
     except FileNotFoundError as error:
         raise KelvinError(f"{path}: no such weight file") from error

@@ -126,8 +126,8 @@ class Result:
 
     def parameters(self) -> dict[str, str]:
         """The resolved configuration in dotted keys, and the words of the cost (hardware)."""
-        known = [("", self.config["config"]), ("", self.sampling), ("cost.", self.details.get("cost", {}))] \
-            if self.complete else []
+        known = [("", self.config["config"]), ("", self.sampling),
+                 ("cost.", self.details.get("cost", {}))] if self.complete else []
         return {prefix + ".".join(path): value if isinstance(value, str) else json.dumps(value)
                 for prefix, tree in known for path, value in leaves(tree)
                 if not prefix or isinstance(value, str)}

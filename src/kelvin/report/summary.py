@@ -1,0 +1,35 @@
+"""summary.json: the few numbers that DVC shows of a pipeline (`dvc metrics diff`, `dvc exp show`)."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from kelvin.report.collect import Results, Run
+
+FAMILIES = ("hot", "warm", "cold")
+SHOWN = ("sampler", "nfe", "fmd", "fmd_low", "fmd_high", "fmd_normalised", "nearest_ratio")
+
+
+def summary(results: Results, records: dict[str, dict[str, Any]], costs: dict[str, dict[str, Any]]
+            ) -> dict[str, Any]:
+    """The best run of each family by FMD with its sampler, the protocol, the cost, the versions."""
+    best = {family: run for family in FAMILIES if (run := results.best(family))}
+    spent = [cost for cost in costs.values()]
+    return {
+        **{family: one(run, records[run.name]) for family, run in best.items()},
+        "protocol": {"dataset": results.plan.dataset, "scale": results.plan.scale,
+                     "runs": len(results.every), "seeds": len(results.replicates),
+                     "n": results.calibration["n"], "floor": results.calibration["floor"],
+                     "ceiling": results.calibration["ceiling"],
+                     "classifier_accuracy": results.classifier["accuracy"]},
+        "seconds": {"training": sum(cost["train_seconds"] for cost in spent),
+                    "sampling": sum(sum(cost["sample_seconds"].values()) for cost in spent)},
+        "versions": {"kelvin": version("kelvin-diffusion"), "torch": version("torch"),
+                     "python": platform.python_version()}}
+
+
+def one(run: Run, record: dict[str, Any]) -> dict[str, Any]:
+    sampler = run.record["sampler"]
+    return {"run": run.name, **{key: record.get(key) for key in SHOWN}, "sampler": sampler}
