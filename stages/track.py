@@ -6,7 +6,7 @@ from kelvin.tracking.publishing import publish
 
 
 def work(plan: TrackPlan) -> None:
-    made, kept = publish(plan.studies)
+    made, kept = publish(plan.studies, plan.titles)
     log.info("MLflow: %d runs published, %d were there", made, kept)
 
 

@@ -1,9 +1,16 @@
 """Builders that several tests use."""
 
+from pathlib import Path
+
 import torch
 
 from kelvin import degradations
+from kelvin.config.digest import Code
+from kelvin.config.plan import plan_path
+from kelvin.config.planning import Planner
 from kelvin.degradations import ImageSpec
+
+ROOT = Path(__file__).resolve().parents[1]
 
 BLUR = {"kind": "gaussian-blur", "kernel": 0.45, "sigma": 0.2, "sigma_start": 0.02,
         "growth": "proportional", "sigma_of": "step", "border": "circular", "reading": "composed"}
@@ -28,3 +35,13 @@ def blur(spec=None, steps=8, **options):
 
 def unit_images(n, spec, seed=0):
     return torch.rand(n, *spec.shape, generator=torch.Generator().manual_seed(seed))
+
+
+def plans(params, environ=None, code=None):
+    """{path: plan} of every stage instance."""
+    return dict(Planner(params, ROOT / "stages", environ or {}, code or Code(ROOT)).files())
+
+
+def planned(params, stage, *item):
+    """What the stage instance of these names would read."""
+    return plans(params)[plan_path(stage, *map(str, item))]

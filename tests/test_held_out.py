@@ -1,7 +1,10 @@
 """A run on a fold: what it trains on, what it is scored on, and from training to its table."""
 
+import json
+
 import numpy as np
 import pytest
+from helpers import planned
 
 from kelvin.config import resolve as P
 from kelvin.config.schema import RunConfig
@@ -12,8 +15,8 @@ from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.errors import KelvinError
 from kelvin.metrics.over_time import brightness_rows, over_time_rows
 from kelvin.restoration.rules import RULES
-from kelvin.runs import train_run
 from kelvin.sampled import sample_run
+from kelvin.training.train_run import train_run
 
 GROUPS = np.tile(np.arange(10), 24)  # ten objects, each in every part
 
@@ -68,7 +71,7 @@ def test_split_and_classes_do_not_mix(params):
 
 def test_from_training_to_rows(store, tmp_path, monkeypatch):
     raw = P.read()
-    raw |= {"scale": "smoke"}
+    raw |= {"scale": "smoke", "active": ["fold-study-e"], "replicates": [1]}
     raw["runs"]["fold-study-e"] |= {
         "split": "grouped", "schedule": {"kind": "linear", "steps": 40, "beta_min": 1e-3,
                                          "beta_max": 0.02}}
@@ -78,10 +81,10 @@ def test_from_training_to_rows(store, tmp_path, monkeypatch):
     params = P.Params(raw)
     monkeypatch.chdir(tmp_path)
     model, samples = tmp_path / "model", tmp_path / "samples"
-    train_run(params, "fold-study-e", 1, store, model)
-    cost = P.json.loads((model / "cost.json").read_text())
+    train_run(planned(params, "train", "fold-study-e", 1), store, model, tmp_path)
+    cost = json.loads((model / "cost.json").read_text())
     assert cost["best_epoch"] == 1 and cost["stopped_epoch"] == 2  # no gain is above 100
-    sample_run(params, "fold-study-e", 1, store, model, samples)
+    sample_run(planned(params, "sample", "fold-study-e", 1), store, model, samples)
     with np.load(samples / "samples.npz") as file:
         arrays = dict(file)
     rows = over_time_rows(arrays, 7)

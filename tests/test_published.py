@@ -13,7 +13,7 @@ from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.published import load, publish
 from kelvin.restoration import assemble
-from kelvin.runs import fit_process
+from kelvin.training.fitting import fit_process
 
 SHAPE = Shape(1, 8, 8)
 

@@ -5,16 +5,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import yaml
 from conftest import ROOT
+from helpers import planned
 
+from kelvin.config.digest import Code
 from kelvin.datasets.store import Split
 from kelvin.errors import KelvinError
 from kelvin.metrics.extractors import Extractor
 from kelvin.metrics.moments import moments
 from kelvin.reference import build, key, load
 
-CHANGED = {"reference": "other", "limit": 20, "kept": 11, "seed": 5}  # which images are taken
+CHANGED = {"limit": 20, "kept": 11, "seed": 5}  # which images are taken
 
 
 @pytest.fixture
@@ -96,14 +97,13 @@ def test_stale_statistics_are_refused_in_a_sentence(tmp_path, config):
         load(tmp_path, config.model_copy(update={"extractors": ["pixels"]}), data, judge, None)
 
 
-def test_the_stage_depends_on_what_the_key_is_made_of_and_on_no_other_option(config):
-    """Of the protocol's options the stage watches those of the key and of the extractors; none of a
-    run's; of the code what makes features and moments, so that another distance leaves it alone."""
-    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["reference"]
-    watched = {name.rpartition("metrics.")[2] for name in stage["params"] if "metrics." in name}
-    assert watched == {*CHANGED, "extractors", "pixel_dim", "random_dim", "fid_resize", "fid_download"}
-    assert [name for name in stage["params"] if "metrics." not in name] == ["threads"]
-    code = {path.removeprefix("src/kelvin/") for path in stage["deps"] if path.endswith(".py")}
-    assert code >= {"reference.py", "classifier.py", "metrics/moments.py", "metrics/inception.py",
-                    "metrics/plain_extractors.py", "metrics/extractors.py"}
-    assert not code & {"params.py", "protocol.py", "evaluation.py", "metrics/frechet.py"}
+def test_the_stage_reads_what_the_key_is_made_of_and_no_other_option(params):
+    """Of the protocol's options the stage's plan holds those of the key and of the extractors; of the
+    code it reaches what makes features and moments, and no distance."""
+    plan = planned(params, "reference")
+    assert set(type(plan.metrics).model_fields) == {
+        *CHANGED, "extractors", "pixel_dim", "random_dim", "fid_resize", "fid_download"}
+    reached = set(Code(ROOT).reach(ROOT / "stages/reference.py"))
+    assert reached >= {"kelvin.reference", "kelvin.classifier", "kelvin.metrics.moments",
+                       "kelvin.metrics.inception", "kelvin.metrics.plain_extractors"}
+    assert not reached & {"kelvin.protocol", "kelvin.evaluation", "kelvin.metrics.frechet"}

@@ -46,9 +46,9 @@ def add_result(root, run="ddpm-default", fmd=0.25, mark="0123456789abcdef", sour
         "copier": False, "samplers": {sampler: {"fmd": fmd, "fid": None},
                                       **({f"{sampler}@w=2": {"fmd": 1.5}} if trained else {})},
         "restoration": {"one-shot": {"ssim": 0.5}}})
-    write(root / f"data/models/{name}/config.json", head | {"data": digest, "config": {
-        "title": "words", "source": source, "path": None, "schedule": {"kind": "linear", "steps": 10},
-        "sampling": {"samplers": ["ddim-50"]}, "notes": "x" * 7000}})
+    write(root / f"data/models/{name}/config.json", head | {
+        "data": digest, "source": source, "config": {
+            "schedule": {"kind": "linear", "steps": 10}, "notes": "x" * 7000}})
     shape = (8, 1, 4, 4)
     arrays = {f"samples/{sampler}": np.zeros(shape, np.uint8)}
     if trained:
@@ -61,7 +61,7 @@ def add_result(root, run="ddpm-default", fmd=0.25, mark="0123456789abcdef", sour
         {"epoch": e, "n": 8, "fmd": 1 / e, "small_fmd": None} for e in KEPT], "cost": {
         "updates": 8, "train_seconds": 2.5, "hardware": "an abacus", "nfe": {"ddim-50": 50}}}
         if trained else {"histograms": {}})
-    (root / f"data/samples/{name}").mkdir(parents=True, exist_ok=True)
+    write(root / f"data/samples/{name}/config.json", {"sampling": {"samplers": ["ddim-50"]}})
     np.savez(root / f"data/samples/{name}/samples.npz", **arrays)
 
 

@@ -61,7 +61,7 @@ import resource, sys
 from kelvin.datasets.store import PreparedStore
 from kelvin.datasets.held_out import split_for
 from kelvin.networks import Shape
-from kelvin.runs import shape_of
+from kelvin.restoration.assemble import shape_of
 from kelvin.sampled import head
 store = split_for(PreparedStore(sys.argv[1]), sys.argv[2], 1)
 used = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1]) * 1024

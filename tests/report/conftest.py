@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import ROOT
+from helpers import planned
 
 from kelvin.config import resolve as params
 from kelvin.datasets.raw import RawData
@@ -71,6 +72,7 @@ class Project:
         raw |= {"scale": "smoke", "active": list(active), "replicates": list(replicates)}
         raw["runs"]["theirs"] = {"title": FOLDER_TITLE, "source": "folder", "path": "images"}
         self.root, self.params, self.rng = root, params.Params(raw), np.random.default_rng(0)
+        self.plan = planned(self.params, "report")
         self.shape = (channels, 8, 8)
         raw_images = RawData(self.images(30), np.arange(30) % 2, ["a", "b"], np.arange(30),
                              checksums={})

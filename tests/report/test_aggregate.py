@@ -15,7 +15,7 @@ FMD = [5.0, 5.5, 4.0]
 def test_one_replicate_keeps_its_values(project):
     made = project(["ddpm-default"])
     made.add("ddpm-default", fmd=5.0)
-    found = metrics(collect(made.params))["ddpm-default"]
+    found = metrics(collect(made.plan))["ddpm-default"]
     record = read_json(made.root / "reports/runs/digits/ddpm-default-0.json")
     assert found["interval"] == "over images" and found["replicates"] == 1
     assert found["restoration"] == record["restoration"]
@@ -30,7 +30,7 @@ def test_replicates_are_aggregated(project):
     made = project(["ddpm-default"], replicates=(0, 1, 2))
     for r, fmd in enumerate(FMD):
         made.add("ddpm-default", r, fmd, copier=r == 2)
-    results = collect(made.params)
+    results = collect(made.plan)
     found = metrics(results)["ddpm-default"]
     low, high = stats.t.interval(0.95, 2, np.mean(FMD), stats.sem(FMD))
     assert found["fmd"] == pytest.approx(np.mean(FMD))
@@ -50,7 +50,7 @@ def test_a_copier_is_never_the_best(project):
     made.add("ddpm-default", fmd=5.0)
     made.add("ddpm-long", fmd=2.0, copier=True, copy_fraction=0.4)
     made.add("ddpm-short", fmd=3.0)
-    results = collect(made.params)
+    results = collect(made.plan)
     assert results.best("hot").name == "ddpm-short" and results.best("cold") is None
     table = generation_table(results, metrics(results))
     bold = [row["run"] for row, cells in zip(table.rows, table.cells(), strict=True) if cells[4][1]]
@@ -61,6 +61,6 @@ def test_a_copier_is_never_the_best(project):
 def test_samplers_tell_ema_from_raw(project):
     made = project(["blur-strong"])
     made.add("blur-strong")
-    rows = samplers_table(collect(made.params)).rows[4:]
+    rows = samplers_table(collect(made.plan)).rows[4:]
     assert [(r["sampler"], r["weights"]) for r in rows] == [
         ("improved", "EMA"), ("naive", "EMA"), ("direct", "EMA"), ("improved", "raw")]

@@ -39,7 +39,7 @@ def study_of(project):
         for r in replicates:
             for run in runs:
                 add(made, run, r, shift=0.1 * r, **options)
-        results = collect(made.params)
+        results = collect(made.plan)
         return results, next(s for s in results.studies if s.study.kind == "averaging")
     return make
 

@@ -23,9 +23,9 @@ def test_same_bytes_twice(project, tmp_path):
     made = project(["blur-strong", "theirs"], channels=3)
     made.add("blur-strong")
     made.add("theirs")
-    build(made.params)
+    build(made.plan)
     first = tree(tmp_path / "reports")
-    build(made.params)
+    build(made.plan)
     assert tree(tmp_path / "reports") == first and len(first) > 30
 
 
@@ -37,7 +37,7 @@ def test_whole_report(project, tmp_path):
     reports = tmp_path / "reports"
     (reports / "figures").mkdir(parents=True)
     (reports / "figures/old.png").write_bytes(b"of an earlier report")
-    build(made.params)
+    build(made.plan)
     first = tree(reports)
 
     assert not any(name.endswith((".part", "/old.png")) for name in first)
@@ -71,7 +71,7 @@ def test_whole_report(project, tmp_path):
 def test_one_run_alone(project, tmp_path, active, channels, absent):
     made = project([active], channels=channels)
     made.add(active)
-    build(made.params)
+    build(made.plan)
     page = (tmp_path / "reports/index.html").read_text()
     idle = page[page.index("Studies not run</h2>"):page.index(">Samplers</h2>")]
     assert "No run of this study is active, so it says nothing here" in idle
@@ -97,11 +97,11 @@ def test_records_of_another_protocol_are_refused(project, change, message):
     made.add("ddpm-default")
     made.add("blur-strong", **change)
     with pytest.raises(KelvinError, match=message):
-        collect(made.params)
+        collect(made.plan)
 
 
 def test_a_record_that_is_not_there_is_named(project):
     made = project(["ddpm-default", "blur-strong"])
     made.add("ddpm-default")
     with pytest.raises(KelvinError, match="blur-strong-0.json is not there"):
-        collect(made.params)
+        collect(made.plan)

@@ -26,7 +26,7 @@ def found(project):
     for i, run in enumerate(RUNS):
         made.add(run, fmd=60.0 + i)  # above every calibrating row: any of them would be the lowest
     made.add("pretrain-0", **OWN)
-    results = collect(made.params)
+    results = collect(made.plan)
     records = metrics(results)
     return made, results, {table.name: table for table in tables(results, records, costs(results))}
 
@@ -74,7 +74,7 @@ def test_a_study_keeps_them_in_its_copy_of_a_table(found):
 
 def test_they_are_on_the_page(found):
     made, results, _ = found
-    build(made.params, made.root / "reports")
+    build(made.plan, made.root / "reports")
     page = (made.root / "reports/index.html").read_text()
     section = dict(re.findall(r'<h2 id="([\w-]+)">(.*?)(?=<h2|\Z)', page, re.S))
     for anchor in ("summary", "schedules", "temperature", "architectures", "steps", "targets",
@@ -87,7 +87,7 @@ def test_over_seeds_their_intervals_are_said_to_be_over_images(project):
     made = project(["tied-noise"], replicates=(0, 1))
     for r in (0, 1):
         made.add("tied-noise", r)
-    results = collect(made.params)
+    results = collect(made.plan)
     found = {table.name: table for table in tables(results, metrics(results), costs(results))}
     for name in ("generation", "temperature-generation", "averaging"):
         assert "over training seeds (calibrating rows: over images)" in found[name].caption

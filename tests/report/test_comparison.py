@@ -33,7 +33,7 @@ def build(project, replicates=(0,), more=None):
             details["cost"] |= {"flops_per_image": flops, "peak_memory_bytes": 2**20,
                                 "epoch_seconds": list(seconds)} if more is None else more
             path.write_text(json.dumps(details))
-    results = collect(made.params)
+    results = collect(made.plan)
     return results, next(s for s in results.studies if s.name == "architectures")
 
 

@@ -28,7 +28,7 @@ def study_of(project):
         for r in replicates:
             for run, value in fmd.items():
                 made.add(run, r, fmd=value + 0.1 * r + 0.01 * (r * r) * value)
-        results = collect(made.params)
+        results = collect(made.plan)
         return results, next(s for s in results.studies if s.study.kind == "grid"), metrics(results)
     return make
 

@@ -132,7 +132,7 @@ def test_a_mistake_is_judged_by_what_can_be_compared(project, run, loss, verdict
     for r in (0, 1):
         made.add("ddpm-default", r)
         made.add(run, r, val_loss_ema=loss)
-    results = collect(made.params)
+    results = collect(made.plan)
     study = next(s for s in results.studies if s.study.kind == "hyperparameters")
     said = " ".join(study_findings(study, results, metrics(results)))
     assert verdict in said and ("99.0" in said) == (run == "bad-lr-high")
@@ -189,9 +189,9 @@ def test_single_reading_is_held_against_its_composed_twin():
 
 def test_paragraphs_of_one_seed_never_judge(project):
     made = project(["ddpm-default", "ddpm-long", "bad-lr-high", "blur-strong", "blur-weak"])
-    for i, run in enumerate(made.params.house.active):
+    for i, run in enumerate(made.plan.active):
         made.add(run, fmd=2.0 + i)
-    results = collect(made.params)
+    results = collect(made.plan)
     records = metrics(results)
     said = [" ".join(study_findings(study, results, records)) for study in results.studies]
     assert not any(JUDGING.search(text) for text in [*said, *hot_against_cold(results, records)])
@@ -207,6 +207,6 @@ def test_paragraphs_of_five_seeds_do(project):
     for r in range(5):
         made.add("ddpm-default", r, fmd=5.0 + 0.1 * r)
         made.add("ddpm-long", r, fmd=2.0 + 0.11 * r)
-    results = collect(made.params)
+    results = collect(made.plan)
     said = " ".join(study_findings(results.studies[0], results, metrics(results)))
     assert "“linear, T=5000”: better (FMD difference −2.98" in said

@@ -79,7 +79,7 @@ def test_the_table_by_rule_has_every_rule_and_its_error():
     one = run("leaky", [1.0], 0.6, rules=("exact", "study-e"))
     one = fold_tables.by_rule(study, one, "test", "psnr", 7)
     assert one.cells()[0][1] == ("0.600 ± 0.10", True) and "capped at 48.1 dB" in one.caption
-    results = SimpleNamespace(params=SimpleNamespace(metrics=SimpleNamespace(ssim_window=7)))
+    results = SimpleNamespace(plan=SimpleNamespace(metrics=SimpleNamespace(ssim_window=7)))
     names = [t.name for t in fold_tables.tables(study, results) if t]
     assert len(names) == 9 and [n for n in names if "rules" in n] == [
         f"folds-fold-leaky-test-rules-{m}" for m in fold_tables.MEASURES]

@@ -46,7 +46,7 @@ def study_of(project):
                     add(made, r, 0.1 * r)
                 else:
                     made.add(run, r)
-        results = collect(made.params)
+        results = collect(made.plan)
         return results, next(s for s in results.studies if s.study.kind == "guidance")
     return make
 

@@ -34,13 +34,13 @@ def made(project):
 
 
 def test_real_images_then_means_of_first_samplers(made):
-    found = histograms.lines(collect(made.params))
+    found = histograms.lines(collect(made.plan))
     assert [line.name for line in found] == ["held-out", "blur-strong", "theirs"]
     assert [line.shares.tolist() for line in found] == [[0.25, 0.75], [0.75, 0.25], [0.25, 0.75]]
 
 
 def test_table(made):
-    table = histograms.table(collect(made.params))
+    table = histograms.table(collect(made.plan))
     assert table.rows[1] == {"run": "blur-strong", "title": table.rows[1]["title"], "family": "cold",
                              "sampler": "improved", "n": 20, "share of a": 0.75, "share of b": 0.25}
     assert [text for text, _ in table.cells()[0]] == ["held-out", "–", "25.0 %", "75.0 %"]
@@ -48,7 +48,7 @@ def test_table(made):
 
 
 def test_page_shows_the_figure_beside_the_table_of_generation(made):
-    build(made.params, made.root / "reports")
+    build(made.plan, made.root / "reports")
     page = (made.root / "reports/index.html").read_text()
     summary = page[page.index('<h2 id="summary">'):page.index('<h2 id="data">')]
     assert summary.index("tables/generation.csv") < summary.index('<figure id="class-histograms">')
@@ -63,12 +63,12 @@ def test_records_without_histograms(made):
         change(details(made, "theirs", r), lambda d: d["histograms"].clear())
     change(made.root / "reports/runs/digits/calibration.json",
            lambda c: c["rows"]["held-out"].pop("histogram"))
-    results = collect(made.params)
+    results = collect(made.plan)
     assert [line.name for line in histograms.lines(results)] == ["blur-strong"]
     assert histograms.figure(results).png
     for r in (0, 1):
         change(details(made, "blur-strong", r), lambda d: d["histograms"].clear())
-    results = collect(made.params)
+    results = collect(made.plan)
     assert histograms.figure(results) is None and histograms.table(results) is None
 
 

@@ -41,7 +41,7 @@ def test_of_records(project):
         made.add(run, restoration={m: {"ssim": 0.9 - fmd / 100, "psnr": 1.0, "rmse": fmd / 100,
                                        "fmd": fmd, "fmd_normalised": fmd / 50}
                                    for m, fmd in {**ways, sampler: 3.0}.items()})
-    results = collect(made.params)
+    results = collect(made.plan)
     study = next(s for s in results.studies if s.study.kind == "iterations")
     said = " ".join(findings(study, results, {}))
     assert "lower FMD (restoration) in 2 of 2 runs" in said and "higher SSIM in 0 of 2 runs" in said

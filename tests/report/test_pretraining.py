@@ -92,7 +92,7 @@ def made(project, active, others=()):
 
 def test_the_study_has_its_own_scale_and_table(project):
     found = made(project, RUNS, ["ddpm-default", "ddpm-long"])
-    results = collect(found.params)
+    results = collect(found.plan)
     assert set(results.runs) == {"ddpm-default", "ddpm-long"} and set(results.apart) == set(RUNS)
     records, spent = metrics(results), costs(results)
     assert set(records) == set(results.every)
@@ -116,7 +116,7 @@ def test_the_study_has_its_own_scale_and_table(project):
 @pytest.mark.parametrize("active", [["pretrain-10"], ["pretrain-0"], ["pretrain-control"]])
 def test_alone_it_still_makes_a_page(project, active):
     found = made(project, active)
-    build(found.params, found.root / "reports")
+    build(found.plan, found.root / "reports")
     page = (found.root / "reports/index.html").read_text()
     assert "D. Pre-training" in page
     assert ("what pre-training saves cannot be said" in page) == (active != ["pretrain-0"])
@@ -130,4 +130,4 @@ def test_two_scales_in_one_study_are_refused(project, odd, sentence):
     write(found.root / "reports/runs/digits/pretrain-20-0.json", read(found, "pretrain-20") | OWN | odd)
     with pytest.raises(KelvinError, match="pretrain-0-0 and pretrain-20-0 cannot stand in one table: "
                                           + sentence):
-        collect(found.params)
+        collect(found.plan)

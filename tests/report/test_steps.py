@@ -24,7 +24,7 @@ def found(project):
     made = project(["tied-noise", "tied-blur", "steps-blur-5"])
     for run, fmd in (("tied-noise", 3.0), ("tied-blur", 6.0), ("steps-blur-5", 20.0)):
         made.add(run, fmd=fmd)
-    results = collect(made.params)
+    results = collect(made.plan)
     return results, next(s for s in results.studies if s.study.kind == "steps")
 
 

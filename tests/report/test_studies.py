@@ -28,7 +28,7 @@ def test_any_part_of_the_runs(project, active, figures, absent):
     made = project(active)
     for i, run in enumerate(active):
         made.add(run, fmd=3.0 + i)
-    results = collect(made.params)
+    results = collect(made.plan)
     records = metrics(results)
     style.use()
     drawn = {s.name: study_figures(s, results) for s in results.studies}
@@ -65,7 +65,7 @@ def test_what_makes_losses_incomparable_is_named(project, runs, different):
     made = project(runs)
     for run in runs:
         made.add(run)
-    said = loss_meaning(list(collect(made.params).runs.values()))
+    said = loss_meaning(list(collect(made.plan).runs.values()))
     assert different in said and bool(said) == (len(runs) > 1)
 
 
@@ -78,7 +78,7 @@ def test_folds_are_not_judged_by_their_fmd(project, runs, kind):
         for r in range(5):
             made.add(run, r, fmd=3.0 + i + 0.1 * r * (1 + i), best_epoch=2, stopped_epoch=None,
                      val_loss_ema=0.1 + 0.01 * r * (1 + i))
-    results = collect(made.params)
+    results = collect(made.plan)
     records = metrics(results)
     study = next(s for s in results.studies if s.study.kind == kind)
     said = " ".join(study_findings(study, results, records))

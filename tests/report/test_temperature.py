@@ -52,7 +52,7 @@ def found(project):
     made = project(RUNS)
     for run, fmd in RUNS.items():
         made.add(run, fmd=fmd)
-    results = collect(made.params)
+    results = collect(made.plan)
     return results, next(s for s in results.studies if s.study.kind == "temperature")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from helpers import planned
 from sklearn.datasets import load_digits
 
 from kelvin.config import resolve as kelvin_params
@@ -16,11 +17,12 @@ from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
-from kelvin.runs import averaged, fit_process, train_run
 from kelvin.sampled import drawn
 from kelvin.training.checkpoint import Checkpoint
+from kelvin.training.fitting import fit_process
 from kelvin.training.loop import Trainer
 from kelvin.training.precision import Precision
+from kelvin.training.train_run import train_run
 
 SHAPE = Shape(1, 8, 8)
 SAMPLER = {"kind": "improved", "steps": "all", "z": "kept"}
@@ -112,11 +114,11 @@ def test_weights_are_saved_and_drawn_from(tmp_path, monkeypatch):
         np.repeat([0, 1, 2], [128, 36, 36]), kelvin_params.Params(raw).images)
     store, params, arrays, cost = PreparedStore(tmp_path / "store"), Params(raw), {}, {}
     for name in ("two", "one"):
-        train_run(params, name, 0, store, tmp_path / name)
-        arrays[name], cost[name] = drawn(params, name, 0, store, tmp_path / name, 6)
-    assert averaged(tmp_path / "two", 0.2).name == "ema-0.2.safetensors"
+        train_run(planned(params, "train", name, 0), store, tmp_path / name, tmp_path)
+        arrays[name], cost[name] = drawn(planned(params, "sample", name, 0), store, tmp_path / name, 6)
+    assert assemble.average_file(tmp_path / "two", 0.2).name == "ema-0.2.safetensors"
     weights = [assemble.load(path).network for path in (
-        averaged(tmp_path / "two", 0.2), tmp_path / "one/ema.safetensors")]
+        assemble.average_file(tmp_path / "two", 0.2), tmp_path / "one/ema.safetensors")]
     assert same(*weights)
     names = [key for key in arrays["two"] if key.startswith("samples/")]
     assert names == ["samples/ddim-5", "samples/ddim-5@ema=0.2", "samples/raw"]

@@ -10,8 +10,8 @@ from kelvin.config.schema import RunConfig
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
-from kelvin.runs import fit_process
 from kelvin.training.checkpoint import Checkpoint
+from kelvin.training.fitting import fit_process
 from kelvin.training.labels import Labels
 from kelvin.training.loop import Trainer
 from kelvin.training.precision import Precision

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from helpers import planned
 from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
 
@@ -20,11 +21,12 @@ from kelvin.datasets.subset import restricted
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
-from kelvin.runs import fit_process, train_run
-from kelvin.starts import make_starts, source_images
 from kelvin.training.checkpoint import Checkpoint
+from kelvin.training.fitting import fit_process
 from kelvin.training.precision import Precision
 from kelvin.training.pretraining import Pretrainer, digest, load_start
+from kelvin.training.starts import make_starts, source_images
+from kelvin.training.train_run import train_run
 
 SHAPE = Shape(1, 8, 8)
 NETWORK = {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1}
@@ -102,15 +104,16 @@ class Project:
         return Params(copy.deepcopy(self.raw))
 
     def make(self):
-        return make_starts(self.params, self.store, Path("data/starts/digits"))
+        plan = planned(self.params, "pretrain")
+        return make_starts(plan, self.store, Path("data/starts/digits"))
 
     def note(self, name):
         return json.loads(Path(f"data/starts/digits/{name}-0/start.json").read_text())
 
     def train(self, name):
-        params, out = self.params, Path("models") / name
-        store = restricted(self.store, params.run(name).classes)
-        train_run(params, name, 0, store, out)
+        plan, out = planned(self.params, "train", name, 0), Path("models") / name
+        store = restricted(self.store, plan.config.classes)
+        train_run(plan, store, out, plan.folder("starts"))
         return json.loads((out / "config.json").read_text())
 
 
@@ -199,13 +202,15 @@ def test_missing_foreign_and_changed_weights_are_refused(project):
 
 
 def test_images_of_the_other_classes_or_of_another_data_set(project):
-    params = project.params
-    train, held = source_images(params, project.store, params.run("one").pretrain, SHAPE)
+    plan = planned(project.params, "pretrain")
+    start = plan.starts[0]
+    train, held = source_images(plan, project.store, start, SHAPE)
     part = project.store.split("train")
-    assert np.array_equal(train, part.images[part.labels >= 5]) and len(held) == 90
-    other = params.run("one").pretrain.model_copy(update={"dataset": "photos", "classes": None})
-    train, held = source_images(params, project.store, other, SHAPE)
-    assert train.shape == (364, 1, 8, 8) and train.dtype == np.uint8 and len(held) == 52
+    assert np.array_equal(train, part.images[part.labels >= 5][:256]) and len(held) == 90
+    project.raw["runs"]["one"]["pretrain"] |= {"dataset": "photos", "classes": None}
+    plan = planned(project.params, "pretrain")
+    train, held = source_images(plan, project.store, plan.starts[0], SHAPE)
+    assert train.shape == (256, 1, 8, 8) and train.dtype == np.uint8 and len(held) == 52
 
 
 @pytest.mark.parametrize("change, sentence", [

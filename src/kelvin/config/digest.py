@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 PACKAGE = Path(__file__).parents[1]
-# what no result depends on: the resolved parameters stand in the plan, an error ends the stage
+# what no result depends on: the resolved parameters stand in the plan, an error ends the stage; and
+# the package's own __init__, which loads published weights
 LEFT_OUT = ("kelvin.config", "kelvin.errors")
 
 
@@ -64,7 +65,7 @@ class Code:
         seen: set[str] = set()
         while waiting:
             name = waiting.pop()
-            if name in seen or name.startswith(left_out):
+            if name in seen or name == PACKAGE.name or name.startswith(left_out):
                 continue
             seen.add(name)
             if path := module_file(name, self.root):

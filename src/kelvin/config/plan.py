@@ -176,6 +176,7 @@ class ReportPlan(Plan):
 
 class TrackPlan(Plan):
     studies: dict[Name, list[Name]]  # the runs of each
+    titles: dict[Name, str]  # of active runs
 
 
 def plan_path(stage: str, *item: str) -> Path:

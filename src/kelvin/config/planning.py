@@ -83,7 +83,8 @@ class Planner:
             replicates=house.replicates, runs={name: self.params.run(name) for name in house.active},
             studies=house.studies, samplers=house.samplers, metrics=metrics, images=self.params.images)
         yield plan_path("track"), self.made(
-            TrackPlan, "track", studies={name: study.runs for name, study in house.studies.items()})
+            TrackPlan, "track", studies={name: study.runs for name, study in house.studies.items()},
+            titles={name: self.params.run(name).title for name in house.active})
 
     def raw(self, dataset: str) -> RawImages:
         images = self.house.datasets[dataset].images

@@ -20,10 +20,10 @@ METRICS, PARAMS = 1000, 100  # MLflow's limits of one batch
 PARAM_LENGTH, DIGEST_LENGTH = 6000, 36  # and of one value
 
 
-def publish(studies: Mapping[str, Sequence[str]]) -> tuple[int, int]:
-    """Show every result that MLflow does not show yet; (runs made, runs kept). studies: {name: its runs}.
+def publish(studies: Mapping[str, Sequence[str]], titles: Mapping[str, str]) -> tuple[int, int]:
+    """Show every result that MLflow does not show yet; (runs made, runs kept).
 
-    Raises KelvinError for a damaged record, a number that is not finite, a store that refuses.
+    studies: {name: its runs}; titles: {run: its title}. Raises KelvinError for a damaged record, a number that is not finite, a store that refuses.
     """
     found = results()
     with opened() as client:
@@ -31,7 +31,9 @@ def publish(studies: Mapping[str, Sequence[str]]) -> tuple[int, int]:
         wanted = [r for r in found if not is_shown(r, shown[r.dataset])]
         for result in wanted:
             of = [name for name, runs in studies.items() if result.record["run"] in runs]
-            make(client, result, {"studies": ", ".join(of)}, shown[result.dataset])
+            run = result.record["run"]
+            make(client, result, {"studies": ", ".join(of), "title": titles.get(run) or run},
+                 shown[result.dataset])
     return len(wanted), len(found) - len(wanted)
 
 
@@ -47,7 +49,9 @@ def publish_missing() -> tuple[int, int]:
             return 0, len(found)
     from kelvin.config.resolve import load
 
-    return publish({name: study.runs for name, study in load().house.studies.items()})
+    params = load()
+    return publish({name: study.runs for name, study in params.house.studies.items()},
+                   {name: run.title for name, run in params.runs.items()})
 
 
 def is_shown(result: Result, shown: dict[str, Tags]) -> bool:
