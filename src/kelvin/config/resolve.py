@@ -1,8 +1,8 @@
 """params.yaml as typed, validated objects: what a run is after all layers are merged.
 
-Layers, later wins: defaults < datasets.<dataset>.run < scales.<scale>.run < runs.<run>
-< runs.<run>.scales.<scale>. A section with a `kind` is replaced whole by a layer that names another
-kind, else merged key by key; a list is replaced.
+Layers, later wins: defaults < datasets.<dataset>.run < scales.<scale>.run < what `like` names (its
+own and its scales.<scale>) < runs.<run> < runs.<run>.scales.<scale>. A section with a `kind` is
+replaced whole by a layer that names another kind, else merged key by key; a list is replaced.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from kelvin.config.schema import (
     Layer,
     MetricsConfig,
     RunConfig,
+    RunLayers,
     validated,
 )
 from kelvin.errors import KelvinError
@@ -49,6 +50,26 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def lineage(name: str, runs: Mapping[str, RunLayers]) -> list[str]:
+    """The run and what it is like, eldest first: at most two links of `like`, so three names.
+
+    KelvinError for an unknown name, a cycle or a longer chain.
+    """
+    names = [name]
+    while (parent := runs[names[-1]].like) is not None:
+        key = f"runs.{names[-1]}.like = {parent!r}"
+        if parent not in runs:
+            raise KelvinError(f"{key} is not in runs; known are {', '.join(sorted(runs))}")
+        if parent in names:
+            raise KelvinError(f"{key} closes a circle: {' -> '.join([*names, parent])}; write one of "
+                              "these runs out")
+        if len(names) == 3:
+            raise KelvinError(f"{key} is a third link: {' -> '.join([*names, parent])}; at most two are "
+                              f"followed, so let {name} name {names[2]} or {parent}")
+        names.append(parent)
+    return names[::-1]
+
+
 class Params:
     """A validated params.yaml and the configurations that it resolves to."""
 
@@ -66,12 +87,13 @@ class Params:
     def layers(self, name: str) -> list[tuple[str, Layer]]:
         """The layers of a run, lowest first, with the place each is written in."""
         h = self.house
-        own = {key: value for key, value in h.runs[name].items() if key != "scales"}
-        return [("defaults", h.defaults),
-                (f"datasets.{h.dataset}.run", h.datasets[h.dataset].run),
-                (f"scales.{h.scale}.run", h.scales[h.scale].run),
-                (f"runs.{name}", own),
-                (f"runs.{name}.scales.{h.scale}", h.runs[name].get("scales", {}).get(h.scale, {}))]
+        layers = [("defaults", h.defaults),
+                  (f"datasets.{h.dataset}.run", h.datasets[h.dataset].run),
+                  (f"scales.{h.scale}.run", h.scales[h.scale].run)]
+        for entry in lineage(name, h.runs):
+            layers += [(f"runs.{entry}", h.runs[entry].own),
+                       (f"runs.{entry}.scales.{h.scale}", h.runs[entry].scales.get(h.scale, {}))]
+        return layers
 
     def _run(self, name: str) -> RunConfig:
         merged: Layer = {}

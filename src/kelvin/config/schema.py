@@ -292,6 +292,19 @@ class ScaleLayers(Section):
     run: Layer
 
 
+class RunLayers(Section):
+    """A run as it is written: what differs from the run it is `like`, and what a scale changes of it."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    like: Name | None = None
+    scales: dict[str, Layer] = {}
+
+    @property
+    def own(self) -> Layer:
+        """Its keys at every scale."""
+        return dict(self.model_extra or {})
+
+
 class House(Section):
     """The file as it is written."""
 
@@ -308,7 +321,7 @@ class House(Section):
     metrics: Layer
     defaults: Layer
     samplers: dict[Name, Kinded]
-    runs: dict[Name, Layer]
+    runs: dict[Name, RunLayers]
     studies: dict[Name, Study]
     records: dict[Name, Record]
 
@@ -339,7 +352,7 @@ class House(Section):
             if len(set(names)) < len(names):
                 raise ValueError(f"{key} names an entry twice")
         for name, run in self.runs.items():
-            for scale in run.get("scales", {}):
+            for scale in run.scales:
                 if scale not in self.scales:
                     raise ValueError(f"runs.{name}.scales names {scale!r}, which is not in scales")
         return self

@@ -7,8 +7,7 @@ import pytest
 from conftest import ROOT
 
 from kelvin.check import check
-from kelvin.config import resolve as params
-from kelvin.config.digest import fingerprint
+from kelvin.config.digest import code_digest, fingerprint
 from kelvin.config.resolve import Params, load, merge, read
 from kelvin.errors import KelvinError
 
@@ -196,7 +195,7 @@ def test_fingerprints_follow_content():
     b = Params(changed("runs.ddpm-default.schedule.steps", 500)).run("ddpm-default")
     assert fingerprint(a, 0) == fingerprint(a.model_copy(), 0)
     assert len({fingerprint(a, 0), fingerprint(b, 0), fingerprint(a, 1)}) == 3
-    assert params.code_digest("degradations") != params.code_digest("networks")
+    assert code_digest("degradations") != code_digest("networks")
 
 
 def test_eps_without_a_signal_at_T_is_refused_before_any_stage():
