@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kelvin.errors import KelvinError
+from kelvin.trees import leaves
 
 if TYPE_CHECKING:
     from kelvin.config.resolve import Params
 
 Path_ = tuple[str, ...]
-
-
-def leaves(tree: Any, at: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
-    """Every (path, value) of a nested mapping; lists are values."""
-    if isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield from leaves(value, (*at, str(key)))
-    else:
-        yield at, tree
 
 
 def committed(path: Path) -> dict[str, Any] | None:

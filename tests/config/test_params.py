@@ -8,7 +8,8 @@ from conftest import ROOT
 
 from kelvin.check import check
 from kelvin.config.digest import code_digest, fingerprint
-from kelvin.config.resolve import Params, load, merge, read
+from kelvin.config.layers import merge
+from kelvin.config.resolve import Params, load, read
 from kelvin.errors import KelvinError
 
 RAW = read(ROOT / "params.yaml")

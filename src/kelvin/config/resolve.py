@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kelvin.config.layers import merge
 from kelvin.config.schema import (
     ClassifierConfig,
     House,
@@ -35,19 +36,6 @@ def read(path: Path | str = "params.yaml") -> dict[str, Any]:
         raise KelvinError(f"{path} is not there: run from the project's root") from error
     except YAMLError as error:
         raise KelvinError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-
-
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`; a mapping that changes its `kind` replaces the one below."""
-    out = dict(below)
-    for key, value in above.items():
-        old = out.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping) \
-                and value.get("kind", old.get("kind")) == old.get("kind"):
-            out[key] = merge(old, value)
-        else:
-            out[key] = value
-    return out
 
 
 def lineage(name: str, runs: Mapping[str, RunLayers]) -> list[str]:
