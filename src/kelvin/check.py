@@ -18,7 +18,8 @@ from kelvin.restoration.variance import check as check_variance
 
 def check(params: Params) -> None:
     """KelvinError for the first option, target, sampler or width that has no meaning, active or not."""
-    pool_side(params.classifier.channels, params.classifier.features)
+    if params.classifier.features is not None:
+        pool_side(params.classifier.channels, params.classifier.features)
     for name, section in params.house.samplers.items():
         samplers.check(section.model_dump(), f"samplers.{name}")
     for name, run in params.runs.items():
@@ -61,9 +62,10 @@ def check_run(params: Params, name: str, run: RunConfig) -> None:
                    f"runs.{name}.restorer.variance")
     check_weighting(run.training.weighting.model_dump(), run.training.loss, process,
                     run.degradation.kind, f"runs.{name}.training")
-    if run.sampling.epoch_images < params.metrics.small.images:
+    small = params.metrics.small
+    if small is not None and run.sampling.epoch_images < small.images:
         raise KelvinError(f"runs.{name}.sampling.epoch_images = {run.sampling.epoch_images} is less than "
-                          f"metrics.small.images = {params.metrics.small.images}, which are scored of "
+                          f"metrics.small.images = {small.images}, which are scored of "
                           "them")
     for sampler in (*run.sampling.samplers, run.sampling.epoch_sampler):
         steps = params.sampler(sampler).get("steps", "all")

@@ -21,6 +21,7 @@ from kelvin.config.schema import (
     RunLayers,
     validated,
 )
+from kelvin.config.settle import settled, settled_run
 from kelvin.errors import KelvinError
 from kelvin.overrides import refuse_masked
 
@@ -104,6 +105,13 @@ class Params:
             raise KelvinError(f"runs.{name}.training.batch = {run.training.batch} is more than "
                               f"training.images = {run.training.images}: no batch would be full")
         return run
+
+    def settle(self, manifest: Mapping[str, Any]) -> None:
+        """Fill in what the prepared store's manifest tells: see kelvin.config.settle."""
+        self.metrics, self.classifier = settled(self.metrics, self.classifier, manifest["sizes"],
+                                                manifest["image_shape"], len(manifest["classes"]))
+        self.runs = {name: settled_run(run, self.metrics, manifest["sizes"])
+                     for name, run in self.runs.items()}
 
     def run(self, name: str) -> RunConfig:
         if name not in self.runs:

@@ -36,23 +36,38 @@ class FoldsConfig(Section):
     seed: Index
 
 
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
 class Images(Section):
-    """Where a data set comes from and what is made of it (see kelvin.datasets)."""
+    """Where a data set comes from and what is made of it (see kelvin.datasets).
+
+    `source` with `path` (a folder) or `name` (the others) is enough. None: as the images are; of
+    `test`: the part that the source gives, else a share (kelvin.config.settle.TEST).
+    """
 
     source: Literal["sklearn", "torchvision", "folder"]
-    name: str | None
-    path: str | None
-    image_size: Count | None
-    channels: Literal[1, 3] | None
-    classes: list[int | str] | None
-    validation: Annotated[int | float, Field(gt=0)]
-    test: Annotated[int | float, Field(gt=0)] | None
-    seed: Index
-    licence: str
-    on_error: Literal["refuse", "skip"]
-    order: Literal["listed", "shuffled"] = "listed"
+    name: str | None = None
+    path: str | None = None
+    image_size: Count | None = None
+    channels: Literal[1, 3] | None = None
+    classes: Annotated[list[int | str], Field(min_length=1)] | None = None
+    validation: Count | Share = 0.1
+    test: Count | Share | None = None
+    seed: Index = 0
+    licence: str = "not stated"
+    on_error: Literal["refuse", "skip"] = "refuse"
+    order: Literal["listed", "shuffled"]
     groups: Any = None
-    folds: FoldsConfig | None = None
+    folds: FoldsConfig | None = FoldsConfig(k=5, seed=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _order(cls, raw: Any) -> Any:
+        # a tree lists class by class: its first images must be of all classes
+        if isinstance(raw, Mapping) and "order" not in raw:
+            return {**raw, "order": "shuffled" if raw.get("source") == "folder" else "listed"}
+        return raw
 
     @field_validator("groups")
     @classmethod
@@ -63,13 +78,22 @@ class Images(Section):
             return value
         raise ValueError("it should be null, folder, {pattern: regex}, {csv: file} or {blocks: count}")
 
+    @model_validator(mode="after")
+    def _place(self) -> Images:
+        wanted, other = ("path", "name") if self.source == "folder" else ("name", "path")
+        if not getattr(self, wanted):
+            raise ValueError(f"source: {self.source} needs a {wanted}")
+        if getattr(self, other) is not None:
+            raise ValueError(f"source: {self.source} takes a {wanted} and no {other}")
+        return self
+
 
 class ClassifierConfig(Section):
-    """The network whose penultimate features FMD is measured in."""
+    """The network whose penultimate features FMD is measured in; None: see kelvin.config.settle."""
 
-    channels: list[Count]
-    features: Count
-    epochs: Count
+    channels: Annotated[list[Count], Field(min_length=1)]
+    features: Count | None = None
+    epochs: Count | None = None
     batch: Count
     lr: Positive
     images: Count | None
@@ -102,9 +126,12 @@ class Discrepancy(Section):
 
 
 class MetricsConfig(Section):
-    """The protocol, the same for every run of a comparison."""
+    """The protocol, the same for every run of a comparison; None: see kelvin.config.settle.
 
-    images: Annotated[int, Field(ge=8)] | Annotated[float, Field(gt=0, lt=1)]
+    bounded: n and the small protocol give way where the test set cannot carry them.
+    """
+
+    images: Annotated[int, Field(ge=8)] | Share | None = None
     limit: Annotated[int, Field(ge=8)] | None
     reference: Literal["train+validation"]
     extractors: list[Literal["pixels", "random"]]
@@ -122,7 +149,8 @@ class MetricsConfig(Section):
     neighbours: Count
     copy_quantile: Annotated[float, Field(gt=0, lt=1)]
     copy_fraction: Annotated[float, Field(gt=0, lt=1)]
-    small: SmallProtocol
+    small: SmallProtocol | None = None
+    bounded: bool = False
     seed: Index
 
 
@@ -268,9 +296,9 @@ class Record(Section):
     title: str
     folder: str
     runs: Literal["all"] | list[Name] | None
-    studies: list[Name]
-    replicates: Annotated[list[Index], Field(min_length=1)]
-    set: Layer
+    studies: list[Name] = []
+    replicates: Annotated[list[Index], Field(min_length=1)] = [0]
+    set: Layer = {}
 
     @model_validator(mode="after")
     def _runs(self) -> Record:
@@ -279,11 +307,20 @@ class Record(Section):
         return self
 
 
-class DatasetLayers(Section):
-    images: Images
-    classifier: Layer
-    metrics: Layer
-    run: Layer
+class DatasetLayers(Images):
+    """A data set's entry: its images, and what it changes of the classifier, protocol and runs.
+
+    One that says nothing of the protocol has its n bounded by its test set.
+    """
+
+    classifier: Layer = {}
+    metrics: Layer = {"bounded": True}
+    run: Layer = {}
+
+    @property
+    def images(self) -> Images:
+        """The entry without its layers."""
+        return Images(**{name: getattr(self, name) for name in Images.model_fields})
 
 
 class ScaleLayers(Section):
@@ -324,6 +361,15 @@ class House(Section):
     runs: dict[Name, RunLayers]
     studies: dict[Name, Study]
     records: dict[Name, Record]
+
+    @field_validator("studies", mode="before")
+    @classmethod
+    def _kinds(cls, studies: Any) -> Any:
+        # a study is of the kind that it is named after, unless it says another
+        if not isinstance(studies, Mapping):
+            return studies
+        return {name: {"kind": name, **entry} if isinstance(entry, Mapping) else entry
+                for name, entry in studies.items()}
 
     @model_validator(mode="after")
     def _names(self) -> House:
