@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+Layers = list[tuple[str, Mapping[str, Any]]]  # (the place in params.yaml, the tree), lowest first
+
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """`above` laid over `below`; a mapping that changes its `kind` replaces the one below."""

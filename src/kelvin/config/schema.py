@@ -7,25 +7,26 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from kelvin.config.registry import sentence
+from kelvin.config.sentences import FOLDER, NAME, dotted, sentences
 from kelvin.errors import KelvinError
 
 Count = Annotated[int, Field(ge=1)]
 Index = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]  # the sum of seed and replicate is one of 32 bits
+Name = Annotated[str, Field(pattern=NAME, max_length=80)]
 Layer = dict[str, Any]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Kinded(Section):
     """A part by name; its options are checked by the registry that holds the part."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow")
     kind: str
 
 
@@ -33,7 +34,7 @@ class FoldsConfig(Section):
     """k-fold cross-validation; the kind of fold is the run's choice."""
 
     k: Annotated[int, Field(ge=2)]
-    seed: Index
+    seed: Seed
 
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -54,7 +55,7 @@ class Images(Section):
     classes: Annotated[list[int | str], Field(min_length=1)] | None = None
     validation: Count | Share = 0.1
     test: Count | Share | None = None
-    seed: Index = 0
+    seed: Seed = 0
     licence: str = "not stated"
     on_error: Literal["refuse", "skip"] = "refuse"
     order: Literal["listed", "shuffled"]
@@ -151,7 +152,7 @@ class MetricsConfig(Section):
     copy_fraction: Annotated[float, Field(gt=0, lt=1)]
     small: SmallProtocol | None = None
     bounded: bool = False
-    seed: Index
+    seed: Seed
 
 
 class RestorerConfig(Section):
@@ -211,7 +212,7 @@ class TrainingConfig(Section):
     @model_validator(mode="after")
     def _decays(self) -> TrainingConfig:
         if len({f"{decay:g}" for decay in self.ema_more}) < len(self.ema_more):
-            raise ValueError("training.ema_more names a decay twice (six digits are told apart)")
+            raise ValueError("ema_more names a decay twice (six digits are told apart)")
         return self
 
 
@@ -294,10 +295,10 @@ class Record(Section):
     """A recorded study: which runs and seeds, and what it sets in params.yaml besides."""
 
     title: str
-    folder: str
+    folder: Annotated[str, Field(pattern=FOLDER)]
     runs: Literal["all"] | list[Name] | None
     studies: list[Name] = []
-    replicates: Annotated[list[Index], Field(min_length=1)] = [0]
+    replicates: Annotated[list[Seed], Field(min_length=1)] = [0]
     set: Layer = {}
 
     @model_validator(mode="after")
@@ -332,7 +333,7 @@ class ScaleLayers(Section):
 class RunLayers(Section):
     """A run as it is written: what differs from the run it is `like`, and what a scale changes of it."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow")
     like: Name | None = None
     scales: dict[str, Layer] = {}
 
@@ -348,9 +349,9 @@ class House(Section):
     dataset: Name
     blend: Name
     scale: Name
-    seed: Index
+    seed: Seed
     threads: Count
-    replicates: Annotated[list[Index], Field(min_length=1)]
+    replicates: Annotated[list[Seed], Field(min_length=1)]
     active: Annotated[list[Name], Field(min_length=1)]
     datasets: dict[Name, DatasetLayers]
     scales: dict[Name, ScaleLayers]
@@ -371,41 +372,12 @@ class House(Section):
         return {name: {"kind": name, **entry} if isinstance(entry, Mapping) else entry
                 for name, entry in studies.items()}
 
-    @model_validator(mode="after")
-    def _names(self) -> House:
-        if self.blend == self.dataset:
-            raise ValueError(f"blend and dataset both name {self.dataset!r}: morphing needs images of "
-                             "another data set")
-        for key, value, known in (("dataset", [self.dataset], self.datasets),
-                                  ("blend", [self.blend], self.datasets),
-                                  ("scale", [self.scale], self.scales),
-                                  ("active", self.active, self.runs)):
-            for name in value:
-                if name not in known:
-                    raise ValueError(f"{key} names {name!r}, which is not defined; known are "
-                                     f"{', '.join(sorted(known))}")
-        for study, entry in self.studies.items():
-            for name in entry.runs:
-                if name not in self.runs:
-                    raise ValueError(f"studies.{study}.runs names {name!r}, which is not in runs")
-        for record, entry in self.records.items():
-            listed = [] if entry.runs == "all" else entry.runs or []
-            for kind, names, known in (("runs", listed, self.runs),
-                                       ("studies", entry.studies, self.studies)):
-                if odd := [name for name in names if name not in known]:
-                    raise ValueError(f"records.{record}.{kind} names {odd[0]!r}, which is not in {kind}")
-        for key, names in (("active", self.active), ("replicates", self.replicates)):
-            if len(set(names)) < len(names):
-                raise ValueError(f"{key} names an entry twice")
-        for name, run in self.runs.items():
-            for scale in run.scales:
-                if scale not in self.scales:
-                    raise ValueError(f"runs.{name}.scales names {scale!r}, which is not in scales")
-        return self
-
 
 def validated(model: type[BaseModel], raw: Any, where: str) -> Any:
+    """`raw` as a `model`; KelvinError with a line for every fault."""
     try:
-        return model(**raw) if isinstance(raw, Mapping) else model.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
-        raise KelvinError(f"params.yaml: {sentence(error, where)}") from error
+        prefix = (where,) if where else ()
+        lines = sentences(error.errors(include_url=False), raw, lambda at: dotted((*prefix, *at)))
+        raise KelvinError("params.yaml: " + "\n".join(lines)) from error
