@@ -9,6 +9,7 @@ from kelvin.datasets.store import PreparedStore
 from kelvin.evaluation import scale_record
 from kelvin.files import write_json
 from kelvin.protocol import Protocol, calibrating_rows
+from kelvin.settle import settled_metrics
 from kelvin.stage import log, main, set_threads
 
 
@@ -18,11 +19,12 @@ def work(plan: CalibratePlan) -> None:
     judge = classifier.load(models / "classifier")
     references, about = reference.load(models / "reference", plan.metrics, store, judge,
                                        os.environ.get("KELVIN_DATA"))
-    n = plan.metrics.count(len(store.split("test")))
-    protocol = Protocol.of(plan.metrics, judge, references, store, about["fid_why"], n)
+    metrics = settled_metrics(plan.metrics, store.manifest)
+    n = metrics.count(len(store.split("test")))
+    protocol = Protocol.of(metrics, judge, references, store, about["fid_why"], n)
     scale, small, rows = protocol.scale(n), protocol.small(), {}
     held = protocol.heldout_images[protocol.apart[0]]
-    for name, (title, make) in calibrating_rows(n, plan.metrics.seed, store, held).items():
+    for name, (title, make) in calibrating_rows(n, metrics.seed, store, held).items():
         images = make()
         record, details = protocol.score(images, scale)
         rows[name] = {"title": title, **record, **protocol.more(images),

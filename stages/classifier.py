@@ -5,6 +5,7 @@ from kelvin.config.plan import ClassifierPlan
 from kelvin.datasets.store import PreparedStore
 from kelvin.networks import Shape
 from kelvin.networks.classifier import Classifier
+from kelvin.settle import settled_classifier
 from kelvin.stage import log, main, set_threads
 from kelvin.training.classifier import train_classifier
 from kelvin.training.device import pick_device
@@ -12,7 +13,8 @@ from kelvin.training.device import pick_device
 
 def work(plan: ClassifierPlan) -> None:
     set_threads(plan.threads)
-    store, config = PreparedStore(plan.folder("prepared")), plan.classifier
+    store = PreparedStore(plan.folder("prepared"))
+    config = settled_classifier(plan.classifier, plan.limit, store.manifest)
     train = store.split("train").first(config.images)
     test = store.split("test").first(plan.limit)
     network = Classifier(Shape(*train.shape[1:]), config.channels, config.features,

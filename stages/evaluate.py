@@ -11,6 +11,7 @@ from kelvin.datasets.store import PreparedStore
 from kelvin.evaluation import evaluate
 from kelvin.files import write_json
 from kelvin.protocol import Protocol
+from kelvin.settle import settled_metrics
 from kelvin.stage import log, main, set_threads
 from kelvin.subset_protocol import restrict
 
@@ -21,8 +22,9 @@ def work(plan: EvaluatePlan) -> None:
     judge = classifier.load(models / "classifier")
     references, about = reference.load(models / "reference", plan.metrics, store, judge,
                                        os.environ.get("KELVIN_DATA"))
-    protocol = Protocol.of(plan.metrics, judge, references, store, about["fid_why"],
-                           plan.metrics.count(len(store.split("test"))))
+    metrics = settled_metrics(plan.metrics, store.manifest)
+    protocol = Protocol.of(metrics, judge, references, store, about["fid_why"],
+                           metrics.count(len(store.split("test"))))
     protocol, about, store = restrict(protocol, about, store, plan.classes)
     if plan.split != "given":  # what the run could have copied
         view = split_for(store, plan.split, plan.fold, plan.replicate)

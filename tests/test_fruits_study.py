@@ -42,7 +42,7 @@ def made(tmp_path_factory):
                 tar.addfile(info, io.BytesIO(content))
     copy = root / "copy"
     environment = make_copy(ROOT, copy, {
-        "scale": "smoke", "dataset": "fruits360", "datasets.fruits360.images.image_size": 16,
+        "scale": "smoke", "dataset": "fruits360", "datasets.fruits360.image_size": 16,
         "scales.smoke.metrics.small.reference": 50, "active": RUNS}) | {"KELVIN_DATA": str(root)}
     stages = [["check"], ["prepare", "fruits360"], ["prepare", "photos"], ["classifier"], ["reference"],
               ["calibrate"], ["pretrain"], *([stage, run, "0"] for run in RUNS

@@ -75,9 +75,9 @@ def test_from_training_to_rows(store, tmp_path, monkeypatch):
     raw["runs"]["fold-study-e"] |= {
         "split": "grouped", "schedule": {"kind": "linear", "steps": 40, "beta_min": 1e-3,
                                          "beta_max": 0.02}}
-    raw["runs"]["fold-study-e"]["scales"]["smoke"] = {
+    raw["runs"]["fold-study-e"]["scales"] = {"smoke": {
         "sampling": {"restore_at": 20, "samplers": ["ddim-5"], "epoch_images": 16},
-        "training": {"epochs": 2, "batch": 32, "stop": {"patience": 1, "gain": 100.0}}}
+        "training": {"epochs": 2, "batch": 32, "stop": {"patience": 1, "gain": 100.0}}}}
     params = P.Params(raw)
     monkeypatch.chdir(tmp_path)
     model, samples = tmp_path / "model", tmp_path / "samples"

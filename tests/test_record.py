@@ -43,7 +43,7 @@ def test_every_record_can_be_set_and_builds_its_runs(name, tmp_path):
     """Whatever it sets, the networks of its runs fit the images that its data set would have."""
     entry = read(ROOT / "params.yaml")["records"][name]
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    set_values(tmp_path / "params.yaml", entry["set"])
+    set_values(tmp_path / "params.yaml", entry.get("set", {}))
     resolved = load(tmp_path / "params.yaml")
     size = resolved.images.image_size or {"digits": 8, "mnist": 28}[resolved.house.dataset]
     for run in entry["runs"] if isinstance(entry["runs"], list) else []:

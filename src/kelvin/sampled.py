@@ -30,6 +30,7 @@ from kelvin.restoration.sampling import (
     generate,
     restore,
 )
+from kelvin.settle import settled_images, settled_sampling
 from kelvin.training.device import pick_device
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
@@ -40,7 +41,7 @@ LINEAR_FIT = 5000  # training images at most that the linear restorer learns fro
 
 def sample_run(plan: SamplePlan, store: PreparedStore, model: Path, out: Path) -> None:
     """Write samples.npz (see `drawn`), cost.json and config.json for a run."""
-    n = sample_count(plan.images, len(store.split("test")))
+    n = sample_count(settled_images(plan.metrics, store.manifest), len(store.split("test")))
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "config.json", {"sampling": plan.sampling.model_dump(), "samplers": {
         name: section.model_dump() for name, section in plan.samplers.items()}})
@@ -71,6 +72,8 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: Path, n: int
     device = pick_device()
     store = split_for(store, plan.split, plan.fold, plan.replicate)
     options, primary = plan.sampling, plan.sampling.samplers[0]
+    if plan.metrics.bounded:
+        options = settled_sampling(options, plan.metrics.limit, store.manifest)
     sections = {s: plan.samplers[s].model_dump() for s in options.samplers}
     weights = {f"{primary}@w={w:g}": w for w in options.guidance}
     restorer = assemble.load(model / "ema.safetensors", device)

@@ -47,10 +47,16 @@ def test_a_tar_under_kelvin_data(make_spec, make_tar, picture, tmp_path):
 
 
 def test_an_error_names_the_data_set_and_writes_nothing(make_spec, tmp_path):
-    spec = make_spec(source="sklearn", name="digits", validation=180, test=None)
-    with pytest.raises(KelvinError, match=r"^datasets\.digits: test: the source gives no test"):
+    spec = make_spec(source="sklearn", name="digits", validation=180, test=1797)
+    with pytest.raises(KelvinError, match=r"^datasets\.digits: test: 1797 means 1797 images of 1797"):
         prepare("digits", spec, {}, tmp_path / "digits")
     assert not any(tmp_path.iterdir())
+
+
+def test_a_source_without_a_test_part_gives_three_tenths_of_its_images(make_spec, tmp_path):
+    spec = make_spec(source="sklearn", name="digits", validation=0.1, test=None)
+    sizes = prepare("digits", spec, {}, tmp_path / "digits")["sizes"]
+    assert sizes == {"train": 1132, "validation": 126, "test": 539}  # 0.3 x 1797, 0.1 x 1258
 
 
 FOLDS = SimpleNamespace(k=5, seed=0)

@@ -19,6 +19,7 @@ from kelvin.config.schema import (
     Index,
     Kinded,
     MetricsConfig,
+    MetricsCount,
     Name,
     ReferenceConfig,
     RunConfig,
@@ -125,12 +126,14 @@ class TrainPlan(ReplicatePlan):
     scale: Name
     config: TrainedRun | None
     epoch_sampler: Kinded | None
+    bounded: bool = False  # the run gives way to a small data set (kelvin.settle)
+    limit: int | None = None  # of the images that then count
     path: str | None
     raw: str | None  # the state of the files at `path`
 
 
 class SamplePlan(ReplicatePlan):
-    """samplers: those the run names, with their options; images: n, or its share of the test set."""
+    """samplers: those the run names, with their options."""
 
     source: str
     classes: list[Index] | None
@@ -139,7 +142,7 @@ class SamplePlan(ReplicatePlan):
     ema_more: list[float]
     sampling: SamplingConfig
     samplers: dict[Name, Kinded]
-    images: int | float
+    metrics: MetricsCount
     seed_of_subsample: Index
 
 

@@ -29,7 +29,7 @@ from kelvin.config.plan import (
     plan_path,
 )
 from kelvin.config.resolve import Params, load
-from kelvin.config.schema import ReferenceConfig, RunConfig
+from kelvin.config.schema import MetricsCount, ReferenceConfig, RunConfig
 from kelvin.datasets.raw_state import folder_fingerprint, raw_fingerprint
 from kelvin.files import project_root, read_json, write_text
 
@@ -75,7 +75,8 @@ class Planner:
                 SamplePlan, "sample", **about, **part, source=run.source,
                 ema_more=run.training.ema_more, sampling=run.sampling,
                 samplers={s: house.samplers[s] for s in run.sampling.samplers},
-                images=metrics.images, seed_of_subsample=metrics.seed)
+                metrics=MetricsCount(images=metrics.images, limit=metrics.limit, bounded=metrics.bounded),
+                seed_of_subsample=metrics.seed)
             yield plan_path("evaluate", *item), self.made(EvaluatePlan, "evaluate", **about, **part,
                                                           metrics=metrics)
         yield plan_path("report"), self.made(
@@ -99,6 +100,8 @@ class Planner:
         else:
             own = {"config": run.trained(), "path": None, "raw": None,
                    "epoch_sampler": self.house.samplers[run.sampling.epoch_sampler]}
+            if self.params.metrics.bounded:
+                own |= {"bounded": True, "limit": self.params.metrics.limit}
         return self.made(TrainPlan, "train", **about, scale=self.house.scale, **own)
 
     def pretrain(self) -> Plan:
@@ -121,12 +124,13 @@ def write_plan(script: Path, environ: Mapping[str, str]) -> list[Path]:
     """Validate params.yaml and write data/plan: files whose content is as it was are left alone, those
     of no stage instance are removed; returns what was written."""
     file, code = Path("params.yaml"), Code()
-    params = load(file)
     state = {"sha256": checksum(file), "checked": code.digest(script, left_out=())}
-    if not PARAMETERS.exists() or read_json(PARAMETERS) != state:  # its imports take seconds
-        from kelvin.check import check
+    if PARAMETERS.exists() and read_json(PARAMETERS) == state:
+        params = load(file)
+    else:
+        from kelvin.check import checked_params  # its imports take seconds
 
-        check(params)
+        params = checked_params(file)
     changed, planned = [], {PARAMETERS}
     for path, plan in Planner(params, script.parent, environ, code).files():
         planned.add(path)

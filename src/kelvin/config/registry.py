@@ -16,29 +16,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from kelvin.config.sentences import dotted, sentences
 from kelvin.errors import KelvinError
 
 OWN_PART = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")  # module:name, a user's own part
 
 
-def sentence(error: ValidationError, where: str) -> str:
-    """The first of pydantic's complaints as one sentence that names the key."""
-    first = error.errors()[0]
-    key = ".".join([where, *(str(part) for part in first["loc"])]).strip(".")
-    if first["type"] == "extra_forbidden":
-        return f"{key} is not a known parameter"
-    if first["type"] in ("missing", "missing_keyword_only_argument"):
-        return f"{key} is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    message = f"{message[0].lower()}{message[1:]}"
-    if not key:  # the whole file: the complaint is about its parts, and names them
-        return message
-    return f"{key} = {first['input']!r}: {message}"
-
-
 @cache
 def options_model(part: Callable) -> type[BaseModel]:
-    """The pydantic model of a part's keyword-only parameters (strict types, unknown keys refused)."""
+    """The pydantic model of a part's keyword-only parameters: strict types, finite numbers, unknown keys
+    refused."""
     target = part.__init__ if inspect.isclass(part) else part
     hints = typing.get_type_hints(target, include_extras=True)
     fields = {
@@ -46,7 +33,8 @@ def options_model(part: Callable) -> type[BaseModel]:
         for name, p in inspect.signature(target).parameters.items()
         if p.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    return create_model(part.__name__, __config__=ConfigDict(extra="forbid", strict=True), **fields)
+    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    return create_model(part.__name__, __config__=config, **fields)
 
 
 class Registry:
@@ -57,8 +45,11 @@ class Registry:
         self._parts: dict[str, Callable] = {}
 
     def register(self, kind: str) -> Callable:
-        """Decorator: enter a function or class under `kind`."""
+        """Decorator: enter a function or class under `kind`, once."""
         def enter(part: Callable) -> Callable:
+            if kind in self._parts:
+                raise KelvinError(f"{self.what} {kind!r} is registered twice: by "
+                                  f"{self._parts[kind].__name__} and by {part.__name__}")
             self._parts[kind] = part
             return part
         return enter
@@ -81,13 +72,23 @@ class Registry:
                               "from the project's root or installed") from error
 
     def check(self, section: Mapping[str, Any], where: str) -> tuple[Callable, dict[str, Any]]:
-        """The part that a section of params.yaml names, and its validated options."""
+        """The part that a section of params.yaml names, and its validated options.
+
+        KelvinError with a line for every option that is wrong.
+        """
         options = {key: value for key, value in section.items() if key != "kind"}
         part = self.find(section["kind"], where)
+        model = options_model(part)
         try:
-            return part, dict(options_model(part)(**options))
+            return part, dict(model.model_validate(options))
         except ValidationError as error:
-            raise KelvinError(sentence(error, where)) from error
+            lines = sentences(error.errors(include_url=False), options,
+                              lambda at: f"{where}.{dotted(at)}")
+            takes = ", ".join(model.model_fields) or "no option"
+            hint = f"; {section['kind']} takes {takes}"  # the wrong kind may be the fault
+            raise KelvinError("\n".join(
+                line + hint if line.endswith((" is missing", " is not a known parameter")) else line
+                for line in lines)) from error
 
     def build(self, section: Mapping[str, Any], *context: Any, where: str = "") -> Any:
         """Call the part with `context` (positional) and its validated options."""

@@ -1,103 +1,187 @@
 """params.yaml as typed, validated objects: what a run is after all layers are merged.
 
-Layers, later wins: defaults < datasets.<dataset>.run < scales.<scale>.run < runs.<run>
-< runs.<run>.scales.<scale>. A section with a `kind` is replaced whole by a layer that names another
-kind, else merged key by key; a list is replaced.
+Layers, later wins: defaults < datasets.<dataset>.run < scales.<scale>.run < what `like` names (its
+own and its scales.<scale>) < runs.<run> < runs.<run>.scales.<scale>. A section with a `kind` is
+replaced whole by a layer that names another kind, else merged key by key; a list is replaced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
+from kelvin.config.explain import places
+from kelvin.config.layers import Layers, merge
 from kelvin.config.schema import (
     ClassifierConfig,
     House,
-    Layer,
     MetricsConfig,
     RunConfig,
-    validated,
+    RunLayers,
 )
+from kelvin.config.sentences import Place, choices, dotted, sentences
+from kelvin.config.written import house
 from kelvin.errors import KelvinError
-from kelvin.overrides import refuse_masked
 
 
 def read(path: Path | str = "params.yaml") -> dict[str, Any]:
     """The file as plain Python (YAML 1.2, as DVC reads it: 1e-4 is a number)."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import YAMLError
 
     try:
         return YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise KelvinError(f"{path} is not there: run from the project's root") from error
-    except YAMLError as error:
+    except UnicodeDecodeError as error:
+        raise KelvinError(f"{path} is not UTF-8: byte {error.object[error.start]:#04x} at position "
+                          f"{error.start}; save it as UTF-8") from error
+    except DuplicateKeyError as error:
+        key = error.problem.partition('key "')[2].partition('"')[0]
+        raise KelvinError(f"{path} has the key {key!r} twice, again in line "
+                          f"{error.problem_mark.line + 1}; keep one of them") from error
+    except (YAMLError, ValueError) as error:
         raise KelvinError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
 
 
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`; a mapping that changes its `kind` replaces the one below."""
-    out = dict(below)
-    for key, value in above.items():
-        old = out.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping) \
-                and value.get("kind", old.get("kind")) == old.get("kind"):
-            out[key] = merge(old, value)
-        else:
-            out[key] = value
-    return out
+def lineage(name: str, runs: Mapping[str, RunLayers]) -> list[str]:
+    """The run and what it is like, eldest first: at most two links of `like`, so three names.
+
+    KelvinError for an unknown name, a cycle or a longer chain.
+    """
+    names = [name]
+    while (parent := runs[names[-1]].like) is not None:
+        key = f"runs.{names[-1]}.like = {parent!r}"
+        if parent not in runs:
+            raise KelvinError(f"{key} is not in runs; known are {choices(parent, runs)}")
+        if parent in names:
+            raise KelvinError(f"{key} closes a circle: {' -> '.join([*names, parent])}; write one of "
+                              "these runs out")
+        if len(names) == 3:
+            raise KelvinError(f"{key} is a third link: {' -> '.join([*names, parent])}; at most two are "
+                              f"followed, so let {name} name {names[2]} or {parent}")
+        names.append(parent)
+    return names[::-1]
+
+
+def refusal(lines: list[str]) -> KelvinError:
+    """Every fault in one error, a line each, said once."""
+    return KelvinError("params.yaml: " + "\n".join(dict.fromkeys(lines)))
 
 
 class Params:
     """A validated params.yaml and the configurations that it resolves to."""
 
-    def __init__(self, raw: Mapping[str, Any]):
-        self.house = validated(House, raw, "")
-        h = self.house
-        dataset, scale = h.datasets[h.dataset], h.scales[h.scale]
-        self.images = dataset.images
-        layers = {key: merge(merge(getattr(h, key), getattr(dataset, key)), getattr(scale, key))
-                  for key in ("classifier", "metrics")}
-        self.classifier = validated(ClassifierConfig, layers["classifier"], "classifier")
-        self.metrics = validated(MetricsConfig, layers["metrics"], "metrics")
-        self.runs = {name: self._run(name) for name in h.runs}
+    house: House
+    classifier: ClassifierConfig
+    metrics: MetricsConfig
+    runs: dict[str, RunConfig]
 
-    def layers(self, name: str) -> list[tuple[str, Layer]]:
+    def __init__(self, raw: Mapping[str, Any], faults: list[str] | None = None):
+        """faults: gets a line for each fault, and what is wrong is left out of this object; without it,
+        and where nothing can be resolved, KelvinError."""
+        lines: list[str] = [] if faults is None else faults
+        whole = house(raw, lines)
+        if whole is None:
+            raise refusal(lines)
+        self.house, self.images = whole, whole.datasets[whole.dataset].images
+        # an entry that was left out, being wrong, is not told of again as missing
+        self.left_out = {key: set(raw[key]) - set(getattr(whole, key))
+                         for key in ("runs", "samplers", "datasets")}
+        for key, model in (("classifier", ClassifierConfig), ("metrics", MetricsConfig)):
+            config, wrong, odd = checked(model, self.protocol_layers(key), key)
+            setattr(self, key, config)
+            lines += wrong + odd
+        self.runs, odd = {}, {}
+        for name in whole.runs:
+            run, wrong, together = self.resolved(name, whole.scale)
+            # a link of `like` is told of once, not by every run above it
+            told = {line.partition(" = ")[0] for line in lines if ".like = " in line}
+            lines += [line for line in wrong if line.partition(" = ")[0] not in told]
+            odd[name] = self.lasting(name, together, lambda scale, n=name: self.resolved(n, scale)[2])
+            if run is not None:
+                self.runs[name] = run
+        lines += self.by_cause(odd)
+        if lines and faults is None:
+            raise refusal(lines)
+
+    def protocol_layers(self, key: str) -> Layers:
+        """The layers of `classifier` or `metrics`, lowest first."""
+        h = self.house
+        return [(key, getattr(h, key)),
+                (f"datasets.{h.dataset}.{key}", getattr(h.datasets[h.dataset], key)),
+                (f"scales.{h.scale}.{key}", getattr(h.scales[h.scale], key))]
+
+    def layers(self, name: str, scale: str | None = None) -> Layers:
         """The layers of a run, lowest first, with the place each is written in."""
-        h = self.house
-        own = {key: value for key, value in h.runs[name].items() if key != "scales"}
-        return [("defaults", h.defaults),
-                (f"datasets.{h.dataset}.run", h.datasets[h.dataset].run),
-                (f"scales.{h.scale}.run", h.scales[h.scale].run),
-                (f"runs.{name}", own),
-                (f"runs.{name}.scales.{h.scale}", h.runs[name].get("scales", {}).get(h.scale, {}))]
+        h, scale = self.house, scale or self.house.scale
+        layers = [("defaults", h.defaults),
+                  (f"datasets.{h.dataset}.run", h.datasets[h.dataset].run),
+                  (f"scales.{scale}.run", h.scales[scale].run)]
+        for entry in lineage(name, h.runs):
+            layers += [(f"runs.{entry}", h.runs[entry].own),
+                       (f"runs.{entry}.scales.{scale}", h.runs[entry].scales.get(scale, {}))]
+        return layers
 
-    def _run(self, name: str) -> RunConfig:
-        merged: Layer = {}
-        for _, layer in self.layers(name):
-            merged = merge(merged, layer)
-        run = validated(RunConfig, merged, f"runs.{name}")
-        for sampler in [*run.sampling.samplers, run.sampling.epoch_sampler]:
-            if sampler not in self.house.samplers:
-                raise KelvinError(f"runs.{name}.sampling names the sampler {sampler!r}, which is not in "
-                                  f"samplers; known are {', '.join(sorted(self.house.samplers))}")
-        odd = set(run.sampling.restore_samplers or ()) - set(run.sampling.samplers)
-        if odd:
-            raise KelvinError(f"runs.{name}.sampling.restore_samplers names {sorted(odd)[0]!r}, which is "
-                              f"not among its samplers: {', '.join(run.sampling.samplers)}")
-        if run.pretrain and run.pretrain.dataset not in (None, *self.house.datasets):
-            raise KelvinError(f"runs.{name}.pretrain.dataset = {run.pretrain.dataset!r} is not in "
-                              f"datasets; known are {', '.join(sorted(self.house.datasets))}, and null "
-                              "for the run's own")
+    def resolved(self, name: str, scale: str) -> tuple[RunConfig | None, list[str], list[str]]:
+        """The run at a scale, or None; values that mean nothing, and values that do not go together."""
+        try:
+            layers = self.layers(name, scale)
+        except KelvinError as error:
+            absent = any(f".like = {parent!r} is" in str(error) for parent in self.left_out["runs"])
+            return None, [] if absent else [str(error)], []
+        run, wrong, odd = checked(RunConfig, layers, f"runs.{name}")
+        return run, wrong, odd if run is None else self._names(name, run)
+
+    def _names(self, name: str, run: RunConfig) -> list[str]:
+        """What the run names that is not there, and a batch that nothing fills."""
+        h, at = self.house, f"runs.{name}"
+        lines = [f"{at}.sampling names the sampler {sampler!r}, which is not in samplers; known are "
+                 f"{choices(sampler, h.samplers)}"
+                 for sampler in dict.fromkeys([*run.sampling.samplers, run.sampling.epoch_sampler])
+                 if sampler not in {*h.samplers, *self.left_out["samplers"]}]
+        drawn = run.sampling.samplers
+        lines += [f"{at}.sampling.restore_samplers names {sampler!r}, which is not among its samplers: "
+                  f"{', '.join(drawn)}"
+                  for sampler in run.sampling.restore_samplers or () if sampler not in drawn]
+        if run.pretrain and run.pretrain.dataset not in (None, *h.datasets, *self.left_out["datasets"]):
+            lines.append(f"{at}.pretrain.dataset = {run.pretrain.dataset!r} is not in datasets; known "
+                         f"are {choices(run.pretrain.dataset, h.datasets)}, and null for the run's own")
         if run.training.batch > (run.training.images or run.training.batch):
-            raise KelvinError(f"runs.{name}.training.batch = {run.training.batch} is more than "
-                              f"training.images = {run.training.images}: no batch would be full")
-        return run
+            lines.append(f"{at}.training.batch = {run.training.batch} is more than training.images = "
+                         f"{run.training.images}: no batch would be full")
+        return lines
+
+    def lasting(self, name: str, lines: list[str], lines_at: Callable[[str], list[str]]) -> list[str]:
+        """The faults that count of values that do not go together: of an inactive run those that it has
+        at every scale, since an edit of one scale is not refused because of runs that nobody makes."""
+        if name in self.house.active or not lines:
+            return lines
+        keys = set.intersection(*({line.partition(" ")[0] for line in lines_at(scale)}
+                                  for scale in self.house.scales))
+        return [line for line in lines if line.partition(" ")[0] in keys]
+
+    def by_cause(self, faults: Mapping[str, list[str]]) -> list[str]:
+        """The faults of each run, those told once that several runs have from one place."""
+        causes: dict[tuple[str, str], list[str]] = {}
+        for name, lines in faults.items():
+            written = places(self.layers(name)) if lines else {}
+            for line in dict.fromkeys(lines):
+                key = line.partition(" ")[0].removeprefix(f"runs.{name}.")
+                path = tuple(key.split("."))
+                place = written.get(path, written.get((*path, "kind"), ""))
+                causes.setdefault((place, key), []).append(line)
+        return [line if len(set(lines)) == 1 else f"{line} (and so for {len(lines) - 1} more "
+                f"run{'s' * (len(lines) > 2)})" for (line, *_), lines in
+                ((lines, lines) for lines in causes.values())]
 
     def run(self, name: str) -> RunConfig:
         if name not in self.runs:
-            raise KelvinError(f"runs has no entry {name!r}; known are {', '.join(sorted(self.runs))}")
+            raise KelvinError(f"runs has no entry {name!r}; known are {choices(name, self.runs)}")
         return self.runs[name]
 
     def sampler(self, name: str) -> dict[str, Any]:
@@ -112,9 +196,31 @@ class Params:
         return Path("data") / kind / self.house.dataset
 
 
+def checked(model: type[BaseModel], layers: Layers, where: str) -> tuple[Any, list[str], list[str]]:
+    """The layers merged, as a `model`, or None; values that mean nothing, named by the layer that wrote
+    them, and values that do not go together."""
+    merged: dict[str, Any] = {}
+    for _, layer in layers:
+        merged = merge(merged, layer)
+    try:
+        return model.model_validate(merged), [], []
+    except ValidationError as error:
+        written = places(layers)
+        wrong, odd = (sentences([c for c in error.errors(include_url=False)
+                                 if (c["type"] == "value_error") == together], merged,
+                                lambda at: origin(at, written, where)) for together in (False, True))
+        return None, wrong, odd
+
+
+def origin(at: Place, written: Mapping[tuple[str, ...], str], where: str) -> str:
+    """The key of the layer that a value is written in; `where` for what no layer writes."""
+    parts = tuple(str(part) for part in at)
+    for end in range(len(parts), 0, -1):
+        if parts[:end] in written:
+            return f"{written[parts[:end]]}.{dotted(at)}"
+    return f"{where}.{dotted(at)}".rstrip(".")
+
+
 def load(path: Path | str = "params.yaml") -> Params:
-    """Read, validate, merge; refuses an edited value that a later layer masks in every run."""
-    raw = read(path)
-    params = Params(raw)
-    refuse_masked(raw, params, Path(path))
-    return params
+    """Read, validate, merge; KelvinError with a line for every fault."""
+    return Params(read(path))

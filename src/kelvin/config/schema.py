@@ -7,25 +7,26 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from kelvin.config.registry import sentence
+from kelvin.config.sentences import FOLDER, NAME, dotted, sentences
 from kelvin.errors import KelvinError
 
 Count = Annotated[int, Field(ge=1)]
 Index = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]  # the sum of seed and replicate is one of 32 bits
+Name = Annotated[str, Field(pattern=NAME, max_length=80)]
 Layer = dict[str, Any]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Kinded(Section):
     """A part by name; its options are checked by the registry that holds the part."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow")
     kind: str
 
 
@@ -33,26 +34,41 @@ class FoldsConfig(Section):
     """k-fold cross-validation; the kind of fold is the run's choice."""
 
     k: Annotated[int, Field(ge=2)]
-    seed: Index
+    seed: Seed
+
+
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Images(Section):
-    """Where a data set comes from and what is made of it (see kelvin.datasets)."""
+    """Where a data set comes from and what is made of it (see kelvin.datasets).
+
+    `source` with `path` (a folder) or `name` (the others) is enough. None: as the images are; of
+    `test`: the part that the source gives, else a share (kelvin.settle.TEST).
+    """
 
     source: Literal["sklearn", "torchvision", "folder"]
-    name: str | None
-    path: str | None
-    image_size: Count | None
-    channels: Literal[1, 3] | None
-    classes: list[int | str] | None
-    validation: Annotated[int | float, Field(gt=0)]
-    test: Annotated[int | float, Field(gt=0)] | None
-    seed: Index
-    licence: str
-    on_error: Literal["refuse", "skip"]
-    order: Literal["listed", "shuffled"] = "listed"
+    name: str | None = None
+    path: str | None = None
+    image_size: Count | None = None
+    channels: Literal[1, 3] | None = None
+    classes: Annotated[list[int | str], Field(min_length=1)] | None = None
+    validation: Count | Share = 0.1
+    test: Count | Share | None = None
+    seed: Seed = 0
+    licence: str = "not stated"
+    on_error: Literal["refuse", "skip"] = "refuse"
+    order: Literal["listed", "shuffled"]
     groups: Any = None
-    folds: FoldsConfig | None = None
+    folds: FoldsConfig | None = FoldsConfig(k=5, seed=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _order(cls, raw: Any) -> Any:
+        # a tree lists class by class: its first images must be of all classes
+        if isinstance(raw, Mapping) and "order" not in raw:
+            return {**raw, "order": "shuffled" if raw.get("source") == "folder" else "listed"}
+        return raw
 
     @field_validator("groups")
     @classmethod
@@ -63,13 +79,22 @@ class Images(Section):
             return value
         raise ValueError("it should be null, folder, {pattern: regex}, {csv: file} or {blocks: count}")
 
+    @model_validator(mode="after")
+    def _place(self) -> Images:
+        wanted, other = ("path", "name") if self.source == "folder" else ("name", "path")
+        if not getattr(self, wanted):
+            raise ValueError(f"source: {self.source} needs a {wanted}")
+        if getattr(self, other) is not None:
+            raise ValueError(f"source: {self.source} takes a {wanted} and no {other}")
+        return self
+
 
 class ClassifierConfig(Section):
-    """The network whose penultimate features FMD is measured in."""
+    """The network whose penultimate features FMD is measured in; None: see kelvin.settle."""
 
-    channels: list[Count]
-    features: Count
-    epochs: Count
+    channels: Annotated[list[Count], Field(min_length=1)]
+    features: Count | None = None
+    epochs: Count | None = None
     batch: Count
     lr: Positive
     images: Count | None
@@ -110,6 +135,14 @@ def sample_count(images: int | float, test: int) -> int:
     return n
 
 
+class MetricsCount(Section):
+    """What n depends on."""
+
+    images: int | float | None
+    limit: int | None
+    bounded: bool
+
+
 class ReferenceConfig(Section):
     """What the statistics of the real data depend on."""
 
@@ -120,13 +153,16 @@ class ReferenceConfig(Section):
     fid_resize: Literal["pytorch-fid", "tf1", "clean"]
     fid_download: bool
     kept: Annotated[int, Field(ge=8)]
-    seed: Index
+    seed: Seed
 
 
 class MetricsConfig(ReferenceConfig):
-    """The protocol, the same for every run of a comparison."""
+    """The protocol, the same for every run of a comparison; None: see kelvin.settle.
 
-    images: Annotated[int, Field(ge=8)] | Annotated[float, Field(gt=0, lt=1)]
+    bounded: n and the small protocol give way where the test set cannot carry them.
+    """
+
+    images: Annotated[int, Field(ge=8)] | Share | None = None
     kid: KernelDistance
     mmd: Discrepancy
     floor_draws: Annotated[int, Field(ge=2)]
@@ -136,7 +172,8 @@ class MetricsConfig(ReferenceConfig):
     neighbours: Count
     copy_quantile: Annotated[float, Field(gt=0, lt=1)]
     copy_fraction: Annotated[float, Field(gt=0, lt=1)]
-    small: SmallProtocol
+    small: SmallProtocol | None = None
+    bounded: bool = False
 
     def count(self, test: int) -> int:
         """n for a data set of `test` test images."""
@@ -200,7 +237,7 @@ class TrainingConfig(Section):
     @model_validator(mode="after")
     def _decays(self) -> TrainingConfig:
         if len({f"{decay:g}" for decay in self.ema_more}) < len(self.ema_more):
-            raise ValueError("training.ema_more names a decay twice (six digits are told apart)")
+            raise ValueError("ema_more names a decay twice (six digits are told apart)")
         return self
 
 
@@ -305,11 +342,11 @@ class Record(Section):
     """A recorded study: which runs and seeds, and what it sets in params.yaml besides."""
 
     title: str
-    folder: str
+    folder: Annotated[str, Field(pattern=FOLDER)]
     runs: Literal["all"] | list[Name] | None
-    studies: list[Name]
-    replicates: Annotated[list[Index], Field(min_length=1)]
-    set: Layer
+    studies: list[Name] = []
+    replicates: Annotated[list[Seed], Field(min_length=1)] = [0]
+    set: Layer = {}
 
     @model_validator(mode="after")
     def _runs(self) -> Record:
@@ -318,11 +355,20 @@ class Record(Section):
         return self
 
 
-class DatasetLayers(Section):
-    images: Images
-    classifier: Layer
-    metrics: Layer
-    run: Layer
+class DatasetLayers(Images):
+    """A data set's entry: its images, and what it changes of the classifier, protocol and runs.
+
+    One that says nothing of the protocol has its n bounded by its test set.
+    """
+
+    classifier: Layer = {}
+    metrics: Layer = {"bounded": True}
+    run: Layer = {}
+
+    @property
+    def images(self) -> Images:
+        """The entry without its layers."""
+        return Images(**{name: getattr(self, name) for name in Images.model_fields})
 
 
 class ScaleLayers(Section):
@@ -331,15 +377,28 @@ class ScaleLayers(Section):
     run: Layer
 
 
+class RunLayers(Section):
+    """A run as it is written: what differs from the run it is `like`, and what a scale changes of it."""
+
+    model_config = ConfigDict(extra="allow")
+    like: Name | None = None
+    scales: dict[str, Layer] = {}
+
+    @property
+    def own(self) -> Layer:
+        """Its keys at every scale."""
+        return dict(self.model_extra or {})
+
+
 class House(Section):
     """The file as it is written."""
 
     dataset: Name
     blend: Name
     scale: Name
-    seed: Index
+    seed: Seed
     threads: Count
-    replicates: Annotated[list[Index], Field(min_length=1)]
+    replicates: Annotated[list[Seed], Field(min_length=1)]
     active: Annotated[list[Name], Field(min_length=1)]
     datasets: dict[Name, DatasetLayers]
     scales: dict[Name, ScaleLayers]
@@ -347,45 +406,25 @@ class House(Section):
     metrics: Layer
     defaults: Layer
     samplers: dict[Name, Kinded]
-    runs: dict[Name, Layer]
+    runs: dict[Name, RunLayers]
     studies: dict[Name, Study]
     records: dict[Name, Record]
 
-    @model_validator(mode="after")
-    def _names(self) -> House:
-        if self.blend == self.dataset:
-            raise ValueError(f"blend and dataset both name {self.dataset!r}: morphing needs images of "
-                             "another data set")
-        for key, value, known in (("dataset", [self.dataset], self.datasets),
-                                  ("blend", [self.blend], self.datasets),
-                                  ("scale", [self.scale], self.scales),
-                                  ("active", self.active, self.runs)):
-            for name in value:
-                if name not in known:
-                    raise ValueError(f"{key} names {name!r}, which is not defined; known are "
-                                     f"{', '.join(sorted(known))}")
-        for study, entry in self.studies.items():
-            for name in entry.runs:
-                if name not in self.runs:
-                    raise ValueError(f"studies.{study}.runs names {name!r}, which is not in runs")
-        for record, entry in self.records.items():
-            listed = [] if entry.runs == "all" else entry.runs or []
-            for kind, names, known in (("runs", listed, self.runs),
-                                       ("studies", entry.studies, self.studies)):
-                if odd := [name for name in names if name not in known]:
-                    raise ValueError(f"records.{record}.{kind} names {odd[0]!r}, which is not in {kind}")
-        for key, names in (("active", self.active), ("replicates", self.replicates)):
-            if len(set(names)) < len(names):
-                raise ValueError(f"{key} names an entry twice")
-        for name, run in self.runs.items():
-            for scale in run.get("scales", {}):
-                if scale not in self.scales:
-                    raise ValueError(f"runs.{name}.scales names {scale!r}, which is not in scales")
-        return self
+    @field_validator("studies", mode="before")
+    @classmethod
+    def _kinds(cls, studies: Any) -> Any:
+        # a study is of the kind that it is named after, unless it says another
+        if not isinstance(studies, Mapping):
+            return studies
+        return {name: {"kind": name, **entry} if isinstance(entry, Mapping) else entry
+                for name, entry in studies.items()}
 
 
 def validated(model: type[BaseModel], raw: Any, where: str) -> Any:
+    """`raw` as a `model`; KelvinError with a line for every fault."""
     try:
-        return model(**raw) if isinstance(raw, Mapping) else model.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
-        raise KelvinError(f"params.yaml: {sentence(error, where)}") from error
+        prefix = (where,) if where else ()
+        lines = sentences(error.errors(include_url=False), raw, lambda at: dotted((*prefix, *at)))
+        raise KelvinError("params.yaml: " + "\n".join(lines)) from error

@@ -91,7 +91,7 @@ def read_folds(folder: Path | str) -> Folds:
         return Folds(int(held["k"]), int(held["seed"]), kinds)
     except FileNotFoundError as error:
         raise KelvinError(
-            f"{path}: the data set has no folds; set datasets.<name>.images.folds: {{k: 5, seed: 0}} "
+            f"{path}: the data set has no folds; set datasets.<name>.folds: {{k: 5, seed: 0}} "
             "and run `prepare`"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from kelvin.settle import size_of_test
 from kelvin.datasets import folds as folding
 from kelvin.datasets import leakage
 from kelvin.datasets.sources import data_roots, load_source
@@ -27,7 +28,8 @@ def prepare(name: str, spec, environ: Mapping[str, str], folder: Path) -> dict:
         try:
             raw = load_source(spec, data_roots(environ), Path(room) / "images.npy")
             split = make_split(
-                raw.labels, raw.class_names, spec.validation, spec.test, spec.seed, raw.given_test
+                raw.labels, raw.class_names, spec.validation,
+                size_of_test(spec.test, raw.given_test is not None), spec.seed, raw.given_test
             )
             folds = make_folds(raw, split, spec.folds)
         except KelvinError as error:

@@ -20,6 +20,7 @@ from kelvin.degradations.graded import growths
 from kelvin.errors import KelvinError
 from kelvin.files import read_json
 from kelvin.metrics.comparable import refuse_mixed
+from kelvin.settle import settled_metrics
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ def collect(plan: ReportPlan) -> Results:
     """
     dataset = plan.dataset
     store = PreparedStore(plan.folder("prepared"))
+    plan = plan.model_copy(update={"metrics": settled_metrics(plan.metrics, store.manifest)})
     calibration = read(Path("reports/runs") / dataset / "calibration.json")
     classifier = read(plan.folder("models") / "classifier" / "record.json")
     every = {name: read_run(plan, name, store.images.shape[1:]) for name in plan.active}

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from kelvin.overrides import leaves
 from kelvin.report import (
     averaging,
     calibrating,
@@ -31,6 +30,7 @@ from kelvin.report.tables_restoration import (
     restoration_rows,
     restoration_table,
 )
+from kelvin.trees import leaves
 
 WHOLE = ("distribution",)  # shown with every run, also where it stands with a study
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kelvin.errors import KelvinError
-from kelvin.overrides import leaves
+from kelvin.trees import leaves
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,12 +17,12 @@ from kelvin.config.schema import RunConfig
 from kelvin.errors import KelvinError
 from kelvin.files import read_json
 from kelvin.networks import Shape
-from kelvin.overrides import leaves
 from kelvin.restoration import assemble
 from kelvin.restoration.restorer import Restorer
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.loop import Trainer
 from kelvin.training.precision import Precision
+from kelvin.trees import leaves
 
 WEIGHTS, NOTE = "weights.safetensors", "start.json"
 FITS = ("network", "schedule", "degradation", "restorer")  # sections that weights are made for

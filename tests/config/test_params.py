@@ -6,9 +6,10 @@ import subprocess
 import pytest
 from conftest import ROOT
 
-from kelvin.check import check
+from kelvin.check import check, checked_params
 from kelvin.config.digest import fingerprint
-from kelvin.config.resolve import Params, load, merge, read
+from kelvin.config.layers import merge
+from kelvin.config.resolve import Params, read
 from kelvin.errors import KelvinError
 
 RAW = read(ROOT / "params.yaml")
@@ -37,7 +38,7 @@ def test_the_default_is_a_core_of_at_most_20_runs():
     larger = {"widths", "objectives", "targets", "colour"}  # answered by records, as `make full` makes
     for name in set(RAW["studies"]) - larger:
         study = RAW["studies"][name]
-        least = 1 if study["kind"] == "guidance" else 2  # guidance compares the weights of one run
+        least = 1 if name == "guidance" else 2  # guidance compares the weights of one run
         assert len(set(study["runs"]) & set(RAW["active"])) >= least, f"{name} has nothing to compare"
 
 
@@ -163,7 +164,7 @@ def repository(tmp_path):
                 node = node.setdefault(key, {})
             node[last] = value
         YAML().dump(raw, (tmp_path / "params.yaml").open("w"))
-        return load(tmp_path / "params.yaml")
+        return checked_params(tmp_path / "params.yaml")
 
     return edit
 
@@ -184,7 +185,7 @@ def test_overrides_that_reach_a_run_pass(repository):
     assert repository().run("ddpm-best").training.epochs == 120
     assert repository(("runs.ddpm-default.schedule.steps", 500)).run("ddpm-default").schedule.steps == 500
     assert repository(("scales.laptop.run.training.epochs", 9)).run("ddpm-long").training.epochs == 9
-    assert repository(("defaults.training.loss", "l1")).run("ddpm-long").training.loss == "l1"
+    assert repository(("defaults.sampling.strip", 4)).run("ddpm-long").sampling.strip == 4
     only = [("active", ["ddpm-best"]), ("scales.laptop.run.training.epochs", 9)]
     with pytest.raises(KelvinError, match="runs.ddpm-best.scales.laptop.training.epochs is written over"):
         repository(*only)

@@ -1,0 +1,96 @@
+"""The file as it is written: its sections as types, and every name in it defined once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from kelvin.config.schema import House, Record
+from kelvin.config.sentences import choices, place, sentences
+
+ENTRIES = ("datasets", "scales", "samplers", "runs", "studies", "records")
+STAND_INS = {"seed": 0, "threads": 1, "replicates": [0], "classifier": {}, "metrics": {}, "defaults": {}}
+
+
+def house(raw: Any, lines: list[str]) -> House | None:
+    """The file, without the entries that are wrong; `lines` gets what is wrong with them.
+
+    None where nothing more can be said: dataset, scale or the like is missing or undefined.
+    """
+    if not isinstance(raw, Mapping):
+        lines.append("it holds no keys; bring it back by git checkout params.yaml")
+        return None
+    try:
+        whole = House.model_validate(raw)
+    except ValidationError as error:
+        lines += sentences(error.errors(include_url=False), raw)
+        try:
+            whole = House.model_validate(without(raw, error))
+        except ValidationError:
+            return None
+    lines += name_faults(whole, raw)
+    if whole.dataset not in whole.datasets or whole.scale not in whole.scales:
+        return None
+    return whole.model_copy(update={"active": [name for name in whole.active if name in whole.runs]})
+
+
+def without(raw: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
+    """`raw` without the entries that the error is about."""
+    out = {key: dict(value) if key in ENTRIES and isinstance(value, Mapping) else value
+           for key, value in raw.items()}
+    for complaint in error.errors(include_url=False):
+        key, *inner = place(complaint, raw)
+        if key in STAND_INS:
+            out[key] = STAND_INS[key]
+        elif inner and isinstance(out.get(key), dict):
+            out[key].pop(inner[0], None)
+        elif key not in House.model_fields:
+            out.pop(key, None)
+    return out
+
+
+def name_faults(house: House, raw: Mapping[str, Any]) -> list[str]:
+    """What is named in one place and defined in none, or named twice.
+
+    raw: the whole file; an entry that it has and `house` has not is wrong, not undefined.
+    """
+    h, lines = house, []
+    datasets, scales, runs, studies = (raw[key] for key in ("datasets", "scales", "runs", "studies"))
+    if h.blend == h.dataset:
+        lines.append(f"blend and dataset both name {h.dataset!r}: morphing needs images of another data "
+                     "set")
+    for key, names, known in (("dataset", [h.dataset], datasets), ("blend", [h.blend], datasets),
+                              ("scale", [h.scale], scales), ("active", h.active, runs)):
+        lines += [f"{key} names {name!r}, which is not defined; known are {choices(name, known)}"
+                  for name in names if name not in known]
+    for study, entry in h.studies.items():
+        lines += [f"studies.{study}.runs names {name!r}, which is not in runs"
+                  for name in entry.runs if name not in runs]
+    for record, entry in h.records.items():
+        listed = [] if entry.runs == "all" else entry.runs or []
+        for kind, names, known in (("runs", listed, runs), ("studies", entry.studies, studies)):
+            lines += [f"records.{record}.{kind} names {name!r}, which is not in {kind}"
+                      for name in names if name not in known]
+    for key, entries in (("active", h.active), ("replicates", h.replicates)):
+        if len(set(entries)) < len(entries):
+            lines.append(f"{key} names an entry twice")
+    for name, run in h.runs.items():
+        lines += [f"runs.{name}.scales names {scale!r}, which is not in scales"
+                  for scale in run.scales if scale not in scales]
+    return lines + folder_faults(h.records)
+
+
+def folder_faults(records: Mapping[str, Record]) -> list[str]:
+    """Records that would be written over, or inside, one another."""
+    lines = []
+    for name, entry in records.items():
+        for other, earlier in records.items():
+            if other == name:
+                break
+            if f"{entry.folder}/".startswith(f"{earlier.folder}/") \
+                    or f"{earlier.folder}/".startswith(f"{entry.folder}/"):
+                lines.append(f"records.{name}.folder = {entry.folder!r} is, holds or lies in that of "
+                             f"records.{other}, {earlier.folder!r}; give each its own")
+    return lines

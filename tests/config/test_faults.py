@@ -1,0 +1,180 @@
+"""Every fault of params.yaml at once: a line each, naming the user's key, and never a traceback."""
+
+import copy
+import math
+
+import pytest
+from conftest import ROOT
+
+from kelvin.check import check, checked_params, faults
+from kelvin.config.registry import Registry
+from kelvin.config.resolve import Params, read
+from kelvin.errors import KelvinError
+
+RAW = read(ROOT / "params.yaml")
+
+
+def edited(*changes):
+    raw = copy.deepcopy(RAW)
+    for path, value in changes:
+        node = raw
+        *parents, last = path.split(".")
+        for key in parents:
+            node = node.setdefault(key, {})
+        node[last] = value
+    return raw
+
+
+def test_the_committed_file_has_no_fault():
+    assert faults(RAW) == []
+
+
+@pytest.mark.parametrize("scale", RAW["scales"])
+def test_no_run_has_a_fault_where_all_are_active(scale):
+    assert faults({**copy.deepcopy(RAW), "scale": scale, "active": list(RAW["runs"])}) == []
+
+
+def test_all_faults_are_told_a_line_each_the_first_as_a_sentence(tmp_path):
+    from ruamel.yaml import YAML
+
+    raw = edited(("threads", 0), ("studies.blur.kind", "x"), ("runs.ddpm-default.training.lr", "fast"),
+                 ("samplers.naive.z", "q"), ("runs.blur-strong.degradation.sigma", -1.0),
+                 ("metrics.floor_draws", 1), ("classifier.channels", []),
+                 ("runs.tied-noise.restorer.rule", "study-e"))
+    keys = [line.partition(" ")[0] for line in faults(raw)]
+    assert sorted(keys) == sorted([
+        "threads", "studies.blur.kind", "runs.ddpm-default.training.lr", "samplers.naive.z",
+        "runs.blur-strong.degradation.sigma", "metrics.floor_draws", "classifier.channels",
+        "runs.tied-noise.restorer.rule"])
+    YAML().dump(raw, (tmp_path / "params.yaml").open("w"))
+    with pytest.raises(KelvinError) as error:
+        checked_params(tmp_path / "params.yaml")
+    first, *others = str(error.value).splitlines()
+    assert first.startswith("params.yaml: threads = 0: input should be") and len(others) == 7
+
+
+@pytest.mark.parametrize(("key", "value", "line"), [
+    ("samplers.odd", {"kind": "ddim", "steps": 0, "eta": 0.0},
+     "samplers.odd.steps = 0: input should be greater than or equal to 1, or 'all'"),
+    ("datasets.digits.metrics.images", 1.0,
+     "datasets.digits.metrics.images = 1.0: input should be a valid integer, or less than 1"),
+    ("records.full.runs", "some", "records.full.runs = 'some': input should be 'all', or a valid list"),
+    ("datasets.digits.validation", True,
+     "datasets.digits.validation = True: input should be a valid integer, or a valid number"),
+    ("runs.ddpm-default.scales", None,
+     "runs.ddpm-default.scales = None: input should be a mapping of keys to values"),
+    ("runs.ddpm-default.scales", [1],
+     "runs.ddpm-default.scales = [1]: input should be a mapping of keys to values"),
+    ("runs.ddpm-default.scales.laptop", 3,
+     "runs.ddpm-default.scales.laptop = 3: input should be a mapping of keys to values"),
+    ("runs.ddpm-default.schedule", "linear",
+     "runs.ddpm-default.schedule = 'linear': input should be a mapping of keys to values"),
+    ("runs.blur-strong", 3, "runs.blur-strong = 3: input should be a mapping of keys to values"),
+    ("classifier.channels", [], "classifier.channels = []: input should have at least 1 item"),
+    ("runs.ddpm-default.restorer", {"low": 2.0, "high": 1.0},
+     "runs.ddpm-default.restorer: low = 2 must lie below high = 1"),
+    ("runs.guided.sampling.guidance", [1, 1.0], "runs.guided: sampling.guidance names a weight twice"),
+    ("runs.a\nb", {"title": "x"},
+     "runs.'a\\nb': a name has at most 80 letters, digits, - and _, and begins with a letter or digit"),
+    ("runs.ddpm-default.training", {1: 2}, "runs.ddpm-default.training.1: a name has at most 80 letters"),
+    ("dataset", "", "dataset = '': a name has at most 80 letters"),
+    ("seed", 2**32, "seed = 4294967296: input should be less than 2147483648"),
+    ("replicates", [2**64], "replicates.0 = 18446744073709551616: input should be less than"),
+    ("records.tiny", {"title": "x", "folder": "../../precious", "runs": ["ddpm-default"]},
+     "records.tiny.folder = '../../precious': a folder below reports/reference is a name"),
+    ("records.tiny", {"title": "x", "folder": "", "runs": ["ddpm-default"]}, "records.tiny.folder = ''"),
+    ("records.tiny", {"title": "x", "folder": "fruits/folds/more", "runs": ["ddpm-default"]},
+     "records.tiny.folder = 'fruits/folds/more' is, holds or lies in that of records.fruits-folds"),
+    # named where it is written, once, however many runs it is in
+    ("scales.laptop.run.network.chanels", 3,
+     "scales.laptop.run.network.chanels is not a known parameter; unet takes channels, multipliers"),
+    ("defaults.sampling.strip", 1, "defaults.sampling.strip = 1: input should be"),
+    ("scales.laptop.run.sampling.epoch_images", 8,
+     "runs.ddpm-default.sampling.epoch_images = 8 is less than metrics.small.images = 32, which are "),
+    ("runs.tied-noise.schedule.beta_min", 2.0, "runs.tied-noise.schedule.beta_min = 2.0: input should"),
+    ("samplers.ddim-50", "x", "samplers.ddim-50 = 'x': input should be a mapping of keys to values"),
+    ("runs.blur-strong.like", "nobody", "runs.blur-strong.like = 'nobody' is not in runs; known are "),
+    ("runs.ddpm-default.schedule.kind", "own",
+     "runs.ddpm-default.schedule.beta_min is not a known parameter; own takes steps"),
+])
+def test_a_fault_is_one_short_line_that_names_the_users_key(key, value, line):
+    lines = faults(edited((key, value)))
+    assert lines[0].startswith(line) and "constrained" not in lines[0] and len(lines[0]) < 250
+    assert len(lines) == 1 or key == "runs.ddpm-default.schedule.kind"
+    assert not any("\n" in line for line in lines)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("key", [
+    "defaults.training.weight_decay", "scales.laptop.run.training.lr", "scales.laptop.run.restorer.low",
+    "defaults.training.vlb", "defaults.training.grad_clip", "runs.blur-strong.prior.jitter",
+    "metrics.kid.coef0", "metrics.mmd.multiples", "runs.ddpm-p2.training.weighting.gamma",
+    "samplers.dissipation.noise", "runs.blur-strong.degradation.kernel"])
+def test_what_is_not_finite_is_refused_by_type(key, value):
+    lines = faults(edited((key, [value] if key.endswith("multiples") else value)))
+    assert len(lines) == 1 and lines[0].startswith(key) and "finite number" in lines[0]
+
+
+@pytest.mark.parametrize("raw", [None, [], 3, "x", {}])
+def test_a_file_of_no_keys_is_told_so(raw):
+    assert faults(raw)
+    with pytest.raises(KelvinError, match="params.yaml: "):
+        Params(raw)
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    ("title: Grün\n".encode("latin-1"), r"params.yaml is not UTF-8: byte 0xfc at position 9"),
+    ("a: 1\n".encode("utf-16"), "params.yaml is not UTF-8: byte 0xff at position 0"),
+    (b"a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n", "params.yaml has the key 'c' twice, again in line 5"),
+    (b"a: [1,\n", "params.yaml is not YAML: "),
+    (b"a: \x07\n", "params.yaml is not YAML: "),
+    (b"<<<<<<< HEAD\na: 1\n=======\n", "params.yaml is not YAML: "),
+    (b"a: 2023-13-45\n", "params.yaml is not YAML: "),
+])
+def test_a_file_that_cannot_be_read_is_one_sentence(content, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(KelvinError) as error:
+        read()
+    assert str(error.value).startswith(said) and "\n" not in str(error.value)
+
+
+SMALL_BATCHES = [("scales.smoke.run.training.images", 8), ("scales.smoke.run.training.batch", 2),
+                 ("scale", "smoke")]
+
+
+def test_a_scale_edit_is_not_refused_because_of_inactive_runs():
+    """pretrain-0 has a batch of 32 of its own at smoke, more than 8 images."""
+    assert faults(edited(*SMALL_BATCHES, ("active", ["ddpm-default"]))) == []
+    (line,) = faults(edited(*SMALL_BATCHES))
+    assert line.startswith("runs.pretrain-0.training.batch = 32 is more than training.images = 8")
+    kind = ("scales.laptop.run.network", {"kind": "cnn", "hidden": [4], "kernel": 3})
+    assert faults(edited(kind, ("active", ["ddpm-default"]))) == []
+    (line,) = faults(edited(kind))  # ddpm-best sets a U-Net's channels
+    assert line.startswith("runs.ddpm-best.scales.laptop.network.channels is not a known parameter; cnn")
+
+
+def test_an_inactive_run_is_still_checked_where_no_scale_is_the_cause():
+    (line,) = faults(edited(("runs.tied-heat.restorer.parameterisation", "eps")))
+    assert line.startswith("runs.tied-heat.restorer.parameterisation = 'eps' has no meaning for heat")
+    (line,) = faults(edited(("runs.tied-heat.degradation.noise", "much")))
+    assert line.startswith("runs.tied-heat.degradation.noise = 'much'")
+
+
+def test_a_fault_of_a_parent_is_told_once():
+    lines = faults(edited(("runs.blur-strong.restorer.parameterisation", "eps")))
+    assert lines == ["runs.blur-strong.restorer.parameterisation = 'eps' has no meaning for "
+                     "gaussian-blur; it takes x0 (and so for 5 more runs)"]
+
+
+def test_check_tells_all_lines_too():
+    raw = edited(("samplers.naive.z", "q"), ("runs.blur-strong.degradation.sigma", -1.0))
+    with pytest.raises(KelvinError, match="(?s)samplers.naive.z.*runs.blur-strong.degradation.sigma"):
+        check(Params(raw))
+
+
+def test_a_name_cannot_be_registered_twice():
+    registry = Registry("thing")
+    registry.register("a")(test_check_tells_all_lines_too)
+    with pytest.raises(KelvinError, match="thing 'a' is registered twice: by test_check_tells"):
+        registry.register("a")(edited)
