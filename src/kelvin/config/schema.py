@@ -5,14 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from kelvin.config.sentences import FOLDER, NAME, dotted, sentences
 from kelvin.errors import KelvinError
 
-Count = Annotated[int, Field(ge=1)]
-Index = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
+
+def at_most(limit: int, why: str) -> AfterValidator:
+    """A bound that says its reason."""
+    def check(value: int) -> int:
+        if value > limit:
+            raise ValueError(f"at most {limit:,}, since {why}")
+        return value
+    return AfterValidator(check)
+
+
+def once(values: list[Any]) -> list[Any]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"it names {value!r} twice")
+    return values
+
+
+LONG = at_most(10_000_000, "more takes years")
+FITS = at_most(65_536, "a square table of that side must fit into memory")
+Count = Annotated[int, Field(ge=1), LONG]
+Width = Annotated[int, Field(ge=1), FITS]
+Drawn = Annotated[int, Field(ge=2), LONG]  # images
+Index = Annotated[int, Field(ge=0), LONG]
+Positive = Annotated[float, Field(ge=1e-12, le=1e6)]  # float32 tells it from 0, its square from infinity
+Weight = Annotated[float, Field(ge=0, le=1e6)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # the sum of seed and replicate is one of 32 bits
 Name = Annotated[str, Field(pattern=NAME, max_length=80)]
@@ -33,7 +63,7 @@ class Kinded(Section):
 class FoldsConfig(Section):
     """k-fold cross-validation; the kind of fold is the run's choice."""
 
-    k: Annotated[int, Field(ge=2)]
+    k: Annotated[int, Field(ge=2), at_most(1000, "each is a training of its own")]
     seed: Seed
 
 
@@ -50,7 +80,7 @@ class Images(Section):
     source: Literal["sklearn", "torchvision", "folder"]
     name: str | None = None
     path: str | None = None
-    image_size: Count | None = None
+    image_size: Annotated[int, Field(ge=4), at_most(4096, "no network fits a machine")] | None = None
     channels: Literal[1, 3] | None = None
     classes: Annotated[list[int | str], Field(min_length=1)] | None = None
     validation: Count | Share = 0.1
@@ -92,38 +122,47 @@ class Images(Section):
 class ClassifierConfig(Section):
     """The network whose penultimate features FMD is measured in; None: see kelvin.settle."""
 
-    channels: Annotated[list[Count], Field(min_length=1)]
-    features: Count | None = None
+    channels: Annotated[list[Width], Field(min_length=1)]
+    features: Width | None = None
     epochs: Count | None = None
     batch: Count
     lr: Positive
     images: Count | None
 
 
+Draws = Annotated[int, Field(ge=2), at_most(10_000, "each is a distance of its own")]
+
+
 class SmallProtocol(Section):
     """Study A's own FMD: few samples against the head of the test set, band from its tail."""
 
-    images: Annotated[int, Field(ge=2)]
-    reference: Annotated[int, Field(ge=2)]
-    draws: Annotated[int, Field(ge=2)]
+    images: Drawn
+    reference: Drawn
+    draws: Draws
 
 
 class KernelDistance(Section):
     """KID: kernel (gamma <a, b> + coef0)^degree, gamma null for 1 / features; seeded subsets."""
 
-    degree: Count
+    degree: Annotated[int, Field(ge=1), at_most(64, "powers above it overflow")]
     gamma: Positive | None
-    coef0: Annotated[float, Field(ge=0)]
-    subset: Annotated[int, Field(ge=3)]
-    subsets: Count
+    coef0: Weight
+    subset: Annotated[int, Field(ge=3), FITS]
+    subsets: Annotated[int, Field(ge=1), at_most(10_000, "each is a distance of its own")]
 
 
 class Discrepancy(Section):
     """MMD: Gaussian kernels at multiples of the median distance; permutations behind its p-value."""
 
     multiples: Annotated[list[Positive], Field(min_length=1)]
-    permutations: Count
-    rows: Annotated[int, Field(ge=2)]
+    permutations: Annotated[int, Field(ge=1), at_most(1_000_000, "more tells no smaller p apart")]
+    rows: Annotated[int, Field(ge=2), FITS]
+
+
+def odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"a window has a middle: take {value - 1} or {value + 1}")
+    return value
 
 
 def sample_count(images: int | float, test: int) -> int:
@@ -146,13 +185,13 @@ class MetricsCount(Section):
 class ReferenceConfig(Section):
     """What the statistics of the real data depend on."""
 
-    limit: Annotated[int, Field(ge=8)] | None
-    extractors: list[Literal["pixels", "random"]]
-    pixel_dim: Count
-    random_dim: Count
+    limit: Annotated[int, Field(ge=8), LONG] | None
+    extractors: Annotated[list[Literal["pixels", "random"]], AfterValidator(once)]
+    pixel_dim: Width
+    random_dim: Width
     fid_resize: Literal["pytorch-fid", "tf1", "clean"]
     fid_download: bool
-    kept: Annotated[int, Field(ge=8)]
+    kept: Annotated[int, Field(ge=8), LONG]
     seed: Seed
 
 
@@ -162,13 +201,13 @@ class MetricsConfig(ReferenceConfig):
     bounded: n and the small protocol give way where the test set cannot carry them.
     """
 
-    images: Annotated[int, Field(ge=8)] | Share | None = None
+    images: Annotated[int, Field(ge=8), LONG] | Share | None = None
     kid: KernelDistance
     mmd: Discrepancy
-    floor_draws: Annotated[int, Field(ge=2)]
+    floor_draws: Draws
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    ssim_window: Annotated[int, Field(ge=3)]
-    groups: Annotated[int, Field(ge=5)]
+    ssim_window: Annotated[int, Field(ge=3), AfterValidator(odd)]
+    groups: Annotated[int, Field(ge=5), at_most(200, "two at a time are left out: 20,000 distances")]
     neighbours: Count
     copy_quantile: Annotated[float, Field(gt=0, lt=1)]
     copy_fraction: Annotated[float, Field(gt=0, lt=1)]
@@ -185,8 +224,8 @@ class RestorerConfig(Section):
 
     parameterisation: Literal["eps", "x0", "v", "velocity", "previous", "scaled-eps"]
     rule: Literal["exact", "study-e", "unscaled", "as-eps"]
-    low: float
-    high: float
+    low: Annotated[float, Field(ge=-1000, le=1000)]
+    high: Annotated[float, Field(ge=-1000, le=1000)]
     clip: bool
     variance: Literal["fixed", "learned"] = "fixed"
 
@@ -201,13 +240,13 @@ class Stop(Section):
     """Early stopping on the EMA weights' validation loss (kelvin.training.stopping)."""
 
     patience: Count
-    gain: Annotated[float, Field(ge=0)]
+    gain: Weight
 
 
 class MMDTerm(Section):
     """Squared MMD of restored from true images in the loss: its weight, 0 for none, and its kernels."""
 
-    weight: Annotated[float, Field(ge=0)] = 0.0
+    weight: Weight = 0.0
     multiples: Annotated[list[Positive], Field(min_length=1)] = [0.5, 1.0, 2.0]
 
 
@@ -217,14 +256,14 @@ class TrainingConfig(Section):
     times: Literal["uniform", "stratified", "importance"] = "uniform"
     flip: bool = False
     mmd: MMDTerm = MMDTerm()
-    vlb: Annotated[float, Field(ge=0)] = 1e-3
+    vlb: Weight = 1e-3
     epochs: Count
     batch: Count
     images: Count | None
     lr: Positive
     warmup: Fraction
     decay: Literal["constant", "cosine"]
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Weight
     grad_clip: Positive | None
     ema: Fraction
     ema_more: list[Fraction] = []
@@ -245,19 +284,19 @@ class EpochSampling(Section):
     """What training draws after chosen epochs."""
 
     epoch_sampler: Name
-    epoch_images: Annotated[int, Field(ge=2)]
+    epoch_images: Drawn
     batch: Count  # images at once
 
 
 class SamplingConfig(EpochSampling):
-    samplers: Annotated[list[Name], Field(min_length=1)]
-    many: Annotated[int, Field(ge=2)] | None
+    samplers: Annotated[list[Name], Field(min_length=1), AfterValidator(once)]
+    many: Drawn | None
     bound_times: Count
-    strip: Annotated[int, Field(ge=2)]
-    restore_images: Annotated[int, Field(ge=2)]
-    restore_samplers: list[Name] | None
-    guidance: list[Annotated[float, Field(ge=0)]] = []
-    restore_times: Annotated[int, Field(ge=2)]
+    strip: Annotated[int, Field(ge=2), at_most(1000, "it is one row of a figure")]
+    restore_images: Drawn
+    restore_samplers: Annotated[list[Name], AfterValidator(once)] | None
+    guidance: list[Weight] = []
+    restore_times: Annotated[int, Field(ge=2), at_most(100_000, "no process has more times")]
     restore_at: Count | None
 
 
@@ -397,7 +436,7 @@ class House(Section):
     blend: Name
     scale: Name
     seed: Seed
-    threads: Count
+    threads: Annotated[int, Field(ge=1), at_most(4096, "no machine has more")]
     replicates: Annotated[list[Seed], Field(min_length=1)]
     active: Annotated[list[Name], Field(min_length=1)]
     datasets: dict[Name, DatasetLayers]
