@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
+from kelvin.datasets.walk import printable, walk
 from kelvin.errors import KelvinError
 
 _CHUNK = 1 << 20
@@ -20,10 +21,8 @@ class DiskTree:
         self.path = path
         self.files: list[str] = []
         self.folders: list[str] = []
-        for parent, folders, files in os.walk(path, onerror=_refuse_unlistable):
-            inside = Path(parent).relative_to(path)
-            self.folders += [(inside / name).as_posix() for name in folders]
-            self.files += [(inside / name).as_posix() for name in files]
+        for entry in walk(path):
+            (self.folders if entry.is_folder else self.files).append(entry.name)
 
     def read(self, name: str) -> bytes:
         file = self.path / name
@@ -118,12 +117,3 @@ def file_hash(path: Path, algorithm: str) -> str:
         while piece := file.read(_CHUNK):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def printable(name: str) -> str:
-    """The name with bytes that are no UTF-8 written as escapes, fit for messages and JSON."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _refuse_unlistable(error: OSError) -> None:
-    raise KelvinError(f"{error.filename}: cannot be listed ({error.strerror}); check its rights")

@@ -58,6 +58,12 @@ def file_groups(files: Sequence[str], inside: Sequence[str], rule, data: Path) -
     return np.array([number.setdefault(key, len(number)) for key in keys], np.int64)
 
 
+def table_place(table: str, data: Path) -> Path | None:
+    """Where a CSV lies: beside the data, or else below the working folder; None for nowhere."""
+    places = [data.parent / str(table), Path(str(table))]
+    return next((place for place in places if place.is_file()), None)
+
+
 def _folder(name: str) -> str:
     parent = PurePosixPath(name).parent.as_posix()
     if parent == ".":
@@ -84,8 +90,7 @@ def _by_pattern(inside: Sequence[str], pattern) -> list[tuple[str, ...]]:
 
 
 def _by_table(files: Sequence[str], inside: Sequence[str], table, data: Path) -> list[str]:
-    places = [data.parent / str(table), Path(str(table))]
-    found = next((place for place in places if place.is_file()), None)
+    found = table_place(table, data)
     if found is None:
         raise KelvinError(
             f"groups: csv {table!r} was not found in {data.parent} or the working folder; put it there"

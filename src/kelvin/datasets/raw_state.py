@@ -1,0 +1,106 @@
+"""The state of raw data as a file system shows it, so that changed pictures are prepared again.
+
+Names, sizes and times of change only: nothing is opened, and the whole takes as long as a listing.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from kelvin.datasets.groups import table_place
+from kelvin.datasets.sources import data_roots, find_folder
+from kelvin.datasets.walk import walk
+from kelvin.errors import KelvinError
+
+ABSENT = "absent"
+_IDX = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+# What torchvision's classes look for; that module takes seconds to import.
+PUBLISHED = {
+    "MNIST": [f"MNIST/raw/{file}" for file in _IDX],
+    "FashionMNIST": [f"FashionMNIST/raw/{file}" for file in _IDX],
+    "CIFAR10": [f"cifar-10-batches-py/{file}"
+                for file in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")],
+    "CIFAR100": [f"cifar-100-python/{file}" for file in ("train", "test", "meta")],
+}  # fmt: skip
+
+
+def raw_fingerprint(images, environ: Mapping[str, str]) -> str:
+    """16 hex digits of SHA-256 over the state of what `prepare` would read for this entry.
+
+    images: a data set's `images` section. environ is read for KELVIN_DATA and DVC_ROOT, as `prepare`
+    reads it. A folder counts by relative path, size and time of change of its files (links followed,
+    hidden files left out), an archive by its own, a torchvision set by the files of the first complete
+    root, scikit-learn's by its version. The places themselves do not count. Missing data have a
+    fingerprint too: telling the user is left to `prepare`.
+    """
+    roots = data_roots(environ)
+    if images.source == "sklearn":
+        return _digest([f"scikit-learn {_version('scikit-learn')}"])
+    if images.source == "torchvision":
+        return _digest(_published(images.name, roots))
+    try:
+        path = find_folder(images.path, roots)
+    except (KelvinError, OSError, ValueError):
+        return _digest([ABSENT])
+    tables = [images.groups.get("csv") if isinstance(images.groups, dict) else None,
+              getattr(images, "labels", None)]
+    return _digest([*_state(path), *_tables(tables, path)])
+
+
+def folder_fingerprint(path: Path) -> str:
+    """The same for the folder or archive of images that a run with `source: folder` scores."""
+    return _digest(_state(Path(path)))
+
+
+def _state(path: Path) -> Iterator[str]:
+    """A line a file; a fault of the tree ends the lines, since reading ends there too."""
+    if not path.is_dir():
+        yield _line(path.name, path)
+        return
+    try:
+        for entry in walk(path):
+            yield f"{entry.name}/" if entry.is_folder else _line(entry.name, entry.path)
+    except KelvinError:
+        yield "unreadable"
+
+
+def _published(name: str, roots: Iterable[Path]) -> list[str]:
+    files = PUBLISHED.get(name, [])
+    for root in roots:
+        if files and all((root / file).is_file() for file in files):
+            # The packed files beside are read for their checksum.
+            beside = [f"{file}.gz" for file in files if (root / f"{file}.gz").is_file()]
+            return [_line(file, root / file) for file in (*files, *beside)]
+    return [ABSENT]
+
+
+def _tables(tables: Iterable[str | None], data: Path) -> Iterator[str]:
+    for table in tables:
+        if table is None:
+            continue
+        place = table_place(table, data)
+        yield _line(str(table), place) if place else f"{table} {ABSENT}"
+
+
+def _line(name: str, path: os.PathLike | str) -> str:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return f"{name}\0{ABSENT}"
+    return f"{name}\0{status.st_size}\0{status.st_mtime_ns}"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ABSENT
+
+
+def _digest(lines: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for line in sorted(lines):
+        digest.update(os.fsencode(line) + b"\0\0")
+    return digest.hexdigest()[:16]

@@ -1,0 +1,100 @@
+"""What lies below a folder. Links are followed; what a system leaves behind is named, not entered."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kelvin.errors import KelvinError
+
+# Folders that an operating system, a server or an editor makes; compared without case.
+SYSTEM_FOLDERS = frozenset({
+    "__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "lost+found", "$recycle.bin", "recycler",
+    "system volume information", "__pycache__", "cvs",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or folder: its name below the root with forward slashes, its place, what it is."""
+
+    name: str
+    path: str
+    is_folder: bool
+    is_entered: bool = True  # False of a file, and of a system's folder
+
+
+def walk(root: Path) -> Iterator[Entry]:
+    """Every file and folder below root, folder by folder, sorted by name; hidden ones are left out.
+
+    Linked folders are followed. KelvinError, naming the link, where two names lead to one folder (a
+    loop, or its images would count twice), and where a folder cannot be listed.
+    """
+    names = {_identity(root): ""}
+    waiting = [("", os.fspath(root))]
+    while waiting:
+        inside, folder = waiting.pop()
+        for entry in _listed(folder):
+            if is_hidden(entry.name):
+                continue
+            name = f"{inside}/{entry.name}" if inside else entry.name
+            if not _is_folder(entry):
+                yield Entry(name, entry.path, is_folder=False, is_entered=False)
+                continue
+            if is_system_folder(entry.name):
+                yield Entry(name, entry.path, is_folder=True, is_entered=False)
+                continue
+            yield Entry(name, entry.path, is_folder=True)
+            _admit(names, entry.path, name, root)
+            waiting.append((name, entry.path))
+
+
+def is_hidden(part: str) -> bool:
+    return part.startswith(".")
+
+
+def is_system_folder(part: str) -> bool:
+    return part.casefold() in SYSTEM_FOLDERS
+
+
+def _admit(names: dict[tuple[int, int], str], path: str, name: str, root: Path) -> None:
+    first = names.setdefault(_identity(path), name)
+    if first != name:
+        target = repr(printable(first)) if first else "the whole folder"
+        raise KelvinError(
+            f"{root}: {printable(name)!r} is the same folder as {target}, by a link, so that images "
+            "would count twice; remove the link"
+        )
+
+
+def _identity(path: os.PathLike | str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise _unlistable(error, path) from error
+    return status.st_dev, status.st_ino
+
+
+def _listed(folder: str) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise _unlistable(error, folder) from error
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, say: reading it tells what is wrong
+        return False
+
+
+def _unlistable(error: OSError, path: os.PathLike | str) -> KelvinError:
+    return KelvinError(
+        f"{printable(os.fspath(path))}: cannot be listed ({error.strerror}); check its rights")
+
+
+def printable(name: str) -> str:
+    """The name with bytes that are no UTF-8 written as escapes, fit for messages and JSON."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
