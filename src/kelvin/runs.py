@@ -137,7 +137,8 @@ def blend_images(params: Params, shape: Shape) -> torch.Tensor:
 
     folder = Path("data/prepared") / params.house.blend
     images = PreparedStore(folder).split("train").first(FITTED).images
-    return torch.from_numpy(convert_images(images, shape.height, shape.channels)).float() / 255
+    fitting = convert_images(images, (shape.height, shape.width), shape.channels)
+    return torch.from_numpy(fitting).float() / 255
 
 
 def about_process(process: Degradation) -> dict[str, Any]:
@@ -158,8 +159,8 @@ def score_folder(params: Params, name: str, store: PreparedStore, out: Path) -> 
     found = [root / path for root in (Path("."), project_root()) if (root / path).exists()]
     if not found:
         raise KelvinError(f"runs.{name}.path = {str(path)!r} is not there; it must be a folder of images "
-                          "(or a tar of one), relative to the project's root")
-    images, digest = load_folder_images(found[0], shape.height, shape.channels)
+                          "(or a tar or zip of one), relative to the project's root")
+    images, digest = load_folder_images(found[0], (shape.height, shape.width), shape.channels)
     log.info("%s: %d images from %s", name, len(images), path)
     out.mkdir(parents=True, exist_ok=True)
     write_arrays(out / "samples.npz", samples=images)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from kelvin.config.digest import code_digest, fingerprint
 from kelvin.config.resolve import Params
 from kelvin.config.schema import Pretrain, RunConfig
-from kelvin.errors import KelvinError
 from kelvin.files import read_json, write_json
 from kelvin.stage import log
 
@@ -139,12 +138,9 @@ def source_images(params: Params, store: PreparedStore, wanted: Pretrain, shape:
     if wanted.dataset in (None, params.house.dataset):
         train, held = parts(store)
         return train, held
-    if shape.height != shape.width:
-        raise KelvinError(f"pretrain.dataset = {wanted.dataset!r} can be brought to square images only, "
-                          f"and those of {params.house.dataset} are {shape.height}x{shape.width}")
     with tempfile.TemporaryDirectory(prefix="kelvin-") as scratch:
         folder = Path(scratch) / wanted.dataset
         prepare(wanted.dataset, params.house.datasets[wanted.dataset].images, os.environ, folder)
-        train, held = (convert_images(images, shape.height, shape.channels)
+        train, held = (convert_images(images, (shape.height, shape.width), shape.channels)
                        for images in parts(PreparedStore(folder)))
         return train, held

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kelvin.datasets.convert import choose_classes, convert_images, decode, select_classes
+from kelvin.datasets.convert import choose_classes, convert_images, select_classes
+from kelvin.datasets.decoding import decode
 from kelvin.datasets.raw import RawData
 from kelvin.errors import KelvinError
 

@@ -42,7 +42,7 @@ class Images(Section):
     source: Literal["sklearn", "torchvision", "folder"]
     name: str | None
     path: str | None
-    image_size: Count | None
+    image_size: Count | Annotated[list[Count], Field(min_length=2, max_length=2)] | None
     channels: Literal[1, 3] | None
     classes: list[int | str] | None
     validation: Annotated[int | float, Field(gt=0)]
@@ -52,6 +52,7 @@ class Images(Section):
     on_error: Literal["refuse", "skip"]
     order: Literal["listed", "shuffled"] = "listed"
     groups: Any = None
+    labels: str | None = None
     folds: FoldsConfig | None = None
 
     @field_validator("groups")

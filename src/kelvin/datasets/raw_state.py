@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from kelvin.datasets.groups import table_place
 from kelvin.datasets.sources import data_roots, find_folder
-from kelvin.datasets.walk import walk
+from kelvin.datasets.tables import table_place
+from kelvin.datasets.walk import FOLDER, LEFT_OUT, walk
 from kelvin.errors import KelvinError
 
 ABSENT = "absent"
@@ -31,9 +31,9 @@ def raw_fingerprint(images, environ: Mapping[str, str]) -> str:
 
     images: a data set's `images` section. environ is read for KELVIN_DATA and DVC_ROOT, as `prepare`
     reads it. A folder counts by relative path, size and time of change of its files (links followed,
-    hidden files left out), an archive by its own, a torchvision set by the files of the first complete
-    root, scikit-learn's by its version. The places themselves do not count. Missing data have a
-    fingerprint too: telling the user is left to `prepare`.
+    hidden ones and a system's left out), an archive by its own, a torchvision set by the files of the
+    first complete root, scikit-learn's by its version. The places themselves do not count. Missing data
+    have a fingerprint too: telling the user is left to `prepare`.
     """
     roots = data_roots(environ)
     if images.source == "sklearn":
@@ -45,7 +45,7 @@ def raw_fingerprint(images, environ: Mapping[str, str]) -> str:
     except (KelvinError, OSError, ValueError):
         return _digest([ABSENT])
     tables = [images.groups.get("csv") if isinstance(images.groups, dict) else None,
-              getattr(images, "labels", None)]
+              images.labels]
     return _digest([*_state(path), *_tables(tables, path)])
 
 
@@ -61,7 +61,8 @@ def _state(path: Path) -> Iterator[str]:
         return
     try:
         for entry in walk(path):
-            yield f"{entry.name}/" if entry.is_folder else _line(entry.name, entry.path)
+            if entry.kind != LEFT_OUT:
+                yield f"{entry.name}/" if entry.kind == FOLDER else _line(entry.name, entry.path)
     except KelvinError:
         yield "unreadable"
 
