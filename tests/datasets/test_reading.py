@@ -55,9 +55,9 @@ def test_other_modes_become_colour(make_tree, make_spec, picture, tmp_path, mode
 
 BAD = {
     "cut.jpg": lambda picture: picture(5, (64, 64), format="JPEG")[:-40],
-    "deep.png": lambda picture: picture(5, mode="I;16"),
+    "deep.tif": lambda picture: picture(5, mode="F", format="TIFF"),
     "ü leer .png": lambda picture: b"",
-    "notes.txt": lambda picture: b"hello",
+    "numbers.npy": lambda picture: b"hello",
 }
 
 

@@ -173,8 +173,10 @@ class ZipTree(ArchiveTree):
             raise zipfile.BadZipFile(f"{len(self.archive.infolist())} of {count} members are listed")
 
     def read(self, name: str) -> bytes:
-        _refuse_huge(self.members[name].file_size)
-        return self.archive.read(self.members[name])
+        size = self.members[name].file_size
+        _refuse_huge(size)
+        with self.archive.open(self.members[name]) as file:
+            return file.read(size)  # and no more, whatever it unpacks to
 
     def reading_order(self, names: Sequence[str]) -> Sequence[str]:
         return sorted(names, key=lambda name: self.members[name].header_offset)

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401, or Pillow imports every plugin
 
 from kelvin.datasets.convert import as_array, fit
-from kelvin.datasets.exif import exif_orientation, read_directory, upright
+from kelvin.datasets.exif import exif_orientation, read_directory, upright, without_metadata
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 _GREY, _COLOUR = ("1", "L", "LA"), ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")
@@ -34,13 +34,13 @@ def decode(content: bytes, image_size: int | Sequence[int] | None, channels: int
     for pixels that have no 8-bit grey or colour value.
     """
     depth = _read_depth(content)
-    # Pillow would parse all tags of a TIFF to turn it, and stop at a damaged one.
-    content, orientation = _without_orientation(content)
+    # Pillow would parse all tags of a TIFF or a JPEG, and stop at a damaged one.
+    content, orientation = without_metadata(content)
     with _open(content) as image:
         _refuse_several(image, content)
         image.load()
         plain = _plain(image, depth, content)
-        if image.format != "TIFF":
+        if image.format in ("PNG", "WEBP"):
             orientation = exif_orientation(image.info)
     return as_array(fit(upright(plain, orientation), image_size, channels))
 
@@ -75,19 +75,6 @@ def _read_depth(content: bytes) -> _Depth | None:
             break
         start += 12 + length
     return None if bits is None else _Depth(bits, key)
-
-
-def _without_orientation(content: bytes) -> tuple[bytes, int]:
-    """A TIFF with its orientation set to 1, and what it was; other contents as they are, and 1."""
-    directory = read_directory(content)
-    if directory.entry is None:
-        return content, 1
-    order = "little" if content.startswith(b"II") else "big"
-    upright = bytearray(content)
-    for place, size, value in ((2, 2, 3), (4, 4, 1), (8, 2, 1), (10, 2, 0)):  # SHORT, one of them, 1
-        at = directory.entry + place
-        upright[at : at + size] = value.to_bytes(size, order)
-    return bytes(upright), directory.orientation
 
 
 def _open(content: bytes) -> Image.Image:

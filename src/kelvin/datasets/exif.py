@@ -49,7 +49,7 @@ def read_directory(tiff: bytes) -> Directory:
 
 
 def exif_orientation(info: dict) -> int:
-    """1..8, of the EXIF bytes that Pillow found in a JPEG, PNG or WebP (its `info`)."""
+    """1..8, of the EXIF bytes that Pillow found in a PNG or WebP (its `info`)."""
     exif = info.get("exif")
     if exif is None:
         exif = _raw_profile(info.get("Raw profile type exif", ""))
@@ -58,9 +58,45 @@ def exif_orientation(info: dict) -> int:
     return read_directory(exif.removeprefix(b"Exif\0\0")).orientation
 
 
+def without_metadata(content: bytes) -> tuple[bytes, int]:
+    """A JPEG without EXIF and further pictures, a TIFF marked as upright; and the orientation it had.
+
+    Other contents come back as they are, with 1.
+    """
+    if content.startswith(b"\xff\xd8"):
+        return _plain_jpeg(content)
+    directory = read_directory(content)
+    if directory.entry is None:
+        return content, 1
+    order = "little" if content.startswith(b"II") else "big"
+    plain = bytearray(content)
+    for place, size, value in ((2, 2, 3), (4, 4, 1), (8, 2, 1), (10, 2, 0)):  # SHORT, one of them, 1
+        at = directory.entry + place
+        plain[at : at + size] = value.to_bytes(size, order)
+    return bytes(plain), directory.orientation
+
+
 def upright(image: Image.Image, orientation: int) -> Image.Image:
     """The picture as it is meant to be seen."""
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _plain_jpeg(content: bytes) -> tuple[bytes, int]:
+    """Segments of EXIF and of several pictures become APP15, which no decoder reads (ITU-T T.81, B.1)."""
+    plain, orientation, at = bytearray(content), None, 2
+    while at + 4 <= len(content) and content[at] == 0xFF and content[at + 1] not in (0xD9, 0xDA):
+        if content[at + 1] == 0xFF:  # a fill byte
+            at += 1
+            continue
+        (length,) = struct.unpack_from(">H", content, at + 2)
+        body = content[at + 4 : at + 2 + length]
+        is_exif = content[at + 1] == 0xE1 and body.startswith(b"Exif\0\0")
+        if is_exif and orientation is None:
+            orientation = read_directory(body[6:]).orientation
+        if is_exif or content[at + 1] == 0xE2 and body.startswith(b"MPF\0"):
+            plain[at + 1] = 0xEF
+        at += 2 + length
+    return bytes(plain), orientation or 1
 
 
 def _orientation(tiff: bytes, entry: int, order: str) -> int:

@@ -23,8 +23,8 @@ from kelvin.progress import progress_bar
 # Everything that a decoder or an archive is known to throw at bytes it was not made for.
 _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError,
-    RuntimeError, struct.error, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile,
-    Image.DecompressionBombError,
+    RuntimeError, AssertionError, struct.error, zlib.error, lzma.LZMAError, tarfile.TarError,
+    zipfile.BadZipFile, Image.DecompressionBombError,
 )  # fmt: skip
 _BLOCK = 32  # rows moved at once, and files read ahead of the decoders
 _SHOWN = 1000  # fewer images than that take no time worth a bar
