@@ -170,5 +170,5 @@ def _labelled(
                           f"{printable(next(iter(placed), 'cat/1.png'))!r}; correct its column file")
     unused = labels.unused(found)
     foreign |= {name: f"has no row in {labels.place}" for name in placed if name not in found}
-    foreign |= {row: f"has a row in {labels.place} and is no picture here" for row in unused}
+    foreign |= dict.fromkeys(unused, f"has a row in {labels.place} and names no picture here, or several")
     return {name: normal(labels.values[row]) for name, row in found.items()}

@@ -15,7 +15,7 @@ from kelvin.errors import KelvinError
 
 @dataclass(frozen=True)
 class Table:
-    """values: {file as the table names it: value}; place: where it lies."""
+    """values: {file as the table names it: value}; place: as the user named it."""
 
     place: str
     values: Mapping[str, str]
@@ -74,7 +74,7 @@ def read_table(table: str, tree: Tree, column: str, key: str) -> Table:
         raise KelvinError(f"{key}: {place} is no readable CSV ({error}); save it as UTF-8") from error
     if not rows or not {"file", column} <= set(rows[0]):
         raise KelvinError(f"{key}: {place} needs a header with the columns file and {column}, and rows")
-    return Table(printable(str(place)), _values(rows, column, key, place))
+    return Table(printable(str(table)), _values(rows, column, key, place))
 
 
 def _values(rows: Iterable[Mapping[str, str]], column: str, key: str, place) -> dict[str, str]:
