@@ -1,5 +1,6 @@
 """Many encoded images into one uint8 array, in memory or straight into a mapped .npy file."""
 
+import logging
 import lzma
 import os
 import re
@@ -26,6 +27,8 @@ _BROKEN = (
     RuntimeError, AssertionError, struct.error, zlib.error, lzma.LZMAError, tarfile.TarError,
     zipfile.BadZipFile, Image.DecompressionBombError,
 )  # fmt: skip
+# Pillow logs what is wrong with a TIFF, and raises it too: the sentence with the file's name is enough.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 _BLOCK = 32  # rows moved at once, and files read ahead of the decoders
 _SHOWN = 1000  # fewer images than that take no time worth a bar
 
