@@ -78,7 +78,8 @@ PACKED = ["t.tar.gz", "t.tar.bz2", "t.tar.xz", "t.zip"]
 def test_a_flipped_byte_never_gives_other_contents(make_tar, make_zip, name, bit):
     path = make_zip(NOISE, name) if name == "t.zip" else make_tar(NOISE, name)
     whole, refused = path.read_bytes(), 0
-    for position in range(len(whole)):
+    positions = range(bit, len(whole), 3)
+    for position in positions:
         damaged = bytearray(whole)
         damaged[position] ^= 1 << bit
         path.write_bytes(damaged)
@@ -92,7 +93,7 @@ def test_a_flipped_byte_never_gives_other_contents(make_tar, make_zip, name, bit
             # One member, which read_images names.
             refused += 1
     # What is left are dates, rights and the like.
-    assert refused > 0.7 * len(whole)
+    assert refused > 0.7 * len(positions)
 
 
 def test_a_tar_behind_a_tar_is_not_dropped(make_tar):

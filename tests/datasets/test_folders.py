@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kelvin.datasets.folders import load_folder, load_folder_images, natural_key
+from kelvin.datasets.sources import load_source
 from kelvin.errors import KelvinError
 
 
@@ -329,3 +330,25 @@ def test_folder_images_name_what_is_wrong(make_tree, tmp_path, picture):
         load_folder_images(make_tree({"1.png": b"x"}, "bad"), None, None, on_error="skip")
     with pytest.raises(KelvinError, match="no such folder"):
         load_folder_images(tmp_path / "nowhere", None, None)
+
+
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+def test_every_name_may_be_spelt_in_two_ways(make_tree, make_spec, picture, tmp_path, typed, stored):
+    def on_disk(name):
+        return unicodedata.normalize(stored, name)
+
+    def written(name):
+        return unicodedata.normalize(typed, name)
+
+    names = [f"Grün {i % 2}/Öl {i}.png" for i in range(6)]
+    make_tree({on_disk(name): picture(i) for i, name in enumerate(names)}, on_disk("Meine Bilder ü"))
+    rows = "".join(f"{written(name)},Größe {i % 3}\n" for i, name in enumerate(names))
+    (tmp_path / on_disk("Gruppen ä.csv")).write_text(f"file,group\n{rows}", "utf-8")
+    spec = make_spec(path=written("Meine Bilder ü"), classes=[written("Grün 1")],
+                     groups={"csv": written("Gruppen ä.csv")})  # fmt: skip
+    raw = load_source(spec, [tmp_path])
+    assert raw.class_names == ["Grün 1"] and sorted(_values(raw)) == [1, 3, 5]
+    assert len(set(raw.groups)) == 3
+    by_pattern = make_spec(path=spec.path, groups={"pattern": written("(Öl) ")})
+    assert set(load_source(by_pattern, [tmp_path]).groups) == {0}

@@ -15,6 +15,7 @@ from kelvin.datasets.folders import load_folder
 from kelvin.datasets.groups import block_groups
 from kelvin.datasets.published import load_published
 from kelvin.datasets.raw import RawData
+from kelvin.datasets.walk import spelt
 from kelvin.errors import KelvinError
 
 _DOWNLOADS = Path("data/raw")
@@ -117,8 +118,7 @@ def find_folder(path: str | None, roots: Sequence[Path]) -> Path:
     projects = [root.parents[1] for root in roots if root.parts[-2:] == _DOWNLOADS.parts]
     bases = list(dict.fromkeys([*roots, Path.cwd(), *projects]))
     for base in bases:
-        found = base / Path(path).expanduser()
-        if found.exists():
+        if found := spelt(base / Path(path).expanduser()):
             return found
     raise KelvinError(
         f"folder, tar or zip {path!r} was not found under {', '.join(map(str, bases))}; "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kelvin.datasets.archives import Tree
-from kelvin.datasets.walk import printable
+from kelvin.datasets.walk import printable, spelt
 from kelvin.errors import KelvinError
 
 
@@ -28,10 +28,10 @@ class Table:
         own = {file: file.split("/")[-1] for file in names}
         spellings = {file: [*given, own[file], own[file].rpartition(".")[0]]
                      for file, given in names.items()}  # fmt: skip
-        often = [Counter(spelt[i] for spelt in spellings.values()) for i in (-2, -1)]
+        often = [Counter(known[i] for known in spellings.values()) for i in (-2, -1)]
         rows = {}
-        for file, spelt in spellings.items():
-            sure = [*spelt[:-2], *(name for name, count in zip(spelt[-2:], often, strict=True)
+        for file, known in spellings.items():
+            sure = [*known[:-2], *(name for name, count in zip(known[-2:], often, strict=True)
                                    if count[name] == 1)]  # fmt: skip
             row = next((key for key in map(_key, sure) if key in self.values), None)
             if row is not None:
@@ -47,7 +47,7 @@ class Table:
 def table_place(table: str, data: Path) -> Path | None:
     """Where a CSV lies: beside the data, in its folder, or below the working folder; None for nowhere."""
     places = [data.parent / str(table), data / str(table), Path(str(table))]
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in map(spelt, places) if place and place.is_file()), None)
 
 
 def read_table(table: str, tree: Tree, column: str, key: str) -> Table:

@@ -1,6 +1,7 @@
 """What lies below a folder. Links are followed; what a system leaves behind is named, not entered."""
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,19 @@ def walk(root: Path) -> Iterator[Entry]:
 def reason(part: str) -> str:
     """Why a name is left out."""
     return "is hidden" if is_hidden(part) else "belongs to a system or a program"
+
+
+def spelt(path: Path) -> Path | None:
+    """The path as it is on disk, in whichever form (NFC, NFD) its letters came; None for nowhere."""
+    if os.path.exists(path):
+        return path
+    parent = spelt(path.parent) if path.parent != path else None
+    try:
+        names = sorted(os.listdir(parent)) if parent else []
+    except OSError:
+        return None
+    wanted = unicodedata.normalize("NFC", path.name)
+    return next((parent / name for name in names if unicodedata.normalize("NFC", name) == wanted), None)
 
 
 def is_hidden(part: str) -> bool:
