@@ -24,7 +24,7 @@ LARGEST = 1 << 30  # bytes of one picture file: more is no picture, or a bomb
 _CHUNK = 1 << 20
 _END_RECORD = 22  # bytes at the end of a zip, before its comment
 _LONGEST = 100  # letters of a library's own message
-_SWELLING = 200  # a zip that claims more than this times its size, and more than LARGEST, is a bomb
+_SWELLING = 200  # an archive that claims more than this times its size, and than LARGEST, is a bomb
 _KINDS = ".tar, .tar.gz, .tar.bz2, .tar.xz or .zip"
 _BROKEN = (
     tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, OSError, EOFError, ValueError,
@@ -84,6 +84,15 @@ class ArchiveTree:
         """SHA-256 of the archive itself, whatever part of it is used."""
         return f"sha256:{file_hash(self.path, 'sha256')}"
 
+    def refuse_swelling(self, total: int) -> None:
+        """KelvinError where members of so many bytes cannot be a set of pictures."""
+        packed = self.path.stat().st_size
+        if total > max(LARGEST, _SWELLING * packed):
+            raise KelvinError(
+                f"{self.path}: claims to hold {total} bytes or more in {packed}, which no set of "
+                "pictures does; pack the pictures again"
+            )
+
     def admit(self, name: str, member, is_folder: bool, is_file: bool) -> None:
         """Enter one member under its name; a repeated name replaces the first, as unpacking would."""
         clean = PurePosixPath(name)
@@ -116,7 +125,10 @@ class TarTree(ArchiveTree):
     def __init__(self, path: Path, tar: tarfile.TarFile):
         super().__init__(path)
         self.tar = tar
-        for member in tar.getmembers():
+        total = 0
+        for member in tar:
+            total += member.size
+            self.refuse_swelling(total)
             self.admit(member.name, member, member.isdir(), member.isreg())
         self._read_to_end()
 
@@ -148,12 +160,7 @@ class ZipTree(ArchiveTree):
         self.archive = archive
         members = archive.infolist()
         self._refuse_short_table()
-        total = sum(member.file_size for member in members)
-        if total > max(LARGEST, _SWELLING * path.stat().st_size):
-            raise KelvinError(
-                f"{path}: claims to hold {total} bytes in {path.stat().st_size}, which no set of "
-                "pictures does; pack the pictures again"
-            )
+        self.refuse_swelling(sum(member.file_size for member in members))
         for member in members:
             name = _zip_name(member)
             if member.flag_bits & 1:
