@@ -28,7 +28,7 @@ _SWELLING = 200  # an archive that claims more than this times its size, and tha
 _KINDS = ".tar, .tar.gz, .tar.bz2, .tar.xz or .zip"
 _BROKEN = (
     tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, OSError, EOFError, ValueError,
-    RuntimeError, LookupError,
+    RuntimeError, LookupError, TypeError, ArithmeticError, struct.error,
 )  # fmt: skip
 _PICTURES = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"GIF8": "GIF"}
 _FOREIGN = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "rar", b"\x28\xb5\x2f\xfd": "zstd"}
