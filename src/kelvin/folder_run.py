@@ -19,12 +19,12 @@ def found_folder(path: str, roots: list[Path]) -> Path | None:
 
 def score_folder(plan: TrainPlan, store: PreparedStore, out: Path, roots: list[Path]) -> None:
     """In place of training: read the images of `path`, refused unless they fit the data set."""
-    channels, height, _ = store.split("train").shape[1:]
+    channels, height, width = store.split("train").shape[1:]
     folder = found_folder(plan.path, roots)
     if folder is None:
         raise KelvinError(f"runs.{plan.run}.path = {plan.path!r} is not there; it must be a folder of "
-                          "images (or a tar of one), relative to the project's root")
-    images, digest = load_folder_images(folder, height, channels)
+                          "images (or a tar or zip of one), relative to the project's root")
+    images, digest = load_folder_images(folder, (height, width), channels)
     log.info("%s: %d images from %s", plan.run, len(images), plan.path)
     out.mkdir(parents=True, exist_ok=True)
     write_arrays(out / "samples.npz", samples=images)

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zipfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,11 +13,12 @@ from PIL import Image
 @pytest.fixture
 def make_spec():
     def make(**changes):
+        is_folder = changes.get("source", "folder") == "folder"
         entry = {
-            "source": "folder", "name": "", "path": "tree", "image_size": None, "channels": None,
-            "classes": None, "validation": 0.25, "test": None, "seed": 0, "licence": "CC0",
-            "on_error": "refuse", "groups": None, "folds": None,
-            "order": "listed",
+            "source": "folder", "name": "", "path": "tree" if is_folder else None,
+            "image_size": None, "channels": None, "classes": None, "validation": 0.25, "test": None,
+            "seed": 0, "licence": "CC0", "on_error": "refuse", "groups": None, "labels": None,
+            "folds": None, "order": "listed",
         }  # fmt: skip
         return SimpleNamespace(**entry | changes)
 
@@ -56,7 +58,8 @@ def make_tar(tmp_path):
 
     def make(contents, name="tree.tar"):
         path = tmp_path / name
-        with tarfile.open(path, "w:gz" if name.endswith("gz") else "w") as tar:
+        packed = name.rpartition(".")[2]
+        with tarfile.open(path, f"w:{packed}" if packed in ("gz", "bz2", "xz") else "w") as tar:
             for member, content in contents.items():
                 if isinstance(content, tarfile.TarInfo):
                     tar.addfile(content)
@@ -64,6 +67,20 @@ def make_tar(tmp_path):
                 info = tarfile.TarInfo(member)
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def make_zip(tmp_path):
+    """make_zip({name: bytes}) -> path; a ZipInfo may stand for the name."""
+
+    def make(contents, name="tree.zip"):
+        path = tmp_path / name
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member, content in contents.items():
+                archive.writestr(member, content)
         return path
 
     return make

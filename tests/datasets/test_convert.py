@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kelvin.datasets.convert import choose_classes, convert_images, decode, select_classes
+from kelvin.datasets.convert import choose_classes, convert_images, select_classes
+from kelvin.datasets.decoding import decode
 from kelvin.datasets.raw import RawData
 from kelvin.errors import KelvinError
 
@@ -65,6 +66,22 @@ def test_oblong_images_are_cropped_centrally_not_squeezed():
     assert (convert_images(wide.swapaxes(2, 3), 2, None) == 200).all()
 
 
+@pytest.mark.parametrize(
+    ("shape", "size", "box"),
+    [((8, 12), (8, 12), (0, 8, 0, 12)), ((8, 12), (4, 6), (0, 8, 0, 12)), ((8, 12), 8, (0, 8, 2, 10)),
+     ((8, 20), (4, 6), (0, 8, 4, 16)), ((20, 8), (6, 4), (4, 16, 0, 8)), ((8, 12), [8, 8], (0, 8, 2, 10)),
+     ((12, 12), (4, 6), (2, 10, 0, 12))],
+)  # fmt: skip
+def test_the_largest_central_box_of_the_wanted_shape_is_scaled(random_images, shape, size, box):
+    images, (top, bottom, left, right) = random_images(2, (1, *shape)), box
+    high, wide = (size, size) if isinstance(size, int) else size
+    boxes = [Image.fromarray(image[0, top:bottom, left:right]) for image in images]
+    expected = [np.asarray(image.resize((wide, high), Image.Resampling.BICUBIC)) for image in boxes]
+    converted = convert_images(images, size, None)
+    assert converted.shape == (2, 1, high, wide)
+    assert np.array_equal(converted[:, 0], np.stack(expected))
+
+
 @pytest.mark.parametrize("mode", ["1", "P", "CMYK", "YCbCr"])
 def test_other_opaque_modes_become_grey_or_colour(mode):
     source = Image.new("RGB", (4, 4), (255, 255, 255)).convert(mode)
@@ -82,18 +99,6 @@ def test_opaque_alpha_is_dropped_and_transparency_refused():
         decode(_png(Image.new("RGBA", (4, 4), (9, 8, 7, 254))), None, None)
     with pytest.raises(ValueError, match="transparent"):
         decode(_png(Image.new("L", (4, 4), 5), transparency=5), None, None)
-
-
-def test_sixteen_bits_are_refused():
-    with pytest.raises(ValueError, match="mode I;16"):
-        decode(_png(Image.fromarray(np.full((4, 4), 40000, np.uint16))), None, None)
-
-
-def test_exif_orientation_is_applied():
-    image = Image.fromarray(np.array([[0, 0, 0], [255, 255, 255]], np.uint8))
-    exif = image.getexif()
-    exif[0x0112] = 6  # shown turned by 90 degrees clockwise
-    assert decode(_png(image, exif=exif), None, None)[0].tolist() == [[255, 0]] * 3
 
 
 def _raw(random_images):

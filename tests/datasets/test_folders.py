@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kelvin.datasets.folders import load_folder, load_folder_images, natural_key
+from kelvin.datasets.sources import load_source
 from kelvin.errors import KelvinError
 
 
@@ -130,9 +131,11 @@ BROKEN = {
     "empty.png": lambda picture: b"",
     "text.png": lambda picture: b"<html>not found</html>",
     "gif.png": lambda picture: picture(5, format="GIF"),
-    "deep.png": lambda picture: picture(5, mode="I;16"),
+    "deep.tif": lambda picture: picture(5, mode="F", format="TIFF"),
     "glass.png": lambda picture: picture((5, 5, 5, 0), mode="RGBA"),
-    "labels.csv": lambda picture: b"1,2",
+    "moving.gif": lambda picture: picture(5, format="GIF"),
+    "numbers.npy": lambda picture: b"1,2",
+    "without a suffix": lambda picture: picture(5),
 }
 
 
@@ -169,12 +172,121 @@ def test_images_outside_the_splits_are_foreign(load, picture):
 def test_hidden_files_are_not_looked_at(load, picture):
     raw = load({"a/1.png": picture(1), ".DS_Store": b"x", "a/._1.png": b"x", ".git/x": b"x"})
     assert len(raw.images) == 1 and raw.skipped == []
+    assert {entry["file"] for entry in raw.left_out} == {".DS_Store", "a/._1.png", ".git/"}
+
+
+HARMLESS = {
+    "__MACOSX/": ["__MACOSX/data/cat/._1.png", "__MACOSX/data/cat/1.png"],
+    "data/cat/@eaDir/": ["data/cat/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg"],
+    "data/cat/.ipynb_checkpoints/": ["data/cat/.ipynb_checkpoints/1-checkpoint.png"],
+    "lost+found/": ["lost+found/#123.png"],
+    "$RECYCLE.BIN/": ["$RECYCLE.BIN/1.png"],
+    "docs/": ["docs/api/x.txt", "docs/LICENSE"],
+    "data/docs/": ["data/docs/readme.md"],
+    "data/cat/Thumbs.db": ["data/cat/Thumbs.db"],
+    "data/desktop.ini": ["data/desktop.ini"],
+    "LICENSE": ["LICENSE"],
+    "data/README": ["data/README"],
+    "data/cat/labels.csv": ["data/cat/labels.csv"],
+    "data/empty/": ["data/empty/"],
+}
+CLASSES = {"data/cat/1.png": 1, "data/cat/2.jfif": 2, "data/dog/3.png": 3, "data/dog/deep/4.png": 4}
+
+
+@pytest.mark.parametrize("kind", ["tree", "tree.tar", "tree.zip"])
+@pytest.mark.parametrize("name", [*HARMLESS, "all"])
+def test_what_is_no_picture_stops_nothing_and_is_listed_once(
+    make_tree, make_tar, make_zip, make_spec, picture, kind, name
+):
+    make = {"tree": make_tree, "tree.tar": make_tar, "tree.zip": make_zip}[kind]
+    names = list(HARMLESS) if name == "all" else [name]
+    beside = [file for key in names for file in HARMLESS[key] if kind == "tree.zip" or file[-1] != "/"]
+    pictures = {file: picture(value, format="JPEG" if file.endswith("jfif") else "PNG")
+                for file, value in CLASSES.items()}  # fmt: skip
+    root = make(pictures | {file: b"" if file[-1] == "/" else picture(9) for file in beside}, kind)
+    if kind == "tree":
+        (root / "data/empty").mkdir(exist_ok=True)
+        names = sorted({*names, "data/empty/"})
+    elif kind == "tree.tar":
+        names = [key for key in names if key != "data/empty/"]
+    raw = load_folder(root, make_spec())
+    assert raw.class_names == ["cat", "dog"] and raw.labels.tolist() == [0, 0, 1, 1]
+    assert _values(raw) == [1, 2, 3, 4] and raw.skipped == []
+    assert sorted(entry["file"] for entry in raw.left_out) == sorted(names)
+    assert len(load_folder_images(root, None, None)[0]) == 4
+
+
+@pytest.mark.parametrize("folders", [("images",), ("data", "images")])
+def test_a_folder_between_split_and_classes_is_no_class(load, picture, folders):
+    between = "/".join(folders)
+    raw = load({f"{part}/{between}/{name}/{i}.png": picture(i) for i, (part, name) in enumerate(
+        [("train", "cat"), ("train", "dog"), ("test", "cat")])})  # fmt: skip
+    assert raw.class_names == ["cat", "dog"]
+    assert dict(zip(_values(raw), raw.labels.tolist(), strict=True)) == {0: 0, 1: 1, 2: 0}
+    assert dict(zip(_values(raw), raw.given_test.tolist(), strict=True)) == {0: 0, 1: 0, 2: 1}
+
+
+@pytest.mark.parametrize("link", ["test", "train/dog", "val"])
+def test_a_linked_split_or_class_counts(make_tree, make_spec, picture, tmp_path, link):
+    parts = [("train", "cat"), ("train", "dog"), ("test", "cat"), ("val", "cat")]
+    root = make_tree({f"{part}/{name}/{i}.png": picture(10 * j + i)
+                      for i in range(3) for j, (part, name) in enumerate(parts)})  # fmt: skip
+    expected = load_folder(root, make_spec())
+    (root / link).rename(tmp_path / "elsewhere")
+    (root / link).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    raw = load_folder(root, make_spec())
+    for key in ("images", "labels", "given_test", "class_names", "files"):
+        assert np.array_equal(getattr(raw, key), getattr(expected, key))
+    assert len(load_folder_images(root, None, None)[0]) == 12
+
+
+@pytest.mark.parametrize(
+    "suffix", ["png", "jpg", "jpeg", "jpe", "jfif", "bmp", "tif", "tiff", "webp", "JPG"])
+def test_every_suffix_of_a_picture(load, picture, suffix):
+    kind = {"j": "JPEG", "t": "TIFF", "w": "WEBP", "p": "PNG", "b": "BMP"}[suffix[0].lower()]
+    raw = load({"a/1.png": picture((9, 9, 9), mode="RGB"),
+                f"a/2.{suffix}": picture((9, 9, 9), mode="RGB", format=kind)})  # fmt: skip
+    assert np.abs(raw.images.astype(int) - 9).max() <= 1 and len(raw.images) == 2
+
+
+def test_foreign_files_are_refused_before_any_image_is_decoded(load, picture, monkeypatch):
+    def decode(*arguments):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("kelvin.datasets.folders.read_images", decode)
+    with pytest.raises(KelvinError, match="'a/film.gif' is not a PNG, JPEG"):
+        load({"a/1.png": picture(1), "a/film.gif": b"x"})
+
+
+def test_advice_names_a_key_only_where_there_is_one(load, make_tree, picture):
+    for bad in ("2.gif", "2.png"):
+        contents = {"a/1.png": picture(1), f"a/{bad}": b"x"}
+        with pytest.raises(KelvinError, match="leave such files out with on_error: skip$"):
+            load(contents)
+        with pytest.raises(KelvinError, match="repair or remove it$"):
+            load_folder_images(make_tree(contents), None, None)
+        (make_tree({}) / "a" / bad).unlink()
+
+
+def test_a_folder_run_says_what_it_left_out(make_tree, picture, caplog):
+    root = make_tree({"1.png": picture(1)} | {f"notes {i}.txt": b"x" for i in range(7)})
+    with caplog.at_level("INFO", logger="kelvin"):
+        load_folder_images(root, None, None)
+    (line,) = caplog.messages
+    assert "left out, no picture: 'notes 0.txt' is no picture" in line and line.endswith("and 2 more")
+
+
+def test_class_names_are_chosen_in_any_spelling(load, picture):
+    contents = {unicodedata.normalize("NFC", "Grün/1.png"): picture(1), "Blau/2.png": picture(2)}
+    raw = load(contents, classes=[unicodedata.normalize("NFD", "Grün")])
+    assert raw.class_names == ["Grün"] and _values(raw) == [1]
 
 
 @pytest.mark.parametrize("on_error", ["refuse", "skip"])
-def test_an_empty_class_is_refused(load, picture, on_error):
-    with pytest.raises(KelvinError, match="class 'b' holds no usable image"):
-        load({"a/1.png": picture(1), "b": None}, on_error=on_error)
+def test_an_empty_class_is_listed(load, picture, on_error):
+    raw = load({"a/1.png": picture(1), "b": None}, on_error=on_error)
+    assert raw.class_names == ["a"] and raw.skipped == []
+    assert raw.left_out == [{"file": "b/", "why": "holds no picture"}]
 
 
 def test_a_class_whose_images_are_all_broken_is_refused(load, picture):
@@ -187,7 +299,7 @@ def test_an_empty_class_can_be_left_out(load, picture):
 
 
 def test_a_folder_without_images_is_refused(load):
-    with pytest.raises(KelvinError, match="no PNG, JPEG or BMP file"):
+    with pytest.raises(KelvinError, match="no PNG, JPEG, BMP, TIFF or WebP file"):
         load({"a/readme.txt": b"x"})
 
 
@@ -218,3 +330,25 @@ def test_folder_images_name_what_is_wrong(make_tree, tmp_path, picture):
         load_folder_images(make_tree({"1.png": b"x"}, "bad"), None, None, on_error="skip")
     with pytest.raises(KelvinError, match="no such folder"):
         load_folder_images(tmp_path / "nowhere", None, None)
+
+
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+def test_every_name_may_be_spelt_in_two_ways(make_tree, make_spec, picture, tmp_path, typed, stored):
+    def on_disk(name):
+        return unicodedata.normalize(stored, name)
+
+    def written(name):
+        return unicodedata.normalize(typed, name)
+
+    names = [f"Grün {i % 2}/Öl {i}.png" for i in range(6)]
+    make_tree({on_disk(name): picture(i) for i, name in enumerate(names)}, on_disk("Meine Bilder ü"))
+    rows = "".join(f"{written(name)},Größe {i % 3}\n" for i, name in enumerate(names))
+    (tmp_path / on_disk("Gruppen ä.csv")).write_text(f"file,group\n{rows}", "utf-8")
+    spec = make_spec(path=written("Meine Bilder ü"), classes=[written("Grün 1")],
+                     groups={"csv": written("Gruppen ä.csv")})  # fmt: skip
+    raw = load_source(spec, [tmp_path])
+    assert raw.class_names == ["Grün 1"] and sorted(_values(raw)) == [1, 3, 5]
+    assert len(set(raw.groups)) == 3
+    by_pattern = make_spec(path=spec.path, groups={"pattern": written("(Öl) ")})
+    assert set(load_source(by_pattern, [tmp_path]).groups) == {0}

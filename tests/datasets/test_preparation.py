@@ -117,3 +117,21 @@ def test_folds_that_cannot_be_drawn_name_the_data_set(make_spec, make_tree, pict
     with pytest.raises(KelvinError, match=r"^datasets\.mine: folds: k = 5, but .* only 2 groups"):
         prepare("mine", spec, {"KELVIN_DATA": str(tmp_path)}, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
+def test_what_was_left_out_is_listed_once_and_makes_no_other_data_set(
+    make_spec, make_tree, picture, tmp_path, caplog
+):
+    root = make_tree({f"cat/{i}.png": picture(i) for i in range(8)})
+    environ, spec = {"KELVIN_DATA": str(tmp_path)}, make_spec(test=2)
+    prepare("mine", spec, environ, tmp_path / "out")
+    before = PreparedStore(tmp_path / "out").digest
+    assert not (tmp_path / "out/left_out.json").exists()
+    make_tree({"LICENSE": b"x", "cat/@eaDir/1.png/X.jpg": picture(9), "docs/a.md": b"x"})
+    with caplog.at_level("INFO", logger="kelvin"):
+        prepare("mine", spec, environ, tmp_path / "out")
+    listed = json.loads((tmp_path / "out/left_out.json").read_text())
+    assert [entry["file"] for entry in listed] == ["cat/@eaDir/", "docs/", "LICENSE"]
+    (line,) = [message for message in caplog.messages if "left out" in message]
+    assert line.startswith("mine: left out, no picture: 'cat/@eaDir/'") and str(root) not in line
+    assert PreparedStore(tmp_path / "out").digest == before

@@ -56,9 +56,9 @@ def test_other_modes_become_colour(make_tree, make_spec, picture, tmp_path, mode
 
 BAD = {
     "cut.jpg": lambda picture: picture(5, (64, 64), format="JPEG")[:-40],
-    "deep.png": lambda picture: picture(5, mode="I;16"),
+    "deep.tif": lambda picture: picture(5, mode="F", format="TIFF"),
     "ü leer .png": lambda picture: b"",
-    "notes.txt": lambda picture: b"hello",
+    "numbers.npy": lambda picture: b"hello",
 }
 
 
@@ -96,7 +96,7 @@ from kelvin.datasets.store import PreparedStore
 folder = Path(sys.argv[1])
 spec = SimpleNamespace(source="folder", name="", path="big", image_size=None, channels=3, classes=None,
     validation=30, test=30, seed=0, licence="CC0", on_error="skip", groups="folder",
-    order="listed",
+    order="listed", labels=None,
     folds=SimpleNamespace(k=4, seed=0))
 size = 300 * 3 * 400 * 400
 used = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1]) * 1024

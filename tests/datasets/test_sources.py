@@ -54,6 +54,7 @@ def test_class_subset_of_digits(make_spec):
     ("changes", "message"),
     [({"source": "kaggle"}, "'kaggle' is unknown; choose sklearn"),
      ({"source": "sklearn", "name": "iris"}, "'iris' is unknown; choose from digits, photos"),
+     ({"path": "x" * 5000}, "was not found under"),
      ({"path": None}, "needs a path"), ({"path": "nowhere"}, "'nowhere' was not found under")],
 )  # fmt: skip
 def test_unknown_sources_are_refused(make_spec, changes, message):

@@ -70,6 +70,9 @@ class FoldsConfig(Section):
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
+Side = Annotated[int, Field(ge=4), at_most(4096, "no network fits a machine")]
+
+
 class Images(Section):
     """Where a data set comes from and what is made of it (see kelvin.datasets).
 
@@ -80,7 +83,7 @@ class Images(Section):
     source: Literal["sklearn", "torchvision", "folder"]
     name: str | None = None
     path: str | None = None
-    image_size: Annotated[int, Field(ge=4), at_most(4096, "no network fits a machine")] | None = None
+    image_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] | None = None  # or [h, w]
     channels: Literal[1, 3] | None = None
     classes: Annotated[list[int | str], Field(min_length=1)] | None = None
     validation: Count | Share = 0.1
@@ -90,6 +93,7 @@ class Images(Section):
     on_error: Literal["refuse", "skip"] = "refuse"
     order: Literal["listed", "shuffled"]
     groups: Any = None
+    labels: str | None = None
     folds: FoldsConfig | None = FoldsConfig(k=5, seed=0)
 
     @model_validator(mode="before")

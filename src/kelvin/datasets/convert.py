@@ -1,44 +1,37 @@
 """Sizes, channels and classes: from what a source holds to what a study asks for.
 
-Every change of size is a central square crop, then Pillow's bicubic filter with antialiasing (its
-support grows with the reduction, as in Clean-FID, Parmar et al. 2022). Grey is the ITU-R 601 luma.
+Every change of size is a central crop to the shape asked for, then Pillow's bicubic filter with
+antialiasing (its support grows with the reduction, as in Clean-FID, Parmar et al. 2022). Grey is the
+ITU-R 601 luma.
 """
 
-import io
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from kelvin.datasets.raw import RawData
 from kelvin.errors import KelvinError
 
-FORMATS = ("PNG", "JPEG", "BMP")
 _MODES = {1: "L", 3: "RGB"}
 
 
-def decode(content: bytes, image_size: int | None, channels: int | None) -> np.ndarray:
-    """One encoded PNG, JPEG or BMP as uint8 (C, H, W), turned upright as its EXIF tag says.
+def convert_images(
+    images: np.ndarray, image_size: int | Sequence[int] | None, channels: int | None
+) -> np.ndarray:
+    """uint8 (n, C, H, W) at the asked size and channels; the same array where nothing changes.
 
-    None keeps the native size or channels. Raises what Pillow raises on broken bytes, and
-    ValueError for pixels that have no 8-bit grey or colour value (16 bits, transparency).
+    image_size: a side of a square, or (height, width).
     """
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        image.load()
-        plain = _opaque(ImageOps.exif_transpose(image))
-    return _array(_fit(plain, image_size, channels))
-
-
-def convert_images(images: np.ndarray, image_size: int | None, channels: int | None) -> np.ndarray:
-    """uint8 (n, C, H, W) at the asked size and channels; the same array where nothing changes."""
-    size = (image_size, image_size) if image_size else images.shape[2:]
+    size = target_sides(image_size) or images.shape[2:]
     wanted = (channels or images.shape[1], *size)
     if images.shape[1:] == wanted:
         return images
     converted = np.empty((len(images), *wanted), np.uint8)
     for target, source in zip(converted, images, strict=True):
-        target[:] = _array(_fit(_picture(source), image_size, channels))
+        target[:] = as_array(fit(_picture(source), image_size, channels))
     return converted
 
 
@@ -46,6 +39,7 @@ def choose_classes(class_names: Sequence[str], classes: Sequence[int | str]) -> 
     """Indices of the named classes, in the order asked for; an int is an index, a str a name."""
     chosen = []
     for wish in classes:
+        wish = wish if isinstance(wish, int) else unicodedata.normalize("NFC", wish)
         known = range(len(class_names)) if isinstance(wish, int) else class_names
         if wish not in known:
             raise KelvinError(
@@ -79,37 +73,37 @@ def select_classes(raw: RawData, classes: Sequence[int | str] | None) -> RawData
     )
 
 
-def _opaque(image: Image.Image) -> Image.Image:
-    """The image in mode L or RGB, by conversions that invent no pixel."""
-    grey = image.mode in ("1", "L", "LA")
-    if not grey and image.mode not in ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr"):
-        raise ValueError(f"has pixels of mode {image.mode}, not 8-bit grey or colour")
-    if image.has_transparency_data:
-        alpha = image.convert("RGBA").getchannel("A")
-        # What shows through is the viewer's choice: no background is the right one to invent.
-        if alpha.getextrema()[0] < 255:
-            raise ValueError("has transparent pixels")
-    return image.convert("L" if grey else "RGB")
+def target_sides(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    """(height, width) that an entry `image_size` asks for: a whole number is both sides."""
+    return (image_size, image_size) if isinstance(image_size, int) else image_size and tuple(image_size)
 
 
-def _fit(image: Image.Image, image_size: int | None, channels: int | None) -> Image.Image:
+def fit(image: Image.Image, image_size: int | Sequence[int] | None, channels: int | None) -> Image.Image:
+    """The picture at the asked size and channels, by the rules of this module."""
     if channels is not None:
         image = image.convert(_MODES[channels])
-    if image_size is None or image.size == (image_size, image_size):
+    if image_size is None:
         return image
+    high, wide = target_sides(image_size)
     width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    box = (left, top, left + side, top + side)
+    if (height, width) == (high, wide):
+        return image
+    # The largest box of the wanted shape.
+    if width * high >= height * wide:
+        box_wide, box_high = max(1, round(height * wide / high)), height
+    else:
+        box_wide, box_high = width, max(1, round(width * high / wide))
+    left, top = (width - box_wide) // 2, (height - box_high) // 2
     # Not resize(box=...): there the filter also reads pixels outside the box.
-    return image.crop(box).resize((image_size, image_size), Image.Resampling.BICUBIC)
+    box = image.crop((left, top, left + box_wide, top + box_high))
+    return box.resize((wide, high), Image.Resampling.BICUBIC)
 
 
 def _picture(array: np.ndarray) -> Image.Image:
     return Image.fromarray(array[0] if len(array) == 1 else np.moveaxis(array, 0, -1).copy())
 
 
-def _array(image: Image.Image) -> np.ndarray:
+def as_array(image: Image.Image) -> np.ndarray:
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 

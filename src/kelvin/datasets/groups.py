@@ -5,18 +5,19 @@ A rule is an entry `groups` of a data set in params.yaml:
 - null: every image is its own group (nothing is known);
 - folder: the folder that an image lies in, below the split folders, is one object;
 - {pattern: "regex"}: what the parentheses catch in the path below the split folder, together;
-- {csv: file.csv}: a table with the columns file and group, beside the data or in the working folder;
+- {csv: file.csv}: a table with the columns file and group, beside or in the data or the working folder;
 - {blocks: n}: n contiguous blocks of the source, for sources that are ordered by object.
 """
 
-import csv
 import re
+import unicodedata
 from collections.abc import Hashable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 
-from kelvin.datasets.archives import printable
+from kelvin.datasets.archives import Tree, printable
+from kelvin.datasets.tables import read_table
 from kelvin.errors import KelvinError
 
 
@@ -35,11 +36,11 @@ def block_groups(n: int, rule) -> np.ndarray:
     return np.arange(n, dtype=np.int64) * blocks // n
 
 
-def file_groups(files: Sequence[str], inside: Sequence[str], rule, data: Path) -> np.ndarray:
+def file_groups(files: Sequence[str], inside: Sequence[str], rule, tree: Tree) -> np.ndarray:
     """int64 (n,), numbered as they first appear.
 
     files: names in the tree; inside: the same below their split folder, so that one object's images
-    agree in both parts; data: the folder or tar, beside which a CSV is looked for.
+    agree in both parts; tree: in which, and beside which, a CSV is looked for.
     """
     if rule is None or isinstance(rule, dict) and "blocks" in rule:
         return block_groups(len(files), rule)
@@ -48,7 +49,7 @@ def file_groups(files: Sequence[str], inside: Sequence[str], rule, data: Path) -
     elif isinstance(rule, dict) and len(rule) == 1 and "pattern" in rule:
         keys = _by_pattern(inside, rule["pattern"])
     elif isinstance(rule, dict) and len(rule) == 1 and "csv" in rule:
-        keys = _by_table(files, inside, rule["csv"], data)
+        keys = _by_table(files, inside, rule["csv"], tree)
     else:
         raise KelvinError(
             f"groups: {rule!r} is unknown; choose null, folder, {{pattern: ...}}, {{csv: ...}} or "
@@ -56,12 +57,6 @@ def file_groups(files: Sequence[str], inside: Sequence[str], rule, data: Path) -
         )
     number: dict[Hashable, int] = {}
     return np.array([number.setdefault(key, len(number)) for key in keys], np.int64)
-
-
-def table_place(table: str, data: Path) -> Path | None:
-    """Where a CSV lies: beside the data, or else below the working folder; None for nowhere."""
-    places = [data.parent / str(table), Path(str(table))]
-    return next((place for place in places if place.is_file()), None)
 
 
 def _folder(name: str) -> str:
@@ -76,7 +71,7 @@ def _folder(name: str) -> str:
 
 def _by_pattern(inside: Sequence[str], pattern) -> list[tuple[str, ...]]:
     try:
-        compiled = re.compile(pattern)
+        compiled = re.compile(unicodedata.normalize("NFC", pattern))  # as `inside` is
     except (re.error, TypeError) as error:
         raise KelvinError(f"groups: pattern {pattern!r} is no regular expression ({error})") from error
     if not compiled.groups:
@@ -89,30 +84,11 @@ def _by_pattern(inside: Sequence[str], pattern) -> list[tuple[str, ...]]:
     return keys
 
 
-def _by_table(files: Sequence[str], inside: Sequence[str], table, data: Path) -> list[str]:
-    found = table_place(table, data)
-    if found is None:
-        raise KelvinError(
-            f"groups: csv {table!r} was not found in {data.parent} or the working folder; put it there"
-        )
-    try:
-        with found.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise KelvinError(f"groups: {found} is no readable CSV ({error}); save it as UTF-8") from error
-    if not rows or not {"file", "group"} <= set(rows[0]):
-        raise KelvinError(f"groups: {found} needs a header with the columns file and group, and rows")
-    group_of: dict[str, str] = {}
-    for row in rows:
-        name, group = row["file"], row["group"]
-        if not name or not group:
-            raise KelvinError(f"groups: {found} has a row without file or group: {row}; complete it")
-        if group_of.setdefault(name, group) != group:
-            raise KelvinError(
-                f"groups: {found} puts {name!r} in {group_of[name]!r} and in {group!r}; keep one"
-            )
-    keys = [group_of.get(name, group_of.get(part)) for name, part in zip(files, inside, strict=True)]
-    _refuse_missing(files, keys, f"{found} has no row for")
+def _by_table(files: Sequence[str], inside: Sequence[str], table, tree: Tree) -> list[str]:
+    found = read_table(table, tree, "group", "groups")
+    rows = found.find({name: (name, part) for name, part in zip(files, inside, strict=True)})
+    keys = [found.values[rows[name]] if name in rows else None for name in files]
+    _refuse_missing(files, keys, f"{found.place} has no row for")
     return keys
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from kelvin.settle import size_of_test
 from kelvin.datasets import folds as folding
 from kelvin.datasets import leakage
+from kelvin.datasets.folders import log_left_out
 from kelvin.datasets.sources import data_roots, load_source
 from kelvin.datasets.splits import make_split
 from kelvin.datasets.store import write_store
@@ -40,6 +41,10 @@ def prepare(name: str, spec, environ: Mapping[str, str], folder: Path) -> dict:
             beside[folding.FILE] = folding.folds_text(folds)
         if raw.files:
             beside["files.json"] = _json(raw.files)
+        if raw.left_out:
+            # Not in the manifest: a readme beside the classes makes no other data set.
+            beside["left_out.json"] = _json(raw.left_out)
+            log_left_out(name, raw.left_out)
         return write_store(folder, name, raw, split, spec, beside)
 
 

@@ -9,21 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from kelvin.datasets.groups import table_place
 from kelvin.datasets.sources import data_roots, find_folder
-from kelvin.datasets.walk import walk
+from kelvin.datasets.tables import table_place
+from kelvin.datasets.walk import FOLDER, LEFT_OUT, walk
 from kelvin.errors import KelvinError
 
 ABSENT = "absent"
-_IDX = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
-# What torchvision's classes look for; that module takes seconds to import.
-PUBLISHED = {
-    "MNIST": [f"MNIST/raw/{file}" for file in _IDX],
-    "FashionMNIST": [f"FashionMNIST/raw/{file}" for file in _IDX],
-    "CIFAR10": [f"cifar-10-batches-py/{file}"
-                for file in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")],
-    "CIFAR100": [f"cifar-100-python/{file}" for file in ("train", "test", "meta")],
-}  # fmt: skip
 
 
 def raw_fingerprint(images, environ: Mapping[str, str]) -> str:
@@ -31,21 +22,21 @@ def raw_fingerprint(images, environ: Mapping[str, str]) -> str:
 
     images: a data set's `images` section. environ is read for KELVIN_DATA and DVC_ROOT, as `prepare`
     reads it. A folder counts by relative path, size and time of change of its files (links followed,
-    hidden files left out), an archive by its own, a torchvision set by the files of the first complete
-    root, scikit-learn's by its version. The places themselves do not count. Missing data have a
-    fingerprint too: telling the user is left to `prepare`.
+    hidden ones and a system's left out), an archive by its own, a torchvision set by its name, since its
+    files are held to published checksums, scikit-learn's by its version. The places themselves do not
+    count. Missing data have a fingerprint too: telling the user is left to `prepare`.
     """
     roots = data_roots(environ)
     if images.source == "sklearn":
         return _digest([f"scikit-learn {_version('scikit-learn')}"])
     if images.source == "torchvision":
-        return _digest(_published(images.name, roots))
+        return _digest([f"torchvision {images.name}"])
     try:
         path = find_folder(images.path, roots)
     except (KelvinError, OSError, ValueError):
         return _digest([ABSENT])
     tables = [images.groups.get("csv") if isinstance(images.groups, dict) else None,
-              getattr(images, "labels", None)]
+              images.labels]
     return _digest([*_state(path), *_tables(tables, path)])
 
 
@@ -61,19 +52,10 @@ def _state(path: Path) -> Iterator[str]:
         return
     try:
         for entry in walk(path):
-            yield f"{entry.name}/" if entry.is_folder else _line(entry.name, entry.path)
+            if entry.kind != LEFT_OUT:
+                yield f"{entry.name}/" if entry.kind == FOLDER else _line(entry.name, entry.path)
     except KelvinError:
         yield "unreadable"
-
-
-def _published(name: str, roots: Iterable[Path]) -> list[str]:
-    files = PUBLISHED.get(name, [])
-    for root in roots:
-        if files and all((root / file).is_file() for file in files):
-            # The packed files beside are read for their checksum.
-            beside = [f"{file}.gz" for file in files if (root / f"{file}.gz").is_file()]
-            return [_line(file, root / file) for file in (*files, *beside)]
-    return [ABSENT]
 
 
 def _tables(tables: Iterable[str | None], data: Path) -> Iterator[str]:

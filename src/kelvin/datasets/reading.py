@@ -1,8 +1,13 @@
 """Many encoded images into one uint8 array, in memory or straight into a mapped .npy file."""
 
+import logging
+import lzma
 import os
+import re
 import struct
 import tarfile
+import warnings
+import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,18 +17,22 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from kelvin.datasets.archives import Tree, printable
-from kelvin.datasets.convert import decode
+from kelvin.datasets.decoding import decode
 from kelvin.errors import KelvinError
 from kelvin.progress import progress_bar
 
-# Everything that a decoder is known to throw at bytes it was not made for.
+# Everything that a decoder or an archive is known to throw at bytes it was not made for.
 _BROKEN = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error,
-    tarfile.TarError, Image.DecompressionBombError,
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError,
+    RuntimeError, AssertionError, struct.error, zlib.error, lzma.LZMAError, tarfile.TarError,
+    zipfile.BadZipFile, Image.DecompressionBombError,
 )  # fmt: skip
+# Pillow logs what is wrong with a TIFF, and raises it too: the sentence with the file's name is enough.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 _BLOCK = 32  # rows moved at once, and files read ahead of the decoders
 _SHOWN = 1000  # fewer images than that take no time worth a bar
 
+PICTURES = "PNG, JPEG, BMP, TIFF or WebP"
 Troubles = dict[str, str]
 Allocate = Callable[[tuple[int, ...]], np.ndarray]
 
@@ -44,7 +53,7 @@ def in_file(path: Path) -> Allocate:
 def read_images(
     tree: Tree,
     names: Sequence[str],
-    image_size: int | None,
+    image_size: int | Sequence[int] | None,
     channels: int | None,
     allocate: Allocate = in_memory,
 ) -> tuple[np.ndarray, np.ndarray, Troubles]:
@@ -60,9 +69,12 @@ def read_images(
     ordered = list(tree.reading_order(names))
     workers = min(4, os.cpu_count() or 1)
     with (
+        warnings.catch_warnings(),
         ThreadPoolExecutor(workers) as pool,
         progress_bar(len(names), "decode", "image", disable=len(names) < _SHOWN) as bar,
     ):
+        # Pillow's warnings name no file, and concern what is not read (comments, dates).
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         for start in range(0, len(ordered), _BLOCK):
             block = ordered[start : start + _BLOCK]
             contents = [_content(tree, name) for name in block]
@@ -111,16 +123,24 @@ def _content(tree: Tree, name: str) -> bytes | str:
     try:
         return tree.read(name)
     except _BROKEN as error:
-        return f"is no usable image ({error})"
+        return _unusable(error)
 
 
-def _pixels(content: bytes | str, image_size: int | None, channels: int | None) -> np.ndarray | str:
+def _unusable(error: Exception) -> str:
+    # Pillow's texts may run over lines and hold addresses, which change from run to run.
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(str(error).split()))[:200]
+    return f"is no usable image ({text or type(error).__name__})"
+
+
+def _pixels(
+    content: bytes | str, image_size: int | Sequence[int] | None, channels: int | None
+) -> np.ndarray | str:
     """uint8 (C, H, W), or why there are none."""
     if isinstance(content, str):
         return content
     try:
         return decode(content, image_size, channels)
     except UnidentifiedImageError:  # its text holds a memory address
-        return "is no readable PNG, JPEG or BMP image"
+        return f"is no readable {PICTURES} image"
     except _BROKEN as error:
-        return f"is no usable image ({error})"
+        return _unusable(error)

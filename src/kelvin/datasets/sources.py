@@ -1,7 +1,7 @@
-"""Where a data set comes from: scikit-learn's own, torchvision's sets, any folder or tar.
+"""Where a data set comes from: scikit-learn's own, torchvision's sets, any folder, tar or zip.
 
 A spec (a data set's entry in params.yaml) is read by its attributes: source, name, path,
-image_size, channels, classes, validation, test, seed, licence, on_error, groups, folds.
+image_size, channels, classes, validation, test, seed, licence, on_error, groups, labels, folds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from kelvin.datasets.folders import load_folder
 from kelvin.datasets.groups import block_groups
 from kelvin.datasets.published import load_published
 from kelvin.datasets.raw import RawData
+from kelvin.datasets.walk import spelt
 from kelvin.errors import KelvinError
 
 _DOWNLOADS = Path("data/raw")
@@ -46,6 +47,9 @@ def load_source(spec, roots: Sequence[Path], room: Path | None = None) -> RawDat
     """
     if spec.source == "folder":
         return load_folder(find_folder(spec.path, roots), spec, room)
+    for key in ("path", "labels"):
+        if (value := getattr(spec, key)) is not None:
+            raise KelvinError(f"{key}: {value!r} is of use to source: folder alone; set it to null")
     if spec.source == "sklearn":
         raw = load_embedded(spec.name)
     elif spec.source == "torchvision":
@@ -108,17 +112,16 @@ def _tiles(photo: np.ndarray) -> np.ndarray:
 
 
 def find_folder(path: str | None, roots: Sequence[Path]) -> Path:
-    """The folder or tar that path names: under a root, the working directory or the project."""
+    """The folder, tar or zip that path names: under a root, the working directory or the project."""
     if not path:
-        raise KelvinError("source: folder needs a path; name a folder or a tar of class folders")
+        raise KelvinError("source: folder needs a path; name a folder, tar or zip of class folders")
     projects = [root.parents[1] for root in roots if root.parts[-2:] == _DOWNLOADS.parts]
     bases = list(dict.fromkeys([*roots, Path.cwd(), *projects]))
     for base in bases:
-        found = base / Path(path).expanduser()
-        if found.exists():
+        if found := spelt(base / Path(path).expanduser()):
             return found
     raise KelvinError(
-        f"folder or tar {path!r} was not found under {', '.join(map(str, bases))}; "
+        f"folder, tar or zip {path!r} was not found under {', '.join(map(str, bases))}; "
         "put it there or set KELVIN_DATA=<folder> to the folder that holds it"
     )
 

@@ -1,6 +1,7 @@
 """What lies below a folder. Links are followed; what a system leaves behind is named, not entered."""
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,39 +15,56 @@ SYSTEM_FOLDERS = frozenset({
 })  # fmt: skip
 
 
+FILE, FOLDER, LEFT_OUT = "file", "folder", "left out"
+
+
 @dataclass(frozen=True)
 class Entry:
     """A file or folder: its name below the root with forward slashes, its place, what it is."""
 
     name: str
     path: str
-    is_folder: bool
-    is_entered: bool = True  # False of a file, and of a system's folder
+    kind: str
 
 
 def walk(root: Path) -> Iterator[Entry]:
-    """Every file and folder below root, folder by folder, sorted by name; hidden ones are left out.
+    """Every file and folder below root, folder by folder, sorted by name.
 
-    Linked folders are followed. KelvinError, naming the link, where two names lead to one folder (a
-    loop, or its images would count twice), and where a folder cannot be listed.
+    Hidden ones and a system's folders are left out: named (a folder with a slash at its end), not
+    entered. Linked folders are followed. KelvinError, naming the link, where two names lead to one
+    folder (a loop, or its images would count twice), and where a folder cannot be listed.
     """
     names = {_identity(root): ""}
     waiting = [("", os.fspath(root))]
     while waiting:
         inside, folder = waiting.pop()
         for entry in _listed(folder):
-            if is_hidden(entry.name):
+            name, is_folder = f"{inside}{entry.name}", _is_folder(entry)
+            if is_hidden(entry.name) or is_folder and is_system_folder(entry.name):
+                yield Entry(f"{name}/" if is_folder else name, entry.path, LEFT_OUT)
                 continue
-            name = f"{inside}/{entry.name}" if inside else entry.name
-            if not _is_folder(entry):
-                yield Entry(name, entry.path, is_folder=False, is_entered=False)
-                continue
-            if is_system_folder(entry.name):
-                yield Entry(name, entry.path, is_folder=True, is_entered=False)
-                continue
-            yield Entry(name, entry.path, is_folder=True)
-            _admit(names, entry.path, name, root)
-            waiting.append((name, entry.path))
+            yield Entry(name, entry.path, FOLDER if is_folder else FILE)
+            if is_folder:
+                _admit(names, entry.path, name, root)
+                waiting.append((f"{name}/", entry.path))
+
+
+def reason(part: str) -> str:
+    """Why a name is left out."""
+    return "is hidden" if is_hidden(part) else "belongs to a system or a program"
+
+
+def spelt(path: Path) -> Path | None:
+    """The path as it is on disk, in whichever form (NFC, NFD) its letters came; None for nowhere."""
+    if os.path.exists(path):
+        return path
+    parent = spelt(path.parent) if path.parent != path else None
+    try:
+        names = sorted(os.listdir(parent)) if parent else []
+    except OSError:
+        return None
+    wanted = unicodedata.normalize("NFC", path.name)
+    return next((parent / name for name in names if unicodedata.normalize("NFC", name) == wanted), None)
 
 
 def is_hidden(part: str) -> bool:

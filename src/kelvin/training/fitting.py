@@ -30,7 +30,8 @@ def fit_process(restorer: Restorer, images: np.ndarray, other: Callable[[], torc
 def save_blend(folder: Path, store: PreparedStore, shape: Shape) -> None:
     """Training images of another data set, brought to this shape, uint8 (n, C, H, W)."""
     images = store.split("train").first(FITTED).images
-    write_arrays(folder / BLEND, images=convert_images(images, shape.height, shape.channels))
+    write_arrays(folder / BLEND, images=convert_images(images, (shape.height, shape.width),
+                                                           shape.channels))
 
 
 def load_blend(folder: Path) -> torch.Tensor:

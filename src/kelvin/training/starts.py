@@ -18,7 +18,6 @@ from kelvin.config.digest import fingerprint
 from kelvin.config.plan import PretrainPlan, RawImages, Start
 from kelvin.config.schema import Pretrain
 from kelvin.datasets.store import PreparedStore
-from kelvin.errors import KelvinError
 from kelvin.files import read_json, write_json
 from kelvin.stage import log
 
@@ -144,11 +143,9 @@ def source_images(plan: PretrainPlan, store: PreparedStore, start: Start, shape:
     if start.source is None:
         train, held = parts(store)
         return train, held
-    if shape.height != shape.width:
-        raise KelvinError(f"pretrain.dataset = {start.source.dataset!r} can be brought to square images "
-                          f"only, and those of {plan.dataset} are {shape.height}x{shape.width}")
     with prepared(start.source) as other:
-        train, held = (convert_images(images, shape.height, shape.channels) for images in parts(other))
+        train, held = (convert_images(images, (shape.height, shape.width), shape.channels)
+                       for images in parts(other))
         return train, held
 
 
