@@ -77,7 +77,10 @@ PARAMS = "a: 1\nb: 1\nc: 1\nseconds: 0\nactive: [one, two]\n"
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")} | {
     "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true",
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-KELVIN, DVC = ("-m", "kelvin", "repro"), ("-m", "dvc", "repro")
+DVC = ("-m", "dvc", "repro")
+# without loading torch, which no stage here needs
+KELVIN = ("-c", "from kelvin import cli; from kelvin.pipeline import executors; executors.PRELOADED = (); "
+          "cli.main()", "repro")
 
 
 class Project:

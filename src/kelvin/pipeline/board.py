@@ -15,9 +15,9 @@ BAR = re.compile(r"\d+%\|")
 
 class Board:
     """Follows the logs of running stages. On a terminal their newest bars stay below the lines, one a
-    stage; elsewhere every bar is a line."""
+    stage; elsewhere every bar is a line. With a total of 0 only output and failures are shown."""
 
-    def __init__(self, total: int):
+    def __init__(self, total: int = 0):
         self.total, self.count = total, 0
         self.live: dict[str, str] = {}
         self._logs: dict[str, tuple[Path, int, float, int]] = {}  # log, bytes read, begin, attempts
@@ -61,8 +61,10 @@ class Board:
         for line in re.split(r"[\r\n]+", text[:whole].decode(errors="replace")):
             if line.startswith(BEGUN):
                 where = f" on {host}" if (host := line.removeprefix(BEGUN)) else ""
-                lines.append(f"{self.number()} {stage}{where}" if attempts == 0 else
-                             f"{stage}: its worker died; begun again{where}, from its checkpoint")
+                if attempts:
+                    lines.append(f"{stage}: its worker died; begun again{where}, from its checkpoint")
+                elif self.total:
+                    lines.append(f"{self.number()} {stage}{where}")
                 attempts, begin, self.live[stage] = attempts + 1, time.monotonic(), ""
             elif BAR.search(line) and self._terminal:
                 self.live[stage] = line
@@ -75,4 +77,7 @@ class Board:
         """Show what is left of the log, and how the stage ended."""
         lines = self._news(stage, is_last=True)
         self.live.pop(stage, None)
-        self.say(*lines, f"{stage} {outcome} in {time.monotonic() - self._logs.pop(stage)[2]:.0f} s")
+        seconds = time.monotonic() - self._logs.pop(stage)[2]
+        if self.total or outcome != "done":
+            lines.append(f"{stage} {outcome} in {seconds:.0f} s")
+        self.say(*lines)

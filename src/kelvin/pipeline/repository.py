@@ -24,8 +24,6 @@ from dvc.stage.run import prepare_kwargs
 from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dumps_yaml, load_yaml
 
-from kelvin.files import write_text
-
 
 class LockFile:
     """A dvc.lock that is whole at every moment: the bytes that DVC would write, in one move.
@@ -60,7 +58,9 @@ class LockFile:
         blocks = (self._blocks[name] for name in [*self._old, *new])
         self._text = f"{self._head}stages:\n{''.join(blocks)}"
         if self._text != before:
-            write_text(self.path, self._text)
+            part = self.path.with_name(self.path.name + ".part")
+            part.write_text(self._text, encoding="utf-8")
+            os.replace(part, self.path)
         return self._text != before
 
 

@@ -41,7 +41,7 @@ def repro(targets: Sequence[str] = (), jobs: int | None = None, dask: str | None
         # what runs every time (the plan) makes what the others depend on: before they are judged
         first = [stage for stage in repository.order
                  if stage.always_changed and not repository.needs[stage]]
-        if not run(repository, dict.fromkeys(first, True), Light(), Board(0)):
+        if not run(repository, dict.fromkeys(first, True), Light(), Board()):
             return False
         wanted = repository.survey([stage for stage in repository.order if stage not in first])
         if wanted and not run_wanted(repository, wanted, jobs, dask):
