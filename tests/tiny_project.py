@@ -60,8 +60,8 @@ print("output of", stage)
 if params.get("fail") == os.environ["DVC_STAGE"]:
     sys.exit("kelvin: asked to fail")
 time.sleep(float(params["seconds"]))
-deps = {"plan": [], "data": ["plan/a.txt"], "keep": ["plan/b.txt", "data"], "train": ["plan/b.txt", "data"],
-        "report": ["models", "kept", "shell", "plan/c.txt"]}[stage]
+deps = {"plan": [], "data": ["plan/a.txt"], "keep": ["plan/b.txt", "data"],
+        "train": ["plan/b.txt", "data"], "report": ["models", "kept", "shell", "plan/c.txt"]}[stage]
 text = os.environ["DVC_STAGE"] if stage == "train" else stage
 for dep in map(pathlib.Path, deps):
     for file in sorted(dep.rglob("*")) if dep.is_dir() else [dep]:
@@ -71,7 +71,7 @@ for out in map(pathlib.Path, outs):
     value = params[out.stem] if stage == "plan" else hashlib.md5(text.encode()).hexdigest()
     out.write_text(json.dumps(value))
 with open("ran.log", "a") as log:
-    log.write(os.environ["DVC_STAGE"] + "\\n")
+    log.write(os.environ["DVC_STAGE"] + os.environ.get("WORKER", "") + "\\n")
 """
 PARAMS = "a: 1\nb: 1\nc: 1\nseconds: 0\nactive: [one, two]\n"
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")} | {
@@ -79,8 +79,8 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 DVC = ("-m", "dvc", "repro")
 # without loading torch, which no stage here needs
-KELVIN = ("-c", "from kelvin import cli; from kelvin.pipeline import executors; executors.PRELOADED = (); "
-          "cli.main()", "repro")
+KELVIN = ("-c", "from kelvin import cli; from kelvin.pipeline import executors; "
+                "executors.PRELOADED = (); cli.main()", "repro")
 
 
 class Project:
@@ -95,7 +95,8 @@ class Project:
                         [sys.executable, "-m", "dvc", "config", "core.autostage", "true"],
                         [sys.executable, "-m", "dvc", "config", "core.analytics", "false"],
                         ["git", "add", "-A"],
-                        ["git", "-c", "user.name=x", "-c", "user.email=x@localhost", "commit", "-qm", "x"]):
+                        ["git", "-c", "user.name=x", "-c", "user.email=x@localhost", "commit", "-qm",
+                         "a project"]):
             subprocess.run(command, cwd=folder, check=True, env=ENVIRONMENT, capture_output=True)
 
     def copy(self, folder):

@@ -42,7 +42,8 @@ def pair(new_pair, tmp_path):
 
 def test_nothing_to_do(pair):
     ran, text = both(pair)
-    assert ran == ["plan"] and text.splitlines() == ["  plan: output of plan", "Everything is up to date."]
+    assert ran == ["plan"]
+    assert text.splitlines() == ["  plan: output of plan", "Everything is up to date."]
 
 
 def test_an_edit_and_its_revert(pair):
@@ -73,7 +74,8 @@ def test_a_changed_out_is_made_again_or_brought_back(pair):
 
 @pytest.mark.parametrize("old, new, stages", [
     ("${active}", "[one, three]", ["report", "train@three-0", "train@three-1"]),
-    ("work.py keep kept/b.txt", "work.py keep kept/c.txt", ["keep", "report"])], ids=["matrix", "command"])
+    ("work.py keep kept/b.txt", "work.py keep kept/c.txt", ["keep", "report"])],
+    ids=["matrix", "command"])
 def test_an_edited_pipeline(pair, old, new, stages):
     for project in pair:
         project.edit(old, new, "dvc.yaml")

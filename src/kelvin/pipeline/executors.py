@@ -27,7 +27,7 @@ from kelvin.errors import KelvinError
 PRELOADED = ("torch", "torch._dynamo", "kelvin.cli", "kelvin.sampled", "kelvin.evaluation",
              "kelvin.reference", "kelvin.classifier")
 GPU_STAGES = ("pretrain", "train", "sample", "evaluate", "classifier", "reference", "calibrate")
-BEGUN = "\x1ebegun "  # a log's line where an attempt begins; the machine follows
+BEGUN = "\x01begun "  # a log's line where an attempt begins; the machine follows
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,8 @@ class Cluster:
         self.jobs, self.cluster = jobs, None
         if "://" not in where:
             kinds = {name.removesuffix("Cluster").lower(): kind
-                     for name, kind in vars(dask_jobqueue).items() if name.endswith("Cluster") and name != "JobQueueCluster"}
+                     for name, kind in vars(dask_jobqueue).items() if name.endswith("Cluster")}
+            del kinds["jobqueue"]  # their base class
             if where not in kinds:
                 raise KelvinError(f"--dask {where} is neither an address (tcp://host:8786) nor one of "
                                   f"{', '.join(sorted(kinds))}")
