@@ -3,9 +3,9 @@
     python benchmarks/kill.py --kills 20      # the smoke core, about 20 minutes on two cores
 
 In throw-away copies: once undisturbed, then killed with its whole process group and started again, a
-new copy whenever one is complete, until so many kills are done. Fails, with the reason, unless metrics.json
-has the same bytes, no stage that was reported done ran again, every process ended, no lock and no
-half-written file stayed.
+new copy whenever one is complete, until so many kills are done. Fails, with the reason, unless
+metrics.json has the same bytes, no stage that was reported done ran again, every process ended, no lock
+and no half-written file stayed.
 """
 
 from __future__ import annotations
