@@ -1,6 +1,7 @@
 """What a run shows, in a log and on a terminal."""
 
 import io
+import socket
 
 import pytest
 
@@ -8,6 +9,7 @@ from kelvin.pipeline import board as module
 from kelvin.pipeline.board import Board
 from kelvin.pipeline.executors import BEGUN
 
+HERE = f"{BEGUN}{socket.gethostname()}"
 BAR = " 50%|█████     | 4/8 [00:02<00:02]"
 
 
@@ -38,7 +40,7 @@ def test_in_a_log_every_line_names_its_stage(log, capsys):
     board = followed(log)
     board.read()
     assert capsys.readouterr().out == ""  # submitted, not begun
-    log(f"{BEGUN}\nloss 0.1\n{BAR}\rloss")
+    log(f"{HERE}\nloss 0.1\n{BAR}\rloss")
     board.read()
     assert capsys.readouterr().out == f"[1/3] train@a-0\n  train@a-0: loss 0.1\n  train@a-0: {BAR}\n"
     log(" 0.05\nthe end")
@@ -60,7 +62,7 @@ def test_a_second_attempt_says_why_and_where(log, capsys):
 def test_without_a_total_only_output_and_failures_are_shown(log, capsys, outcome, shown):
     board = Board()
     board.follow("stage", log.path)
-    log(f"{BEGUN}\n")
+    log(f"{HERE}\n")
     board.end("stage", outcome)
     assert capsys.readouterr().out.startswith(shown) and (shown or not capsys.readouterr().out)
 
@@ -71,8 +73,8 @@ def test_on_a_terminal_one_live_row_a_stage_is_redrawn(log, tmp_path, monkeypatc
     monkeypatch.setenv("COLUMNS", "40")
     board = followed(log)
     board.follow("sample@b-0", tmp_path / "logs/other")
-    log(f"{BEGUN}\n{BAR}\r")
-    (tmp_path / "logs/other").write_text(f"{BEGUN}\nhello\n")
+    log(f"{HERE}\n{BAR}\r")
+    (tmp_path / "logs/other").write_text(f"{HERE}\nhello\n")
     board.read()
     board.read()
     rows = f"{BAR}\nsample@b-0: 0 s\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import sys
 import time
 from pathlib import Path
@@ -60,7 +61,8 @@ class Board:
         lines = []
         for line in re.split(r"[\r\n]+", text[:whole].decode(errors="replace")):
             if line.startswith(BEGUN):
-                where = f" on {host}" if (host := line.removeprefix(BEGUN)) else ""
+                host = line.removeprefix(BEGUN)
+                where = "" if host == socket.gethostname() else f" on {host}"
                 if attempts:
                     lines.append(f"{stage}: its worker died; begun again{where}, from its checkpoint")
                 elif self.total:

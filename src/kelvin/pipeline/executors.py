@@ -12,6 +12,7 @@ import os
 import re
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -39,7 +40,6 @@ class Task:
     folder: str
     variables: dict[str, str]  # on top of the worker's own environment
     log: str  # both outputs are appended here: a file that driver and worker see
-    host: str = ""  # shown where it is not this machine
 
 
 def perform(task: Task) -> int:
@@ -48,37 +48,30 @@ def perform(task: Task) -> int:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     sys.stdout.reconfigure(line_buffering=True)
-    print(f"{BEGUN}{task.host}")
+    print(f"{BEGUN}{socket.gethostname()}")
     os.chdir(task.folder)
     # `python` is the interpreter that runs Kelvin, also where no environment was activated
     os.environ.update(task.variables, PATH=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-    status = 0
     for command in task.commands:
-        words = python_words(command)
-        if words and command == task.commands[-1]:
+        if command == task.commands[-1] and (words := python_words(command)):
             return run_python(words)
         shell = os.environ.get("SHELL", "/bin/sh")
         if status := subprocess.run(command, shell=True, executable=shell).returncode:
-            break
-    return status
+            return status
+    return 0
 
 
 def python_words(command: str) -> list[str] | None:
-    """What follows `python` in a command of plain words; None for any other command."""
-    first, *words = command.split() or [""]
-    return words if first == "python" and words and re.fullmatch(r"[\w\s./@+=:-]+", command) else None
+    """The words after `python` in a plain `python script.py ...`; None for any other command."""
+    match = re.fullmatch(r"python ([\w./@+=:][\w\s./@+=:-]*)", command)
+    return match and match[1].split()
 
 
 def run_python(words: list[str]) -> int:
     """The exit status of `python *words`, run in this process."""
-    status = 0
+    status, sys.argv, sys.path[0] = 0, words, str(Path(words[0]).parent.resolve())
     try:
-        if words[0] == "-m":
-            sys.path[0], sys.argv = os.getcwd(), words[1:]
-            runpy.run_module(words[1], run_name="__main__", alter_sys=True)
-        else:
-            sys.path[0], sys.argv = str(Path(words[0]).parent.resolve()), words
-            runpy.run_path(words[0], run_name="__main__")
+        runpy.run_path(words[0], run_name="__main__")
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
         if status and status is not end.code:
@@ -87,12 +80,11 @@ def run_python(words: list[str]) -> int:
         sys.excepthook(*sys.exc_info())
         status = 1
     atexit._run_exitfuncs()  # as at the end of `python *words`
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    sys.stdout.flush()
     return status
 
 
-def end_with(parent_end: Callable[[], object]) -> None:
+def end_after(parent_end: Callable[[], object]) -> None:
     """Kill this process and what it has started as soon as `parent_end` returns."""
     def follow() -> None:
         parent_end()
@@ -104,12 +96,12 @@ def end_with(parent_end: Callable[[], object]) -> None:
 def perform_forked(task: Task) -> int:
     """`perform` in a process of the fork server."""
     os.setpgid(0, 0)
-    end_with(multiprocessing.parent_process().join)
+    end_after(multiprocessing.parent_process().join)
     return perform(task)
 
 
 def perform_in_child(task: Task, is_wanted: Callable[[], bool] = lambda: True) -> int:
-    """`perform` in a new process, killed when nobody wants its result any more."""
+    """`perform` in a new process, killed when its result is not wanted any more."""
     with subprocess.Popen([sys.executable, "-m", __name__], stdin=subprocess.PIPE,
                           start_new_session=True) as child:
         child.stdin.write(json.dumps(asdict(task)).encode() + b"\n")
@@ -121,11 +113,17 @@ def perform_in_child(task: Task, is_wanted: Callable[[], bool] = lambda: True) -
                 os.killpg(child.pid, signal.SIGKILL)
 
 
+def main() -> int:
+    """The new process of `perform_in_child`."""
+    task, stdin = Task(**json.loads(sys.stdin.readline())), os.dup(0)
+    end_after(lambda: os.read(stdin, 1))
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    return perform(task)
+
+
 def perform_on_worker(task: Task) -> int:
     """`perform_in_child` on a Dask worker, until the driver or the scheduler is gone."""
-    import socket
-    from dataclasses import replace
-
     from distributed import get_worker
 
     worker, key = get_worker(), get_worker().get_current_task()
@@ -134,26 +132,25 @@ def perform_on_worker(task: Task) -> int:
         state = worker.state.tasks.get(key)
         return state is not None and state.state == "executing"
 
-    return perform_in_child(replace(task, host=socket.gethostname()), is_wanted)
+    return perform_in_child(task, is_wanted)
 
 
 class Machine:
     """This machine: a process for every stage, forked where torch is loaded already."""
 
     def __init__(self, jobs: int):
-        self.jobs = jobs
-        self.context = multiprocessing.get_context("forkserver")
+        self._jobs, self._context = jobs, multiprocessing.get_context("forkserver")
         if sys.platform == "linux":  # other systems' libraries may not survive a fork
-            self.context.set_forkserver_preload(list(PRELOADED))
+            self._context.set_forkserver_preload(list(PRELOADED))
 
     def slots(self) -> int:
-        return self.jobs
+        return self._jobs
 
     def submit(self, task: Task) -> Future[int]:
         # a pool for each: a process that is killed breaks its pool, and with it all that run there
-        pool = ProcessPoolExecutor(1, mp_context=self.context)
-        future = pool.submit(perform_forked, task)
-        pool.shutdown(wait=False)
+        with_one = ProcessPoolExecutor(1, mp_context=self._context)
+        future = with_one.submit(perform_forked, task)
+        with_one.shutdown(wait=False)
         return future
 
     def stop(self) -> None:
@@ -166,65 +163,62 @@ class Machine:
 
 
 class Cluster:
-    """A Dask cluster by its scheduler's address, or one that dask-jobqueue starts; a shared file system
-    is assumed. A stage whose worker died is started again by the scheduler, up to three times."""
+    """A Dask cluster: one that runs, by its scheduler's address, or one that dask-jobqueue starts.
+
+    The scheduler starts a stage again whose worker died, up to three times (distributed's
+    allowed-failures).
+    """
 
     def __init__(self, where: str, jobs: int | None):
         try:
-            import dask
-            import dask_jobqueue
             from distributed import Client
         except ImportError as error:
-            raise KelvinError(f"--dask needs {error.name}: pip install '.[cluster]'") from error
-        self.jobs, self.cluster = jobs, None
-        if "://" not in where:
-            kinds = {name.removesuffix("Cluster").lower(): kind
-                     for name, kind in vars(dask_jobqueue).items() if name.endswith("Cluster")}
-            del kinds["jobqueue"]  # their base class
-            if where not in kinds:
-                raise KelvinError(f"--dask {where} is neither an address (tcp://host:8786) nor one of "
-                                  f"{', '.join(sorted(kinds))}")
-            for key in ("cores", "memory"):
-                if dask.config.get(f"jobqueue.{where}.{key}") is None:
-                    raise KelvinError(f"jobqueue.{where}.{key} is not set: say in "
-                                      f"~/.config/dask/jobqueue.yaml what one batch job gets")
-            self.cluster = kinds[where]()
-            self.cluster.scale(jobs=jobs or 2)
+            raise KelvinError("--dask needs more packages: pip install -e '.[cluster]'") from error
+        self._jobs, self._cluster = jobs, None if "://" in where else batch_system(where, jobs or 2)
         try:
-            self.client = Client(self.cluster or where, timeout=10)
+            self._client = Client(self._cluster or where, timeout=10)
         except (OSError, ValueError) as error:
             raise KelvinError(f"--dask {where}: no scheduler answers there ({error})") from error
-        self.any = self.client.get_executor(pure=False)
-        self.gpu = self.client.get_executor(pure=False, resources={"GPU": 1})
+        self._any = self._client.get_executor(pure=False)
+        self._gpu = self._client.get_executor(pure=False, resources={"GPU": 1})
 
     def slots(self) -> int:
         """As many stages as the workers have threads: none waits on one while another is free."""
         try:
-            threads = sum(self.client.nthreads().values())
+            threads = sum(self._client.nthreads().values())
         except OSError as error:
-            raise KelvinError(f"the Dask scheduler is gone ({error}); run it again: finished stages are "
-                              "kept") from error
-        return min(threads, self.jobs or threads)
+            raise KelvinError("the Dask scheduler is gone; run it again: finished stages are kept") from error
+        return min(threads, self._jobs or threads)
 
     def submit(self, task: Task) -> Future[int]:
-        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        offered = any(worker["resources"].get("GPU") for worker in workers)
-        is_gpu = offered and task.stage.partition("@")[0] in GPU_STAGES
-        return (self.gpu if is_gpu else self.any).submit(perform_on_worker, task)
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        is_gpu = task.stage.partition("@")[0] in GPU_STAGES and any(
+            worker["resources"].get("GPU") for worker in workers)
+        return (self._gpu if is_gpu else self._any).submit(perform_on_worker, task)
 
     def stop(self) -> None:
-        self.client.close()
-        if self.cluster is not None:
-            self.cluster.close()
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
 
 
-def main() -> int:
-    task = Task(**json.loads(sys.stdin.readline()))
-    stdin = os.dup(0)
-    end_with(lambda: os.read(stdin, 1))
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-    return perform(task)
+def batch_system(kind: str, jobs: int):
+    """dask-jobqueue's cluster of this kind with so many jobs; KelvinError where it is not configured."""
+    import dask
+    import dask_jobqueue
+
+    kinds = {name.removesuffix("Cluster").lower(): value for name, value in vars(dask_jobqueue).items()
+             if name.endswith("Cluster") and name != "JobQueueCluster"}
+    if kind not in kinds:
+        raise KelvinError(f"--dask {kind} is neither an address (tcp://host:8786) nor one of "
+                          f"{', '.join(sorted(kinds))}")
+    for key in ("cores", "memory"):
+        if dask.config.get(f"jobqueue.{kind}.{key}") is None:
+            raise KelvinError(f"jobqueue.{kind}.{key} is not set: say in ~/.config/dask/jobqueue.yaml what "
+                              "one batch job gets (docs/clusters.md)")
+    cluster = kinds[kind]()
+    cluster.scale(jobs=jobs)
+    return cluster
 
 
 if __name__ == "__main__":

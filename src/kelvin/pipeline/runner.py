@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from dvc.exceptions import DvcException
+from dvc.stage import Stage
+from dvc.stage.run import prepare_kwargs
 
 from kelvin.errors import KelvinError
 from kelvin.pipeline.board import Board
 from kelvin.pipeline.executors import Cluster, Machine, Task, perform_in_child
-
-if TYPE_CHECKING:
-    from dvc.stage import Stage
-
-    from kelvin.pipeline.repository import Repository
+from kelvin.pipeline.repository import Repository
 
 LOGS = Path(".kelvin/logs")
 REPORT = Path("reports/index.html")
@@ -29,43 +27,33 @@ POLL = 0.2  # seconds between two looks at the logs
 def repro(targets: Sequence[str] = (), jobs: int | None = None, dask: str | None = None) -> bool:
     """Run what DVC finds changed among the targets (all stages) and what they need; True on success.
 
-    Works in the folder of the project, which becomes the working directory. Raises KelvinError.
+    The project's root becomes the working directory. Raises KelvinError.
     """
-    from dvc.exceptions import DvcException
-
-    from kelvin.pipeline.repository import Repository
-
-    started = time.monotonic()
+    started, executor = time.monotonic(), None
     try:
         repository = Repository(targets)
-        os.chdir(repository.repo.root_dir)
         # what runs every time (the plan) makes what the others depend on: before they are judged
         first = [stage for stage in repository.order
                  if stage.always_changed and not repository.needs[stage]]
         if not run(repository, dict.fromkeys(first, True), Light(), Board()):
             return False
         wanted = repository.survey([stage for stage in repository.order if stage not in first])
-        if wanted and not run_wanted(repository, wanted, jobs, dask):
-            print("Stopped: the stage named above failed; what was finished before it is kept.")
-            return False
+        if wanted:
+            executor = Cluster(dask, jobs) if dask else Machine(jobs or 2)
+            print(f"{len(wanted)} of {len(repository.order)} stages to run, "
+                  f"{'on the cluster' if dask else f'{executor.slots()} side by side'}", flush=True)
+            if not run(repository, wanted, executor, Board(len(wanted))):
+                print("Stopped: the stage named above failed; what was finished before it is kept.")
+                return False
     except DvcException as error:
         raise KelvinError(f"DVC: {error}") from error
+    finally:
+        if executor:
+            executor.stop()
     minutes = (time.monotonic() - started) / 60
     outcome = f"Done in {minutes:.1f} minutes." if wanted else "Everything is up to date."
     print(f"{outcome} The report: {REPORT.resolve()}" if REPORT.exists() else outcome)
     return True
-
-
-def run_wanted(repository: Repository, wanted: dict[Stage, bool | None], jobs: int | None,
-               dask: str | None) -> bool:
-    """`run` on this machine or a cluster, whose workers end with it."""
-    executor = Cluster(dask, jobs) if dask else Machine(jobs or 2)
-    try:
-        print(f"{len(wanted)} of {len(repository.order)} stages to run, "
-              f"{'on the cluster' if dask else f'{executor.slots()} side by side'}", flush=True)
-        return run(repository, wanted, executor, Board(len(wanted)))
-    finally:
-        executor.stop()
 
 
 class Light:
@@ -91,11 +79,10 @@ def run(repository: Repository, wanted: dict[Stage, bool | None], executor: Ligh
             for stage in [stage for stage in waiting if not is_failed]:
                 if len(running) >= slots:
                     break
-                if repository.needs[stage] & (waiting.keys() | set(running.values())):
+                if repository.needs[stage] & {*waiting, *running.values()}:
                     continue
-                outcome = repository.begin(stage, waiting.pop(stage))
-                if outcome == "run":
-                    task = task_of(repository, stage)
+                if (outcome := repository.begin(stage, waiting.pop(stage))) == "run":
+                    task = task_of(stage)
                     board.follow(stage.addressing, Path(task.log))
                     running[executor.submit(task)] = stage
                 else:
@@ -105,8 +92,7 @@ def run(repository: Repository, wanted: dict[Stage, bool | None], executor: Ligh
             ended = wait(running, POLL, FIRST_COMPLETED).done
             board.read()
             for future in ended:
-                stage = running.pop(future)
-                failure = failure_of(future)
+                stage, failure = running.pop(future), failure_of(future)
                 if not failure:
                     repository.commit(stage)
                 board.end(stage.addressing, f"FAILED ({failure})" if failure else "done")
@@ -117,13 +103,15 @@ def run(repository: Repository, wanted: dict[Stage, bool | None], executor: Ligh
     return not is_failed
 
 
-def task_of(repository: Repository, stage: Stage) -> Task:
-    commands, folder, environment = repository.command(stage)
-    log = LOGS / f"{stage.addressing.replace('/', '-')}.log"
-    variables = {name: value for name, value in environment.items() if name.startswith(PASSED_ON)}
+def task_of(stage: Stage) -> Task:
+    """What DVC would run."""
+    options = prepare_kwargs(stage)
+    commands = stage.cmd if isinstance(stage.cmd, list) else stage.cmd.splitlines()
+    variables = {name: text for name, text in options["env"].items() if name.startswith(PASSED_ON)}
     if sys.stdout.isatty():
         variables["KELVIN_BAR_SECONDS"] = "0.5"  # a live row, not a line in a log
-    return Task(stage.addressing, commands, folder, variables, str(log.resolve()))
+    log = LOGS.resolve() / f"{stage.addressing.replace('/', '-')}.log"
+    return Task(stage.addressing, commands, options["cwd"], variables, str(log))
 
 
 def failure_of(future: Future[int]) -> str:
@@ -132,6 +120,6 @@ def failure_of(future: Future[int]) -> str:
         status = future.result()
     except BrokenProcessPool:
         return "its process was killed: out of memory? Run it again, it goes on from its checkpoint"
-    except Exception as error:  # of the cluster: no worker survived the stage, or it was given up
+    except (Exception, CancelledError) as error:  # of the cluster: no worker survived the stage
         return f"{type(error).__name__}: {error}"
     return f"exit status {status}" if status else ""
