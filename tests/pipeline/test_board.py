@@ -51,9 +51,10 @@ def test_in_a_log_every_line_names_its_stage(log, capsys):
 
 def test_a_second_attempt_says_why_and_where(log, capsys):
     board = followed(log)
-    log(f"{BEGUN}node1\n{BEGUN}node2\n")
+    log(f"\n{BEGUN}node1\n{BAR}\n{BEGUN}node2\n")
     board.read()
-    first, second = capsys.readouterr().out.splitlines()
+    first, bar, second = capsys.readouterr().out.splitlines()
+    assert bar.strip() == f"train@a-0: {BAR}"
     assert first == "[1/3] train@a-0 on node1"
     assert second == "train@a-0: its worker died; begun again on node2, from its checkpoint"
 

@@ -48,7 +48,7 @@ def perform(task: Task) -> int:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     sys.stdout.reconfigure(line_buffering=True)
-    print(f"{BEGUN}{socket.gethostname()}")
+    print(f"\n{BEGUN}{socket.gethostname()}")  # a killed attempt may have left half a line
     os.chdir(task.folder)
     # `python` is the interpreter that runs Kelvin, also where no environment was activated
     os.environ.update(task.variables, PATH=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
@@ -172,7 +172,7 @@ class Cluster:
     def __init__(self, where: str, jobs: int | None):
         try:
             from distributed import Client
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise KelvinError("--dask needs more packages: pip install -e '.[cluster]'") from error
         self._jobs, self._cluster = jobs, None if "://" in where else batch_system(where, jobs or 2)
         try:

@@ -31,7 +31,8 @@ class Repository:
         os.chdir(Repo.find_root())
         # a finished stage waits for DVC's lock, as `dvc --wait-for-lock`, rather than being lost
         self.repo = Repo(_wait_for_lock=True)
-        clear_dead_locks(self.repo.tmp_dir)
+        self._is_hardlink = self.repo.config["core"].get("hardlink_lock", False)
+        clear_dead_locks(self.repo.tmp_dir, self._is_hardlink)
         with self.repo.lock:
             graph = get_active_graph(self.repo.index.graph)  # an edge leads to what a stage needs
             self.order = plan_repro(graph, collect_stages(self.repo, targets or ["dvc.yaml"]))
@@ -72,7 +73,7 @@ class Repository:
                 paths = [[entry.fs_path for entry in entries] for entries in (stage.deps, stage.outs)]
                 self._held[stage] = ExitStack()
                 self._held[stage].enter_context(
-                    rwlock(self.repo.tmp_dir, self.repo.fs, " ".join(sys.argv), *paths, hardlink=False))
+                    rwlock(self.repo.tmp_dir, self.repo.fs, " ".join(sys.argv), *paths, self._is_hardlink))
                 return "run"
             self._save(stage)
         return "from the cache"
@@ -119,10 +120,12 @@ class LockFile:
         self._blocks |= {name: self.block(name, entry) for name, entry in to_lockfile(stage).items()}
         new = sorted(self._blocks.keys() - set(self._old), key=self._order.index)
         self._text = f"{self._head}stages:\n" + "".join(self._blocks[name] for name in [*self._old, *new])
+        if self._text == before:
+            return False
         part = self.path.with_name(self.path.name + ".part")
         part.write_text(self._text, encoding="utf-8")
         os.replace(part, self.path)
-        return self._text != before
+        return True
 
     @staticmethod
     def block(name: str, entry: Mapping) -> str:
@@ -130,13 +133,13 @@ class LockFile:
         return dumps_yaml({"stages": {name: entry}}).partition("\n")[2]
 
 
-def clear_dead_locks(folder: str) -> None:
+def clear_dead_locks(folder: str, is_hardlink: bool = False) -> None:
     """Delete DVC's file of locks where a kill left it half-written, or nobody in it lives any more.
 
     DVC alone would stop at the first, and at a process number that has been given out again.
     """
     path = Path(folder, RWLOCK_FILE)
-    with make_lock(os.path.join(folder, RWLOCK_LOCK)):
+    with make_lock(os.path.join(folder, RWLOCK_LOCK), tmp_dir=folder, hardlink_lock=is_hardlink):
         try:
             locks, time = json.loads(path.read_text()), path.stat().st_mtime
             holders = [*locks.get("write", {}).values(), *chain(*locks.get("read", {}).values())]
