@@ -25,7 +25,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $(STAMP)
 
 repro: $(STAMP)  ## reproduce everything (JOBS=2 stages side by side), then name the report
-	@python -m kelvin.pipeline --jobs $(JOBS)
+	@python -m kelvin repro --jobs $(JOBS)
 
 smoke: $(STAMP)  ## every stage at smoke scale, nine runs of all studies, in a throw-away copy
 	@python -m kelvin.throwaway --jobs $(JOBS)

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from kelvin.fork_server import serving, start
+from kelvin.pipeline.executors import Machine, Task
 from kelvin.throwaway import make_copy
 
 FRUITS = ["Apple Red 1", "Banana", "Cherry Wax Red", "Kiwi", "Lemon", "Pear Abate"]
@@ -47,15 +47,14 @@ def made(tmp_path_factory):
     stages = [["check"], ["prepare", "fruits360"], ["prepare", "photos"], ["classifier"], ["reference"],
               ["calibrate"], ["pretrain"], *([stage, run, "0"] for run in RUNS
                                              for stage in ("train", "sample", "evaluate")), ["report"]]
-    said = {}
-    with serving():
-        for words in stages:
-            log = root / "log"
-            with log.open("wb") as output:
-                status = start([f"stages/{words[0]}.py", *words[1:]], output.fileno(), str(copy),
-                               environment).wait()
-            said[" ".join(words)] = log.read_text()
-            assert status == 0, (words, log.read_text()[-3000:])
+    said, machine = {}, Machine(1)
+    for words in stages:
+        log, name = root / "log", " ".join(words)
+        log.write_text("")
+        command = f"python stages/{words[0]}.py {' '.join(words[1:])}"
+        status = machine.submit(Task(name, [command], str(copy), environment, str(log))).result()
+        said[name] = log.read_text()
+        assert status == 0, (words, said[name][-3000:])
     return copy, said
 
 

@@ -64,7 +64,7 @@ def test_smoke_leaves_the_checkout_as_it_was(checkout, tmp_path, monkeypatch, ca
     monkeypatch.setattr(sys, "argv", ["throwaway", "--jobs", "1"])
     before = contents(checkout)
     assert throwaway.main() == code
-    assert commands == [[sys.executable, "-m", "kelvin.pipeline", "--jobs", "1"]]
+    assert commands == [[sys.executable, "-m", "kelvin", "repro", "--jobs", "1"]]
     where, *params = seen.read_text().splitlines()
     assert Path(where) != checkout and not Path(where).parent.exists()  # it ran in a copy, which is gone
     assert params[0].startswith("scale: smoke")

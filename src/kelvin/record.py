@@ -73,7 +73,7 @@ def record(what: str, jobs: str) -> Path:
     with temporary_copy(Path.cwd(), values) as (copy, environment):
         params.load(copy / "params.yaml")  # what it sets may be wrong: say so before any work
         (copy / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n", encoding="utf-8")
-        done = subprocess.run([sys.executable, "-m", "kelvin.pipeline", "--jobs", jobs], cwd=copy,
+        done = subprocess.run([sys.executable, "-m", "kelvin", "repro", "--jobs", jobs], cwd=copy,
                               env=environment)
         if done.returncode:
             raise KelvinError(f"record {what}: the pipeline failed (see above); what was finished is in "

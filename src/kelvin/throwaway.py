@@ -77,7 +77,7 @@ def main() -> int:
     parser.add_argument("--jobs", default="2")
     jobs, started = parser.parse_args().jobs, time.monotonic()
     with temporary_copy(Path.cwd(), {"scale": "smoke", "active": SMOKE}) as (target, environment):
-        done = subprocess.run([sys.executable, "-m", "kelvin.pipeline", "--jobs", jobs],
+        done = subprocess.run([sys.executable, "-m", "kelvin", "repro", "--jobs", jobs],
                               cwd=target, env=environment)
     seconds = time.monotonic() - started
     print(f"smoke: {'passed' if done.returncode == 0 else 'FAILED'} in {seconds:.0f} s; the copy it ran "

@@ -1,0 +1,1 @@
+"""`kelvin repro`: DVC decides what is to be done, an Executor works, on one machine or many."""

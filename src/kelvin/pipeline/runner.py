@@ -1,0 +1,125 @@
+"""The driver of `kelvin repro`: it alone talks to DVC, the stages' commands run in an Executor."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from dvc.exceptions import DvcException
+from dvc.stage import Stage
+from dvc.stage.run import prepare_kwargs
+
+from kelvin.errors import KelvinError
+from kelvin.pipeline.board import Board
+from kelvin.pipeline.executors import Cluster, Machine, Task, perform_in_child
+from kelvin.pipeline.repository import Repository
+
+LOGS = Path(".kelvin/logs")
+REPORT = Path("reports/index.html")
+PASSED_ON = ("DVC_", "KELVIN_", "MLFLOW_", "OMP_", "MKL_")  # of the driver's environment, to any worker
+POLL = 0.2  # seconds between two looks at the logs
+
+
+def repro(targets: Sequence[str] = (), jobs: int | None = None, dask: str | None = None) -> bool:
+    """Run what DVC finds changed among the targets (all stages) and what they need; True on success.
+
+    The project's root becomes the working directory. Raises KelvinError.
+    """
+    started, executor = time.monotonic(), None
+    try:
+        repository = Repository(targets)
+        # what runs every time (the plan) makes what the others depend on: before they are judged
+        first = [stage for stage in repository.order
+                 if stage.always_changed and not repository.needs[stage]]
+        if not run(repository, dict.fromkeys(first, True), Light(), Board()):
+            return False
+        wanted = repository.survey([stage for stage in repository.order if stage not in first])
+        if wanted:
+            executor = Cluster(dask, jobs) if dask else Machine(jobs or 2)
+            print(f"{len(wanted)} of {len(repository.order)} stages to run, "
+                  f"{'on the cluster' if dask else f'{executor.slots()} side by side'}", flush=True)
+            if not run(repository, wanted, executor, Board(len(wanted))):
+                print("Stopped: the stage named above failed; what was finished before it is kept.")
+                return False
+    except DvcException as error:
+        raise KelvinError(f"DVC: {error}") from error
+    finally:
+        if executor:
+            executor.stop()
+    minutes = (time.monotonic() - started) / 60
+    outcome = f"Done in {minutes:.1f} minutes." if wanted else "Everything is up to date."
+    print(f"{outcome} The report: {REPORT.resolve()}" if REPORT.exists() else outcome)
+    return True
+
+
+class Light:
+    """One plain process at a time, quick to start: for a stage that needs no torch."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(1)
+
+    def slots(self) -> int:
+        return 1
+
+    def submit(self, task: Task) -> Future[int]:
+        return self._threads.submit(perform_in_child, task)
+
+
+def run(repository: Repository, wanted: dict[Stage, bool | None], executor: Light | Machine | Cluster,
+        board: Board) -> bool:
+    """Run the wanted stages, each after what it needs; False after a failure, which begins no more."""
+    waiting, running, is_failed = dict(wanted), {}, False
+    try:
+        while running or (waiting and not is_failed):
+            slots = executor.slots()
+            for stage in [stage for stage in waiting if not is_failed]:
+                if len(running) >= slots:
+                    break
+                if repository.needs[stage] & {*waiting, *running.values()}:
+                    continue
+                if (outcome := repository.begin(stage, waiting.pop(stage))) == "run":
+                    task = task_of(stage)
+                    board.follow(stage.addressing, Path(task.log))
+                    running[executor.submit(task)] = stage
+                else:
+                    board.say(f"{board.number()} {stage.addressing}: {outcome}")
+            if not (running or slots):  # no worker has come yet
+                time.sleep(POLL)
+            ended = wait(running, POLL, FIRST_COMPLETED).done
+            board.read()
+            for future in ended:
+                stage, failure = running.pop(future), failure_of(future)
+                if not failure:
+                    repository.commit(stage)
+                board.end(stage.addressing, f"FAILED ({failure})" if failure else "done")
+                is_failed |= bool(failure)
+    finally:
+        for stage in wanted:
+            repository.release(stage)
+    return not is_failed
+
+
+def task_of(stage: Stage) -> Task:
+    """What DVC would run."""
+    options = prepare_kwargs(stage)
+    commands = stage.cmd if isinstance(stage.cmd, list) else stage.cmd.splitlines()
+    variables = {name: text for name, text in options["env"].items() if name.startswith(PASSED_ON)}
+    if sys.stdout.isatty():
+        variables["KELVIN_BAR_SECONDS"] = "0.5"  # a live row, not a line in a log
+    log = LOGS.resolve() / f"{stage.addressing.replace('/', '-')}.log"
+    return Task(stage.addressing, commands, options["cwd"], variables, str(log))
+
+
+def failure_of(future: Future[int]) -> str:
+    """Why a stage did not succeed; "" where it did."""
+    try:
+        status = future.result()
+    except BrokenProcessPool:
+        return "its process was killed: out of memory? Run it again, it goes on from its checkpoint"
+    except (Exception, CancelledError) as error:  # of the cluster: no worker survived the stage
+        return f"{type(error).__name__}: {error}"
+    return f"exit status {status}" if status else ""
