@@ -6,11 +6,11 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from tqdm import tqdm
 
 from kelvin.config.schema import RunConfig
@@ -22,6 +22,7 @@ from kelvin.restoration.sampling import degrader, generate, grid
 from kelvin.training.batches import mirrored
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.compiling import maybe_compiled
+from kelvin.training.device import make_accelerator
 from kelvin.training.ema import EMA
 from kelvin.training.importance import times_of
 from kelvin.training.labels import NoLabels
@@ -59,7 +60,7 @@ class Trainer:
                  checkpoint: Checkpoint, labels: NoLabels | None = None):
         self.config, self.restorer, self.seed = run, restorer, seed
         self.sampler, self.checkpoint, self.labels = sampler, checkpoint, labels or NoLabels()
-        self.accelerator = Accelerator(mixed_precision=precision.mixed)
+        self.accelerator, self.precision = make_accelerator(), precision
         self.share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         device = self.accelerator.device
         options = run.training
@@ -85,7 +86,7 @@ class Trainer:
         if options.compile != "never":
             example = torch.zeros(options.batch, *self.images.shape[1:], device=device)
             self.network = maybe_compiled(options.compile, self.network, example.contiguous(
-                memory_format=self.format), self.updates, self.accelerator.autocast)
+                memory_format=self.format), self.updates, partial(precision.autocast, device))
         self.result, self.shown = Trained(), self.shown_images()
         self.best: dict[str, Any] = {}  # weights of the best epoch, where training may stop early
 
@@ -118,9 +119,9 @@ class Trainer:
         """What the network says of a batch, under autocast."""
         self.restorer.network = network
         x_t = self.restorer.degradation.degrade(x0, t, z).contiguous(memory_format=self.format)
-        with self.accelerator.autocast():
+        with self.precision.autocast(self.accelerator.device):
             prediction, v = self.restorer.predict_both(x_t, t, labels)
-        return Predicted(prediction, x0, z, x_t, t, v)
+        return Predicted(prediction.float(), x0, z, x_t, t, v)
 
     def losses(self, network: torch.nn.Module, x0, z, t, labels=None) -> torch.Tensor:
         """Loss of each image, (n,), not weighted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,11 @@ import torch
 
 @dataclass(frozen=True)
 class Precision:
-    """`mixed` as accelerate names it ("bf16" or "no"), and the memory format of images."""
+    """`mixed` as accelerate names it ("bf16" or "no"), and the memory format of images.
+
+    It belongs to one training: accelerate is kept out of it, since its own mixed precision is a state
+    of the whole process.
+    """
 
     mixed: str
     channels_last: bool
@@ -17,6 +22,10 @@ class Precision:
     @property
     def memory_format(self) -> torch.memory_format:
         return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def autocast(self, device: torch.device) -> AbstractContextManager:
+        """What the network's forward pass runs under; it changes nothing in fp32."""
+        return torch.autocast(device.type, torch.bfloat16) if self.mixed == "bf16" else nullcontext()
 
 
 def has_bf16(device: torch.device) -> bool:
