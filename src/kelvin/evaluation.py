@@ -73,6 +73,7 @@ def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store
         record |= final_losses(model / "history.csv", model_cost.get("best_epoch"))
         record |= {key: model_cost[key] for key in ("best_epoch", "stopped_epoch") if key in model_cost}
         record |= {key: model_cost[key] for key in ("updates", "parameters", "flops_per_image")}
+        record["training_precision"] = model_cost["precision"]
         rows = restoration_rows(arrays, params.metrics.ssim_window, protocol)
         record["prior"] = protocol.score(arrays["prior"], scale)[0]
         details |= {"restoration": rows, "epochs": epoch_rows(protocol, model / "samples.npz"),

@@ -52,7 +52,7 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
     data, store = store.digest, split_of(run, replicate, store)
     torch.manual_seed(params.house.seed + replicate)  # initial weights
     restorer = assemble.build(run, shape, f"runs.{name}", len(store.class_names))
-    precision = resolve(run.training.precision, device, restorer.network)
+    precision = resolve(run.training.precision, device, restorer.network, shape)
     start = load_start(params.folder("starts") / f"{name}-{replicate}", name, run, shape,
                        restorer.network) if run.pretrain else None
     mark = run_fingerprint(params, name, replicate, store, precision.mixed, device.type,
@@ -91,7 +91,7 @@ def train_run(params: Params, name: str, replicate: int, store: PreparedStore, o
         "peak_memory_bytes": training_memory(trainer.bare, shape, run.training.batch).total,
         "epoch_seconds": result.epoch_seconds,
         "train_seconds": result.seconds, "hardware": hardware(device),
-        "precision": "bf16" if precision.mixed == "bf16" else "fp32",
+        "precision": precision.name,
         "threads": params.house.threads, "processes": trainer.accelerator.num_processes})
     checkpoint.remove()
 

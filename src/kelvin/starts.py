@@ -105,8 +105,8 @@ def pretrain(params: Params, store: PreparedStore, mark: str, members: list[tupl
     epochs = [params.run(n).pretrain.epochs for n, _ in members]
     checkpoint = Checkpoint(fingerprint(mark, sorted(epochs)))
     trainer = Pretrainer(run, restorer, train, held, derive_seed(seed, "pretrain"),
-                         resolve(run.training.precision, pick_device(), restorer.network), checkpoint,
-                         epochs)
+                         resolve(run.training.precision, pick_device(), restorer.network, shape),
+                         checkpoint, epochs)
     trainer.run(f"pretrain {name}-{replicate}")
     for n, r in members:
         wanted, folder = params.run(n).pretrain, out / f"{n}-{r}"
