@@ -108,6 +108,8 @@ def pretrain(params: Params, store: PreparedStore, mark: str, members: list[tupl
                          resolve(run.training.precision, pick_device(), restorer.network, shape),
                          checkpoint, epochs)
     trainer.run(f"pretrain {name}-{replicate}")
+    if not trainer.accelerator.is_main_process:
+        return
     for n, r in members:
         wanted, folder = params.run(n).pretrain, out / f"{n}-{r}"
         shutil.rmtree(folder, ignore_errors=True)

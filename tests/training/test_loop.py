@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -11,45 +10,16 @@ import time
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from tqdm import tqdm
+from trainers import FP32, SAMPLER, SHAPE, config, digits, make
 
-from kelvin.config.resolve import merge
-from kelvin.config.schema import RunConfig
 from kelvin.errors import KelvinError
-from kelvin.networks import Shape
 from kelvin.restoration import assemble
-from kelvin.runs import fit_process
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.ema import EMA
 from kelvin.training.loop import Trainer
 from kelvin.training.precision import Precision
-
-SHAPE = Shape(1, 8, 8)
-SAMPLER = {"kind": "improved", "steps": "all", "z": "kept"}
-FP32 = Precision("no", False)
-
-
-def digits(n):
-    from sklearn.datasets import load_digits
-
-    return (load_digits().images[:n, None] * 255 / 16).round().astype(np.uint8)
-
-
-def config(params, run="blur-strong", **training):
-    small = {"network": {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1},
-             "training": {"epochs": 4, "batch": 32, "sample_every": 2, "checkpoint_every": 1,
-                          **training},
-             "sampling": {"epoch_images": 4, "batch": 4}}
-    return RunConfig(**merge(params.run(run).model_dump(), small))
-
-
-def make(run, folder, name="a", seed=0, n=128, sampler=SAMPLER, *, precision):
-    torch.manual_seed(seed)
-    restorer = assemble.build(run, SHAPE)
-    images = digits(n + 64)
-    fit_process(restorer, images[:n], None)
-    return Trainer(run, restorer, images[:n], images[n:], seed, sampler, precision,
-                   Checkpoint(name, folder))
 
 
 def test_same_seed_same_weights_and_resume_is_exact(params, tmp_path, trainer):
@@ -251,8 +221,8 @@ def training_script(folder, name, epochs):
     script.write_text(textwrap.dedent(f"""
         import sys, pathlib, torch
         torch.set_num_threads(1)
-        sys.path.insert(0, {str(os.path.dirname(__file__))!r})
-        import test_loop as t
+        sys.path.insert(0, {str(ROOT / 'tests')!r})
+        import trainers as t
         from kelvin.config import resolve as params
         run = t.config(params.Params(params.read("params.yaml")), epochs={epochs})
         one = t.make(run, pathlib.Path({str(folder)!r}), {name!r}, precision=t.FP32)
@@ -261,24 +231,6 @@ def training_script(folder, name, epochs):
             torch.save(one.bare.state_dict(), {str(folder / 'out.pt')!r})
     """))
     return script
-
-
-def test_accelerate_launch_on_two_processes_learns_the_same(params, tmp_path):
-    """Two processes over gloo reach the weights of one, to the order of sums (1e-3 relative)."""
-    script = training_script(tmp_path, "two", epochs=1)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    done = subprocess.run([sys.executable, "-m", "accelerate.commands.launch", "--cpu",
-                           "--num_machines", "1", "--num_processes", "2", "--main_process_port", port,
-                           "--mixed_precision", "no", "--dynamo_backend", "no", str(script)],
-                          capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr[-2000:]
-    alone = make(config(params, epochs=1), tmp_path, "alone", precision=FP32)
-    alone.run()
-    launched = torch.load(tmp_path / "out.pt", weights_only=True)
-    for name, tensor in alone.bare.state_dict().items():
-        torch.testing.assert_close(launched[name], tensor, rtol=1e-3, atol=1e-4)
 
 
 def test_kill_minus_nine_and_go_on(params, tmp_path):

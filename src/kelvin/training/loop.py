@@ -61,9 +61,13 @@ class Trainer:
         self.config, self.restorer, self.seed = run, restorer, seed
         self.sampler, self.checkpoint, self.labels = sampler, checkpoint, labels or NoLabels()
         self.accelerator, self.precision = make_accelerator(), precision
-        self.share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
+        self.processes = self.accelerator.num_processes
+        self.share = slice(self.accelerator.process_index, None, self.processes)
         device = self.accelerator.device
         options = run.training
+        if options.batch < self.processes:
+            raise KelvinError(f"training.batch = {options.batch} is less than the {self.processes} "
+                              "processes, each of which needs an image: raise it, or start fewer")
         if len(train) < options.batch:
             raise KelvinError(f"training.batch = {options.batch} is more than the {len(train)} "
                               "training images: no batch would be full")
@@ -74,8 +78,7 @@ class Trainer:
         self.held = {"val": torch.from_numpy(np.ascontiguousarray(held[:HELD])).to(device),
                      "train": self.images[: min(len(held), HELD)]}
         restorer.degradation.to(device)
-        self.objective = Objective(run, restorer, device,
-                                   options.batch // self.accelerator.num_processes)
+        self.objective = Objective(run, restorer, device, options.batch // self.processes)
         self.times = times_of(options.times, restorer.degradation.steps)
         self.bare = restorer.network.to(device, memory_format=self.format)
         self.ema = EMA(self.bare, options.ema)
@@ -106,8 +109,7 @@ class Trainer:
         process, n = self.restorer.degradation, len(index)
         t = self.times.draw(n, source)
         z = process.draw(BatchRandom(n, source))
-        share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
-        device = self.accelerator.device
+        share, device = self.share, self.accelerator.device
         images = self.images[index[share].to(device)]
         if self.config.training.flip:  # after t and z, whose draws stay those of a run without
             flip = torch.randint(2, (n,), generator=source) == 1
@@ -154,8 +156,9 @@ class Trainer:
         return total / n
 
     def check_finite(self, losses: list[torch.Tensor], last: int) -> list[float]:
-        """Losses as numbers; KelvinError names the update at which one was not."""
-        values = torch.stack(losses).tolist()
+        """Losses of the whole batches; KelvinError, on every process, names the first update at which
+        one is no finite number."""
+        values = self.accelerator.reduce(torch.stack(losses), "mean").tolist()
         for offset, value in enumerate(values):
             if not np.isfinite(value):
                 update = last - len(values) + 1 + offset
@@ -184,6 +187,8 @@ class Trainer:
             made = self.predicted(self.network, x0, z, t, labels)
             costs, correction = self.objective.per_image(made), self.times.correction(t)
             loss = self.objective.together(made, costs, correction)
+            if self.processes > 1:  # gradients are averaged, but shares may differ by an image
+                loss = loss * (len(t) * self.processes / options.batch)
             self.accelerator.backward(loss)
             if correction is not None:
                 self.times.observe(*self.of_all(t, costs.detach()))
