@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kelvin.datasets import PreparedStore
 
 UNIT = 255.0
+OVERFLOW = "the values are too large for 32-bit numbers: the network has all but diverged"
 RESTORED = ("ssim", "psnr", "rmse", "fmd", "fmd_normalised")  # what a restoration is measured by
 
 
@@ -96,6 +97,8 @@ def evaluate(params: Params, protocol: Protocol, about: Mapping[str, Any], store
 def bound_summary(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], list[dict[str, float]]]:
     """The variational bound's parts, means over images in bits per dimension; and its terms over t."""
     parts, n = arrays["bound"], len(arrays["bound"])  # (n, 3): L_0, between, L_T
+    if not all(np.isfinite(arrays[key]).all() for key in ("bound", "bound_terms")):
+        return {"bits_per_dim": None, "bits_why": OVERFLOW}, []
     total = parts.sum(1)
     record = {"bits_per_dim": float(total.mean()),
               "bits_per_dim_se": float(total.std(ddof=1) / n ** 0.5), "bits_n": n,
@@ -166,10 +169,18 @@ def mean_over_t(rows: list[dict[str, Any]], method: str) -> dict[str, float]:
 
 
 def log_snr_rows(arrays: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
-    """Mean squared x0 error on the common log-SNR grid; empty for a process without noise."""
+    """Mean squared x0 error on the common log-SNR grid; empty for a process without noise.
+
+    Of a network that has nearly diverged the squares may overflow: null, and `why`.
+    """
     if "log_snr" not in arrays:
         return []
-    return [{"log_snr": value, "x0_error": float(errors.mean()),
-             "x0_error_se": float(errors.std(ddof=1) / len(errors) ** 0.5)}
-            for value, errors in zip(arrays["log_snr"].tolist(), arrays["log_snr_error"],
-                                     strict=True)]
+    rows = []
+    for value, errors in zip(arrays["log_snr"].tolist(), arrays["log_snr_error"], strict=True):
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, se = float(errors.mean()), float(errors.std(ddof=1) / len(errors) ** 0.5)
+        row = {"log_snr": value, "x0_error": mean, "x0_error_se": se}
+        if not np.isfinite([mean, se]).all():
+            row |= {"x0_error": None, "x0_error_se": None, "why": OVERFLOW}
+        rows.append(row)
+    return rows

@@ -107,12 +107,13 @@ def pretrain(params: Params, store: PreparedStore, mark: str, members: list[tupl
     trainer = Pretrainer(run, restorer, train, held, derive_seed(seed, "pretrain"),
                          resolve(run.training.precision, pick_device(), restorer.network, shape),
                          checkpoint, epochs)
+    for n, r in members:  # a training that fails leaves no weights, not even older ones
+        shutil.rmtree(out / f"{n}-{r}", ignore_errors=True)
     trainer.run(f"pretrain {name}-{replicate}")
     if not trainer.accelerator.is_main_process:
         return
     for n, r in members:
         wanted, folder = params.run(n).pretrain, out / f"{n}-{r}"
-        shutil.rmtree(folder, ignore_errors=True)
         found = save_start(folder, trainer.kept[wanted.epochs])
         write_json(folder / NOTE, {
             "pretrain": wanted.model_dump(), "fingerprint": mark, "sha256": found,

@@ -139,6 +139,15 @@ def test_runs_share_one_training_that_is_made_once(project):
     assert project.make() == [] and not Path("data/starts/digits/one-0").exists()
 
 
+def test_a_pre_training_that_diverges_leaves_no_weights(project):
+    project.make()
+    for run in ("one", "two"):
+        project.raw["runs"][run]["training"] = {"epochs": 1, "batch": 64, "lr": 1e30, "warmup": 0.0}
+    with pytest.raises(KelvinError, match="^pre-training diverged: "):
+        project.make()
+    assert not list(Path("data/starts").rglob("weights.safetensors"))
+
+
 def test_a_run_starts_from_its_weights_and_its_fingerprint_says_so(project):
     project.make()
     configs = {name: project.train(name) for name in ("scratch", "one", "two")}

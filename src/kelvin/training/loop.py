@@ -23,6 +23,7 @@ from kelvin.training.batches import mirrored
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.compiling import maybe_compiled
 from kelvin.training.device import make_accelerator
+from kelvin.training.divergence import cures, diverged, not_finite
 from kelvin.training.ema import EMA
 from kelvin.training.importance import times_of
 from kelvin.training.labels import NoLabels
@@ -54,6 +55,8 @@ class Trainer:
     undisturbed one. All processes draw the whole batch and take their share of it, so that their
     number does not change what is learnt (up to the order of sums).
     """
+
+    phase = "training"  # as errors name it
 
     def __init__(self, run: RunConfig, restorer: Restorer, train: np.ndarray, held: np.ndarray,
                  seed: int, sampler: Mapping[str, Any], precision: Precision,
@@ -162,11 +165,11 @@ class Trainer:
         for offset, value in enumerate(values):
             if not np.isfinite(value):
                 update = last - len(values) + 1 + offset
-                raise KelvinError(
-                    f"training diverged: the loss is {value} at update {update} of {self.updates}; try "
-                    f"a lower training.lr (now {self.config.training.lr:g}), a longer "
-                    "training.warmup, or training.grad_clip = 1.0")
+                raise self.diverged(f"the loss is {value} at update {update} of {self.updates}")
         return values
+
+    def diverged(self, what: str) -> KelvinError:
+        return diverged(self.phase, what, *cures(self.config.training))
 
     def epoch(self, epoch: int, bar: tqdm) -> dict[str, float]:
         """One pass over the data in a seeded order, full batches only."""
@@ -214,31 +217,38 @@ class Trainer:
         with self.checkpoint.locked() if main else nullcontext():
             first = self.resume()
             started, before = time.perf_counter(), self.result.seconds
-            bar = progress_bar(self.updates, name, "update", initial=(first - 1) * self.batches,
-                               disable=not main)
-            for epoch in range(first, options.epochs + 1):
-                if self.verdict() and self.verdict().stopped:
-                    break
-                begun = time.perf_counter()
-                row = self.epoch(epoch, bar)
-                self.result.epoch_seconds.append(time.perf_counter() - begun)
-                self.network.eval()
-                row |= {"train_loss": self.evaluate(self.bare, "train"),
-                        "val_loss": self.evaluate(self.bare, "val"),
-                        "val_loss_ema": self.evaluate(self.ema.network, "val")}
-                self.result.history.append(row)
-                self.keep_best(epoch)
-                last = epoch == options.epochs or bool(self.verdict() and self.verdict().stopped)
-                if epoch == 1 or last or epoch % options.sample_every == 0:
-                    self.keep_samples(epoch)
-                self.result.seconds = before + time.perf_counter() - started
-                if main and (epoch % options.checkpoint_every == 0 or last):
-                    self.checkpoint.save(self.state(epoch))
-            bar.close()
+            with progress_bar(self.updates, name, "update", initial=(first - 1) * self.batches,
+                              disable=not main) as bar:
+                for epoch in range(first, options.epochs + 1):
+                    if self.verdict() and self.verdict().stopped:
+                        break
+                    begun = time.perf_counter()
+                    row = self.epoch(epoch, bar)
+                    self.result.epoch_seconds.append(time.perf_counter() - begun)
+                    self.result.history.append(row | self.held_losses(epoch, row))
+                    self.keep_best(epoch)
+                    last = epoch == options.epochs or bool(self.verdict() and self.verdict().stopped)
+                    if epoch == 1 or last or epoch % options.sample_every == 0:
+                        self.keep_samples(epoch)
+                    self.result.seconds = before + time.perf_counter() - started
+                    if main and (epoch % options.checkpoint_every == 0 or last):
+                        self.checkpoint.save(self.state(epoch))
             self.restore_best()
             self.restorer.network = self.bare.eval()
             self.accelerator.wait_for_everyone()
         return self.result
+
+    def held_losses(self, epoch: int, row: Mapping[str, float]) -> dict[str, float]:
+        """Losses after an epoch, at the same t and z every time; KelvinError unless they, the epoch's
+        own row and all weights are finite."""
+        self.network.eval()
+        losses = {"train_loss": self.evaluate(self.bare, "train"),
+                  "val_loss": self.evaluate(self.bare, "val"),
+                  "val_loss_ema": self.evaluate(self.ema.network, "val")}
+        averages = [average.network for average in (self.ema, *self.more)]
+        if what := not_finite(row | losses, self.bare, *averages):
+            raise self.diverged(f"{what} after epoch {epoch} of {self.config.training.epochs}")
+        return losses
 
     def verdict(self) -> Verdict | None:
         """What early stopping says of the epochs so far; None where it is off, or before the first."""
