@@ -10,8 +10,9 @@ from kelvin.degradations.schedules import check_schedule
 from kelvin.errors import KelvinError
 from kelvin.networks.classifier import pool_side
 from kelvin.restoration import samplers
-from kelvin.restoration.objectives import check_weighting
-from kelvin.restoration.parameterisation import check_signal
+from kelvin.restoration.objectives import build_weights, check_weighting
+from kelvin.restoration.parameterisation import PARAMETERISATIONS
+from kelvin.restoration.parameterisation import check as check_target
 from kelvin.restoration.rules import check_rule
 from kelvin.restoration.variance import check as check_variance
 
@@ -55,12 +56,12 @@ def check_run(params: Params, name: str, run: RunConfig) -> None:
         raise KelvinError(f"runs.{name}.restorer.parameterisation = {run.restorer.parameterisation!r} "
                           f"has no meaning for {run.degradation.kind}; it takes {', '.join(targets)}")
     check_rule(run.restorer.rule, run.restorer.parameterisation, f"runs.{name}.restorer.rule")
-    check_signal(run.restorer.parameterisation, bool(schedule.get("zero_terminal_snr")),
-                 f"runs.{name}.restorer.parameterisation")
     check_variance(run.restorer.variance, process.temperature, schedule["steps"], run.degradation.kind,
                    f"runs.{name}.restorer.variance")
     check_weighting(run.training.weighting.model_dump(), run.training.loss, process,
                     run.degradation.kind, f"runs.{name}.training")
+    if process.temperature == "hot":
+        check_table(run, f"runs.{name}")
     if run.sampling.epoch_images < params.metrics.small.images:
         raise KelvinError(f"runs.{name}.sampling.epoch_images = {run.sampling.epoch_images} is less than "
                           f"metrics.small.images = {params.metrics.small.images}, which are scored of "
@@ -71,3 +72,15 @@ def check_run(params: Params, name: str, run: RunConfig) -> None:
             raise KelvinError(f"samplers.{sampler}.steps = {steps} is more than runs.{name}."
                               f"schedule.steps = {schedule['steps']}; name another sampler in "
                               f"runs.{name}.sampling")
+
+
+def check_table(run: RunConfig, where: str) -> None:
+    """KelvinError where the table of a hot process leaves no signal that target, rule or weighting divide
+    by."""
+    image = degradations.ImageSpec(1, 8, 8, run.restorer.low, run.restorer.high)  # its size is no matter
+    process = degradations.degradations.build(run.degradation.model_dump(), image,
+                                              run.schedule.model_dump())
+    check_target(run.restorer.parameterisation, process, f"{where}.restorer.parameterisation")
+    check_rule(run.restorer.rule, run.restorer.parameterisation, f"{where}.restorer.rule", process)
+    build_weights(run.training.weighting.model_dump(), process,
+                  PARAMETERISATIONS[run.restorer.parameterisation], f"{where}.training")

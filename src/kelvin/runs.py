@@ -17,7 +17,7 @@ from kelvin.datasets import PreparedStore
 from kelvin.datasets.held_out import FoldView, split_for
 from kelvin.degradations import Degradation, Graded
 from kelvin.errors import KelvinError
-from kelvin.files import project_root, write_arrays, write_csv, write_json
+from kelvin.files import as_uint8, project_root, write_arrays, write_csv, write_json
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
 from kelvin.stage import log
@@ -166,7 +166,3 @@ def score_folder(params: Params, name: str, store: PreparedStore, out: Path) -> 
     write_json(out / "config.json", {"run": name, "replicate": 0, "fingerprint": digest[:16],
                                      "dataset": params.house.dataset, "scale": params.house.scale,
                                      "config": params.run(name).model_dump(), "data": digest})
-
-
-def as_uint8(images: torch.Tensor) -> np.ndarray:
-    return (images * 255).round().to(torch.uint8).cpu().numpy()

@@ -17,7 +17,7 @@ from kelvin.datasets.held_out import FoldView
 from kelvin.degradations import HotProcess
 from kelvin.errors import KelvinError
 from kelvin.evaluation import sample_count
-from kelvin.files import write_arrays, write_json
+from kelvin.files import as_uint8, write_arrays, write_json
 from kelvin.progress import progress_bar
 from kelvin.random import BlockRandom
 from kelvin.restoration import assemble
@@ -31,7 +31,7 @@ from kelvin.restoration.sampling import (
     generate,
     restore,
 )
-from kelvin.runs import as_uint8, averaged, split_of
+from kelvin.runs import averaged, split_of
 from kelvin.training.device import pick_device
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]

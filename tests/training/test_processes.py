@@ -13,7 +13,7 @@ from trainers import FP32, config, make
 from kelvin.training.device import pick_device
 
 SCRIPT = """
-import os, pathlib, signal, sys
+import os, pathlib, signal, sys, time
 import torch
 torch.set_num_threads(1)
 sys.path.insert(0, TESTS)
@@ -32,6 +32,7 @@ rank, predicted, calls = one.accelerator.process_index, one.predicted, []
 def ends(*arguments):
     calls.append(1)
     if len(calls) == 3:
+        (folder / "end").write_text(str(time.time()))
         if end[0] == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         raise RuntimeError("the end of one process")
@@ -47,6 +48,10 @@ if one.accelerator.is_main_process:
 """
 
 
+def vector(weights):
+    return torch.cat([tensor.flatten() for tensor in weights.values()])
+
+
 def launched(folder, processes, *arguments, **environment):
     script = folder / "go.py"
     script.write_text(SCRIPT.replace("TESTS", repr(str(ROOT / "tests"))))
@@ -60,7 +65,8 @@ def launched(folder, processes, *arguments, **environment):
 @pytest.mark.parametrize(("processes", "batch", "environment"), [
     (2, 32, {"ACCELERATE_USE_CPU": "1"}), (3, 32, {"ACCELERATE_USE_CPU": "1"}), (3, 5, {})])
 def test_several_processes_learn_what_one_learns(params, tmp_path, processes, batch, environment):
-    """Also where their shares of a batch differ: losses to 1e-3, weights to the order of sums."""
+    """Also where their shares of a batch differ: losses and gradient norms to 1e-3, weights to 2 %
+    of the way that they went."""
     done = launched(tmp_path, processes, batch, **environment)
     assert done.returncode == 0, done.stderr[-2000:]
     found = torch.load(tmp_path / "out.pt", weights_only=True)
@@ -68,17 +74,17 @@ def test_several_processes_learn_what_one_learns(params, tmp_path, processes, ba
     if environment:
         assert {path.read_text() for path in tmp_path.glob("device-*")} == {"cpu"}
     alone = make(config(params, epochs=1, batch=batch), tmp_path, "alone", n=4 * batch, precision=FP32)
+    first = vector(alone.bare.state_dict()).clone()
     (expected,), (row,) = alone.run().history, found["history"]
     assert row == pytest.approx(expected, rel=1e-3)
-    for name, tensor in alone.bare.state_dict().items():
-        torch.testing.assert_close(found["weights"][name], tensor, rtol=1e-3, atol=1e-4)
+    last = vector(alone.bare.state_dict())  # Adam makes much of the rounding of gradients near 0
+    assert (vector(found["weights"]) - last).norm() < 0.02 * (last - first).norm()
 
 
 @pytest.mark.parametrize("end", [("kill", 1), ("raise", 0)])
 def test_one_failing_process_ends_all(tmp_path, end):
-    started = time.monotonic()
     done = launched(tmp_path, 2, 32, *end, ACCELERATE_USE_CPU="1")
-    assert done.returncode != 0 and time.monotonic() - started < 60
+    assert done.returncode != 0 and time.time() - float((tmp_path / "end").read_text()) < 60
     assert not list(tmp_path.glob("device-*")) and not (tmp_path / "out.pt").exists()
 
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from kelvin.config.schema import RunConfig
 from kelvin.errors import KelvinError
+from kelvin.files import as_uint8
 from kelvin.progress import progress_bar
 from kelvin.random import BatchRandom, BlockRandom, derive_seed, generator
 from kelvin.restoration.restorer import Restorer
@@ -276,7 +277,7 @@ class Trainer:
                          (self.seed, "epoch samples"), sampling.batch, self.accelerator.device,
                          labels=self.labels.asked(sampling.epoch_images))
         self.result.epochs.append(epoch)
-        self.result.samples.append((drawn.images * 255).round().to(torch.uint8))
+        self.result.samples.append(torch.from_numpy(as_uint8(drawn.images)))
         self.result.reconstructions.append(self.reconstructions())
 
     def shown_images(self) -> dict[str, torch.Tensor]:
@@ -294,7 +295,7 @@ class Trainer:
         for t, x_t in zip(self.shown["times"].tolist(), self.shown["states"], strict=True):
             at = torch.full((len(x_t),), t, device=x_t.device)
             restored.append(self.restorer.image.decode(self.restorer(x_t, at).x0_hat))
-        return (torch.stack(restored) * 255).round().to(torch.uint8).cpu()
+        return torch.from_numpy(as_uint8(torch.stack(restored)))
 
     def state(self, epoch: int) -> dict[str, Any]:
         return {"epoch": epoch, "network": self.bare.state_dict(),
