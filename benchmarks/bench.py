@@ -86,7 +86,7 @@ def train_cnn_vs_plain() -> Row:
         convolution = nn.Conv2d(block[0].in_channels, block[0].out_channels, 7, padding=3)
         convolution.load_state_dict(block[0].state_dict())
         block[0] = convolution
-    precision = resolve("auto", device, network)
+    precision = resolve("auto", device, network, shape)
     ours, peer = rates(batch, stepper(network, precision.mixed, precision.memory_format),
                        stepper(plain, "no", torch.contiguous_format), 5)
     return Row("train-cnn-vs-plain", ours, peer, "images/s",

@@ -1,7 +1,7 @@
 """Benchmark rows of training: unet-resnet against two published U-Nets of as many parameters.
 
 The peers are run as their users run them: default settings, layout and fp32. Ours runs as Kelvin
-trains it: channels_last, and bf16 only where the hardware has it.
+trains it: precision and layout by the rule of docs/devices.md.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def side(network: nn.Module, name: str, mixed: str, memory_format: torch.memory_
 
 def ours() -> Side:
     network = build(OURS, SHAPE)
-    precision = resolve("auto", torch.device("cpu"), network)
+    precision = resolve("auto", torch.device("cpu"), network, SHAPE)
     return side(network, "unet-resnet", precision.mixed, precision.memory_format)
 
 

@@ -14,9 +14,9 @@ from kelvin.degradations import GaussianProcess, HotProcess, ImageSpec
 from kelvin.degradations.graded import growths
 from kelvin.degradations.schedules import check_schedule
 from kelvin.errors import KelvinError
-from kelvin.restoration.objectives import check_weighting
+from kelvin.restoration.objectives import build_weights, check_weighting
+from kelvin.restoration.parameterisation import PARAMETERISATIONS
 from kelvin.restoration.parameterisation import check as check_parameterisation
-from kelvin.restoration.parameterisation import check_signal
 from kelvin.restoration.rules import check_rule
 from kelvin.restoration.variance import check as check_variance
 
@@ -83,12 +83,12 @@ def together_faults(params: Params, name: str, run: RunConfig) -> list[str]:
         lines.append(f"{at}.restorer.parameterisation = {target!r} has no meaning for {kind}; it takes "
                      f"{', '.join(targets)}")
     lines += told(lambda: check_rule(run.restorer.rule, target, f"{at}.restorer.rule"))
-    lines += told(lambda: check_signal(target, bool(schedule.get("zero_terminal_snr")),
-                                       f"{at}.restorer.parameterisation"))
     lines += told(lambda: check_variance(run.restorer.variance, process.temperature, schedule["steps"],
                                          kind, f"{at}.restorer.variance"))
     lines += told(lambda: check_weighting(run.training.weighting.model_dump(), run.training.loss, process,
                                           kind, f"{at}.training"))
+    if not lines and process.temperature == "hot":
+        lines += told(lambda: check_table(run, at))
     lines += sampler_faults(params, at, run, process)
     if run.training.mmd.weight and run.training.batch < 2:
         lines.append(f"{at}.training.batch = 1, but training.mmd compares images within a batch: at "
@@ -101,6 +101,18 @@ def together_faults(params: Params, name: str, run: RunConfig) -> list[str]:
         lines.append(f"{at}.sampling.epoch_images = {run.sampling.epoch_images} is less than "
                      f"metrics.small.images = {small.images}, which are scored of them")
     return lines
+
+
+def check_table(run: RunConfig, at: str) -> None:
+    """KelvinError where the table of a hot process leaves no signal that target, rule or weighting divide
+    by."""
+    image = ImageSpec(1, 8, 8, run.restorer.low, run.restorer.high)  # its size is no matter
+    process = degradations.degradations.build(run.degradation.model_dump(), image,
+                                               run.schedule.model_dump())
+    check_parameterisation(run.restorer.parameterisation, process, f"{at}.restorer.parameterisation")
+    check_rule(run.restorer.rule, run.restorer.parameterisation, f"{at}.restorer.rule", process)
+    build_weights(run.training.weighting.model_dump(), process,
+                  PARAMETERISATIONS[run.restorer.parameterisation], f"{at}.training")
 
 
 def drawn(run: RunConfig) -> Iterable[tuple[str, str]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kelvin.datasets.store import PreparedStore
 
 UNIT = 255.0
+OVERFLOW = "the values are too large for 32-bit numbers: the network has all but diverged"
 RESTORED = ("ssim", "psnr", "rmse", "fmd", "fmd_normalised")  # what a restoration is measured by
 
 
@@ -63,6 +64,7 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
         record |= final_losses(model / "history.csv", model_cost.get("best_epoch"))
         record |= {key: model_cost[key] for key in ("best_epoch", "stopped_epoch") if key in model_cost}
         record |= {key: model_cost[key] for key in ("updates", "parameters", "flops_per_image")}
+        record["training_precision"] = model_cost["precision"]
         rows = restoration_rows(arrays, metrics.ssim_window, protocol)
         record["prior"] = protocol.score(arrays["prior"], scale)[0]
         details |= {"restoration": rows, "epochs": epoch_rows(protocol, model / "samples.npz"),
@@ -85,6 +87,8 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
 def bound_summary(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], list[dict[str, float]]]:
     """The variational bound's parts, means over images in bits per dimension; and its terms over t."""
     parts, n = arrays["bound"], len(arrays["bound"])  # (n, 3): L_0, between, L_T
+    if not all(np.isfinite(arrays[key]).all() for key in ("bound", "bound_terms")):
+        return {"bits_per_dim": None, "bits_why": OVERFLOW}, []
     total = parts.sum(1)
     record = {"bits_per_dim": float(total.mean()),
               "bits_per_dim_se": float(total.std(ddof=1) / n ** 0.5), "bits_n": n,
@@ -155,10 +159,18 @@ def mean_over_t(rows: list[dict[str, Any]], method: str) -> dict[str, float]:
 
 
 def log_snr_rows(arrays: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
-    """Mean squared x0 error on the common log-SNR grid; empty for a process without noise."""
+    """Mean squared x0 error on the common log-SNR grid; empty for a process without noise.
+
+    Of a network that has nearly diverged the squares may overflow: null, and `why`.
+    """
     if "log_snr" not in arrays:
         return []
-    return [{"log_snr": value, "x0_error": float(errors.mean()),
-             "x0_error_se": float(errors.std(ddof=1) / len(errors) ** 0.5)}
-            for value, errors in zip(arrays["log_snr"].tolist(), arrays["log_snr_error"],
-                                     strict=True)]
+    rows = []
+    for value, errors in zip(arrays["log_snr"].tolist(), arrays["log_snr_error"], strict=True):
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, se = float(errors.mean()), float(errors.std(ddof=1) / len(errors) ** 0.5)
+        row = {"log_snr": value, "x0_error": mean, "x0_error_se": se}
+        if not np.isfinite([mean, se]).all():
+            row |= {"x0_error": None, "x0_error_se": None, "why": OVERFLOW}
+        rows.append(row)
+    return rows

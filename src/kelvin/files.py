@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kelvin.errors import KelvinError
+
 if TYPE_CHECKING:
     import torch
 
@@ -47,11 +49,6 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     write_text(path, text.getvalue())
 
 
-def as_uint8(images: torch.Tensor) -> np.ndarray:
-    """Images in [0, 1] as bytes, rounded."""
-    return (images * 255).round().byte().cpu().numpy()
-
-
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -68,6 +65,21 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
+
+
+def as_uint8(images: torch.Tensor) -> np.ndarray:
+    """Images in [0, 1] as uint8, rounded to the nearest; KelvinError where a pixel is not finite."""
+    return (finite(images) * 255).round().byte().cpu().numpy()
+
+
+def finite(images: torch.Tensor) -> torch.Tensor:
+    """The images themselves; KelvinError where a pixel is not finite: it would become black or white."""
+    lost = int((~images.isfinite()).sum())
+    if lost:
+        raise KelvinError(f"{lost} of {images.numel()} pixels that the model made are not finite: "
+                          "its network or its division by the signal overflows; lower training.lr, or "
+                          "choose another restorer.parameterisation or restorer.rule")
+    return images
 
 
 def project_root() -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from kelvin.files import as_uint8
 from kelvin.restoration import assemble
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import generate
@@ -32,7 +33,7 @@ class Samples:
         sheet = np.zeros((rows * (height + 1) - 1, columns * (width + 1) - 1, channels), np.uint8)
         for i, image in enumerate(self.images):
             top, left = i // columns * (height + 1), i % columns * (width + 1)
-            pixels = np.round(255 * image.transpose(1, 2, 0)).astype(np.uint8)
+            pixels = as_uint8(torch.from_numpy(image)).transpose(1, 2, 0)
             sheet[top:top + height, left:left + width] = pixels
         picture = Image.fromarray(sheet if channels == 3 else sheet[..., 0])
         picture.resize((picture.width * scale, picture.height * scale), Image.NEAREST).save(path)

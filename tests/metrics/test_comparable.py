@@ -47,3 +47,11 @@ def test_a_record_that_does_not_say_is_refused(key, place):
     records[place][key] = None
     with pytest.raises(KelvinError, match=f"run {records[place]['run']} .* its record lacks {key}"):
         refuse_mixed(records)
+
+
+def test_precisions_are_not_mixed_and_images_from_elsewhere_have_none():
+    fp32, bf16 = ({**ONE, "run": name, "training_precision": name} for name in ("fp32", "bf16"))
+    refuse_mixed([ONE, fp32, {**ONE, "run": "folder"}, fp32])
+    with pytest.raises(KelvinError, match="fp32 and bf16 cannot stand in one table: they were trained "
+                                          "in fp32 and bf16; set one training.precision for both"):
+        refuse_mixed([ONE, fp32, {**ONE, "run": "folder"}, bf16])

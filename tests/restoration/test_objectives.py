@@ -8,7 +8,12 @@ from torch.distributions import Normal, kl_divergence
 from kelvin import degradations
 from kelvin.errors import KelvinError
 from kelvin.random import generator
-from kelvin.restoration.objectives import check_weighting, loss_per_image, weightings
+from kelvin.restoration.objectives import (
+    build_weights,
+    check_weighting,
+    loss_per_image,
+    weightings,
+)
 from kelvin.restoration.parameterisation import PARAMETERISATIONS
 
 COSINE = {"kind": "cosine", "steps": 100, "offset": 0.008, "beta_cap": 0.999}
@@ -85,3 +90,16 @@ def test_weights_by_snr_are_refused_for_a_cold_process():
         check_weighting({"kind": kind}, "l1", noise(), "gaussian-noise")
     with pytest.raises(KelvinError, match="training.weighting.gamma = -1.0"):
         check_weighting({"kind": "min-snr", "gamma": -1.0}, "l2", noise(), "gaussian-noise")
+
+
+@pytest.mark.parametrize("kind", ["vlb", "min-snr", "p2"])
+@pytest.mark.parametrize("name", ["eps", "scaled-eps", "v"])
+def test_weights_that_are_not_finite_are_refused(kind, name):
+    process = noise(zero_terminal_snr=True)
+    parameterisation, section = PARAMETERISATIONS[name], {"kind": kind}
+    if name == "v":
+        assert build_weights(section, process, parameterisation).isfinite().all()
+        return
+    with pytest.raises(KelvinError, match=f"^runs.a.training.weighting = '{kind}' has no finite weight "
+                                          "at t = .* of 1000, .*: set weighting to simple"):
+        build_weights(section, process, parameterisation, "runs.a.training")

@@ -5,6 +5,7 @@ import pytest
 import torch
 from helpers import image, noise, unit_images
 
+from kelvin import degradations
 from kelvin.degradations import State
 from kelvin.errors import KelvinError
 from kelvin.random import BatchRandom, generator
@@ -17,7 +18,7 @@ from kelvin.restoration.over_time import (
     unmapped,
 )
 from kelvin.restoration.restorer import Restorer
-from kelvin.restoration.rules import RULES, factor
+from kelvin.restoration.rules import RULES, check_rule, factor, restore
 from kelvin.restoration.samplers import samplers
 from kelvin.restoration.sampling import traced
 
@@ -174,3 +175,20 @@ def test_single_shot_by_rule():
     assert (found["exact"] - truth).abs().max() < 1e-5
     shrunk = 0.5 + (truth - 0.5) * float(process.schedule.alpha_bar[500] ** 0.5)
     assert torch.allclose(found["unscaled"][1], shrunk, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "exact"])
+@pytest.mark.parametrize("zero", [True, False])
+def test_rules_that_divide_by_a_lost_signal_are_refused(rule, zero):
+    schedule = {"kind": "linear", "steps": 1000, "beta_min": 1e-4, "beta_max": 0.02 if zero else 0.5}
+    process = degradations.build(image(), {"kind": "gaussian-noise"},
+                                 schedule | ({"zero_terminal_snr": True} if zero else {}),
+                                 {"kind": "normal"})
+    t = torch.arange(1, 1001)
+    one = torch.ones(1000, 1, 1, 1)
+    if restore(rule, process, -one, one, t).isfinite().all():
+        check_rule(rule, "scaled-eps", process=process)
+        assert rule != "as-eps"
+    else:
+        with pytest.raises(KelvinError, match=f"^runs.a.rule = '{rule}' cannot be turned into x0_hat"):
+            check_rule(rule, "scaled-eps", "runs.a.rule", process)

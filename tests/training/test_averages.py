@@ -40,11 +40,11 @@ def config(params, network=SMALL, **training):
         "training": {"epochs": 3, "batch": 32, "sample_every": 2, "checkpoint_every": 1, **training}}))
 
 
-def trainer(run, folder, name="a"):
+def make(run, folder, name="a", *, precision):
     torch.manual_seed(0)
     restorer, images = assemble.build(run, SHAPE), digits(96)
     fit_process(restorer, images[:64], None)
-    return Trainer(run, restorer, images[:64], images[64:], 0, SAMPLER, Precision("no", True),
+    return Trainer(run, restorer, images[:64], images[64:], 0, SAMPLER, precision,
                    Checkpoint(name, folder))
 
 
@@ -54,7 +54,7 @@ def same(one, other):
         torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
-def test_each_is_what_it_would_be_alone_and_nothing_else_changes(params, tmp_path):
+def test_each_is_what_it_would_be_alone_and_nothing_else_changes(params, tmp_path, trainer):
     several = trainer(config(params, ema=0.5, ema_more=DECAYS), tmp_path, "several")
     found = several.run()
     assert [average.decay for average in several.more] == DECAYS
@@ -69,7 +69,7 @@ def test_each_is_what_it_would_be_alone_and_nothing_else_changes(params, tmp_pat
     assert not same(several.more[0].network, several.more[1].network)
 
 
-def test_a_killed_run_goes_on_with_all_of_them(params, tmp_path):
+def test_a_killed_run_goes_on_with_all_of_them(params, tmp_path, trainer):
     run = config(params, ema_more=DECAYS)
     whole, cut = (trainer(run, tmp_path, name) for name in ("whole", "cut"))
     whole.run()
@@ -89,7 +89,7 @@ def test_a_killed_run_goes_on_with_all_of_them(params, tmp_path):
         assert mine.updates == theirs.updates == 6 and same(mine.network, theirs.network)
 
 
-def test_batch_norm_statistics_are_copied(params, tmp_path):
+def test_batch_norm_statistics_are_copied(params, tmp_path, trainer):
     simple = {"kind": "unet-simple", "widths": [4, 4, 4, 4, 4], "dropout": 0.0}
     one = trainer(config(params, simple, ema_more=DECAYS, epochs=1), tmp_path)
     one.run()
@@ -99,12 +99,13 @@ def test_batch_norm_statistics_are_copied(params, tmp_path):
         assert all(torch.equal(buffers[name], b) for name, b in average.network.named_buffers())
 
 
-def test_weights_are_saved_and_drawn_from(tmp_path, monkeypatch):
+def test_weights_are_saved_and_drawn_from(tmp_path, monkeypatch, precision):
     """Samples by a further average are those of a run whose `ema` it is: the same starting states."""
     monkeypatch.chdir(tmp_path)
     raw = copy.deepcopy(kelvin_params.read(ROOT / "params.yaml"))
     for name, options in (("two", {"ema": 0.5, "ema_more": [0.2]}), ("one", {"ema": 0.2})):
-        raw["runs"][name] = {"network": SMALL, "training": {"epochs": 1, "batch": 32, **options},
+        options |= {"epochs": 1, "batch": 32, "precision": precision}
+        raw["runs"][name] = {"network": SMALL, "training": options,
                              "sampling": {"samplers": ["ddim-5"], "restore_images": 4, "strip": 2,
                                           "bound_times": 2}}
     raw |= {"scale": "smoke", "active": ["two", "one"]}

@@ -63,3 +63,15 @@ def test_a_killed_stage_goes_on_and_ends_as_if_undisturbed(project):
     assert history[0] == history[1] and len(history[0].splitlines()) == EPOCHS + 1
     whole = json.loads((out / "cost.json").read_text())["epoch_seconds"]
     assert whole[:state["epoch"]] != before
+
+
+def test_the_stage_trains_on_two_cpu_processes(project):
+    folder, environment = project
+    out = folder / "data/models/digits" / f"{RUN}-0"
+    shutil.rmtree(out, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--local_addr",
+                    "127.0.0.1", "--nproc_per_node", "2", *STAGE[1:]], cwd=folder, check=True,
+                   env=environment | {"ACCELERATE_USE_CPU": "1"}, capture_output=True, timeout=300)
+    cost = json.loads((out / "cost.json").read_text())
+    assert cost["processes"] == 2 and len(cost["epoch_seconds"]) == EPOCHS
+    assert set(FILES) <= {path.name for path in out.iterdir()}

@@ -14,7 +14,6 @@ from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.fitting import fit_process
 from kelvin.training.labels import Labels
 from kelvin.training.loop import Trainer
-from kelvin.training.precision import Precision
 
 SHAPE = Shape(1, 8, 8)
 SAMPLER = {"kind": "improved", "steps": "all", "z": "kept"}
@@ -74,7 +73,7 @@ def config(params, like="blur-strong", **training):
     return RunConfig(**merge(params.run(like).model_dump(), small))
 
 
-def trainer(run, folder, name, told):
+def make(run, folder, name, told, *, precision):
     from sklearn.datasets import load_digits
 
     torch.manual_seed(0)
@@ -83,7 +82,7 @@ def trainer(run, folder, name, told):
     fit_process(restorer, images[:64], None)
     beside = Labels(truth[:64], {"train": truth[:32], "val": truth[64:96]}, 10, 0.25, 0) if told \
         else None
-    return Trainer(run, restorer, images[:64], images[64:], 0, SAMPLER, Precision("no", True),
+    return Trainer(run, restorer, images[:64], images[64:], 0, SAMPLER, precision,
                    Checkpoint(name, folder), labels=beside)
 
 
@@ -91,7 +90,7 @@ def conditional(params, like="blur-strong", **training):
     return RunConfig(**merge(config(params, like, **training).model_dump(), CLASSES))
 
 
-def test_z_t_and_order_are_those_of_the_unconditional_run(params, tmp_path, monkeypatch):
+def test_z_t_and_order_are_those_of_the_unconditional_run(params, tmp_path, monkeypatch, trainer):
     seen = []
     for name, run, told in (("a", config(params, "ddpm-default"), False),
                             ("b", conditional(params, "ddpm-default"), True)):
@@ -109,7 +108,7 @@ def test_z_t_and_order_are_those_of_the_unconditional_run(params, tmp_path, monk
         assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
 
-def test_a_conditional_run_resumes_exactly_and_its_loss_is_conditional(params, tmp_path):
+def test_a_conditional_run_resumes_exactly_and_its_loss_is_conditional(params, tmp_path, trainer):
     run = conditional(params)
     whole = trainer(run, tmp_path, "whole", True)
     whole.run()
@@ -134,7 +133,7 @@ def test_a_conditional_run_resumes_exactly_and_its_loss_is_conditional(params, t
     assert abs(whole.evaluate(whole.bare, "val") / value - 1) > 1e-4  # far above rounding
 
 
-def test_weights_survive_the_file(params, tmp_path):
+def test_weights_survive_the_file(params, tmp_path, trainer):
     run = conditional(params, epochs=1)
     one = trainer(run, tmp_path, "a", True)
     one.run()

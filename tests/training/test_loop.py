@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -11,13 +10,11 @@ import time
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
+from conftest import ROOT
 from tqdm import tqdm
+from trainers import FP32, SAMPLER, SHAPE, config, digits, make
 
-from kelvin.config.resolve import merge
-from kelvin.config.schema import RunConfig
 from kelvin.errors import KelvinError
-from kelvin.networks import Shape
 from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.ema import EMA
@@ -25,34 +22,8 @@ from kelvin.training.fitting import fit_process
 from kelvin.training.loop import Trainer
 from kelvin.training.precision import Precision
 
-SHAPE = Shape(1, 8, 8)
-SAMPLER = {"kind": "improved", "steps": "all", "z": "kept"}
 
-
-def digits(n):
-    from sklearn.datasets import load_digits
-
-    return (load_digits().images[:n, None] * 255 / 16).round().astype(np.uint8)
-
-
-def config(params, run="blur-strong", **training):
-    small = {"network": {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1},
-             "training": {"epochs": 4, "batch": 32, "sample_every": 2, "checkpoint_every": 1,
-                          **training},
-             "sampling": {"epoch_images": 4, "batch": 4}}
-    return RunConfig(**merge(params.run(run).model_dump(), small))
-
-
-def trainer(run, folder, name="a", seed=0, n=128, sampler=SAMPLER):
-    torch.manual_seed(seed)
-    restorer = assemble.build(run, SHAPE)
-    images = digits(n + 64)
-    fit_process(restorer, images[:n], None)
-    return Trainer(run, restorer, images[:n], images[n:], seed, sampler, Precision("no", True),
-                   Checkpoint(name, folder))
-
-
-def test_same_seed_same_weights_and_resume_is_exact(params, tmp_path):
+def test_same_seed_same_weights_and_resume_is_exact(params, tmp_path, trainer):
     run = config(params)
     whole = trainer(run, tmp_path, "whole")
     result = whole.run()
@@ -83,7 +54,7 @@ def test_same_seed_same_weights_and_resume_is_exact(params, tmp_path):
     assert not torch.equal(next(iter(whole.bare.parameters())), next(iter(other_seed.bare.parameters())))
 
 
-def test_losses_fall_and_validation_is_taken_after_the_epoch(params, tmp_path):
+def test_losses_fall_and_validation_is_taken_after_the_epoch(params, tmp_path, trainer):
     """Both losses are evaluated after the epoch on fixed t and z: twice the same number."""
     one = trainer(config(params, epochs=12), tmp_path)
     history = one.run().history
@@ -92,7 +63,7 @@ def test_losses_fall_and_validation_is_taken_after_the_epoch(params, tmp_path):
     assert history[-1]["val_loss_ema"] == one.evaluate(one.ema.network, "val")
 
 
-def test_every_time_is_trained(params, tmp_path):
+def test_every_time_is_trained(params, tmp_path, trainer):
     one, seen = trainer(config(params), tmp_path), set()
     source = torch.Generator().manual_seed(0)
     for _ in range(40):
@@ -100,7 +71,7 @@ def test_every_time_is_trained(params, tmp_path):
     assert seen == set(range(1, one.restorer.degradation.steps + 1))
 
 
-def test_simple_weighting_changes_no_bit(params, tmp_path):
+def test_simple_weighting_changes_no_bit(params, tmp_path, trainer):
     one = trainer(config(params), tmp_path)
     assert torch.equal(one.objective.weights, torch.ones(one.restorer.degradation.steps + 1))
     x0, z, t = one.batch(torch.arange(32), torch.Generator().manual_seed(0))
@@ -113,7 +84,7 @@ def test_simple_weighting_changes_no_bit(params, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
-def test_vlb_weighting_trains_by_the_bound_and_validates_without(params, tmp_path):
+def test_vlb_weighting_trains_by_the_bound_and_validates_without(params, tmp_path, trainer):
     """The first update's loss is the weighted mean; the validation loss is the simple run's number."""
     plain, vlb = (trainer(config(params, "ddpm-default", epochs=1, weighting={"kind": w}), tmp_path, w)
                   for w in ("simple", "vlb"))
@@ -133,14 +104,14 @@ def test_vlb_weighting_trains_by_the_bound_and_validates_without(params, tmp_pat
     assert unweighted["running_loss"] != pytest.approx(row["running_loss"], rel=1e-2)
 
 
-def test_vlb_weighting_without_a_bound_is_refused_before_training(params, tmp_path):
+def test_vlb_weighting_without_a_bound_is_refused_before_training(params, tmp_path, trainer):
     with pytest.raises(KelvinError, match="of a hot process, but gaussian-blur is cold"):
         trainer(config(params, weighting={"kind": "vlb"}), tmp_path)
     with pytest.raises(KelvinError, match="weights squared errors, but training.loss = 'l1'"):
         trainer(config(params, "ddpm-vlb", loss="l1"), tmp_path)
 
 
-def test_nan_is_one_sentence(params, tmp_path):
+def test_nan_is_one_sentence(params, tmp_path, trainer):
     one = trainer(config(params, lr=1e-3), tmp_path)
     with torch.no_grad():
         next(one.bare.parameters()).fill_(float("nan"))
@@ -148,18 +119,33 @@ def test_nan_is_one_sentence(params, tmp_path):
         one.run()
 
 
-def test_more_batch_than_data_is_refused(params, tmp_path):
+def test_more_batch_than_data_is_refused(params, tmp_path, trainer):
     with pytest.raises(KelvinError, match="training.batch = 32 is more than the 20 training images"):
         trainer(config(params), tmp_path, n=20)
 
 
-def test_learning_rate_warms_up_and_decays(params, tmp_path):
+def test_learning_rate_warms_up_and_decays(params, tmp_path, trainer):
     one = trainer(config(params, lr=1.0, warmup=0.25, decay="cosine"), tmp_path)
     rates = [one.learning_rate(u) for u in range(16)]
     assert rates[:4] == [0.25, 0.5, 0.75, 1.0] and rates[4] == 1.0
     assert all(a > b for a, b in zip(rates[4:], rates[5:], strict=False)) and 0 < rates[-1] < 0.05
     flat = trainer(config(params, lr=1.0, warmup=0.0, decay="constant"), tmp_path)
     assert {flat.learning_rate(u) for u in range(16)} == {1.0}
+
+
+@pytest.mark.parametrize("decay", ["constant", "cosine"])
+@pytest.mark.parametrize(("epochs", "n", "warmup"), [
+    (1, 32, 0.1), (2, 128, 0.1), (1, 352, 0.1), (4, 128, 0.9), (7, 1024, 0.1), (1, 64, 0.99),
+    (3, 96, 0.37)])
+def test_the_learning_rate_never_exceeds_lr(params, tmp_path, epochs, n, warmup, decay):
+    """Also where warmup times the updates is no whole number; it rises until there, then only falls."""
+    one = make(config(params, lr=2e-3, warmup=warmup, decay=decay, epochs=epochs), tmp_path, n=n,
+               precision=FP32)
+    rates = [one.learning_rate(u) for u in range(one.updates)]
+    assert min(rates) > 0 and max(rates) <= 2e-3
+    whole = int(warmup * one.updates)  # updates that lie wholly within the warm-up: the line through 0
+    assert rates[:whole] == pytest.approx([2e-3 * (u + 1) / (warmup * one.updates) for u in range(whole)])
+    assert rates[whole:] == sorted(rates[whole:], reverse=True)
 
 
 def test_ema_against_its_definition_and_buffers():
@@ -177,24 +163,58 @@ def test_ema_against_its_definition_and_buffers():
 
 
 def test_bf16_agrees_with_fp32(params, tmp_path):
-    """Autocast and channels_last change the loss of one batch by less than 2 %."""
-    losses = {}
-    for mixed, last in (("no", False), ("no", True), ("bf16", True)):
-        AcceleratorState._reset_state(reset_partial_state=True)  # its precision is set once a process
+    """Autocast and channels_last change the loss of one batch by less than 2 %; trainers of different
+    precision live in one process, and each keeps its own."""
+    trainers, run = {}, config(params, "ddpm-default")
+    for mixed, last in (("no", False), ("no", True), ("bf16", True), ("bf16", False)):
         torch.manual_seed(0)
-        run = config(params, "ddpm-default")
         one = Trainer(run, assemble.build(run, SHAPE), digits(64), digits(64), 0, SAMPLER,
                       Precision(mixed, last), Checkpoint(f"{mixed}{last}", tmp_path))
         torch.manual_seed(1)
         with torch.no_grad():  # zero-initialised layers would hide the difference
             for p in one.bare.parameters():
                 p.add_(0.05 * torch.randn(p.shape))
-        batch = one.batch(torch.arange(32), torch.Generator().manual_seed(0))
-        losses[mixed, last] = float(one.losses(one.network, *batch).detach().mean())
-    AcceleratorState._reset_state(reset_partial_state=True)
-    assert losses["no", True] == pytest.approx(losses["no", False], rel=1e-5)
-    assert losses["bf16", True] == pytest.approx(losses["no", False], rel=2e-2)
-    assert losses["bf16", True] != losses["no", False]
+        trainers[mixed, last] = one
+    for _ in range(2):  # after all are made, and each after the others have worked
+        losses = {}
+        for key, one in trainers.items():
+            batch = one.batch(torch.arange(32), torch.Generator().manual_seed(0))
+            losses[key] = float(one.losses(one.network, *batch).detach().mean())
+        assert losses["no", True] == pytest.approx(losses["no", False], rel=1e-5)
+        for last in (True, False):
+            assert losses["bf16", last] == pytest.approx(losses["no", False], rel=2e-2)
+            assert losses["bf16", last] != pytest.approx(losses["no", False], rel=1e-5)
+
+
+def test_only_the_forward_pass_is_in_bf16(params, tmp_path):
+    """Weights, gradients and the network outside of training stay fp32."""
+    one = make(config(params, epochs=1), tmp_path, precision=Precision("bf16", False))
+    kinds = set()
+    hook = one.bare.out.register_forward_hook(lambda module, given, out: kinds.add(out.dtype))
+    one.epoch(1, tqdm(disable=True))
+    assert kinds == {torch.bfloat16}
+    kinds.clear()
+    one.bare(torch.zeros(1, 1, 8, 8), torch.zeros(1))
+    assert kinds == {torch.float32}
+    hook.remove()
+    assert {p.dtype for p in one.bare.parameters()} == {torch.float32}
+
+
+def test_mixed_precision_of_the_whole_process_is_refused(params, tmp_path):
+    """Elsewhere in the process accelerate computes in bf16: it would wrap our network too."""
+    script = tmp_path / "go.py"
+    script.write_text(textwrap.dedent("""
+        from accelerate import Accelerator
+        from kelvin.errors import KelvinError
+        from kelvin.training.device import make_accelerator
+        Accelerator(mixed_precision="bf16")
+        try:
+            make_accelerator()
+        except KelvinError as error:
+            print(error)
+    """))
+    out = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
+    assert "with mixed_precision='no'" in out
 
 
 def test_a_locked_checkpoint_is_refused(tmp_path):
@@ -217,34 +237,16 @@ def training_script(folder, name, epochs):
     script.write_text(textwrap.dedent(f"""
         import sys, pathlib, torch
         torch.set_num_threads(1)
-        sys.path.insert(0, {str(os.path.dirname(__file__))!r})
-        import test_loop as t
+        sys.path.insert(0, {str(ROOT / 'tests')!r})
+        import trainers as t
         from kelvin.config import resolve as params
         run = t.config(params.Params(params.read("params.yaml")), epochs={epochs})
-        one = t.trainer(run, pathlib.Path({str(folder)!r}), {name!r})
+        one = t.make(run, pathlib.Path({str(folder)!r}), {name!r}, precision=t.FP32)
         one.run()
         if one.accelerator.is_main_process:
             torch.save(one.bare.state_dict(), {str(folder / 'out.pt')!r})
     """))
     return script
-
-
-def test_accelerate_launch_on_two_processes_learns_the_same(params, tmp_path):
-    """Two processes over gloo reach the weights of one, to the order of sums (1e-3 relative)."""
-    script = training_script(tmp_path, "two", epochs=1)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    done = subprocess.run([sys.executable, "-m", "accelerate.commands.launch", "--cpu",
-                           "--num_machines", "1", "--num_processes", "2", "--main_process_port", port,
-                           "--mixed_precision", "no", "--dynamo_backend", "no", str(script)],
-                          capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr[-2000:]
-    alone = trainer(config(params, epochs=1), tmp_path, "alone")
-    alone.run()
-    launched = torch.load(tmp_path / "out.pt", weights_only=True)
-    for name, tensor in alone.bare.state_dict().items():
-        torch.testing.assert_close(launched[name], tensor, rtol=1e-3, atol=1e-4)
 
 
 def test_kill_minus_nine_and_go_on(params, tmp_path):
@@ -262,7 +264,7 @@ def test_kill_minus_nine_and_go_on(params, tmp_path):
     at = torch.load(checkpoint, weights_only=True)["epoch"]
     assert 1 <= at < 25
     subprocess.run([sys.executable, script], check=True, env=environment, capture_output=True)
-    whole = trainer(config(params, epochs=25), tmp_path, "whole")
+    whole = make(config(params, epochs=25), tmp_path, "whole", precision=FP32)
     whole.run()
     resumed = torch.load(tmp_path / "out.pt", weights_only=True)
     assert all(torch.equal(resumed[k], v) for k, v in whole.bare.state_dict().items())

@@ -19,7 +19,6 @@ from kelvin.restoration.variance import log_variance
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.labels import Labels
 from kelvin.training.loop import Trainer
-from kelvin.training.precision import Precision
 
 SHAPE = Shape(1, 8, 8)
 SAMPLER = {"kind": "ddim", "steps": 2, "eta": 0.0}
@@ -32,17 +31,17 @@ def config(params, training, restorer=None, like="ddpm-default", **more):
     return RunConfig(**merge(params.run(like).model_dump(), small))
 
 
-def trainer(run, folder, name="a", classes=0):
+def make(run, folder, name="a", classes=0, *, precision):
     torch.manual_seed(0)
     restorer = assemble.build(run, SHAPE, classes=classes)
     images = (unit_images(96, restorer.image) * 255).round().to(torch.uint8).numpy()
     truth = np.arange(96) % 10
     labels = Labels(truth, {"train": truth[:32], "val": truth[:32]}, 10, 0.1, 0) if classes else None
-    return Trainer(run, restorer, images, images[:32], 0, SAMPLER, Precision("no", True),
+    return Trainer(run, restorer, images, images[:32], 0, SAMPLER, precision,
                    Checkpoint(name, folder), labels)
 
 
-def test_the_mmd_term_is_added_and_off_it_changes_nothing(params, tmp_path):
+def test_the_mmd_term_is_added_and_off_it_changes_nothing(params, tmp_path, trainer):
     """The loss is the plain one plus weight times the MMD of x0_hat, rebuilt from eps (1e-6)."""
     on, off = (trainer(config(params, {"mmd": {"weight": w, "multiples": [0.5, 1.0]}}),
                        tmp_path, str(w)) for w in (3.0, 0.0))
@@ -60,12 +59,12 @@ def test_the_mmd_term_is_added_and_off_it_changes_nothing(params, tmp_path):
     assert on.epoch(1, tqdm(disable=True))["running_loss"] > 0
 
 
-def test_mmd_of_one_image_is_refused(params, tmp_path):
+def test_mmd_of_one_image_is_refused(params, tmp_path, trainer):
     with pytest.raises(KelvinError, match="training.mmd compares sets of images, but a process has 1"):
         trainer(config(params, {"batch": 1, "mmd": {"weight": 1.0}}), tmp_path)
 
 
-def test_importance_resumes_exactly(params, tmp_path):
+def test_importance_resumes_exactly(params, tmp_path, trainer):
     """A history in the making is part of the checkpoint: four epochs cut after two are the whole."""
     run = config(params, {"times": "importance"}, schedule={"steps": 6})
     whole, cut = trainer(run, tmp_path, "whole"), trainer(run, tmp_path, "cut")
@@ -92,7 +91,7 @@ def test_importance_resumes_exactly(params, tmp_path):
 @pytest.mark.parametrize("name", ["ddpm-mmd", "ddpm-importance", "ddpm-zero-snr",
                                   "ddpm-learned-variance"])
 @pytest.mark.parametrize("classes", [0, 10])
-def test_runs_of_the_study_train_survive_their_file_and_sample(params, tmp_path, name, classes):
+def test_runs_of_the_study_train_survive_their_file_and_sample(params, tmp_path, name, classes, trainer):
     """One epoch; the restorer read back draws what the trainer's does, guided by a class or not, and its
     bound is finite."""
     told = {"conditioning": {"kind": "classes", "drop": 0.1}} if classes else {}
@@ -110,7 +109,7 @@ def test_runs_of_the_study_train_survive_their_file_and_sample(params, tmp_path,
     assert torch.isfinite(bits_per_dimension(back, images, 17, (0,), times=4).total).all()
 
 
-def test_the_hybrid_loss_adds_the_bound_and_spares_the_mean(params, tmp_path):
+def test_the_hybrid_loss_adds_the_bound_and_spares_the_mean(params, tmp_path, trainer):
     """Cost of each image against torch.distributions (1e-4), none at t = 1; from the bound alone the
     prediction's channels of the last layer get no gradient and v's do."""
     plain, one = (trainer(config(params, {"vlb": vlb}, {"variance": "learned"}), tmp_path, str(vlb))

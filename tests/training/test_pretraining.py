@@ -33,12 +33,12 @@ NETWORK = {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1}
 PRETRAIN = {"dataset": None, "classes": [5, 6, 7, 8, 9], "epochs": 1}
 
 
-def pretrainer(run, folder, epochs, name="a"):
+def make(run, folder, epochs, name="a", *, precision):
     torch.manual_seed(0)
     restorer = assemble.build(run, SHAPE)
     images = (load_digits().images[:160, None] * 255 / 16).round().astype(np.uint8)
     fit_process(restorer, images[:96], None)
-    return Pretrainer(run, restorer, images[:96], images[96:], 0, Precision("no", True),
+    return Pretrainer(run, restorer, images[:96], images[96:], 0, precision,
                       Checkpoint(name, folder), epochs)
 
 
@@ -53,8 +53,8 @@ def run(params):
                              {"network": NETWORK, "training": training}))
 
 
-def test_fewer_epochs_are_a_cut_of_the_same_trajectory(run, tmp_path):
-    long, short = pretrainer(run, tmp_path, [1, 3], "long"), pretrainer(run, tmp_path, [1], "short")
+def test_fewer_epochs_are_a_cut_of_the_same_trajectory(run, tmp_path, trainer):
+    long, short = trainer(run, tmp_path, [1, 3], "long"), trainer(run, tmp_path, [1], "short")
     long.run()
     short.run()
     assert set(long.kept) == {1, 3} and set(short.kept) == {1}
@@ -64,10 +64,10 @@ def test_fewer_epochs_are_a_cut_of_the_same_trajectory(run, tmp_path):
     np.testing.assert_allclose(rates, run.training.lr * np.minimum(np.arange(1, 10) / 6, 1))
 
 
-def test_a_resumed_pre_training_still_has_its_early_weights(run, tmp_path):
-    whole = pretrainer(run, tmp_path, [1, 3], "whole")
+def test_a_resumed_pre_training_still_has_its_early_weights(run, tmp_path, trainer):
+    whole = trainer(run, tmp_path, [1, 3], "whole")
     whole.run()
-    cut = pretrainer(run, tmp_path, [1, 3], "cut")
+    cut = trainer(run, tmp_path, [1, 3], "cut")
     state_of = cut.state
 
     def stop(epoch):
@@ -78,7 +78,7 @@ def test_a_resumed_pre_training_still_has_its_early_weights(run, tmp_path):
     cut.state = stop
     with pytest.raises(KeyboardInterrupt):
         cut.run()
-    again = pretrainer(run, tmp_path, [1, 3], "cut")
+    again = trainer(run, tmp_path, [1, 3], "cut")
     again.run()
     assert equal(whole.kept[1], again.kept[1]) and equal(whole.kept[3], again.kept[3])
 
@@ -86,12 +86,13 @@ def test_a_resumed_pre_training_still_has_its_early_weights(run, tmp_path):
 class Project:
     """Digits prepared in the working directory, and params.yaml with small runs."""
 
-    def __init__(self, root):
+    def __init__(self, root, precision):
         self.raw = copy.deepcopy(parameters.read(ROOT / "params.yaml"))
         self.raw |= {"scale": "smoke", "active": ["scratch", "one", "two"]}
         base = {"title": "", "classes": [0, 1, 2, 3, 4], "network": NETWORK,
                 "schedule": {"kind": "linear", "steps": 20, "beta_min": 1e-4, "beta_max": 0.4},
-                "training": {"epochs": 1, "batch": 64}, "sampling": {"epoch_images": 16}}
+                "training": {"epochs": 1, "batch": 64, "precision": precision},
+                "sampling": {"epoch_images": 16}}
         self.raw["runs"] = {"scratch": base, "one": base | {"pretrain": dict(PRETRAIN)},
                             "two": base | {"pretrain": PRETRAIN | {"epochs": 2}}}
         self.raw |= {"studies": {}, "records": {}}
@@ -118,10 +119,10 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(tmp_path, monkeypatch, precision):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    return Project(tmp_path)
+    return Project(tmp_path, precision)
 
 
 def test_runs_share_one_training_that_is_made_once(project):
@@ -141,6 +142,15 @@ def test_runs_share_one_training_that_is_made_once(project):
     assert project.note("one")["sha256"] != one["sha256"]
     project.raw["active"] = ["scratch"]
     assert project.make() == [] and not Path("data/starts/digits/one-0").exists()
+
+
+def test_a_pre_training_that_diverges_leaves_no_weights(project):
+    project.make()
+    for run in ("one", "two"):
+        project.raw["runs"][run]["training"] = {"epochs": 1, "batch": 64, "lr": 1e30, "warmup": 0.0}
+    with pytest.raises(KelvinError, match="^pre-training diverged: "):
+        project.make()
+    assert not list(Path("data/starts").rglob("weights.safetensors"))
 
 
 def test_a_run_starts_from_its_weights_and_its_fingerprint_says_so(project):

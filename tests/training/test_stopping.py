@@ -12,7 +12,6 @@ from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.fitting import fit_process
 from kelvin.training.loop import Trainer
-from kelvin.training.precision import Precision
 from kelvin.training.stopping import Verdict, judged
 
 
@@ -23,13 +22,13 @@ def config(params, **training):
     return RunConfig(**merge(params.run("blur-strong").model_dump(), small))
 
 
-def trainer(run, folder, name="a"):
+def make(run, folder, name="a", *, precision):
     torch.manual_seed(0)
     restorer = assemble.build(run, Shape(1, 8, 8))
     images = (load_digits().images[:160, None] * 255 / 16).round().astype(np.uint8)
     fit_process(restorer, images[:128], None)
     return Trainer(run, restorer, images[:128], images[128:], 0,
-                   {"kind": "improved", "steps": "all", "z": "kept"}, Precision("no", True),
+                   {"kind": "improved", "steps": "all", "z": "kept"}, precision,
                    Checkpoint(name, folder))
 
 
@@ -63,7 +62,7 @@ def weights(network):
     return torch.cat([v.flatten().clone() for v in network.state_dict().values()])
 
 
-def test_stops_keeps_the_best_weights_and_resumes_to_the_same(params, tmp_path):
+def test_stops_keeps_the_best_weights_and_resumes_to_the_same(params, tmp_path, trainer):
     losses = [3.0, 2.0, 2.5, 2.2, 1.0, 1.0, 1.0, 1.0]
     run = config(params, epochs=8, checkpoint_every=3, stop={"patience": 2, "gain": 0.0})
     whole, at = fake(trainer(run, tmp_path, "whole"), losses), {}
@@ -98,7 +97,7 @@ def test_stops_keeps_the_best_weights_and_resumes_to_the_same(params, tmp_path):
     assert torch.equal(weights(again.ema.network), weights(whole.ema.network))
 
 
-def test_off_by_default(params, tmp_path):
+def test_off_by_default(params, tmp_path, trainer):
     one = trainer(config(params, epochs=1), tmp_path)
     one.run()
     assert one.verdict() is None and not one.best and "best" not in one.checkpoint.load()

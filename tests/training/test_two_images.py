@@ -17,7 +17,6 @@ from kelvin.restoration.likelihood import bits_per_dimension
 from kelvin.restoration.restorer import Restorer
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.loop import Trainer
-from kelvin.training.precision import Precision
 
 SAMPLER = {"kind": "ddim", "steps": 2, "eta": 0.0}
 # at every t the noise leaves no doubt which of an image and its negative it hides
@@ -41,7 +40,8 @@ class Perceptron(nn.Module):
         return gain * x + self.rest(told).view(-1, self.outputs, 8, 8)
 
 
-def trained(params, folder, schedule, training, parameterisation, variance, updates=200):
+def make(params, folder, schedule, training, parameterisation, variance, updates=200, *,
+         precision):
     """A trainer after one epoch of so many updates on two images, and its first and last loss."""
     one = np.random.default_rng(0).integers(0, 2, (1, 1, 8, 8), np.uint8) * 255
     images = np.tile(np.concatenate([one, 255 - one]), (16 * updates, 1, 1, 1))
@@ -53,7 +53,7 @@ def trained(params, folder, schedule, training, parameterisation, variance, upda
     torch.manual_seed(0)
     restorer = Restorer(Perceptron(2 if variance == "learned" else 1), parameterisation, process, image,
                         True, variance=variance)
-    trainer = Trainer(run, restorer, images, images[:64], 0, SAMPLER, Precision("no", True),
+    trainer = Trainer(run, restorer, images, images[:64], 0, SAMPLER, precision,
                       Checkpoint("a", folder))
     before = trainer.evaluate(trainer.bare, "val")
     trainer.epoch(1, tqdm(disable=True))
@@ -71,21 +71,21 @@ def trained(params, folder, schedule, training, parameterisation, variance, upda
     ("l2", "vlb", "v", "stratified", False, "learned"),
     ("huber", "simple", "velocity", "importance", True, "learned")])
 def test_every_objective_learns_two_images(params, tmp_path, loss, weighting, parameterisation, times,
-                                           mmd, variance):
+                                           mmd, variance, trainer):
     """200 updates: the loss falls below 4 % of the untrained network's (L1, a root: below 20 %)."""
     training = {"loss": loss, "weighting": {"kind": weighting}, "times": times,
                 "mmd": MMD if mmd else {"weight": 0.0}}
-    _, before, after = trained(params, tmp_path, CLEAR, training, parameterisation, variance)
+    _, before, after = trainer(params, tmp_path, CLEAR, training, parameterisation, variance)
     assert after < (0.2 if loss == "l1" else 0.04) * before
 
 
-def test_a_learned_variance_tightens_the_bound(params, tmp_path):
+def test_a_learned_variance_tightens_the_bound(params, tmp_path, trainer):
     """Where two images can be meant, the posterior of one is too narrow: with the same x0_hat and the
     same draws the learned variance's sum of L_t is lower by a tenth at least."""
-    trainer, *_ = trained(params, tmp_path, DOUBT, {}, "v", "learned", 300)
-    learned, fixed = trainer.restorer, copy.copy(trainer.restorer)
-    learned.network = trainer.bare.eval()
-    fixed.variance, fixed.network = "fixed", lambda x, time: trainer.bare(x, time)[:, :1]
-    images = trainer.images[:32].float() / 255
+    one, *_ = trainer(params, tmp_path, DOUBT, {}, "v", "learned", 300)
+    learned, fixed = one.restorer, copy.copy(one.restorer)
+    learned.network = one.bare.eval()
+    fixed.variance, fixed.network = "fixed", lambda x, time: one.bare(x, time)[:, :1]
+    images = one.images[:32].float() / 255
     tight, loose = (bits_per_dimension(r, images, 2, (0,)).lt.mean() for r in (learned, fixed))
     assert tight < 0.9 * loose

@@ -9,6 +9,7 @@ import torch
 from kelvin.degradations.base import ImageSpec, degradations
 from kelvin.degradations.graded import Graded
 from kelvin.errors import KelvinError
+from kelvin.files import as_uint8
 
 BANK = 512  # images of the other data set, kept with the weights
 
@@ -24,7 +25,7 @@ class Morph(Graded):
         super().__init__(image, schedule)
 
     def fit(self, x0, other):
-        self.bank = self.image.decode(other()[:BANK]).mul(255).round().to(torch.uint8)
+        self.bank = torch.from_numpy(as_uint8(self.image.decode(other()[:BANK])))
         super().fit(x0, other)
 
     def draw(self, random):

@@ -65,7 +65,8 @@ def schedules(study: StudyResults, results: Results, metrics: Metrics) -> list[s
     if len(hot) > 1:
         out += loss_and_fmd({run.title: (run.mean("val_loss_ema"), run.mean("fmd")) for run in hot})
         out += equal_noise({run.title: {row["log_snr"]: row["x0_error"]
-                                        for row in run.first.details["log_snr"]} for run in hot})
+                                        for row in run.first.details["log_snr"]
+                                        if row["x0_error"] is not None} for run in hot})
     out += likelihood.findings(hot, len(results.replicates))
     last = [run.first.details["epochs"][-1] for run in hot]
     small = [row["small_fmd"] for row in last]
@@ -187,7 +188,8 @@ def unlike(base: Run, run: Run) -> str:
 def errors(run: Run) -> dict[float, float]:
     """{log-SNR: error of x0_hat} on the common grid, means over training seeds; {} without noise."""
     groups = zip(*(replicate.details["log_snr"] for replicate in run.replicates), strict=True)
-    return {group[0]["log_snr"]: float(np.mean([row["x0_error"] for row in group])) for group in groups}
+    return {group[0]["log_snr"]: float(np.mean([row["x0_error"] for row in group])) for group in groups
+            if all(row["x0_error"] is not None for row in group)}
 
 
 def loss_shows(loss: float, base: float) -> str:

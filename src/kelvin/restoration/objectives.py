@@ -43,6 +43,19 @@ def snr_and_slope(process: Degradation,
     return snr, slope
 
 
+def build_weights(section: Mapping[str, Any], process: Degradation, parameterisation: Parameterisation,
+                  where: str = "training") -> torch.Tensor:
+    """Weights (T + 1,) float32 of the weighting that a section names; KelvinError where one is not
+    finite."""
+    weights = weightings.build(section, process, parameterisation)
+    lost = torch.nonzero(~torch.isfinite(weights)).flatten().tolist()
+    if lost:
+        raise KelvinError(f"{where}.weighting = {section['kind']!r} has no finite weight at t = {lost[0]}"
+                          f" of {process.steps}, where the schedule leaves too little signal or noise: "
+                          "set weighting to simple, or change the schedule")
+    return weights
+
+
 def over_times(weights: torch.Tensor) -> torch.Tensor:
     """Weights of t = 1..T with an unused zero before them, float32."""
     return torch.cat([weights.new_zeros(1), weights]).float()

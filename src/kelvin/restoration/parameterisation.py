@@ -71,11 +71,28 @@ def check(name: str, degradation: Degradation, where: str = "restorer.parameteri
     if name not in degradation.parameterisations:
         raise KelvinError(f"{where} = {name!r} has no meaning for {type(degradation).__name__}; it "
                           f"takes {', '.join(degradation.parameterisations)}")
-    check_signal(name, isinstance(degradation, HotProcess) and not degradation.signal.all(), where)
+    if isinstance(degradation, HotProcess):
+        silent = torch.nonzero(degradation.noise[1:].float() == 0).flatten().tolist()
+        if silent:
+            raise KelvinError(f"{type(degradation).__name__} adds no noise at t = {silent[0] + 1} of "
+                              f"{degradation.steps} that 32-bit numbers hold, and samplers divide by it: "
+                              "raise the first betas of the schedule")
+        check_signal(f"{where} = {name!r}", PARAMETERISATIONS[name].x0_hat, degradation)
 
 
-def check_signal(name: str, gone: bool, where: str = "restorer.parameterisation") -> None:
-    """KelvinError where x0_hat is a quotient by the signal and none is left at some t (`gone`)."""
-    if gone and name == "eps":
-        raise KelvinError(f"{where} = 'eps' cannot be turned into x0_hat at T, where "
-                          "schedule.zero_terminal_snr leaves no signal to divide by: predict v or x0")
+def check_signal(what: str, x0_hat: Callable[[Degradation, Tensor, Tensor, Tensor], Tensor],
+                 process: HotProcess) -> None:
+    """KelvinError where x0_hat(process, prediction, x_t, t) overflows at some t: it is a quotient by the
+    signal, and none is left in float32, in which it is divided."""
+    t = torch.arange(1, process.steps + 1, device=process.device)
+    one = torch.ones(len(t), 1, 1, 1, device=process.device)
+    lost = t[~torch.isfinite(x0_hat(process, -one, one, t)).flatten()].tolist()
+    if not lost:
+        return
+    signal = float(process.signal[lost[0]])
+    if signal == 0 and lost == [process.steps]:
+        where = "at T, where schedule.zero_terminal_snr leaves no signal to divide by"
+    else:
+        where = (f"at t = {lost[0]} of {process.steps}, where the schedule leaves a signal of "
+                 f"{signal:.3g}, by which 32-bit numbers cannot be divided")
+    raise KelvinError(f"{what} cannot be turned into x0_hat {where}: predict v or x0")

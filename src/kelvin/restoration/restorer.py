@@ -43,7 +43,7 @@ class Restorer:
     def __init__(self, network: Network, parameterisation: str, degradation: Degradation,
                  image: ImageSpec, clip: bool, rule: str = EXACT, variance: str = "fixed"):
         check(parameterisation, degradation)
-        check_rule(rule, parameterisation)
+        check_rule(rule, parameterisation, process=degradation)
         check_variance(variance, degradation.temperature, degradation.steps, type(degradation).__name__)
         self.rule, self.target_name, self.variance = rule, parameterisation, variance
         self.network, self.degradation, self.image, self.clip = network, degradation, image, clip

@@ -3,10 +3,13 @@ and two suspected of its dark samples."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
-from kelvin.degradations import Degradation
+from kelvin.degradations import Degradation, HotProcess
 from kelvin.errors import KelvinError
+from kelvin.restoration.parameterisation import check_signal
 
 EXACT, STUDY_E, UNSCALED, AS_EPS = "exact", "study-e", "unscaled", "as-eps"
 RULES = (EXACT, STUDY_E, UNSCALED, AS_EPS)
@@ -41,8 +44,14 @@ def factor(rule: str, process: Degradation, t: torch.Tensor) -> torch.Tensor:
     return (1 / root_alpha - 1) * 8 * (t.double().view(-1, 1, 1, 1) / 50) ** 2 + 1
 
 
-def check_rule(rule: str, parameterisation: str, where: str = "restorer.rule") -> None:
-    """KelvinError where a rule other than the exact one meets another target."""
-    if rule != EXACT and parameterisation != "scaled-eps":
+def check_rule(rule: str, parameterisation: str, where: str = "restorer.rule",
+               process: Degradation | None = None) -> None:
+    """KelvinError where a rule other than the exact one meets another target, or, with the process given,
+    divides by no signal."""
+    if rule == EXACT:
+        return
+    if parameterisation != "scaled-eps":
         raise KelvinError(f"{where} = {rule!r} goes with restorer.parameterisation = 'scaled-eps' only, "
                           f"not with {parameterisation!r}; choose exact")
+    if isinstance(process, HotProcess):
+        check_signal(f"{where} = {rule!r}", partial(restore, rule), process)

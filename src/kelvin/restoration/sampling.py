@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from kelvin.degradations import State
+from kelvin.files import finite
 from kelvin.random import BlockRandom
 from kelvin.restoration.linear import LinearRestorer
 from kelvin.restoration.restorer import Restorer
@@ -61,7 +62,7 @@ def generate(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple
             labels[first:first + random.n].to(device), guidance)
         before = asked.evaluations
         _, states = trajectory(asked, section, state, restorer.degradation.steps, random)
-        out.append(restorer.image.decode(last(states).x).cpu())
+        out.append(restorer.image.decode(finite(last(states).x)).cpu())  # decoding hides infinity
         evaluations += asked.evaluations - before
         progress(len(out[-1]))
     return Images(torch.cat(out), evaluations // len(out))
@@ -157,7 +158,7 @@ def restore(restorer: Restorer, sections: Mapping[str, Mapping[str, Any]], image
             if section["kind"] != "direct":  # direct is the one-shot restoration
                 found[name] = last(trajectory(restorer, section, state, t, random)[1]).x
         for name, x in found.items():
-            methods.setdefault(name, []).append(decode(x).cpu())
+            methods.setdefault(name, []).append(decode(finite(x)).cpu())
         progress(1)
     return Restorations(chosen, torch.stack(degraded),
                         {name: torch.stack(x) for name, x in methods.items()})

@@ -7,16 +7,19 @@ import torch
 import torch.nn.functional as F
 
 from kelvin.config.schema import ClassifierConfig
+from kelvin.errors import KelvinError
 from kelvin.networks.classifier import Classifier
 from kelvin.progress import progress_bar
 from kelvin.random import derive_seed, generator
+from kelvin.training.divergence import diverged, not_finite
 
 
 def train_classifier(config: ClassifierConfig, network: Classifier, images: np.ndarray,
                      labels: np.ndarray, seed: int) -> list[float]:
     """Cross-entropy, Adam, full batches in a seeded order; returns the mean loss of each epoch.
 
-    images uint8 (n, C, H, W); the first `config.images` of them are used.
+    images uint8 (n, C, H, W); the first `config.images` of them are used. KelvinError where losses,
+    weights or, at the end, features are not finite.
     """
     device = next(network.parameters()).device
     images = torch.from_numpy(np.ascontiguousarray(images[: config.images])).to(device)
@@ -28,23 +31,31 @@ def train_classifier(config: ClassifierConfig, network: Classifier, images: np.n
     optimizer = torch.optim.Adam(network.parameters(), config.lr, fused=True)
     batch, history = min(config.batch, len(images)), []
     network.to(memory_format=torch.channels_last).train()
-    bar = progress_bar(config.epochs, "classifier", "epoch")
-    for epoch in range(1, config.epochs + 1):
-        order = torch.randperm(len(images), generator=generator(seed, "classifier", epoch))
-        losses = []
-        for first in range(0, len(images) - batch + 1, batch):
-            index = order[first:first + batch].to(device)
-            loss = F.cross_entropy(network(images[index].float() / 255), labels[index])
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            losses.append(loss.detach())
-        history.append(float(torch.stack(losses).mean()))
-        bar.set_postfix(loss=f"{history[-1]:.4f}", refresh=False)
-        bar.update()
-    bar.close()
+    with progress_bar(config.epochs, "classifier", "epoch") as bar:
+        for epoch in range(1, config.epochs + 1):
+            order = torch.randperm(len(images), generator=generator(seed, "classifier", epoch))
+            losses = []
+            for first in range(0, len(images) - batch + 1, batch):
+                index = order[first:first + batch].to(device)
+                loss = F.cross_entropy(network(images[index].float() / 255), labels[index])
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                losses.append(loss.detach())
+            history.append(float(torch.stack(losses).mean()))
+            if what := not_finite({"running_loss": history[-1]}, network):
+                raise failed(config, f"{what} after epoch {epoch} of {config.epochs}")
+            bar.set_postfix(loss=f"{history[-1]:.4f}", refresh=False)
+            bar.update()
     network.eval()
+    for part in features_and_probabilities(network, images[:batch].cpu().numpy()):
+        if not np.isfinite(part * part).all():  # every distance squares them
+            raise failed(config, "its features or their squares are not finite after the last epoch")
     return history
+
+
+def failed(config: ClassifierConfig, what: str) -> KelvinError:
+    return diverged("training of the classifier", what, f"a lower classifier.lr (now {config.lr:g})")
 
 
 @torch.no_grad()

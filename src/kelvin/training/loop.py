@@ -6,15 +6,16 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from tqdm import tqdm
 
 from kelvin.config.schema import RunConfig
 from kelvin.errors import KelvinError
+from kelvin.files import as_uint8
 from kelvin.progress import progress_bar
 from kelvin.random import BatchRandom, BlockRandom, derive_seed, generator
 from kelvin.restoration.restorer import Restorer
@@ -22,6 +23,8 @@ from kelvin.restoration.sampling import degrader, generate, grid
 from kelvin.training.batches import mirrored
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.compiling import maybe_compiled
+from kelvin.training.device import make_accelerator
+from kelvin.training.divergence import cures, diverged, not_finite
 from kelvin.training.ema import EMA
 from kelvin.training.importance import times_of
 from kelvin.training.labels import NoLabels
@@ -54,15 +57,21 @@ class Trainer:
     number does not change what is learnt (up to the order of sums).
     """
 
+    phase = "training"  # as errors name it
+
     def __init__(self, run: RunConfig, restorer: Restorer, train: np.ndarray, held: np.ndarray,
                  seed: int, sampler: Mapping[str, Any], precision: Precision,
                  checkpoint: Checkpoint, labels: NoLabels | None = None):
         self.config, self.restorer, self.seed = run, restorer, seed
         self.sampler, self.checkpoint, self.labels = sampler, checkpoint, labels or NoLabels()
-        self.accelerator = Accelerator(mixed_precision=precision.mixed)
-        self.share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
+        self.accelerator, self.precision = make_accelerator(), precision
+        self.processes = self.accelerator.num_processes
+        self.share = slice(self.accelerator.process_index, None, self.processes)
         device = self.accelerator.device
         options = run.training
+        if options.batch < self.processes:
+            raise KelvinError(f"training.batch = {options.batch} is less than the {self.processes} "
+                              "processes, each of which needs an image: raise it, or start fewer")
         if len(train) < options.batch:
             raise KelvinError(f"training.batch = {options.batch} is more than the {len(train)} "
                               "training images: no batch would be full")
@@ -73,8 +82,7 @@ class Trainer:
         self.held = {"val": torch.from_numpy(np.ascontiguousarray(held[:HELD])).to(device),
                      "train": self.images[: min(len(held), HELD)]}
         restorer.degradation.to(device)
-        self.objective = Objective(run, restorer, device,
-                                   options.batch // self.accelerator.num_processes)
+        self.objective = Objective(run, restorer, device, options.batch // self.processes)
         self.times = times_of(options.times, restorer.degradation.steps)
         self.bare = restorer.network.to(device, memory_format=self.format)
         self.ema = EMA(self.bare, options.ema)
@@ -85,7 +93,7 @@ class Trainer:
         if options.compile != "never":
             example = torch.zeros(options.batch, *self.images.shape[1:], device=device)
             self.network = maybe_compiled(options.compile, self.network, example.contiguous(
-                memory_format=self.format), self.updates, self.accelerator.autocast)
+                memory_format=self.format), self.updates, partial(precision.autocast, device))
         self.result, self.shown = Trained(), self.shown_images()
         self.best: dict[str, Any] = {}  # weights of the best epoch, where training may stop early
 
@@ -94,7 +102,7 @@ class Trainer:
         options = self.config.training
         warmup = options.warmup * self.updates
         if update < warmup:
-            return options.lr * (update + 1) / warmup
+            return options.lr * min(1.0, (update + 1) / warmup)  # warmup may be no whole number
         if options.decay == "constant":
             return options.lr
         done = (update - warmup) / max(self.updates - warmup, 1)
@@ -105,8 +113,7 @@ class Trainer:
         process, n = self.restorer.degradation, len(index)
         t = self.times.draw(n, source)
         z = process.draw(BatchRandom(n, source))
-        share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
-        device = self.accelerator.device
+        share, device = self.share, self.accelerator.device
         images = self.images[index[share].to(device)]
         if self.config.training.flip:  # after t and z, whose draws stay those of a run without
             flip = torch.randint(2, (n,), generator=source) == 1
@@ -118,9 +125,9 @@ class Trainer:
         """What the network says of a batch, under autocast."""
         self.restorer.network = network
         x_t = self.restorer.degradation.degrade(x0, t, z).contiguous(memory_format=self.format)
-        with self.accelerator.autocast():
+        with self.precision.autocast(self.accelerator.device):
             prediction, v = self.restorer.predict_both(x_t, t, labels)
-        return Predicted(prediction, x0, z, x_t, t, v)
+        return Predicted(prediction.float(), x0, z, x_t, t, v)
 
     def losses(self, network: torch.nn.Module, x0, z, t, labels=None) -> torch.Tensor:
         """Loss of each image, (n,), not weighted."""
@@ -153,16 +160,17 @@ class Trainer:
         return total / n
 
     def check_finite(self, losses: list[torch.Tensor], last: int) -> list[float]:
-        """Losses as numbers; KelvinError names the update at which one was not."""
-        values = torch.stack(losses).tolist()
+        """Losses of the whole batches; KelvinError, on every process, names the first update at which
+        one is no finite number."""
+        values = self.accelerator.reduce(torch.stack(losses), "mean").tolist()
         for offset, value in enumerate(values):
             if not np.isfinite(value):
                 update = last - len(values) + 1 + offset
-                raise KelvinError(
-                    f"training diverged: the loss is {value} at update {update} of {self.updates}; try "
-                    f"a lower training.lr (now {self.config.training.lr:g}), a longer "
-                    "training.warmup, or training.grad_clip = 1.0")
+                raise self.diverged(f"the loss is {value} at update {update} of {self.updates}")
         return values
+
+    def diverged(self, what: str) -> KelvinError:
+        return diverged(self.phase, what, *cures(self.config.training))
 
     def epoch(self, epoch: int, bar: tqdm) -> dict[str, float]:
         """One pass over the data in a seeded order, full batches only."""
@@ -183,6 +191,8 @@ class Trainer:
             made = self.predicted(self.network, x0, z, t, labels)
             costs, correction = self.objective.per_image(made), self.times.correction(t)
             loss = self.objective.together(made, costs, correction)
+            if self.processes > 1:  # gradients are averaged, but shares may differ by an image
+                loss = loss * (len(t) * self.processes / options.batch)
             self.accelerator.backward(loss)
             if correction is not None:
                 self.times.observe(*self.of_all(t, costs.detach()))
@@ -208,31 +218,38 @@ class Trainer:
         with self.checkpoint.locked() if main else nullcontext():
             first = self.resume()
             started, before = time.perf_counter(), self.result.seconds
-            bar = progress_bar(self.updates, name, "update", initial=(first - 1) * self.batches,
-                               disable=not main)
-            for epoch in range(first, options.epochs + 1):
-                if self.verdict() and self.verdict().stopped:
-                    break
-                begun = time.perf_counter()
-                row = self.epoch(epoch, bar)
-                self.result.epoch_seconds.append(time.perf_counter() - begun)
-                self.network.eval()
-                row |= {"train_loss": self.evaluate(self.bare, "train"),
-                        "val_loss": self.evaluate(self.bare, "val"),
-                        "val_loss_ema": self.evaluate(self.ema.network, "val")}
-                self.result.history.append(row)
-                self.keep_best(epoch)
-                last = epoch == options.epochs or bool(self.verdict() and self.verdict().stopped)
-                if epoch == 1 or last or epoch % options.sample_every == 0:
-                    self.keep_samples(epoch)
-                self.result.seconds = before + time.perf_counter() - started
-                if main and (epoch % options.checkpoint_every == 0 or last):
-                    self.checkpoint.save(self.state(epoch))
-            bar.close()
+            with progress_bar(self.updates, name, "update", initial=(first - 1) * self.batches,
+                              disable=not main) as bar:
+                for epoch in range(first, options.epochs + 1):
+                    if self.verdict() and self.verdict().stopped:
+                        break
+                    begun = time.perf_counter()
+                    row = self.epoch(epoch, bar)
+                    self.result.epoch_seconds.append(time.perf_counter() - begun)
+                    self.result.history.append(row | self.held_losses(epoch, row))
+                    self.keep_best(epoch)
+                    last = epoch == options.epochs or bool(self.verdict() and self.verdict().stopped)
+                    if epoch == 1 or last or epoch % options.sample_every == 0:
+                        self.keep_samples(epoch)
+                    self.result.seconds = before + time.perf_counter() - started
+                    if main and (epoch % options.checkpoint_every == 0 or last):
+                        self.checkpoint.save(self.state(epoch))
             self.restore_best()
             self.restorer.network = self.bare.eval()
             self.accelerator.wait_for_everyone()
         return self.result
+
+    def held_losses(self, epoch: int, row: Mapping[str, float]) -> dict[str, float]:
+        """Losses after an epoch, at the same t and z every time; KelvinError unless they, the epoch's
+        own row and all weights are finite."""
+        self.network.eval()
+        losses = {"train_loss": self.evaluate(self.bare, "train"),
+                  "val_loss": self.evaluate(self.bare, "val"),
+                  "val_loss_ema": self.evaluate(self.ema.network, "val")}
+        averages = [average.network for average in (self.ema, *self.more)]
+        if what := not_finite(row | losses, self.bare, *averages):
+            raise self.diverged(f"{what} after epoch {epoch} of {self.config.training.epochs}")
+        return losses
 
     def verdict(self) -> Verdict | None:
         """What early stopping says of the epochs so far; None where it is off, or before the first."""
@@ -260,7 +277,7 @@ class Trainer:
                          (self.seed, "epoch samples"), sampling.batch, self.accelerator.device,
                          labels=self.labels.asked(sampling.epoch_images))
         self.result.epochs.append(epoch)
-        self.result.samples.append((drawn.images * 255).round().to(torch.uint8))
+        self.result.samples.append(torch.from_numpy(as_uint8(drawn.images)))
         self.result.reconstructions.append(self.reconstructions())
 
     def shown_images(self) -> dict[str, torch.Tensor]:
@@ -278,7 +295,7 @@ class Trainer:
         for t, x_t in zip(self.shown["times"].tolist(), self.shown["states"], strict=True):
             at = torch.full((len(x_t),), t, device=x_t.device)
             restored.append(self.restorer.image.decode(self.restorer(x_t, at).x0_hat))
-        return (torch.stack(restored) * 255).round().to(torch.uint8).cpu()
+        return torch.from_numpy(as_uint8(torch.stack(restored)))
 
     def state(self, epoch: int) -> dict[str, Any]:
         return {"epoch": epoch, "network": self.bare.state_dict(),

@@ -11,7 +11,7 @@ from kelvin.config.schema import RunConfig
 from kelvin.errors import KelvinError
 from kelvin.restoration.discrepancy import batch_mmd
 from kelvin.restoration.likelihood import step_kl
-from kelvin.restoration.objectives import check_weighting, loss_per_image, weightings
+from kelvin.restoration.objectives import build_weights, check_weighting, loss_per_image
 from kelvin.restoration.restorer import Restorer
 
 
@@ -48,7 +48,7 @@ class Objective:
         if self.options.mmd.weight and images < 2:
             raise KelvinError(f"training.mmd compares sets of images, but a process has {images} of a "
                               "batch: set training.batch to at least two for each process")
-        self.weights = weightings.build(
+        self.weights = build_weights(
             weighting, restorer.degradation, restorer.parameterisation).to(device)
 
     def losses(self, made: Predicted) -> torch.Tensor:

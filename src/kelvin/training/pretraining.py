@@ -38,6 +38,8 @@ class Pretrainer(Trainer):
     constant rate still hold the noise of the last batches.
     """
 
+    phase = "pre-training"
+
     def __init__(self, run: RunConfig, restorer: Restorer, train: np.ndarray, held: np.ndarray,
                  seed: int, precision: Precision, checkpoint: Checkpoint, epochs: Sequence[int]):
         options = {"epochs": max(epochs), "sample_every": max(epochs), "ema_more": []}

@@ -113,9 +113,11 @@ def pretrain(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[
     epochs = [member.config.pretrain.epochs for member in members]
     checkpoint = Checkpoint(fingerprint(mark, sorted(epochs)))
     trainer = Pretrainer(run, restorer, train, held, derive_seed(seed, "pretrain"),
-                         resolve(run.training.precision, pick_device(), restorer.network), checkpoint,
-                         epochs)
+                         resolve(run.training.precision, pick_device(), restorer.network, shape),
+                         checkpoint, epochs)
     trainer.run(f"pretrain {first.name}")
+    if not trainer.accelerator.is_main_process:
+        return
     for member in members:
         wanted, folder = member.config.pretrain, out / member.name
         checksum = save_start(folder, trainer.kept[wanted.epochs])

@@ -38,7 +38,7 @@ def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> 
     data, store = store.digest, split_for(store, run.split, run.fold, plan.replicate)
     torch.manual_seed(plan.seed)  # initial weights
     restorer = assemble.build(run, shape, f"runs.{plan.run}", len(store.class_names))
-    precision = resolve(run.training.precision, device, restorer.network)
+    precision = resolve(run.training.precision, device, restorer.network, shape)
     pretrained = load_start(start, plan.run, run, shape, restorer.network) if run.pretrain else None
     mark = fingerprint(plan, store.digest, precision.mixed, device.type, torch.__version__,
                        pretrained and pretrained["sha256"])
@@ -74,7 +74,7 @@ def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> 
         "peak_memory_bytes": training_memory(trainer.bare, shape, run.training.batch).total,
         "epoch_seconds": result.epoch_seconds,
         "train_seconds": result.seconds, "hardware": hardware(device),
-        "precision": "bf16" if precision.mixed == "bf16" else "fp32",
+        "precision": precision.name,
         "threads": plan.threads, "processes": trainer.accelerator.num_processes})
     checkpoint.remove()
 
