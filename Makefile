@@ -56,5 +56,5 @@ publish: $(STAMP)  ## refresh weights/ and the README's picture and table from r
 	@python -m kelvin.publish
 
 clean:   ## remove scratch and results that dvc can bring back; keeps .venv and DVC's cache
-	rm -rf .kelvin .pytest_cache .ruff_cache .hypothesis data/prepared data/models data/samples data/evaluations data/checked
+	rm -rf .kelvin .pytest_cache .ruff_cache .hypothesis data/prepared data/models data/samples data/evaluations data/plan
 	find src stages tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -56,6 +56,28 @@ def repro(
     publish_missing()
 
 
+@app.command()
+def plan(
+    run: Annotated[str | None, typer.Argument(
+        metavar="[RUN]", help="A run of params.yaml; default: every active one.",
+        show_default=False)] = None,
+) -> None:
+    """Print runs as they resolve: every value, with the layer of params.yaml that it comes from.
+
+    \b
+    kelvin plan                 the active runs
+    kelvin plan blur-strong     one run, active or not
+
+    Nothing is written. Ends with status 1, and a line for each fault, where params.yaml is wrong.
+    """
+    from kelvin.check import checked_params
+    from kelvin.config.explain import explain, text
+
+    params = checked_params()
+    for name in [run] if run else params.house.active:
+        print(f"{name}\n{text(explain(params, name))}\n")
+
+
 def main() -> None:
     try:
         app()
