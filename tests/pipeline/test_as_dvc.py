@@ -113,6 +113,16 @@ def test_a_failed_stage_names_itself_and_keeps_the_others(pair):
     assert both(pair)[0] == ["plan", "report"]
 
 
+def test_an_out_that_is_not_made_fails_its_stage_alone(pair):
+    for project in pair:
+        project.edit("    outs: [shell]", "    outs: [shell, missing.txt]", "dvc.yaml")
+        project.edit("b: 1", "b: 2")
+    text = pair[1].run(*KELVIN, "--jobs", "3", status=1)
+    assert "shell FAILED (output 'missing.txt' does not exist)" in text and "Traceback" not in text
+    begun = sum(f"] {stage}\n" in text for stage in TRAINED)
+    assert begun and sum(f"{stage} done" in text for stage in TRAINED) == begun
+
+
 def test_a_data_file_of_dvc_add(pair):
     for project in pair:
         project.write({"raw.bin": "raw", ".dvc/.keep": ""})

@@ -92,9 +92,8 @@ def run(repository: Repository, wanted: dict[Stage, bool | None], executor: Ligh
             ended = wait(running, POLL, FIRST_COMPLETED).done
             board.read()
             for future in ended:
-                stage, failure = running.pop(future), failure_of(future)
-                if not failure:
-                    repository.commit(stage)
+                stage = running.pop(future)
+                failure = failure_of(future) or failure_to_commit(repository, stage)
                 board.end(stage.addressing, f"FAILED ({failure})" if failure else "done")
                 is_failed |= bool(failure)
     finally:
@@ -112,6 +111,15 @@ def task_of(stage: Stage) -> Task:
         variables["KELVIN_BAR_SECONDS"] = "0.5"  # a live row, not a line in a log
     log = LOGS.resolve() / f"{stage.addressing.replace('/', '-')}.log"
     return Task(stage.addressing, commands, options["cwd"], variables, str(log))
+
+
+def failure_to_commit(repository: Repository, stage: Stage) -> str:
+    """Why DVC does not take what the stage has made, "" where it did: others go on."""
+    try:
+        repository.commit(stage)
+    except DvcException as error:  # an out is missing
+        return str(error)
+    return ""
 
 
 def failure_of(future: Future[int]) -> str:
