@@ -2,12 +2,12 @@
 
 import numpy as np
 import torch
+from kelvin.runs import fit_process
 
 from kelvin.config.resolve import merge
 from kelvin.config.schema import RunConfig
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
-from kelvin.runs import fit_process
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.loop import Trainer
 from kelvin.training.precision import Precision

@@ -87,7 +87,7 @@ def together_faults(params: Params, name: str, run: RunConfig) -> list[str]:
                                          kind, f"{at}.restorer.variance"))
     lines += told(lambda: check_weighting(run.training.weighting.model_dump(), run.training.loss, process,
                                           kind, f"{at}.training"))
-    if not lines and process.temperature == "hot":
+    if not lines and process.temperature == "hot" and name in params.house.active:
         lines += told(lambda: check_table(run, at))
     lines += sampler_faults(params, at, run, process)
     if run.training.mmd.weight and run.training.batch < 2:

@@ -21,7 +21,6 @@ from kelvin.sampled import drawn
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.fitting import fit_process
 from kelvin.training.loop import Trainer
-from kelvin.training.precision import Precision
 from kelvin.training.train_run import train_run
 
 SHAPE = Shape(1, 8, 8)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from kelvin.runs import fit_process
 from sklearn.datasets import load_digits
 from trainers import FP32, SHAPE, config, digits, make
 
@@ -21,7 +22,6 @@ from kelvin.evaluation import bound_summary, log_snr_rows
 from kelvin.files import write_json
 from kelvin.networks.classifier import Classifier
 from kelvin.restoration import assemble
-from kelvin.runs import fit_process
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.classifier import train_classifier
 from kelvin.training.divergence import WORDS, not_finite

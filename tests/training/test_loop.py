@@ -18,7 +18,6 @@ from kelvin.errors import KelvinError
 from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.ema import EMA
-from kelvin.training.fitting import fit_process
 from kelvin.training.loop import Trainer
 from kelvin.training.precision import Precision
 

@@ -23,7 +23,6 @@ from kelvin.networks import Shape
 from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.fitting import fit_process
-from kelvin.training.precision import Precision
 from kelvin.training.pretraining import Pretrainer, digest, load_start
 from kelvin.training.starts import make_starts, source_images
 from kelvin.training.train_run import train_run

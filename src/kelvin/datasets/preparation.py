@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from kelvin.settle import size_of_test
 from kelvin.datasets import folds as folding
 from kelvin.datasets import leakage
 from kelvin.datasets.folders import log_left_out
@@ -14,6 +13,7 @@ from kelvin.datasets.splits import make_split
 from kelvin.datasets.store import write_store
 from kelvin.errors import KelvinError
 from kelvin.files import rounded
+from kelvin.settle import size_of_test
 
 
 def prepare(name: str, spec, environ: Mapping[str, str], folder: Path) -> dict:

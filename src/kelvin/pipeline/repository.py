@@ -72,8 +72,8 @@ class Repository:
                 # other DVC processes are kept off its files meanwhile, as by `dvc repro`
                 paths = [[entry.fs_path for entry in entries] for entries in (stage.deps, stage.outs)]
                 self._held[stage] = ExitStack()
-                self._held[stage].enter_context(
-                    rwlock(self.repo.tmp_dir, self.repo.fs, " ".join(sys.argv), *paths, self._is_hardlink))
+                self._held[stage].enter_context(rwlock(
+                    self.repo.tmp_dir, self.repo.fs, " ".join(sys.argv), *paths, self._is_hardlink))
                 return "run"
             self._save(stage)
         return "from the cache"

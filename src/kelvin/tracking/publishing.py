@@ -23,7 +23,8 @@ PARAM_LENGTH, DIGEST_LENGTH = 6000, 36  # and of one value
 def publish(studies: Mapping[str, Sequence[str]], titles: Mapping[str, str]) -> tuple[int, int]:
     """Show every result that MLflow does not show yet; (runs made, runs kept).
 
-    studies: {name: its runs}; titles: {run: its title}. Raises KelvinError for a damaged record, a number that is not finite, a store that refuses.
+    studies: {name: its runs}; titles: {run: its title}.
+    Raises KelvinError for a damaged record, a number that is not finite, a store that refuses.
     """
     found = results()
     with opened() as client:
