@@ -111,7 +111,8 @@ def test_a_killed_worker_loses_no_training(smoke, workers):
     for name in ("a", "b"):
         workers.start(name)
     driver = subprocess.Popen([sys.executable, "-m", "kelvin", "repro", "report", "--dask",
-                               workers.address], cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
+                               workers.address], cwd=folder, env=environment, text=True,
+                              stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
     checkpoints = folder / ".kelvin/checkpoints"
     until(lambda: list(checkpoints.glob("*.pt")) or driver.poll() is not None, 600)
