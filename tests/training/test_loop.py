@@ -132,6 +132,21 @@ def test_learning_rate_warms_up_and_decays(params, tmp_path, trainer):
     assert {flat.learning_rate(u) for u in range(16)} == {1.0}
 
 
+@pytest.mark.parametrize("decay", ["constant", "cosine"])
+@pytest.mark.parametrize(("epochs", "n", "warmup"), [
+    (1, 32, 0.1), (2, 128, 0.1), (1, 352, 0.1), (4, 128, 0.9), (7, 1024, 0.1), (1, 64, 0.99),
+    (3, 96, 0.37)])
+def test_the_learning_rate_never_exceeds_lr(params, tmp_path, epochs, n, warmup, decay):
+    """Also where warmup times the updates is no whole number; it rises until there, then only falls."""
+    one = make(config(params, lr=2e-3, warmup=warmup, decay=decay, epochs=epochs), tmp_path, n=n,
+               precision=FP32)
+    rates = [one.learning_rate(u) for u in range(one.updates)]
+    assert min(rates) > 0 and max(rates) <= 2e-3
+    whole = int(warmup * one.updates)  # updates that lie wholly within the warm-up: the line through 0
+    assert rates[:whole] == pytest.approx([2e-3 * (u + 1) / (warmup * one.updates) for u in range(whole)])
+    assert rates[whole:] == sorted(rates[whole:], reverse=True)
+
+
 def test_ema_against_its_definition_and_buffers():
     net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
     ema, expected = EMA(net, 0.9), net[0].weight.detach().clone()

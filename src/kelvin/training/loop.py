@@ -102,7 +102,7 @@ class Trainer:
         options = self.config.training
         warmup = options.warmup * self.updates
         if update < warmup:
-            return options.lr * (update + 1) / warmup
+            return options.lr * min(1.0, (update + 1) / warmup)  # warmup may be no whole number
         if options.decay == "constant":
             return options.lr
         done = (update - warmup) / max(self.updates - warmup, 1)
