@@ -19,6 +19,8 @@ from degrading import BATCH, SIDE, examples, sides, training_step
 from metrics import DIM, QUERIES, TRAINING, frechet_sides, neighbour_sides, peak
 from networks import BATCH as TRAINED
 from networks import PEERS, training_sides
+from pipeline import BUDGETS
+from pipeline import row as pipeline_row
 
 from kelvin.files import write_json
 from kelvin.training.memory import keep_freed_memory
@@ -191,10 +193,17 @@ def train_vs(peer: str) -> Row | None:
                f"a training step, 28x28, batch {TRAINED}: {ours.about}; {theirs.about}")
 
 
+def within_budget(name: str) -> Row:
+    """A command of DVC on the pipeline, against the seconds that it may take."""
+    ours, budget, compared = pipeline_row(name)
+    return Row(name, ours, budget, "calls/h", compared)
+
+
 ROWS = {"train-cnn-vs-plain": train_cnn_vs_plain, "blur-vs-loop": blur_vs_loop,
         "degrade-vs-quarter-step": degrade_vs_step,
         "frechet-vs-pytorch-fid": frechet_vs_pytorch_fid,
         "neighbours-vs-full-matrix": neighbours_vs_full_matrix,
+        **{name: partial(within_budget, name) for name in BUDGETS},
         **{f"train-unet-vs-{peer}": partial(train_vs, peer) for peer in PEERS},
         **{f"degrade-{kind}-vs-loop": partial(degrade_vs_loop, kind) for kind in examples()}}
 
