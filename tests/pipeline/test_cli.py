@@ -21,7 +21,8 @@ def test_the_entry_point_is_python_m_kelvin():
 
 @pytest.mark.parametrize("words, status, sentence", [
     (["--jobs", "0"], 2, "Invalid value for '--jobs'"), (["--nonsense"], 2, "No such option"),
-    (["nothing"], 1, "kelvin: DVC: Stage 'nothing' not found inside 'dvc.yaml'"), (["train@one-7"], 1, "train@one-7"),
+    (["nothing"], 1, "kelvin: DVC: Stage 'nothing' not found inside 'dvc.yaml'"),
+    (["train@one-7"], 1, "train@one-7"),
     (["--dask", "slurn"], 1, "kelvin: --dask slurn is neither an address")])
 def test_wrong_words(project, words, status, sentence):
     text = project.run(*KELVIN, *words, status=status)

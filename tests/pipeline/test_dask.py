@@ -100,8 +100,8 @@ def smoke(tmp_path_factory):
               "defaults.training.checkpoint_every": 1}
     copies = [(folder / name, make_copy(ROOT, folder / name, values)) for name in ("one", "many")]
     one, environment = copies[0]
-    subprocess.run([sys.executable, "-m", "kelvin", "repro", "report"], cwd=one, env=environment, check=True,
-                   capture_output=True)
+    subprocess.run([sys.executable, "-m", "kelvin", "repro", "report"], cwd=one, env=environment,
+                   check=True, capture_output=True)
     return copies[1], (one / "reports/metrics.json").read_bytes()
 
 
@@ -110,9 +110,9 @@ def test_a_killed_worker_loses_no_training(smoke, workers):
     (folder, environment), metrics = smoke
     for name in ("a", "b"):
         workers.start(name)
-    driver = subprocess.Popen([sys.executable, "-m", "kelvin", "repro", "report", "--dask", workers.address],
-                              cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT)
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "kelvin", "repro", "report", "--dask", workers.address], cwd=folder,
+        env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     checkpoints = folder / ".kelvin/checkpoints"
     until(lambda: list(checkpoints.glob("*.pt")) or driver.poll() is not None, 600)
     assert driver.poll() is None, driver.communicate()[0]

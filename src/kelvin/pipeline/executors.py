@@ -187,7 +187,7 @@ class Cluster:
         try:
             threads = sum(self._client.nthreads().values())
         except OSError as error:
-            raise KelvinError("the Dask scheduler is gone; run it again: finished stages are kept") from error
+            raise KelvinError("the Dask scheduler is gone: start it, and run this again") from error
         return min(threads, self._jobs or threads)
 
     def submit(self, task: Task) -> Future[int]:
@@ -214,8 +214,8 @@ def batch_system(kind: str, jobs: int):
                           f"{', '.join(sorted(kinds))}")
     for key in ("cores", "memory"):
         if dask.config.get(f"jobqueue.{kind}.{key}") is None:
-            raise KelvinError(f"jobqueue.{kind}.{key} is not set: say in ~/.config/dask/jobqueue.yaml what "
-                              "one batch job gets (docs/clusters.md)")
+            raise KelvinError(f"jobqueue.{kind}.{key} is not set: say in ~/.config/dask/jobqueue.yaml "
+                              "what one batch job gets (docs/clusters.md)")
     cluster = kinds[kind]()
     cluster.scale(jobs=jobs)
     return cluster

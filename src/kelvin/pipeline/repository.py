@@ -71,9 +71,9 @@ class Repository:
                 stage.save_deps()
                 # other DVC processes are kept off its files meanwhile, as by `dvc repro`
                 paths = [[entry.fs_path for entry in entries] for entries in (stage.deps, stage.outs)]
-                self._held[stage] = ExitStack()
-                self._held[stage].enter_context(
-                    rwlock(self.repo.tmp_dir, self.repo.fs, " ".join(sys.argv), *paths, self._is_hardlink))
+                held = self._held[stage] = ExitStack()
+                held.enter_context(rwlock(self.repo.tmp_dir, self.repo.fs, " ".join(sys.argv), *paths,
+                                          self._is_hardlink))
                 return "run"
             self._save(stage)
         return "from the cache"
