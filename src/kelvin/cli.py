@@ -45,7 +45,7 @@ def repro(
     a wrong option, 130 after Ctrl-C. A stage that was stopped goes on from its checkpoint the next time.
     """
     from kelvin.pipeline.runner import repro
-    from kelvin.tracking import publish_missing
+    from kelvin.tracking.publishing import publish_missing
 
     try:
         if not repro(stages or (), jobs, dask):
