@@ -35,7 +35,9 @@ class Repository:
         clear_dead_locks(self.repo.tmp_dir, self._is_hardlink)
         with self.repo.lock:
             graph = get_active_graph(self.repo.index.graph)  # an edge leads to what a stage needs
-            self.order = plan_repro(graph, collect_stages(self.repo, targets or ["dvc.yaml"]))
+            # all of dvc.yaml's are there already: to collect them would read every file again
+            stages = [stage for stage in self.repo.index.stages if stage.path_in_repo == "dvc.yaml"]
+            self.order = plan_repro(graph, collect_stages(self.repo, targets) if targets else stages)
         self.needs = {stage: set(graph.successors(stage)) for stage in self.order}
         self._held: dict[Stage, ExitStack] = {}
         self._lock_files = {Path(stage.path).with_suffix(".lock"): None for stage in self.order}
