@@ -38,8 +38,9 @@ class Repository:
             self._stages = [stage for stage in self.repo.index.stages if stage.path_in_repo == "dvc.yaml"]
         outs = [out.fs_path for stage in self._stages for out in stage.outs]
         # The plan: it makes what the others depend on, and runs before they are judged.
-        self.first = [stage for stage in self._stages[:1] if stage.always_changed and not stage.frozen
-                      and not any(dep.fs.isin_or_eq(dep.fs_path, out) for dep in stage.deps for out in outs)]
+        self.first = [stage for stage in self._stages[:1]
+                      if stage.always_changed and not stage.frozen and not any(
+                          dep.fs.isin_or_eq(dep.fs_path, out) for dep in stage.deps for out in outs)]
         self.needs: dict[Stage, set[Stage]] = dict.fromkeys(self.first, set())
         self._targets, self._held = targets, {}
         self._lock_files: dict[Path, LockFile] = {}
