@@ -89,7 +89,8 @@ class Project:
     def __init__(self, folder: Path):
         self.folder = folder
         self.write({"dvc.yaml": DVC_YAML, "params.yaml": PARAMS, "stages/work.py": WORK,
-                    ".gitignore": "/.kelvin\n/ran.log\n"})
+                    # else DVC adds to it in the order in which stages end
+                    ".gitignore": "/.kelvin\n/ran.log\n/plan\n/data\n/kept\n/shell\n/models\n"})
         for command in (["git", "init", "-q", "-b", "main"],
                         [sys.executable, "-m", "dvc", "init", "-q"],
                         [sys.executable, "-m", "dvc", "config", "core.autostage", "true"],
@@ -131,12 +132,11 @@ class Project:
         return sorted(stages)
 
     def results(self):
-        """Every file's bytes but DVC's own, git's, the scratch, and .gitignore, a set of lines."""
-        skipped = {".git", ".dvc", ".kelvin", "ran.log", ".gitignore"}
+        """Every file's bytes but DVC's own, git's and the scratch."""
+        skipped = {".git", ".dvc", ".kelvin", "ran.log"}
         return {str(path.relative_to(self.folder)): path.read_bytes()
                 for path in sorted(self.folder.rglob("*"))
-                if path.is_file() and path.relative_to(self.folder).parts[0] not in skipped} | {
-                    ".gitignore": sorted((self.folder / ".gitignore").read_text().splitlines())}
+                if path.is_file() and path.relative_to(self.folder).parts[0] not in skipped}
 
     def run_cache(self):
         """DVC's run cache: names are digests of what was run and of what it gave."""

@@ -86,7 +86,7 @@ EDITS = {
     "draws of the floor": (lambda p: p.set("metrics.floor_draws", 7),
                            {"calibrate", *Project.every("evaluate"), *END}),
     "pictures in a strip": (lambda p: p.set("defaults.sampling.strip", 4),
-                            {*Project.every("sample", "evaluate"), "report"}),
+                            {*Project.every("sample", "evaluate"), *END}),
     "one run's learning rate": (
         lambda p: p.set("runs.ddpm-default.training.lr", 1e-3),
         {f"{stage}@ddpm-default-0" for stage in ("train", "sample", "evaluate")} | END),

@@ -110,10 +110,9 @@ def test_a_killed_worker_loses_no_training(smoke, workers):
     (folder, environment), metrics = smoke
     for name in ("a", "b"):
         workers.start(name)
-    driver = subprocess.Popen([sys.executable, "-m", "kelvin", "repro", "report", "--dask",
-                               workers.address], cwd=folder, env=environment, text=True,
-                              stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT)
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "kelvin", "repro", "report", "--dask", workers.address], cwd=folder,
+        env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     checkpoints = folder / ".kelvin/checkpoints"
     until(lambda: list(checkpoints.glob("*.pt")) or driver.poll() is not None, 600)
     assert driver.poll() is None, driver.communicate()[0]

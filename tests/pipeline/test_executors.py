@@ -69,9 +69,9 @@ def test_other_commands_run_in_a_shell_up_to_the_first_that_fails(tmp_path, perf
 
 @pytest.mark.parametrize("command, words", [
     ("python stages/train.py a-b 0", ["stages/train.py", "a-b", "0"]),
-    ("python -m kelvin.check", None), ("python", None), ("python  a.py -x", None), ("", None),
-    ("sh run.sh", None), ("python a.py > out", None), ("python $X", None),
-    ("python a.py && rm b", None), ("python 'a b.py'", None)])
+    ("python -m kelvin.check", None), ("python", None), ("", None), ("python -x", None),
+    ("sh run.sh", None), ("python a.py > out", None), ("python $X", None), ("python a.py && rm b", None),
+    ("python 'a b.py'", None)])
 def test_only_plain_python_commands_need_no_shell(command, words):
     assert python_words(command) == words
 

@@ -187,8 +187,7 @@ class Cluster:
         try:
             threads = sum(self._client.nthreads().values())
         except OSError as error:
-            raise KelvinError("the Dask scheduler is gone; run it again: finished stages are "
-                              "kept") from error
+            raise KelvinError("the Dask scheduler is gone: start it, and run this again") from error
         return min(threads, self._jobs or threads)
 
     def submit(self, task: Task) -> Future[int]:

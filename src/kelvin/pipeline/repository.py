@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -34,15 +35,25 @@ class Repository:
         self._is_hardlink = self.repo.config["core"].get("hardlink_lock", False)
         clear_dead_locks(self.repo.tmp_dir, self._is_hardlink)
         with self.repo.lock:
+            self._stages = [stage for stage in self.repo.index.stages if stage.path_in_repo == "dvc.yaml"]
+        outs = [out.fs_path for stage in self._stages for out in stage.outs]
+        # The plan: it makes what the others depend on, and runs before they are judged.
+        self.first = [stage for stage in self._stages[:1]
+                      if stage.always_changed and not stage.frozen and not any(
+                          dep.fs.isin_or_eq(dep.fs_path, out) for dep in stage.deps for out in outs)]
+        self.needs: dict[Stage, set[Stage]] = dict.fromkeys(self.first, set())
+        self._targets, self._held = targets, {}
+        self._lock_files: dict[Path, LockFile] = {}
+
+    @cached_property
+    def order(self) -> list[Stage]:
+        """In which `dvc repro` would run them; then `needs` is complete."""
+        with self.repo.lock:
             graph = get_active_graph(self.repo.index.graph)  # an edge leads to what a stage needs
-            self.order = plan_repro(graph, collect_stages(self.repo, targets or ["dvc.yaml"]))
-        self.needs = {stage: set(graph.successors(stage)) for stage in self.order}
-        self._held: dict[Stage, ExitStack] = {}
-        self._lock_files = {Path(stage.path).with_suffix(".lock"): None for stage in self.order}
-        for path in self._lock_files:
-            names = [stage.name for stage in self.order if isinstance(stage, PipelineStage)
-                     and Path(stage.path).with_suffix(".lock") == path]
-            self._lock_files[path] = LockFile(path, names)
+            targets = collect_stages(self.repo, self._targets) if self._targets else self._stages
+        order = plan_repro(graph, targets)
+        self.needs |= {stage: set(graph.successors(stage)) for stage in order}
+        return order
 
     def survey(self, stages: Sequence[Stage]) -> dict[Stage, bool | None]:
         """The stages that may have to run: True for changed ones, None for those downstream of one."""
@@ -71,9 +82,9 @@ class Repository:
                 stage.save_deps()
                 # other DVC processes are kept off its files meanwhile, as by `dvc repro`
                 paths = [[entry.fs_path for entry in entries] for entries in (stage.deps, stage.outs)]
-                self._held[stage] = ExitStack()
-                self._held[stage].enter_context(rwlock(
-                    self.repo.tmp_dir, self.repo.fs, " ".join(sys.argv), *paths, self._is_hardlink))
+                held = self._held[stage] = ExitStack()
+                held.enter_context(rwlock(self.repo.tmp_dir, self.repo.fs, " ".join(sys.argv), *paths,
+                                          self._is_hardlink))
                 return "run"
             self._save(stage)
         return "from the cache"
@@ -96,7 +107,11 @@ class Repository:
         path = Path(stage.path).with_suffix(".lock")
         if not isinstance(stage, PipelineStage):  # of `dvc add` or `dvc import`
             stage.dump()
-        elif self._lock_files[path].write(stage):
+            return
+        if path not in self._lock_files:
+            names = [other.name for other in self.order if other.path == stage.path]
+            self._lock_files[path] = LockFile(path, names)
+        if self._lock_files[path].write(stage):
             self.repo.scm_context.track_file(os.path.relpath(path))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -32,12 +32,11 @@ def repro(targets: Sequence[str] = (), jobs: int | None = None, dask: str | None
     started, executor = time.monotonic(), None
     try:
         repository = Repository(targets)
-        # what runs every time (the plan) makes what the others depend on: before they are judged
-        first = [stage for stage in repository.order
-                 if stage.always_changed and not repository.needs[stage]]
-        if not run(repository, dict.fromkeys(first, True), Light(), Board()):
+        light = Light(lambda: repository.order)  # DVC's graph is built while the plan is made
+        if not run(repository, dict.fromkeys(repository.first, True), light, Board()):
             return False
-        wanted = repository.survey([stage for stage in repository.order if stage not in first])
+        wanted = repository.survey([stage for stage in repository.order
+                                    if stage not in repository.first])
         if wanted:
             executor = Cluster(dask, jobs) if dask else Machine(jobs or 2)
             print(f"{len(wanted)} of {len(repository.order)} stages to run, "
@@ -57,16 +56,19 @@ def repro(targets: Sequence[str] = (), jobs: int | None = None, dask: str | None
 
 
 class Light:
-    """One plain process at a time, quick to start: for a stage that needs no torch."""
+    """One plain process at a time, quick to start: for a stage that needs no torch. `meanwhile` is
+    called while it runs."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(1)
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        self._threads, self._meanwhile = ThreadPoolExecutor(1), meanwhile
 
     def slots(self) -> int:
         return 1
 
     def submit(self, task: Task) -> Future[int]:
-        return self._threads.submit(perform_in_child, task)
+        future = self._threads.submit(perform_in_child, task)
+        self._meanwhile()
+        return future
 
 
 def run(repository: Repository, wanted: dict[Stage, bool | None], executor: Light | Machine | Cluster,
