@@ -14,7 +14,7 @@ from kelvin.config.resolve import Params, read
 from kelvin.errors import KelvinError
 from kelvin.files import as_uint8
 from kelvin.published import Samples
-from kelvin.restoration import Restorer
+from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import generate
 
 RAW = read(ROOT / "params.yaml")
