@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from kelvin.common.files import project_root
+from kelvin.common.hardware import set_threads
 from kelvin.config.plan import TrainPlan
 from kelvin.datasets.store import PreparedStore
-from kelvin.files import project_root
-from kelvin.stage import main, set_threads
+from kelvin.stage import main
 
 
 def work(plan: TrainPlan) -> None:

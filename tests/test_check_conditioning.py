@@ -6,8 +6,8 @@ import pytest
 from conftest import ROOT
 
 from kelvin.check import check
+from kelvin.common.errors import KelvinError
 from kelvin.config import resolve as params
-from kelvin.errors import KelvinError
 
 
 def raw(**run):

@@ -7,8 +7,8 @@ from scipy import ndimage
 from sklearn.datasets import load_digits
 
 from kelvin import classifier
+from kelvin.common.errors import KelvinError
 from kelvin.config.schema import ClassifierConfig
-from kelvin.errors import KelvinError
 from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.moments import moments
 from kelvin.networks import Shape

@@ -5,7 +5,7 @@ import re
 import pytest
 from conftest import ROOT
 
-from kelvin.files import read_json
+from kelvin.common.files import read_json
 from kelvin.metrics.inception import RESIZES
 from kelvin.protocol import DISTANCES, JUDGE
 from kelvin.publish import MEASURES, bias_table, calibration_table, write_between

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from kelvin.common.files import write_arrays
 from kelvin.evaluation import epoch_rows
-from kelvin.files import write_arrays
 from kelvin.metrics.fmd import make_scale
 from kelvin.metrics.moments import stream_moments
 from kelvin.report import curves

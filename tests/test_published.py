@@ -7,9 +7,9 @@ from conftest import ROOT
 from safetensors.torch import load_file, save_file
 
 import kelvin
+from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import merge
 from kelvin.config.schema import RunConfig
-from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.published import load, publish
 from kelvin.restoration import assemble

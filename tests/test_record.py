@@ -9,10 +9,10 @@ import pytest
 from conftest import ROOT
 
 from kelvin import networks, record
+from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params, load, read
 from kelvin.datasets.raw import RawData
 from kelvin.datasets.store import write_store
-from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.throwaway import set_values
 

@@ -8,9 +8,9 @@ import pytest
 from conftest import ROOT
 from helpers import planned
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.digest import Code
 from kelvin.datasets.store import Split
-from kelvin.errors import KelvinError
 from kelvin.metrics.extractors import Extractor
 from kelvin.metrics.moments import moments
 from kelvin.reference import build, key, load

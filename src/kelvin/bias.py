@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kelvin.classifier import Judge
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.fd_infinity import fd_infinity
 from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.moments import Moments, moments

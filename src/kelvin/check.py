@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kelvin.check_run import option_faults, together_faults, told
+from kelvin.common.errors import KelvinError
 from kelvin.config.effect import refuse_idle_edit
 from kelvin.config.explain import places
 from kelvin.config.resolve import Params, read, refusal
 from kelvin.config.schema import RunConfig
-from kelvin.errors import KelvinError
 from kelvin.networks.classifier import pool_side
 from kelvin.restoration.samplers import samplers
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kelvin import degradations, networks
+from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params
 from kelvin.config.schema import RunConfig
 from kelvin.config.sentences import shown
 from kelvin.degradations import GaussianProcess, HotProcess, ImageSpec
 from kelvin.degradations.graded import growths
 from kelvin.degradations.schedules import check_schedule
-from kelvin.errors import KelvinError
 from kelvin.restoration.objectives import build_weights, check_weighting
 from kelvin.restoration.parameterisation import PARAMETERISATIONS
 from kelvin.restoration.parameterisation import check as check_parameterisation

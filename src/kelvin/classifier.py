@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load_file, save_file
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json, write_json
 from kelvin.config.schema import ClassifierConfig
-from kelvin.errors import KelvinError
-from kelvin.files import read_json, write_json
 from kelvin.networks import Shape
 from kelvin.networks.classifier import Classifier
 from kelvin.training.classifier import features_and_probabilities

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   rich_markup_mode=None)

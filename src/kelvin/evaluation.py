@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kelvin.files import read_arrays, read_json
+from kelvin.common.files import read_arrays, read_json
 from kelvin.metrics.asked import asked_accuracy
 from kelvin.metrics.fmd import Scale
 from kelvin.metrics.over_time import brightness_rows, over_time_rows

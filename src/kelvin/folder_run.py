@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import write_arrays, write_json
+from kelvin.common.progress import log
 from kelvin.config.plan import TrainPlan
 from kelvin.datasets.folders import load_folder_images
 from kelvin.datasets.store import PreparedStore
-from kelvin.errors import KelvinError
-from kelvin.files import write_arrays, write_json
-from kelvin.stage import log
 
 
 def found_folder(path: str, roots: list[Path]) -> Path | None:

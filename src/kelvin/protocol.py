@@ -11,8 +11,8 @@ import numpy as np
 
 from kelvin import bias
 from kelvin.classifier import Judge
+from kelvin.common.errors import KelvinError
 from kelvin.config.schema import MetricsConfig
-from kelvin.errors import KelvinError
 from kelvin.metrics.authenticity import authenticity
 from kelvin.metrics.classes import class_view
 from kelvin.metrics.fmd import Scale, make_scale, small_scale

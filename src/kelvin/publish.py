@@ -6,9 +6,9 @@ import re
 import sys
 from pathlib import Path
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json, write_text
 from kelvin.config.resolve import Params, load
-from kelvin.errors import KelvinError
-from kelvin.files import read_json, write_text
 from kelvin.published import publish
 
 LIMIT = 2_000_000  # bytes of a published weight file

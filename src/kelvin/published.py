@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from kelvin.files import as_uint8
+from kelvin.common.files import as_uint8
 from kelvin.restoration import assemble
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import generate

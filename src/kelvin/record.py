@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from kelvin import degradations
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json, write_json
+from kelvin.common.hardware import hardware
 from kelvin.config import resolve as params
 from kelvin.config.resolve import Params
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import ImageSpec
-from kelvin.errors import KelvinError
-from kelvin.files import read_json, write_json
 from kelvin.throwaway import temporary_copy
-from kelvin.training.precision import hardware
 
 KEPT = ("metrics.json", "cost.json", "index.html", "tables")
 

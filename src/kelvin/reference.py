@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kelvin.classifier import Judge
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_arrays, read_json, write_arrays, write_json
 from kelvin.config.digest import fingerprint
 from kelvin.config.schema import ReferenceConfig
-from kelvin.errors import KelvinError
-from kelvin.files import read_arrays, read_json, write_arrays, write_json
 from kelvin.metrics.extractors import Extractor
 from kelvin.metrics.inception import fid_extractor
 from kelvin.metrics.moments import Moments, stream_moments

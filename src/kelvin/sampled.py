@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import as_uint8, write_arrays, write_json
+from kelvin.common.hardware import pick_device
+from kelvin.common.progress import progress_bar
+from kelvin.common.streams import BlockRandom
 from kelvin.config.plan import SamplePlan
 from kelvin.config.schema import SamplingConfig, sample_count
 from kelvin.datasets.held_out import FoldView, split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import HotProcess
-from kelvin.errors import KelvinError
-from kelvin.files import as_uint8, write_arrays, write_json
-from kelvin.progress import progress_bar
-from kelvin.random import BlockRandom
 from kelvin.restoration import assemble
 from kelvin.restoration import over_time as single
 from kelvin.restoration.guidance import asked_labels
@@ -31,7 +32,6 @@ from kelvin.restoration.sampling import (
     restore,
 )
 from kelvin.settle import settled_images, settled_sampling
-from kelvin.training.device import pick_device
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
 STRIP_IMAGES = 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.schema import (
     ClassifierConfig,
     EpochSampling,
@@ -13,7 +14,6 @@ from kelvin.config.schema import (
     SmallProtocol,
     TrainedRun,
 )
-from kelvin.errors import KelvinError
 
 TEST = 0.3               # share of the images, where the source gives no test part
 SAMPLES = 2000           # n at most

@@ -7,10 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.plan import Plan, read_plan
-from kelvin.errors import KelvinError
-
-log = logging.getLogger("kelvin")
 
 
 def main(work: Callable[..., None], model: type[Plan], *arguments: str) -> None:
@@ -34,13 +32,3 @@ def reported(work: Callable[[Path, list[str]], None], *arguments: str) -> None:
     except KelvinError as error:
         print(f"kelvin: {error}", file=sys.stderr)
         sys.exit(1)
-
-
-def set_threads(threads: int) -> None:
-    """Threads of this process; results are repeatable for the same number of them."""
-    import torch
-
-    from kelvin.training.memory import keep_freed_memory
-
-    keep_freed_memory()
-    torch.set_num_threads(threads)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 # Every stage, both families and every study, but not every run: starting a stage takes longer than
 # its work at this scale.

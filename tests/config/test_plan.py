@@ -10,11 +10,11 @@ import pytest
 from helpers import ROOT, plans
 from PIL import Image
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json
 from kelvin.config.digest import Code
 from kelvin.config.plan import PARAMETERS, TrainPlan, plan_path, read_plan
 from kelvin.config.resolve import Params, read
-from kelvin.errors import KelvinError
-from kelvin.files import read_json
 from kelvin.stage import reported  # noqa: F401 - what a stage script is started by
 
 RAW = read(ROOT / "params.yaml")
@@ -94,7 +94,7 @@ def test_a_samplers_options_remake_the_runs_that_draw_by_it():
 CODE = {  # source file, what is put into it, the stages whose code it is
     "a comment": ("training/loop.py", "\n# a comment\n", set()),
     "a docstring": ("training/loop.py", None, set()),
-    "an error's text": ("errors.py", "\nX = 1\n", set()),
+    "an error's text": ("common/errors.py", "\nX = 1\n", set()),
     "the schema": ("config/schema.py", "\nX = 1\n", set()),
     "the loop": ("training/loop.py", "\nX = 1\n", {"pretrain", "train"}),
     "the fit": ("training/fitting.py", "\nX = 1\n", {"pretrain", "train"}),

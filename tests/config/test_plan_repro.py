@@ -77,7 +77,7 @@ END = {"report", "track"}  # track, where a measure changed
 EDITS = {
     "nothing": (lambda p: None, set()),
     "a comment": (lambda p: p.edit("src/kelvin/training/loop.py", "\n# a comment\n"), set()),
-    "an error's text": (lambda p: p.edit("src/kelvin/errors.py", "\nX = 1\n"), set()),
+    "an error's text": (lambda p: p.edit("src/kelvin/common/errors.py", "\nX = 1\n"), set()),
     "a title": (lambda p: p.set("runs.ddpm-default.title", "another"), END),
     "a study's question": (lambda p: p.set("studies.schedules.question", "another?"), {"report"}),
     "a sampler preset": (lambda p: p.set("samplers.ddim-20.steps", 19), {"report"}),

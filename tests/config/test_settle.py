@@ -6,8 +6,8 @@ import pytest
 from conftest import ROOT
 
 from kelvin.check import check
+from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params, read
-from kelvin.errors import KelvinError
 from kelvin.networks.classifier import pool_side
 from kelvin.settle import settled_classifier, settled_metrics, settled_run, size_of_test
 

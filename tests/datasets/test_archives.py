@@ -8,8 +8,8 @@ import zlib
 import numpy as np
 import pytest
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.archives import file_hash, open_tree, printable
-from kelvin.errors import KelvinError
 
 SYSTEM = "belongs to a system or a program"
 

@@ -4,9 +4,9 @@ import unicodedata
 import numpy as np
 import pytest
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.folders import load_folder, load_folder_images, natural_key
 from kelvin.datasets.sources import load_source
-from kelvin.errors import KelvinError
 
 
 @pytest.fixture

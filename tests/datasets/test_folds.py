@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.folds import (
     KINDS,
     development_rows,
@@ -13,7 +14,6 @@ from kelvin.datasets.folds import (
     make_folds,
     read_folds,
 )
-from kelvin.errors import KelvinError
 
 
 @st.composite

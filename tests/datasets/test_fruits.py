@@ -1,8 +1,8 @@
 import pytest
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.folders import load_folder
 from kelvin.datasets.fruits import Frame, Fruit, parse_class, parse_frame
-from kelvin.errors import KelvinError
 
 
 @pytest.mark.parametrize(

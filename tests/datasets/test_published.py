@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets import published
 from kelvin.datasets.archives import file_hash
 from kelvin.datasets.published import UNPACKED_MD5, load_published
-from kelvin.errors import KelvinError
 
 REAL = Path(os.environ.get("KELVIN_DATA", "data/raw"))
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.archives import open_tree
 from kelvin.datasets.preparation import prepare
 from kelvin.datasets.reading import in_file, keep_rows, read_images
 from kelvin.datasets.store import PreparedStore
-from kelvin.errors import KelvinError
 
 
 @pytest.mark.parametrize("good", [0b1011101, 0b1, 0b1111111, 0b1000000])

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.sources import data_roots, find_folder, load_source
-from kelvin.errors import KelvinError
 
 
 def test_digits_are_scikit_learns(make_spec):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.splits import TEST, TRAIN, VALIDATION, make_split
-from kelvin.errors import KelvinError
 
 NAMES = [str(i) for i in range(10)]
 

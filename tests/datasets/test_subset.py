@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.raw import RawData
 from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.datasets.subset import restricted
-from kelvin.errors import KelvinError
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.extractors import Extractor, classifier_extractor
 from kelvin.metrics.moments import moments, stream_moments
 

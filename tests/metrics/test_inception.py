@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.frechet import frechet_distance
 from kelvin.metrics.inception import FILE, RESIZES, SHA256, URL, fid_extractor
 from kelvin.metrics.inception_network import blank_network

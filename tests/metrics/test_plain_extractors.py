@@ -6,7 +6,7 @@ import torch
 from scipy.signal import correlate2d
 from sklearn.decomposition import PCA
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics import plain_extractors as module
 from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.plain_extractors import fit_projection, pixel_extractor, random_extractor

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from tiny_project import DVC, ENVIRONMENT, KELVIN
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.pipeline.executors import Cluster
 from kelvin.throwaway import make_copy
 

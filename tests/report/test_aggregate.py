@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kelvin.files import read_json
+from kelvin.common.files import read_json
 from kelvin.report.aggregate import costs, metrics
 from kelvin.report.collect import collect
 from kelvin.report.tables import generation_table, samplers_table

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.report import style
 from kelvin.report.aggregate import costs, metrics
 from kelvin.report.build import build

@@ -7,7 +7,7 @@ from statistics import median_low
 import pytest
 import torch
 
-from kelvin.random import generator
+from kelvin.common.streams import generator
 from kelvin.restoration.discrepancy import batch_mmd
 
 

@@ -10,8 +10,8 @@ from scipy.stats import norm
 from torch.distributions import Normal, kl_divergence
 
 from kelvin import degradations
-from kelvin.errors import KelvinError
-from kelvin.random import generator
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import generator
 from kelvin.restoration.likelihood import (
     bits_per_dimension,
     end_kl,

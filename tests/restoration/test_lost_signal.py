@@ -10,9 +10,9 @@ from conftest import ROOT
 from helpers import image, noise
 
 from kelvin.check import check
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import as_uint8
 from kelvin.config.resolve import Params, read
-from kelvin.errors import KelvinError
-from kelvin.files import as_uint8
 from kelvin.published import Samples
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import generate

@@ -6,8 +6,8 @@ from helpers import LINEAR, NORMAL, blur, image, noise
 from torch.distributions import Normal, kl_divergence
 
 from kelvin import degradations
-from kelvin.errors import KelvinError
-from kelvin.random import generator
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import generator
 from kelvin.restoration.objectives import (
     build_weights,
     check_weighting,

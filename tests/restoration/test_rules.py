@@ -6,9 +6,9 @@ import torch
 from helpers import image, noise, unit_images
 
 from kelvin import degradations
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import BatchRandom, generator
 from kelvin.degradations import State
-from kelvin.errors import KelvinError
-from kelvin.random import BatchRandom, generator
 from kelvin.restoration.over_time import (
     ANCESTRAL,
     brightness,

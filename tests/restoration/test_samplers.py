@@ -7,9 +7,9 @@ from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 from helpers import NORMAL, blur, image, noise, unit_images
 
 from kelvin import degradations
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import BlockRandom
 from kelvin.degradations import State
-from kelvin.errors import KelvinError
-from kelvin.random import BlockRandom
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.samplers import samplers, times
 from kelvin.restoration.sampling import degrader, generate, last, restore, trajectory

@@ -7,9 +7,9 @@ from helpers import unit_images
 from torch.distributions import Normal, kl_divergence
 from tqdm import tqdm
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import merge
 from kelvin.config.schema import RunConfig
-from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
 from kelvin.restoration.discrepancy import batch_mmd

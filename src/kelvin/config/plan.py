@@ -11,6 +11,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json
 from kelvin.config.digest import Code
 from kelvin.config.schema import (
     ClassifierConfig,
@@ -28,8 +30,6 @@ from kelvin.config.schema import (
     Study,
     TrainedRun,
 )
-from kelvin.errors import KelvinError
-from kelvin.files import read_json
 
 FOLDER = Path("data/plan")
 PARAMETERS = FOLDER / "parameters.json"  # the checksum of params.yaml: no stage depends on it

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from kelvin.common.files import project_root, read_json, write_text
 from kelvin.config.digest import Code
 from kelvin.config.plan import (
     FOLDER,
@@ -31,7 +32,6 @@ from kelvin.config.plan import (
 from kelvin.config.resolve import Params, load
 from kelvin.config.schema import MetricsCount, ReferenceConfig, RunConfig
 from kelvin.datasets.raw_state import folder_fingerprint, raw_fingerprint
-from kelvin.files import project_root, read_json, write_text
 
 OWN_PART = re.compile(r'"kind": "([A-Za-z_][\w.]*):[A-Za-z_]\w*"')
 MORPH = "morph"  # the one degradation that needs images of another data set

@@ -15,8 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.sentences import FOLDER, NAME, dotted, sentences
-from kelvin.errors import KelvinError
 
 
 def at_most(limit: int, why: str) -> AfterValidator:

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.raw import RawData
-from kelvin.errors import KelvinError
 
 _MODES = {1: "L", 3: "RGB"}
 

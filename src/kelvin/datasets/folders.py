@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.archives import open_tree, printable
 from kelvin.datasets.convert import choose_classes
 from kelvin.datasets.groups import file_groups
@@ -14,7 +15,6 @@ from kelvin.datasets.layout import Item, natural_key, read_layout, sort_files
 from kelvin.datasets.raw import RawData
 from kelvin.datasets.reading import Troubles, in_file, in_memory, read_images
 from kelvin.datasets.tables import read_table
-from kelvin.errors import KelvinError
 
 log = logging.getLogger("kelvin")
 _SHOWN = 5  # names in a line

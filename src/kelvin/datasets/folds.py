@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 KINDS = ("grouped", "stratified", "leaky")
 FILE = "folds.json"

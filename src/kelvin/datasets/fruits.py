@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 _FRAME = re.compile(r"(?:r(?P<axis>[0-9]*)_)?(?P<frame>[0-9]+)(?:_[0-9]+)?\.(?:jpe?g|png|bmp)", re.I)
 

@@ -16,9 +16,9 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.archives import Tree, printable
 from kelvin.datasets.tables import read_table
-from kelvin.errors import KelvinError
 
 
 def block_groups(n: int, rule) -> np.ndarray:

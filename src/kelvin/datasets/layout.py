@@ -15,11 +15,11 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.archives import Tree
 from kelvin.datasets.reading import PICTURES, Troubles
 from kelvin.datasets.tables import Table
 from kelvin.datasets.walk import printable
-from kelvin.errors import KelvinError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp")
 _TEXTS = (

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.archives import file_hash
 from kelvin.datasets.raw import RawData
-from kelvin.errors import KelvinError
 
 IDX = ("MNIST", "FashionMNIST")
 BATCHES = ("CIFAR10", "CIFAR100")

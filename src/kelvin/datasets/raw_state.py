@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.sources import data_roots, find_folder
 from kelvin.datasets.tables import table_place
 from kelvin.datasets.walk import FOLDER, LEFT_OUT, walk
-from kelvin.errors import KelvinError
 
 ABSENT = "absent"
 

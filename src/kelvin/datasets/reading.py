@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.progress import progress_bar
 from kelvin.datasets.archives import Tree, printable
 from kelvin.datasets.decoding import decode
-from kelvin.errors import KelvinError
-from kelvin.progress import progress_bar
 
 # Everything that a decoder or an archive is known to throw at bytes it was not made for.
 _BROKEN = (

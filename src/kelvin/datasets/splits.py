@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 PARTS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)

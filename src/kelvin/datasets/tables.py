@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.archives import Tree
 from kelvin.datasets.walk import printable, spelt
-from kelvin.errors import KelvinError
 
 
 @dataclass(frozen=True)

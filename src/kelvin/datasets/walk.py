@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 # Folders that an operating system, a server or an editor makes; compared without case.
 SYSTEM_FOLDERS = frozenset({

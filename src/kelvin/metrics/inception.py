@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.extractors import Extractor
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"

@@ -9,7 +9,7 @@ import hashlib
 
 import numpy as np
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.checks import check_images
 from kelvin.metrics.extractors import Extractor
 from kelvin.metrics.moments import stream_moments
@@ -91,7 +91,7 @@ def _random_network(shape, dim, seed):
     from torch import nn
     from torch.nn.utils import skip_init  # no draw from torch's own stream, which is the caller's
 
-    from kelvin.random import generator  # late, as torch is
+    from kelvin.common.streams import generator  # late, as torch is
 
     (channels, height, width), layers = shape, []
     for outputs in WIDTHS:

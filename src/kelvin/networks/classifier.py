@@ -6,7 +6,7 @@ from math import isqrt
 
 from torch import nn
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.networks.base import Shape
 
 

@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 # What most stages import, loaded once by the fork server instead of once a stage.
 PRELOADED = ("torch", "torch._dynamo", "kelvin.cli", "kelvin.sampled", "kelvin.evaluation",

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from kelvin.common.files import write_csv, write_json, write_text
 from kelvin.config.plan import ReportPlan
-from kelvin.files import write_csv, write_json, write_text
 from kelvin.report import calibrating, curves, grids, histograms, ranking, style
 from kelvin.report.aggregate import costs, metrics
 from kelvin.report.collect import Results, StudyResults, collect

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json
 from kelvin.config.plan import ReportPlan
 from kelvin.config.schema import RunConfig, Study
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import NoiseSchedule, build_schedule
 from kelvin.degradations import degradations as known_degradations
 from kelvin.degradations.graded import growths
-from kelvin.errors import KelvinError
-from kelvin.files import read_json
 from kelvin.metrics.comparable import refuse_mixed
 from kelvin.settle import settled_metrics
 

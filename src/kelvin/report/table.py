@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kelvin.files import rounded
+from kelvin.common.files import rounded
 
 Row = dict[str, Any]
 NOTHING = "–"

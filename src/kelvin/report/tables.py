@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.common.trees import leaves
 from kelvin.report import (
     averaging,
     calibrating,
@@ -30,7 +31,6 @@ from kelvin.report.tables_restoration import (
     restoration_rows,
     restoration_table,
 )
-from kelvin.trees import leaves
 
 WHOLE = ("distribution",)  # shown with every run, also where it stands with a study
 

@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from kelvin import degradations, networks
+from kelvin.common.errors import KelvinError
 from kelvin.config.schema import ModelConfig
 from kelvin.degradations import ImageSpec
-from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.restoration.restorer import Restorer
 

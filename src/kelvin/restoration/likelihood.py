@@ -25,10 +25,10 @@ from dataclasses import dataclass
 
 import torch
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import BlockRandom
 from kelvin.degradations import Degradation, GaussianProcess
 from kelvin.degradations.priors import StandardNormal
-from kelvin.errors import KelvinError
-from kelvin.random import BlockRandom
 from kelvin.restoration.restorer import Restoration, Restorer
 from kelvin.restoration.sampling import Progress, silent
 from kelvin.restoration.variance import bounds

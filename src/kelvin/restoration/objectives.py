@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.registry import Registry
 from kelvin.degradations import Degradation
-from kelvin.errors import KelvinError
 from kelvin.restoration.parameterisation import Parameterisation
 
 # weight of an image's loss at its time: (process, parameterisation) -> (T + 1,) float32, [0] unused

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.registry import Registry
 from kelvin.degradations import GaussianProcess, HotProcess, State
 from kelvin.degradations.base import Random
-from kelvin.errors import KelvinError
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.variance import log_variance
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from kelvin.common.files import finite
+from kelvin.common.streams import BlockRandom
 from kelvin.degradations import State
-from kelvin.files import finite
-from kelvin.random import BlockRandom
 from kelvin.restoration.linear import LinearRestorer
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.samplers import samplers, times

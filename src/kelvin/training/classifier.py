@@ -6,12 +6,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from kelvin.common.divergence import diverged, not_finite
+from kelvin.common.errors import KelvinError
+from kelvin.common.progress import progress_bar
+from kelvin.common.streams import derive_seed, generator
 from kelvin.config.schema import ClassifierConfig
-from kelvin.errors import KelvinError
 from kelvin.networks.classifier import Classifier
-from kelvin.progress import progress_bar
-from kelvin.random import derive_seed, generator
-from kelvin.training.divergence import diverged, not_finite
 
 
 def train_classifier(config: ClassifierConfig, network: Classifier, images: np.ndarray,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.schema import RunConfig
-from kelvin.errors import KelvinError
 from kelvin.restoration.discrepancy import batch_mmd
 from kelvin.restoration.likelihood import step_kl
 from kelvin.restoration.objectives import build_weights, check_weighting, loss_per_image

@@ -1,11 +1,14 @@
-"""One bar for everything that takes time: often on a terminal, rarely in a log."""
+"""What a process says of its progress: a log, and one bar for everything that takes time."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
 from tqdm import tqdm
+
+log = logging.getLogger("kelvin")
 
 
 def progress_bar(total: int, description: str, unit: str, **options) -> tqdm:

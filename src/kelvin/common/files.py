@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 if TYPE_CHECKING:
     import torch

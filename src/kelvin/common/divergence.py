@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from kelvin.config.schema import TrainingConfig
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 # columns of history.csv, in words
 WORDS = {"running_loss": "the loss", "grad_norm": "the gradient norm",
@@ -20,13 +19,6 @@ WORDS = {"running_loss": "the loss", "grad_norm": "the gradient norm",
 def diverged(phase: str, what: str, *cures: str) -> KelvinError:
     """The sentence of every training that diverged; phase: what was trained."""
     return KelvinError(f"{phase} diverged: {what}; try {', or '.join(cures)}")
-
-
-def cures(options: TrainingConfig) -> list[str]:
-    """What a run may change, as its keys in params.yaml; nothing that is set already."""
-    clip = [] if options.grad_clip else ["training.grad_clip = 1.0"]
-    return [f"a lower training.lr (now {options.lr:g})",
-            f"a longer training.warmup (now {options.warmup:g})", *clip]
 
 
 def not_finite(row: Mapping[str, float], *networks: nn.Module) -> str | None:

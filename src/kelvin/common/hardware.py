@@ -1,14 +1,25 @@
-"""Precision and memory layout: bf16 and channels_last where measurements say so (docs/devices.md)."""
+"""What a process computes on: its device, precision and memory layout, memory and threads.
+
+bf16 and channels_last are taken where measurements say so (docs/devices.md).
+"""
 
 from __future__ import annotations
 
+import ctypes
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
-from kelvin.networks import Shape
+from kelvin.common.errors import KelvinError
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from kelvin.networks import Shape
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 BF16_PIXELS = 28 * 28  # on smaller images fp32 is as fast on CPUs with bf16, and the same on all
 
 
@@ -78,3 +89,51 @@ def hardware(device: torch.device) -> str:
         import platform
 
         return f"CPU {platform.processor() or platform.machine()}"
+
+
+def pick_device() -> torch.device:
+    """accelerate's choice. It is made once for the process, with the number of processes: CPUs are
+    taken where ACCELERATE_USE_CPU is set, or where there is nothing else."""
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
+
+    # PartialState does not read the variable, and finds no other process unless it is told `cpu`
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    return PartialState(cpu=on_cpu).device
+
+
+def make_accelerator() -> Accelerator:
+    """What moves a training to its device and its processes, without a precision of its own.
+
+    KelvinError where other code of this process made accelerate's state with mixed precision.
+    """
+    from accelerate import Accelerator
+
+    pick_device()
+    try:
+        return Accelerator(mixed_precision="no")
+    except ValueError as error:
+        if "already been initialized" not in str(error):
+            raise
+        raise KelvinError("accelerate's mixed precision is on in this process, but training.precision "
+                          "decides it here: make its Accelerator with mixed_precision='no'") from error
+
+
+def keep_freed_memory() -> bool:
+    """Ask glibc to keep freed blocks for the next request; False where there is no glibc.
+
+    By default it hands large ones back to the kernel, which then zeroes their pages anew for every
+    large tensor of every step. The process stays as large as it was at its largest. Call it once,
+    before the first large tensor.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, 2**30)) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def set_threads(threads: int) -> None:
+    """Threads of this process; results are repeatable for the same number of them."""
+    keep_freed_memory()
+    torch.set_num_threads(threads)
