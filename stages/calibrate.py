@@ -8,10 +8,10 @@ from kelvin.common.files import write_json
 from kelvin.common.hardware import set_threads
 from kelvin.common.progress import log
 from kelvin.config.plan import CalibratePlan
+from kelvin.datasets.settle import settled_metrics
 from kelvin.datasets.store import PreparedStore
 from kelvin.evaluation import scale_record
 from kelvin.protocol import Protocol, calibrating_rows
-from kelvin.settle import settled_metrics
 from kelvin.stage import main
 
 

@@ -4,10 +4,10 @@ from kelvin.classifier import save
 from kelvin.common.hardware import pick_device, set_threads
 from kelvin.common.progress import log
 from kelvin.config.plan import ClassifierPlan
+from kelvin.datasets.settle import settled_classifier
 from kelvin.datasets.store import PreparedStore
 from kelvin.networks import Shape
 from kelvin.networks.classifier import Classifier
-from kelvin.settle import settled_classifier
 from kelvin.stage import main
 from kelvin.training.classifier import train_classifier
 

@@ -9,11 +9,11 @@ from kelvin.common.files import write_json
 from kelvin.common.hardware import set_threads
 from kelvin.common.progress import log
 from kelvin.config.plan import EvaluatePlan
-from kelvin.datasets.held_out import split_for
+from kelvin.datasets.settle import settled_metrics
+from kelvin.datasets.splitting.held_out import split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.evaluation import evaluate
 from kelvin.protocol import Protocol
-from kelvin.settle import settled_metrics
 from kelvin.stage import main
 from kelvin.subset_protocol import restrict
 

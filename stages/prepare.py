@@ -6,8 +6,8 @@ from pathlib import Path
 from kelvin.common.files import read_json
 from kelvin.common.progress import log
 from kelvin.config.plan import PreparePlan
-from kelvin.datasets.leakage import FILE
 from kelvin.datasets.preparation import prepare
+from kelvin.datasets.splitting.leakage import FILE
 from kelvin.stage import main
 
 

@@ -2,8 +2,8 @@
 
 from kelvin.common.hardware import set_threads
 from kelvin.config.plan import SamplePlan
+from kelvin.datasets.splitting.classes import restricted
 from kelvin.datasets.store import PreparedStore
-from kelvin.datasets.subset import restricted
 from kelvin.sampled import sample_run
 from kelvin.stage import main
 

@@ -17,7 +17,7 @@ def work(plan: TrainPlan) -> None:
 
         score_folder(plan, store, out, [Path("."), project_root()])
     else:
-        from kelvin.datasets.subset import restricted
+        from kelvin.datasets.splitting.classes import restricted
         from kelvin.training.train_run import train_run
 
         train_run(plan, restricted(store, plan.config.classes), out, plan.folder("starts"))

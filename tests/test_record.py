@@ -11,7 +11,7 @@ from conftest import ROOT
 from kelvin import networks, record
 from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params, load, read
-from kelvin.datasets.raw import RawData
+from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import write_store
 from kelvin.networks import Shape
 from kelvin.throwaway import set_values

@@ -8,7 +8,7 @@ import pytest
 from kelvin import reference
 from kelvin.classifier import Judge
 from kelvin.config.schema import SmallProtocol
-from kelvin.datasets.raw import RawData
+from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.metrics.extractors import Extractor
 from kelvin.metrics.frechet import frechet_from_features

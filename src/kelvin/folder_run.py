@@ -8,7 +8,7 @@ from kelvin.common.errors import KelvinError
 from kelvin.common.files import write_arrays, write_json
 from kelvin.common.progress import log
 from kelvin.config.plan import TrainPlan
-from kelvin.datasets.folders import load_folder_images
+from kelvin.datasets.sources.folders import load_folder_images
 from kelvin.datasets.store import PreparedStore
 
 

@@ -17,7 +17,8 @@ from kelvin.common.progress import progress_bar
 from kelvin.common.streams import BlockRandom
 from kelvin.config.plan import SamplePlan
 from kelvin.config.schema import SamplingConfig, sample_count
-from kelvin.datasets.held_out import FoldView, split_for
+from kelvin.datasets.settle import settled_images, settled_sampling
+from kelvin.datasets.splitting.held_out import FoldView, split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import HotProcess
 from kelvin.restoration import assemble
@@ -31,7 +32,6 @@ from kelvin.restoration.sampling import (
     generate,
     restore,
 )
-from kelvin.settle import settled_images, settled_sampling
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
 STRIP_IMAGES = 4

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kelvin.datasets.splitting.classes import restricted
 from kelvin.datasets.store import PreparedStore
-from kelvin.datasets.subset import restricted
 from kelvin.protocol import Protocol
 from kelvin.reference import measure
 

@@ -106,7 +106,7 @@ CODE = {  # source file, what is put into it, the stages whose code it is
     "the sampling of a run": ("sampled.py", "\nX = 1\n", {"sample"}),
     "a figure": ("report/ranking.py", "\nX = 1\n", {"report"}),
     "the tracking": ("tracking/results.py", "\nX = 1\n", {"track"}),
-    "the splits": ("datasets/splits.py", "\nX = 1\n", None),
+    "the splits": ("datasets/splitting/splits.py", "\nX = 1\n", None),
 }
 
 

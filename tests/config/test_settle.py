@@ -1,4 +1,4 @@
-"""What the prepared images settle: every rule of kelvin.settle by numbers worked out by hand."""
+"""What the prepared images settle: every rule of kelvin.datasets.settle by numbers worked out by hand."""
 
 import copy
 
@@ -8,8 +8,8 @@ from conftest import ROOT
 from kelvin.check import check
 from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params, read
+from kelvin.datasets.settle import settled_classifier, settled_metrics, settled_run, size_of_test
 from kelvin.networks.classifier import pool_side
-from kelvin.settle import settled_classifier, settled_metrics, settled_run, size_of_test
 
 RAW = read(ROOT / "params.yaml")
 MINE = {"source": "folder", "path": "pictures.tar"}

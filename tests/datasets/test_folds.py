@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.folds import (
+from kelvin.datasets.splitting.folds import (
     KINDS,
     development_rows,
     folds_text,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.folds import held_out, read_folds
 from kelvin.datasets.preparation import prepare
+from kelvin.datasets.splitting.folds import held_out, read_folds
 from kelvin.datasets.store import PreparedStore
 
 

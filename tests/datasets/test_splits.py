@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.splits import TEST, TRAIN, VALIDATION, make_split
+from kelvin.datasets.splitting.splits import TEST, TRAIN, VALIDATION, make_split
 
 NAMES = [str(i) for i in range(10)]
 

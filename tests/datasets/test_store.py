@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.raw import RawData
+from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import PreparedStore, to_uint8, to_unit, write_store
 
 SPLIT = np.array([0, 2, 1, 0, 0, 1, 2, 0], np.uint8)

@@ -13,7 +13,7 @@ from kelvin.common.errors import KelvinError
 from kelvin.config import resolve as kelvin_params
 from kelvin.config.resolve import Params, merge
 from kelvin.config.schema import RunConfig
-from kelvin.datasets.raw import RawData
+from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.networks import Shape
 from kelvin.restoration import assemble

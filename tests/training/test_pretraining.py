@@ -17,8 +17,8 @@ from kelvin.config import resolve as parameters
 from kelvin.config.resolve import Params, merge
 from kelvin.config.schema import RunConfig
 from kelvin.datasets.preparation import prepare
+from kelvin.datasets.splitting.classes import restricted
 from kelvin.datasets.store import PreparedStore
-from kelvin.datasets.subset import restricted
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint

@@ -126,7 +126,7 @@ class TrainPlan(ReplicatePlan):
     scale: Name
     config: TrainedRun | None
     epoch_sampler: Kinded | None
-    bounded: bool = False  # the run gives way to a small data set (kelvin.settle)
+    bounded: bool = False  # the run gives way to a small data set (kelvin.datasets.settle)
     limit: int | None = None  # of the images that then count
     path: str | None
     raw: str | None  # the state of the files at `path`

@@ -31,7 +31,7 @@ from kelvin.config.plan import (
 )
 from kelvin.config.resolve import Params, load
 from kelvin.config.schema import MetricsCount, ReferenceConfig, RunConfig
-from kelvin.datasets.raw_state import folder_fingerprint, raw_fingerprint
+from kelvin.datasets.sources.raw_state import folder_fingerprint, raw_fingerprint
 
 OWN_PART = re.compile(r'"kind": "([A-Za-z_][\w.]*):[A-Za-z_]\w*"')
 MORPH = "morph"  # the one degradation that needs images of another data set

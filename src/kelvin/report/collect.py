@@ -15,12 +15,12 @@ from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_json
 from kelvin.config.plan import ReportPlan
 from kelvin.config.schema import RunConfig, Study
+from kelvin.datasets.settle import settled_metrics
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import NoiseSchedule, build_schedule
 from kelvin.degradations import degradations as known_degradations
 from kelvin.degradations.graded import growths
 from kelvin.metrics.comparable import refuse_mixed
-from kelvin.settle import settled_metrics
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kelvin.config.plan import ReportPlan
-from kelvin.datasets.fruits import parse_class
+from kelvin.datasets.sources.fruits import parse_class
 from kelvin.metrics.comparisons import LEAST
 from kelvin.report import darkness, pictures, strips
 from kelvin.report.collect import Results, Run, StudyResults

@@ -10,7 +10,7 @@ import torch
 
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_arrays, write_arrays
-from kelvin.datasets.convert import convert_images
+from kelvin.datasets.sources.convert import convert_images
 from kelvin.datasets.store import PreparedStore
 from kelvin.networks import Shape
 from kelvin.restoration.restorer import Restorer

@@ -131,8 +131,8 @@ def pretrain(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[
 def source_images(plan: PretrainPlan, store: PreparedStore, start: Start, shape: Shape
                   ) -> tuple[np.ndarray, np.ndarray]:
     """Training and validation images to pre-train on, uint8 at the run's own shape."""
-    from kelvin.datasets.convert import convert_images
-    from kelvin.datasets.subset import restricted
+    from kelvin.datasets.sources.convert import convert_images
+    from kelvin.datasets.splitting.classes import restricted
     from kelvin.training.loop import HELD
 
     limit = start.config.training.images

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.sources import data_roots, find_folder, load_source
+from kelvin.datasets.sources.find import data_roots, find_folder, load_source
 
 
 def test_digits_are_scikit_learns(make_spec):

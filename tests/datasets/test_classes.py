@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.raw import RawData
+from kelvin.datasets.sources.raw import RawData
+from kelvin.datasets.splitting.classes import restricted
 from kelvin.datasets.store import PreparedStore, write_store
-from kelvin.datasets.subset import restricted
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.archives import Tree
-from kelvin.datasets.reading import PICTURES, Troubles
-from kelvin.datasets.tables import Table
-from kelvin.datasets.walk import printable
+from kelvin.datasets.sources.archives import Tree
+from kelvin.datasets.sources.reading import PICTURES, Troubles
+from kelvin.datasets.sources.tables import Table
+from kelvin.datasets.sources.walk import printable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp")
 _TEXTS = (

@@ -6,7 +6,6 @@ import numpy as np
 
 from kelvin.common.errors import KelvinError
 
-PARTS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
 
 

@@ -17,8 +17,8 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.archives import Tree, printable
-from kelvin.datasets.tables import read_table
+from kelvin.datasets.sources.archives import Tree, printable
+from kelvin.datasets.sources.tables import read_table
 
 
 def block_groups(n: int, rule) -> np.ndarray:

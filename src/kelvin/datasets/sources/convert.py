@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.raw import RawData
+from kelvin.datasets.sources.raw import RawData
 
 _MODES = {1: "L", 3: "RGB"}
 

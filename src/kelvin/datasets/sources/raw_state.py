@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.sources import data_roots, find_folder
-from kelvin.datasets.tables import table_place
-from kelvin.datasets.walk import FOLDER, LEFT_OUT, walk
+from kelvin.datasets.sources.find import data_roots, find_folder
+from kelvin.datasets.sources.tables import table_place
+from kelvin.datasets.sources.walk import FOLDER, LEFT_OUT, walk
 
 ABSENT = "absent"
 

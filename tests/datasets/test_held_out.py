@@ -9,9 +9,9 @@ from helpers import planned
 from kelvin.common.errors import KelvinError
 from kelvin.config import resolve as P
 from kelvin.config.schema import RunConfig
-from kelvin.datasets.folds import folds_text, make_folds
-from kelvin.datasets.held_out import FoldView, split_for
-from kelvin.datasets.raw import RawData
+from kelvin.datasets.sources.raw import RawData
+from kelvin.datasets.splitting.folds import folds_text, make_folds
+from kelvin.datasets.splitting.held_out import FoldView, split_for
 from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.metrics.over_time import brightness_rows, over_time_rows
 from kelvin.restoration.rules import RULES

@@ -3,7 +3,7 @@
 - PNG, JPEG, BMP, TIFF and WebP are read; one picture a file (of a phone's multi-picture JPEG the first).
 - Samples of more than 8 bits become value * 255 / highest value, rounded to the nearest.
 - A picture with a pixel that is not wholly opaque is refused: no background is the right one to invent.
-- The EXIF orientation is applied (see kelvin.datasets.exif), then channels, crop and size.
+- The EXIF orientation is applied (see kelvin.datasets.sources.exif), then channels, crop and size.
 """
 
 import io
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401, or Pillow imports every plugin
 
-from kelvin.datasets.convert import as_array, fit
-from kelvin.datasets.exif import exif_orientation, read_directory, upright, without_metadata
+from kelvin.datasets.sources.convert import as_array, fit
+from kelvin.datasets.sources.exif import exif_orientation, read_directory, upright, without_metadata
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 _GREY, _COLOUR = ("1", "L", "LA"), ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")

@@ -18,7 +18,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.walk import FOLDER, LEFT_OUT, is_hidden, is_system_folder, printable, reason, walk
+from kelvin.datasets.sources.walk import (
+    FOLDER,
+    LEFT_OUT,
+    is_hidden,
+    is_system_folder,
+    printable,
+    reason,
+    walk,
+)
 
 LARGEST = 1 << 30  # bytes of one picture file: more is no picture, or a bomb
 _CHUNK = 1 << 20

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets import published
-from kelvin.datasets.archives import file_hash
-from kelvin.datasets.published import UNPACKED_MD5, load_published
+from kelvin.datasets.sources import torchvision_sets
+from kelvin.datasets.sources.archives import file_hash
+from kelvin.datasets.sources.torchvision_sets import UNPACKED_MD5, load_published
 
 REAL = Path(os.environ.get("KELVIN_DATA", "data/raw"))
 
@@ -247,7 +247,7 @@ def test_a_download_gives_up_on_silence_and_restores_the_timeout(tmp_path, monke
         assert socket.getdefaulttimeout() == 7
     finally:
         socket.setdefaulttimeout(before)
-    assert set(seen) == {published._SILENCE}
+    assert set(seen) == {torchvision_sets._SILENCE}
 
 
 @pytest.mark.skipif(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kelvin.datasets.folds import KINDS, Folds, development_rows
+from kelvin.datasets.splitting.folds import KINDS, Folds, development_rows
 
 FILE = "leakage.json"
 NEAR = 0.05  # copies and next frames of a turntable: 0.02; nearest of MNIST's thin ones: 0.055

@@ -18,8 +18,8 @@ from PIL import Image, UnidentifiedImageError
 
 from kelvin.common.errors import KelvinError
 from kelvin.common.progress import progress_bar
-from kelvin.datasets.archives import Tree, printable
-from kelvin.datasets.decoding import decode
+from kelvin.datasets.sources.archives import Tree, printable
+from kelvin.datasets.sources.decoding import decode
 
 # Everything that a decoder or an archive is known to throw at bytes it was not made for.
 _BROKEN = (

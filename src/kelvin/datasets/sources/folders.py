@@ -1,4 +1,4 @@
-"""A folder, tar or zip of pictures as a data set, or as images to score (see kelvin.datasets.layout)."""
+"""A folder, tar or zip of pictures as a data set, or as images to score (see sources.layout)."""
 
 import hashlib
 import logging
@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.archives import open_tree, printable
-from kelvin.datasets.convert import choose_classes
-from kelvin.datasets.groups import file_groups
-from kelvin.datasets.layout import Item, natural_key, read_layout, sort_files
-from kelvin.datasets.raw import RawData
-from kelvin.datasets.reading import Troubles, in_file, in_memory, read_images
-from kelvin.datasets.tables import read_table
+from kelvin.datasets.sources.archives import open_tree, printable
+from kelvin.datasets.sources.convert import choose_classes
+from kelvin.datasets.sources.groups import file_groups
+from kelvin.datasets.sources.layout import Item, natural_key, read_layout, sort_files
+from kelvin.datasets.sources.raw import RawData
+from kelvin.datasets.sources.reading import Troubles, in_file, in_memory, read_images
+from kelvin.datasets.sources.tables import read_table
 
 log = logging.getLogger("kelvin")
 _SHOWN = 5  # names in a line

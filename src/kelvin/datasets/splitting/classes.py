@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.convert import choose_classes
-from kelvin.datasets.splits import PARTS
-from kelvin.datasets.store import PreparedStore, Split
+from kelvin.datasets.sources.convert import choose_classes
+from kelvin.datasets.store import PARTS, PreparedStore, Split
 
 LEFT_OUT = 255  # the part of an image whose class was not asked for
 

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from kelvin.datasets.folds import development_rows, held_out
+from kelvin.datasets.splitting.folds import development_rows, held_out
 from kelvin.datasets.store import PreparedStore, Split
 
 GIVEN = "given"

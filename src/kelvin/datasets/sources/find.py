@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.convert import convert_images, select_classes
-from kelvin.datasets.folders import load_folder
-from kelvin.datasets.groups import block_groups
-from kelvin.datasets.published import load_published
-from kelvin.datasets.raw import RawData
-from kelvin.datasets.walk import spelt
+from kelvin.datasets.sources.convert import convert_images, select_classes
+from kelvin.datasets.sources.folders import load_folder
+from kelvin.datasets.sources.groups import block_groups
+from kelvin.datasets.sources.raw import RawData
+from kelvin.datasets.sources.torchvision_sets import load_published
+from kelvin.datasets.sources.walk import spelt
 
 _DOWNLOADS = Path("data/raw")
 _TILE = 32  # pixels a side of a tile of a photograph

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.archives import Tree
-from kelvin.datasets.walk import printable, spelt
+from kelvin.datasets.sources.archives import Tree
+from kelvin.datasets.sources.walk import printable, spelt
 
 
 @dataclass(frozen=True)

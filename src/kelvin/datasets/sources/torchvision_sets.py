@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.archives import file_hash
-from kelvin.datasets.raw import RawData
+from kelvin.datasets.sources.archives import file_hash
+from kelvin.datasets.sources.raw import RawData
 
 IDX = ("MNIST", "FashionMNIST")
 BATCHES = ("CIFAR10", "CIFAR100")
