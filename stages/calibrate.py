@@ -11,8 +11,8 @@ from kelvin.config.plan import CalibratePlan
 from kelvin.datasets.settle import settled_metrics
 from kelvin.datasets.store import PreparedStore
 from kelvin.evaluation import scale_record
+from kelvin.pipeline.stage import main
 from kelvin.protocol import Protocol, calibrating_rows
-from kelvin.stage import main
 
 
 def work(plan: CalibratePlan) -> None:

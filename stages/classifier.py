@@ -8,7 +8,7 @@ from kelvin.datasets.settle import settled_classifier
 from kelvin.datasets.store import PreparedStore
 from kelvin.networks import Shape
 from kelvin.networks.classifier import Classifier
-from kelvin.stage import main
+from kelvin.pipeline.stage import main
 from kelvin.training.classifier import train_classifier
 
 

@@ -13,8 +13,8 @@ from kelvin.datasets.settle import settled_metrics
 from kelvin.datasets.splitting.held_out import split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.evaluation import evaluate
+from kelvin.pipeline.stage import main
 from kelvin.protocol import Protocol
-from kelvin.stage import main
 from kelvin.subset_protocol import restrict
 
 

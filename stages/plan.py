@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from kelvin.common.progress import log
-from kelvin.config.planning import write_plan
-from kelvin.stage import reported
+from kelvin.pipeline.planning import write_plan
+from kelvin.pipeline.stage import reported
 
 
 def work(script: Path, _: list[str]) -> None:

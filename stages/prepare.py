@@ -8,7 +8,7 @@ from kelvin.common.progress import log
 from kelvin.config.plan import PreparePlan
 from kelvin.datasets.preparation import prepare
 from kelvin.datasets.splitting.leakage import FILE
-from kelvin.stage import main
+from kelvin.pipeline.stage import main
 
 
 def work(plan: PreparePlan) -> None:

@@ -2,7 +2,7 @@
 
 from kelvin.common.progress import log
 from kelvin.config.plan import PretrainPlan
-from kelvin.stage import main
+from kelvin.pipeline.stage import main
 from kelvin.training.starts import make_starts
 
 

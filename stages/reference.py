@@ -7,7 +7,7 @@ from kelvin.common.hardware import set_threads
 from kelvin.common.progress import log
 from kelvin.config.plan import ReferencePlan
 from kelvin.datasets.store import PreparedStore
-from kelvin.stage import main
+from kelvin.pipeline.stage import main
 
 
 def work(plan: ReferencePlan) -> None:

@@ -2,8 +2,8 @@
 
 from kelvin.common.progress import log
 from kelvin.config.plan import ReportPlan
+from kelvin.pipeline.stage import main
 from kelvin.report.build import build
-from kelvin.stage import main
 
 
 def work(plan: ReportPlan) -> None:

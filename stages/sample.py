@@ -4,8 +4,8 @@ from kelvin.common.hardware import set_threads
 from kelvin.config.plan import SamplePlan
 from kelvin.datasets.splitting.classes import restricted
 from kelvin.datasets.store import PreparedStore
+from kelvin.pipeline.stage import main
 from kelvin.sampled import sample_run
-from kelvin.stage import main
 
 
 def work(plan: SamplePlan) -> None:

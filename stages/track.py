@@ -2,7 +2,7 @@
 
 from kelvin.common.progress import log
 from kelvin.config.plan import TrackPlan
-from kelvin.stage import main
+from kelvin.pipeline.stage import main
 from kelvin.tracking.publishing import publish
 
 

@@ -6,7 +6,7 @@ from kelvin.common.files import project_root
 from kelvin.common.hardware import set_threads
 from kelvin.config.plan import TrainPlan
 from kelvin.datasets.store import PreparedStore
-from kelvin.stage import main
+from kelvin.pipeline.stage import main
 
 
 def work(plan: TrainPlan) -> None:

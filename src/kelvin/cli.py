@@ -70,8 +70,8 @@ def plan(
 
     Nothing is written. Ends with status 1, and a line for each fault, where params.yaml is wrong.
     """
-    from kelvin.check import checked_params
     from kelvin.config.explain import explain, text
+    from kelvin.pipeline.checks.params import checked_params
 
     params = checked_params()
     for name in [run] if run else params.house.active:

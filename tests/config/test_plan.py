@@ -15,7 +15,7 @@ from kelvin.common.files import read_json
 from kelvin.config.digest import Code
 from kelvin.config.plan import PARAMETERS, TrainPlan, plan_path, read_plan
 from kelvin.config.resolve import Params, read
-from kelvin.stage import reported  # noqa: F401 - what a stage script is started by
+from kelvin.pipeline.stage import reported  # noqa: F401 - what a stage script is started by
 
 RAW = read(ROOT / "params.yaml")
 RUNS = ["ddpm-default", "blur-strong"]
@@ -240,7 +240,7 @@ def written(tmp_path, monkeypatch):
     for name in ("src", "stages"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    from kelvin.config.planning import write_plan
+    from kelvin.pipeline.planning import write_plan
 
     script = Path("stages/plan.py")
     return lambda: write_plan(script, {})

@@ -10,7 +10,7 @@ from helpers import ROOT
 from PIL import Image
 from ruamel.yaml import YAML
 
-from kelvin.throwaway import make_copy
+from kelvin.pipeline.throwaway import make_copy
 
 RUNS = ["ddpm-default", "blur-strong"]
 IMAGES = 24  # of each of two classes

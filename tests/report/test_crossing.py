@@ -5,11 +5,11 @@ import copy
 import pytest
 from conftest import ROOT
 
-from kelvin.check import check
 from kelvin.common.errors import KelvinError
 from kelvin.config import resolve as kelvin_params
 from kelvin.config.resolve import Params
 from kelvin.config.schema import Kinded
+from kelvin.pipeline.checks.params import check
 from kelvin.report import crossing, style
 from kelvin.report.aggregate import costs, metrics
 from kelvin.report.collect import collect

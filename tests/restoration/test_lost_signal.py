@@ -9,13 +9,13 @@ import torch
 from conftest import ROOT
 from helpers import image, noise
 
-from kelvin.check import check
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import as_uint8
 from kelvin.config.resolve import Params, read
-from kelvin.published import Samples
+from kelvin.pipeline.checks.params import check
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.sampling import generate
+from kelvin.weights import Samples
 
 RAW = read(ROOT / "params.yaml")
 LONG = {"kind": "linear", "steps": 5000, "beta_min": 1e-4, "beta_max": 0.1}

@@ -1,6 +1,6 @@
 """What one instance of a stage reads: a file under data/plan, and nothing else of params.yaml.
 
-`stages/plan.py` writes these files (kelvin.config.planning); DVC remakes a stage when its file changes.
+`stages/plan.py` writes these files (kelvin.pipeline.planning); DVC remakes a stage when its file changes.
 """
 
 from __future__ import annotations

@@ -82,7 +82,8 @@ def about(path: Path) -> dict[str, Any]:
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
     if ABOUT not in metadata:
-        raise ValueError(f"its metadata has no entry {ABOUT!r}; 'make repro' and kelvin.publish write it")
+        raise ValueError(f"its metadata has no entry {ABOUT!r}; 'make repro' and "
+                         "kelvin.pipeline.release write it")
     return json.loads(metadata[ABOUT])
 
 

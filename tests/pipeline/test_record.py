@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from kelvin import networks, record
+from kelvin import networks
 from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params, load, read
 from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import write_store
 from kelvin.networks import Shape
-from kelvin.throwaway import set_values
+from kelvin.pipeline import record
+from kelvin.pipeline.throwaway import set_values
 
 
 def test_full_is_every_run_the_images_can_carry(params, tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ from kelvin.config import resolve as params
 from kelvin.config.resolve import Params
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import ImageSpec
-from kelvin.throwaway import temporary_copy
+from kelvin.pipeline.throwaway import temporary_copy
 
 KEPT = ("metrics.json", "cost.json", "index.html", "tables")
 

@@ -11,9 +11,9 @@ from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import merge
 from kelvin.config.schema import RunConfig
 from kelvin.networks import Shape
-from kelvin.published import load, publish
 from kelvin.restoration import assemble
 from kelvin.training.fitting import fit_process
+from kelvin.weights import load, publish
 
 SHAPE = Shape(1, 8, 8)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kelvin import throwaway
+from kelvin.pipeline import throwaway
 
 PARAMS = "scale: laptop  # why\nactive: [a]\n"
 # in place of the pipeline: says where it ran, and changes all that a pipeline changes

@@ -9,7 +9,7 @@ from pathlib import Path
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_json, write_text
 from kelvin.config.resolve import Params, load
-from kelvin.published import publish
+from kelvin.weights import publish
 
 LIMIT = 2_000_000  # bytes of a published weight file
 

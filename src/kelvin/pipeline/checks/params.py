@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kelvin.check_run import option_faults, together_faults, told
 from kelvin.common.errors import KelvinError
 from kelvin.config.effect import refuse_idle_edit
 from kelvin.config.explain import places
 from kelvin.config.resolve import Params, read, refusal
 from kelvin.config.schema import RunConfig
 from kelvin.networks.classifier import pool_side
+from kelvin.pipeline.checks.run import option_faults, together_faults, told
 from kelvin.restoration.samplers import samplers
 
 # "runs.a.network.blocks" of a sentence about that one value: it may be written in a layer below

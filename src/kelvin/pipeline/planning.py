@@ -128,7 +128,7 @@ def write_plan(script: Path, environ: Mapping[str, str]) -> list[Path]:
     if PARAMETERS.exists() and read_json(PARAMETERS) == state:
         params = load(file)
     else:
-        from kelvin.check import checked_params  # its imports take seconds
+        from kelvin.pipeline.checks.params import checked_params  # its imports take seconds
 
         params = checked_params(file)
     changed, planned = [], {PARAMETERS}
