@@ -5,7 +5,7 @@ from kelvin.config.plan import SamplePlan
 from kelvin.datasets.splitting.classes import restricted
 from kelvin.datasets.store import PreparedStore
 from kelvin.pipeline.stage import main
-from kelvin.sampled import sample_run
+from kelvin.sampling.sample_run import sample_run
 
 
 def work(plan: SamplePlan) -> None:

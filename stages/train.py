@@ -13,7 +13,7 @@ def work(plan: TrainPlan) -> None:
     set_threads(plan.threads)
     store, out = PreparedStore(plan.prepared), plan.folder("models")
     if plan.config is None:
-        from kelvin.folder_run import score_folder
+        from kelvin.sampling.folder_run import score_folder
 
         score_folder(plan, store, out, [Path("."), project_root()])
     else:

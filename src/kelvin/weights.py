@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from kelvin.common.files import as_uint8
 from kelvin.restoration import assemble
 from kelvin.restoration.restorer import Restorer
-from kelvin.restoration.sampling import generate
+from kelvin.sampling.trajectories import generate
 
 
 @dataclass(frozen=True)

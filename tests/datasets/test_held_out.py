@@ -15,7 +15,7 @@ from kelvin.datasets.splitting.held_out import FoldView, split_for
 from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.metrics.over_time import brightness_rows, over_time_rows
 from kelvin.restoration.rules import RULES
-from kelvin.sampled import sample_run
+from kelvin.sampling.sample_run import sample_run
 from kelvin.training.train_run import train_run
 
 GROUPS = np.tile(np.arange(10), 24)  # ten objects, each in every part

@@ -62,7 +62,7 @@ from kelvin.datasets.store import PreparedStore
 from kelvin.datasets.splitting.held_out import split_for
 from kelvin.networks import Shape
 from kelvin.restoration.assemble import shape_of
-from kelvin.sampled import head
+from kelvin.sampling.sample_run import head
 store = split_for(PreparedStore(sys.argv[1]), sys.argv[2], 1)
 used = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1]) * 1024
 resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000,) * 2)

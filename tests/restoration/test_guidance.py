@@ -9,7 +9,7 @@ from kelvin.common.errors import KelvinError
 from kelvin.common.streams import generator
 from kelvin.restoration.guidance import Guided, asked_labels
 from kelvin.restoration.restorer import Restorer
-from kelvin.restoration.sampling import decoding, generate
+from kelvin.sampling.trajectories import decoding, generate
 
 DDIM = {"kind": "ddim", "steps": 5, "eta": 0.0}
 IMPROVED = {"kind": "improved", "steps": "all", "z": "kept"}

@@ -10,10 +10,10 @@ from kelvin.common.errors import KelvinError
 from kelvin.common.streams import BlockRandom, generator
 from kelvin.degradations import State
 from kelvin.networks import Shape
-from kelvin.restoration.likelihood import bits_per_dimension, step_kl
 from kelvin.restoration.restorer import Restorer
-from kelvin.restoration.samplers import samplers
 from kelvin.restoration.variance import bounds, log_variance
+from kelvin.sampling.likelihood import bits_per_dimension, step_kl
+from kelvin.sampling.samplers import samplers
 
 SPEC = image()
 

@@ -17,7 +17,7 @@ from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
-from kelvin.sampled import drawn
+from kelvin.sampling.sample_run import drawn
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.fitting import fit_process
 from kelvin.training.loop import Trainer

@@ -38,7 +38,7 @@ def over_time_rows(arrays: Mapping[str, np.ndarray], window: int) -> list[dict[s
 def brightness_rows(arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """Mean brightness, 0..1, along ancestral sampling by way and t, and that of the real images;
     `shown`: where the network's range is drawn without being mapped back to [0, 1]; `finite`, `black`:
-    the shares of pixels that are finite numbers and near black (restoration.over_time.Brightness)."""
+    the shares of pixels that are finite numbers and near black (sampling.single_shot.Brightness)."""
     if "brightness_times" not in arrays:
         return []
     truth, (low, high) = arrays["at/test/truth"] / 255, arrays["brightness_range"]

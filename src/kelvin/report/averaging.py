@@ -16,7 +16,7 @@ from kelvin.report.findings import Score, between, listed, named, seeds, verdict
 from kelvin.report.style import BAND, WIDTH, Figure, finish, legend_below, look, new, plain, ticks
 from kelvin.report.table import NOTHING, Column, Row, Table, fixed, number, span
 
-RAW, MARK = "raw", "@ema="  # <sampler>@ema=<decay>: see kelvin.sampled.drawn
+RAW, MARK = "raw", "@ema="  # <sampler>@ema=<decay>: see kelvin.sampling.sample_run.drawn
 SHOWN = ("fmd", "fmd_normalised", "precision", "recall", "nearest_ratio")
 
 

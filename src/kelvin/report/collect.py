@@ -34,7 +34,7 @@ class Replicate:
     samples: Path
 
     def array(self, key: str) -> np.ndarray:
-        """One array of the sample stage (see kelvin.sampled.drawn)."""
+        """One array of the sample stage (see kelvin.sampling.sample_run.drawn)."""
         with np.load(self.samples / "samples.npz", allow_pickle=False) as file:
             return file[key]
 
@@ -51,7 +51,7 @@ class Replicate:
 
     @cached_property
     def process(self) -> dict[str, Any]:
-        """What training measured of the degradation (see kelvin.runs.about_process)."""
+        """What training measured of the degradation (see kelvin.training.train_run.about_process)."""
         return read(self.model / "process.json")
 
     def kept(self) -> tuple[list[int], np.ndarray]:

@@ -17,7 +17,7 @@ from kelvin.report.pictures import table as pictures
 from kelvin.report.style import BAND, WIDTH, Figure, below, finish, look, new, ticks
 from kelvin.report.table import NOTHING, Column, Row, Table, fixed, number, span
 
-MARK = "@w="  # <sampler>@w=<weight>: see kelvin.sampled.drawn
+MARK = "@w="  # <sampler>@w=<weight>: see kelvin.sampling.sample_run.drawn
 SHOWN = ("fmd", "fmd_normalised", "precision", "recall", "nearest_ratio", "asked_accuracy")
 
 

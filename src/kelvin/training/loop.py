@@ -21,7 +21,7 @@ from kelvin.common.progress import progress_bar
 from kelvin.common.streams import BatchRandom, BlockRandom, derive_seed, generator
 from kelvin.config.schema import RunConfig, TrainingConfig
 from kelvin.restoration.restorer import Restorer
-from kelvin.restoration.sampling import degrader, generate, grid
+from kelvin.sampling.trajectories import degrader, generate, grid
 from kelvin.training.batches import mirrored
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.compiling import maybe_compiled

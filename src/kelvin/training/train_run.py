@@ -22,7 +22,7 @@ from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.fitting import fit_process, load_blend
 from kelvin.training.labels import Labels
 from kelvin.training.loop import HELD, Trainer
-from kelvin.training.peak import training_memory
+from kelvin.training.memory_count import training_memory
 from kelvin.training.pretraining import load_start
 
 

@@ -14,7 +14,7 @@ from kelvin.config.resolve import Params, read, refusal
 from kelvin.config.schema import RunConfig
 from kelvin.networks.classifier import pool_side
 from kelvin.pipeline.checks.run import option_faults, together_faults, told
-from kelvin.restoration.samplers import samplers
+from kelvin.sampling.samplers import samplers
 
 # "runs.a.network.blocks" of a sentence about that one value: it may be written in a layer below
 VALUE = re.compile(r"runs\.[\w-]+\.(?P<key>[\w.-]+)(?=( is not a known parameter| = ))")

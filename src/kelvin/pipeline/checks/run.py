@@ -14,11 +14,11 @@ from kelvin.config.sentences import shown
 from kelvin.degradations import GaussianProcess, HotProcess, ImageSpec
 from kelvin.degradations.graded import growths
 from kelvin.degradations.schedules import check_schedule
-from kelvin.restoration.objectives import build_weights, check_weighting
 from kelvin.restoration.parameterisation import PARAMETERISATIONS
 from kelvin.restoration.parameterisation import check as check_parameterisation
 from kelvin.restoration.rules import check_rule
 from kelvin.restoration.variance import check as check_variance
+from kelvin.training.weightings import build_weights, check_weighting
 
 MOST_STEPS = 100_000      # a table has a row for each time
 MOST, WIDEST, LEAST = 1_000_000, 1e4, 1e-12  # of a part's options: counts, and the size of other numbers

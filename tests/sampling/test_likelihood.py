@@ -12,15 +12,8 @@ from torch.distributions import Normal, kl_divergence
 from kelvin import degradations
 from kelvin.common.errors import KelvinError
 from kelvin.common.streams import generator
-from kelvin.restoration.likelihood import (
-    bits_per_dimension,
-    end_kl,
-    log_level,
-    step_kl,
-    strata,
-    why_not,
-)
 from kelvin.restoration.restorer import Restorer
+from kelvin.sampling.likelihood import bits_per_dimension, end_kl, log_level, step_kl, strata, why_not
 
 MEAN, SD = 0.1, 0.25  # of the Gaussian data, in the model's range [-1, 1]
 SCHEDULES = {

@@ -22,16 +22,10 @@ from kelvin.datasets.splitting.held_out import FoldView, split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import HotProcess
 from kelvin.restoration import assemble
-from kelvin.restoration import over_time as single
 from kelvin.restoration.guidance import asked_labels
-from kelvin.restoration.likelihood import bits_per_dimension, why_not
-from kelvin.restoration.sampling import (
-    decoding,
-    encoding,
-    error_at_log_snr,
-    generate,
-    restore,
-)
+from kelvin.sampling import single_shot as single
+from kelvin.sampling.likelihood import bits_per_dimension, why_not
+from kelvin.sampling.trajectories import decoding, encoding, error_at_log_snr, generate, restore
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
 STRIP_IMAGES = 4
@@ -169,7 +163,7 @@ def over_time(options: SamplingConfig, restorer: assemble.Restorer, store: Prepa
     """at/times; of held-out images (`test`) and, on a fold, of seen objects: at/<part>/truth, kinds (the
     classes' names), degraded and by rule; brightness(_times, _range, _black: of the truth)/<way>,
     shown/<way>, finite/<way>, black/<way> and drawn/<way> along ancestral sampling
-    (restoration.over_time.Brightness)."""
+    (sampling.single_shot.Brightness)."""
     at = single.times(restorer.degradation.steps, options.restore_at)
     out = {"at/times": np.array(at)}
     for part in ("test", "seen") if isinstance(store, FoldView) else ("test",):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kelvin.common.streams import generator
-from kelvin.restoration.discrepancy import batch_mmd
+from kelvin.training.objective import batch_mmd
 
 
 def slow(x, y, multiples):

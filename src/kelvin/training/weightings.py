@@ -72,7 +72,7 @@ def vlb(process: Degradation, parameterisation: Parameterisation) -> torch.Tenso
     """The bound's own: weight times squared error of the target is L_{t-1}, up to one factor for all t.
 
     In x0 units 0.5 (SNR_{t-1} - SNR_t) (Kingma et al. 2021, eq. 13); at t = 1 the Gaussian in L_0
-    gives 0.5 SNR_1 (its variance is 1 / SNR_1, see kelvin.restoration.likelihood). Scaled to mean 1
+    gives 0.5 SNR_1 (its variance is 1 / SNR_1, see kelvin.sampling.likelihood). Scaled to mean 1
     over t = 1..T, so that a learning rate means about the same under either weighting.
     """
     snr, slope = snr_and_slope(process, parameterisation)

@@ -11,7 +11,7 @@ import torch
 
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.rules import EXACT, RULES
-from kelvin.restoration.sampling import degrader, traced
+from kelvin.sampling.trajectories import degrader, traced
 
 ANCESTRAL = {"kind": "ancestral", "steps": "all"}
 FED_BACK = {"kind": "fed-back", "steps": "all"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kelvin.restoration.over_time import times
+from kelvin.sampling.single_shot import times
 
 
 @pytest.mark.parametrize(("T", "step", "expected"), [

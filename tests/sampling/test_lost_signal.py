@@ -14,7 +14,7 @@ from kelvin.common.files import as_uint8
 from kelvin.config.resolve import Params, read
 from kelvin.pipeline.checks.params import check
 from kelvin.restoration.restorer import Restorer
-from kelvin.restoration.sampling import generate
+from kelvin.sampling.trajectories import generate
 from kelvin.weights import Samples
 
 RAW = read(ROOT / "params.yaml")

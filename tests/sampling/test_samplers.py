@@ -11,8 +11,8 @@ from kelvin.common.errors import KelvinError
 from kelvin.common.streams import BlockRandom
 from kelvin.degradations import State
 from kelvin.restoration.restorer import Restorer
-from kelvin.restoration.samplers import samplers, times
-from kelvin.restoration.sampling import degrader, generate, last, restore, trajectory
+from kelvin.sampling.samplers import samplers, times
+from kelvin.sampling.trajectories import degrader, generate, last, restore, trajectory
 
 SPEC = image()
 MEAN, SD = 0.3, 0.5  # of the Gaussian data below

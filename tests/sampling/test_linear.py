@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.linear_model import LinearRegression
 
-from kelvin.restoration.linear import LinearRestorer
+from kelvin.sampling.linear import LinearRestorer
 
 
 def test_equal_to_scikit_learn_and_close_to_wiener():

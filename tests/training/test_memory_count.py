@@ -5,7 +5,7 @@ from torch import nn
 
 from kelvin.networks import Shape, build
 from kelvin.training.compiling import Measured, maybe_compiled, measure
-from kelvin.training.peak import training_memory
+from kelvin.training.memory_count import training_memory
 
 
 class Two(nn.Module):

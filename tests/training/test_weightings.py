@@ -8,13 +8,8 @@ from torch.distributions import Normal, kl_divergence
 from kelvin import degradations
 from kelvin.common.errors import KelvinError
 from kelvin.common.streams import generator
-from kelvin.restoration.objectives import (
-    build_weights,
-    check_weighting,
-    loss_per_image,
-    weightings,
-)
 from kelvin.restoration.parameterisation import PARAMETERISATIONS
+from kelvin.training.weightings import build_weights, check_weighting, loss_per_image, weightings
 
 COSINE = {"kind": "cosine", "steps": 100, "offset": 0.008, "beta_cap": 0.999}
 

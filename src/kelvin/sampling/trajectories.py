@@ -11,9 +11,9 @@ import torch
 from kelvin.common.files import finite
 from kelvin.common.streams import BlockRandom
 from kelvin.degradations import State
-from kelvin.restoration.linear import LinearRestorer
 from kelvin.restoration.restorer import Restorer
-from kelvin.restoration.samplers import samplers, times
+from kelvin.sampling.linear import LinearRestorer
+from kelvin.sampling.samplers import samplers, times
 
 Progress = Callable[[int], Any]
 

@@ -30,8 +30,8 @@ from kelvin.common.streams import BlockRandom
 from kelvin.degradations import Degradation, GaussianProcess
 from kelvin.degradations.priors import StandardNormal
 from kelvin.restoration.restorer import Restoration, Restorer
-from kelvin.restoration.sampling import Progress, silent
 from kelvin.restoration.variance import bounds
+from kelvin.sampling.trajectories import Progress, silent
 
 STORED = 1 / 510  # a grey level in 8 bits lies this far off at most, in units of [0, 1]
 
