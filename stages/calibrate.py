@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from kelvin import classifier, reference
 from kelvin.common.files import write_json
 from kelvin.common.hardware import set_threads
 from kelvin.common.progress import log
@@ -11,6 +10,7 @@ from kelvin.config.plan import CalibratePlan
 from kelvin.datasets.settle import settled_metrics
 from kelvin.datasets.store import PreparedStore
 from kelvin.evaluation import scale_record
+from kelvin.features import classifier, reference
 from kelvin.pipeline.stage import main
 from kelvin.protocol import Protocol, calibrating_rows
 

@@ -4,7 +4,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from kelvin import classifier, reference
 from kelvin.common.files import write_json
 from kelvin.common.hardware import set_threads
 from kelvin.common.progress import log
@@ -13,6 +12,7 @@ from kelvin.datasets.settle import settled_metrics
 from kelvin.datasets.splitting.held_out import split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.evaluation import evaluate
+from kelvin.features import classifier, reference
 from kelvin.pipeline.stage import main
 from kelvin.protocol import Protocol
 from kelvin.subset_protocol import restrict

@@ -2,11 +2,11 @@
 
 import os
 
-from kelvin import classifier, reference
 from kelvin.common.hardware import set_threads
 from kelvin.common.progress import log
 from kelvin.config.plan import ReferencePlan
 from kelvin.datasets.store import PreparedStore
+from kelvin.features import classifier, reference
 from kelvin.pipeline.stage import main
 
 

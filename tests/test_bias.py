@@ -6,10 +6,10 @@ import torch
 from sklearn.datasets import load_digits
 
 from kelvin import bias
-from kelvin.classifier import Judge
+from kelvin.features.classifier import Judge
+from kelvin.features.classifier_network import Classifier
 from kelvin.metrics.moments import Moments, moments
 from kelvin.networks import Shape
-from kelvin.networks.classifier import Classifier
 
 DIM = 16
 

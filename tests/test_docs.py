@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 from kelvin.common.files import read_json
-from kelvin.metrics.inception import RESIZES
+from kelvin.features.inception import RESIZES
 from kelvin.pipeline.release import MEASURES, bias_table, calibration_table, write_between
 from kelvin.protocol import DISTANCES, JUDGE
 

@@ -5,16 +5,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kelvin import reference
-from kelvin.classifier import Judge
 from kelvin.config.schema import SmallProtocol
 from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import PreparedStore, write_store
-from kelvin.metrics.extractors import Extractor
+from kelvin.features import reference
+from kelvin.features.classifier import Judge
+from kelvin.features.classifier_network import Classifier
+from kelvin.features.extractor import Extractor
 from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.moments import moments
 from kelvin.networks import Shape
-from kelvin.networks.classifier import Classifier
 from kelvin.protocol import Protocol
 from kelvin.subset_protocol import restrict
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from kelvin.classifier import Judge
 from kelvin.common.errors import KelvinError
+from kelvin.features.classifier import Judge
 from kelvin.metrics.fd_infinity import fd_infinity
 from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.moments import Moments, moments

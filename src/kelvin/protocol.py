@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kelvin import bias
-from kelvin.classifier import Judge
 from kelvin.common.errors import KelvinError
 from kelvin.config.schema import MetricsConfig
+from kelvin.features.classifier import Judge
+from kelvin.features.reference import Reference
 from kelvin.metrics.authenticity import authenticity
 from kelvin.metrics.classes import class_view
 from kelvin.metrics.fmd import Scale, make_scale, small_scale
@@ -21,7 +22,6 @@ from kelvin.metrics.kid import kid
 from kelvin.metrics.manifold import density_coverage, precision_recall
 from kelvin.metrics.mmd import mmd
 from kelvin.metrics.nearest import memorisation
-from kelvin.reference import Reference
 
 if TYPE_CHECKING:
     from kelvin.datasets.store import PreparedStore

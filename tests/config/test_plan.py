@@ -98,7 +98,7 @@ CODE = {  # source file, what is put into it, the stages whose code it is
     "the schema": ("config/schema.py", "\nX = 1\n", set()),
     "the loop": ("training/loop.py", "\nX = 1\n", {"pretrain", "train"}),
     "the fit": ("training/fitting.py", "\nX = 1\n", {"pretrain", "train"}),
-    "the classifier's training": ("training/classifier.py", "\nX = 1\n",
+    "the classifier's training": ("features/classifier_training.py", "\nX = 1\n",
                                   {"classifier", "reference", "calibrate", "evaluate"}),
     "an interval": ("metrics/intervals.py", "\nX = 1\n", {"calibrate", "evaluate", "report"}),
     "a distance of the evaluation": ("metrics/kid.py", "\nX = 1\n", {"calibrate", "evaluate"}),

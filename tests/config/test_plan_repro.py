@@ -92,7 +92,7 @@ EDITS = {
         {f"{stage}@ddpm-default-0" for stage in ("train", "sample", "evaluate")} | END),
     "an interval's code": (lambda p: p.edit("src/kelvin/metrics/intervals.py", "\nX = 1\n"),
                            {"calibrate", *Project.every("evaluate"), "report"}),
-    "the classifier's code": (lambda p: p.edit("src/kelvin/training/classifier.py", "\nX = 1\n"),
+    "the classifier's code": (lambda p: p.edit("src/kelvin/features/classifier_training.py", "\nX = 1\n"),
                               {"classifier", "reference", "calibrate", *Project.every("evaluate")}),
     "a list of groups": (lambda p: ((p.root / "groups.csv").write_text("file,group\n" + "".join(
         f"{kind}/{i}.png,{i}\n" for kind in ("dark", "light") for i in range(IMAGES))),

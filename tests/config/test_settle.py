@@ -8,7 +8,7 @@ from conftest import ROOT
 from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params, read
 from kelvin.datasets.settle import settled_classifier, settled_metrics, settled_run, size_of_test
-from kelvin.networks.classifier import pool_side
+from kelvin.features.classifier_network import pool_side
 from kelvin.pipeline.checks.params import check
 
 RAW = read(ROOT / "params.yaml")

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from kelvin.common.errors import KelvinError
+from kelvin.features.classifier_network import Classifier
 from kelvin.networks import Shape, build, flops_per_image, networks, parameter_count
-from kelvin.networks.classifier import Classifier
 from kelvin.networks.embeddings import TimeEmbedding
 
 EXAMPLES = [{"kind": "cnn", "hidden": [4, 6, 4], "kernel": 7},

@@ -20,10 +20,10 @@ from kelvin.common.errors import KelvinError
 from kelvin.common.files import write_json
 from kelvin.config.schema import ClassifierConfig
 from kelvin.evaluation import bound_summary, log_snr_rows
-from kelvin.networks.classifier import Classifier
+from kelvin.features.classifier_network import Classifier
+from kelvin.features.classifier_training import train_classifier
 from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint
-from kelvin.training.classifier import train_classifier
 from kelvin.training.fitting import fit_process
 from kelvin.training.pretraining import Pretrainer
 

@@ -26,7 +26,7 @@ from kelvin.common.errors import KelvinError
 
 # What most stages import, loaded once by the fork server instead of once a stage.
 PRELOADED = ("torch", "torch._dynamo", "kelvin.cli", "kelvin.sampling.sample_run", "kelvin.evaluation",
-             "kelvin.reference", "kelvin.classifier")
+             "kelvin.features.reference", "kelvin.features.classifier")
 GPU_STAGES = ("pretrain", "train", "sample", "evaluate", "classifier", "reference", "calibrate")
 BEGUN = "\x01begun "  # a log's line where an attempt begins; the machine follows
 

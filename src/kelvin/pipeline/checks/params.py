@@ -12,7 +12,7 @@ from kelvin.config.effect import refuse_idle_edit
 from kelvin.config.explain import places
 from kelvin.config.resolve import Params, read, refusal
 from kelvin.config.schema import RunConfig
-from kelvin.networks.classifier import pool_side
+from kelvin.features.classifier_network import pool_side
 from kelvin.pipeline.checks.run import option_faults, together_faults, told
 from kelvin.sampling.samplers import samplers
 

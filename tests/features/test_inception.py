@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from kelvin.common.errors import KelvinError
+from kelvin.features.inception import FILE, RESIZES, SHA256, URL, fid_extractor
+from kelvin.features.inception_network import blank_network
+from kelvin.features.inception_resize import PREPROCESSING, normalise, resize
 from kelvin.metrics.frechet import frechet_distance
-from kelvin.metrics.inception import FILE, RESIZES, SHA256, URL, fid_extractor
-from kelvin.metrics.inception_network import blank_network
-from kelvin.metrics.inception_resize import PREPROCESSING, normalise, resize
 from kelvin.metrics.moments import stream_moments
 
 # Coarse patterns: random networks tell fine noise apart too little.

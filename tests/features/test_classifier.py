@@ -6,14 +6,14 @@ import torch
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
-from kelvin import classifier
 from kelvin.common.errors import KelvinError
 from kelvin.config.schema import ClassifierConfig
+from kelvin.features import classifier
+from kelvin.features.classifier_network import Classifier
+from kelvin.features.classifier_training import train_classifier
 from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.moments import moments
 from kelvin.networks import Shape
-from kelvin.networks.classifier import Classifier
-from kelvin.training.classifier import train_classifier
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import hashlib
 import numpy as np
 
 from kelvin.common.errors import KelvinError
+from kelvin.features.extractor import Extractor
 from kelvin.metrics.checks import check_images
-from kelvin.metrics.extractors import Extractor
 from kelvin.metrics.moments import stream_moments
 
 WIDTHS = (32, 64, 128, 128)  # channels before each halving of the random network

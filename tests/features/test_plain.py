@@ -7,9 +7,9 @@ from scipy.signal import correlate2d
 from sklearn.decomposition import PCA
 
 from kelvin.common.errors import KelvinError
-from kelvin.metrics import plain_extractors as module
+from kelvin.features import plain as module
+from kelvin.features.plain import fit_projection, pixel_extractor, random_extractor
 from kelvin.metrics.frechet import frechet_from_features
-from kelvin.metrics.plain_extractors import fit_projection, pixel_extractor, random_extractor
 
 IMAGES = np.random.default_rng(0).random((80, 2, 4, 5)).astype(np.float32) ** 2
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kelvin.common.errors import KelvinError
-from kelvin.metrics.extractors import Extractor, classifier_extractor
+from kelvin.features.extractor import Extractor, classifier_extractor
 from kelvin.metrics.moments import moments, stream_moments
 
 IMAGES = np.random.default_rng(0).random((23, 1, 4, 4)).astype(np.float32)

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_json, write_json
 from kelvin.config.schema import ClassifierConfig
+from kelvin.features.classifier_network import Classifier
+from kelvin.features.classifier_training import features_and_probabilities
 from kelvin.networks import Shape
-from kelvin.networks.classifier import Classifier
-from kelvin.training.classifier import features_and_probabilities
 
 
 @dataclass(frozen=True)

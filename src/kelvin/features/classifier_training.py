@@ -11,7 +11,7 @@ from kelvin.common.errors import KelvinError
 from kelvin.common.progress import progress_bar
 from kelvin.common.streams import derive_seed, generator
 from kelvin.config.schema import ClassifierConfig
-from kelvin.networks.classifier import Classifier
+from kelvin.features.classifier_network import Classifier
 
 
 def train_classifier(config: ClassifierConfig, network: Classifier, images: np.ndarray,

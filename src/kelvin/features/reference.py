@@ -13,19 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kelvin.classifier import Judge
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_arrays, read_json, write_arrays, write_json
 from kelvin.config.digest import fingerprint
 from kelvin.config.schema import ReferenceConfig
-from kelvin.metrics.extractors import Extractor
-from kelvin.metrics.inception import fid_extractor
+from kelvin.features.classifier import Judge
+from kelvin.features.extractor import Extractor
+from kelvin.features.inception import fid_extractor
+from kelvin.features.plain import fit_projection, pixel_extractor, random_extractor
 from kelvin.metrics.moments import Moments, stream_moments
-from kelvin.metrics.plain_extractors import (
-    fit_projection,
-    pixel_extractor,
-    random_extractor,
-)
 
 if TYPE_CHECKING:
     from kelvin.datasets.store import PreparedStore

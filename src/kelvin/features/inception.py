@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 from kelvin.common.errors import KelvinError
-from kelvin.metrics.extractors import Extractor
+from kelvin.features.extractor import Extractor
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
@@ -32,7 +32,7 @@ def fid_extractor(data_root, resize="pytorch-fid", *, download=False, download_r
     `inception` of data_root (the folder that KELVIN_DATA names, or None), then of download_root;
     where there is none and download is true, it is fetched from url into the latter, whole or not at
     all, within `patience` seconds. A file with another sha256 is refused, never used.
-    resize: pytorch-fid (its features to 1e-4), tf1 or clean: see kelvin.metrics.inception_resize.
+    resize: pytorch-fid (its features to 1e-4), tf1 or clean: see kelvin.features.inception_resize.
     The extractor takes images (n, 1 or 3, H, W) in [0, 1] of any size, grey ones widened to three
     channels; its memory does not grow with n. Raises KelvinError for an unknown resize.
     """
@@ -65,8 +65,8 @@ def _load(name, path, resize, device, sha256, url):
         return None, f"FID is null: {name} has sha256 {digest}, not {sha256}; {remedy}"
     import torch
 
-    from kelvin.metrics.inception_network import DIM, pool_network
-    from kelvin.metrics.inception_resize import PREPROCESSING
+    from kelvin.features.inception_network import DIM, pool_network
+    from kelvin.features.inception_resize import PREPROCESSING
 
     try:
         network = pool_network(torch.load(path, map_location="cpu", weights_only=True))
@@ -81,7 +81,7 @@ def _features(network, mode, device):
     """(b, C, H, W) float32 array in [0, 1] -> (b, 2048) float32 array, a few images at a time."""
     import torch
 
-    from kelvin.metrics.inception_resize import normalise, resize
+    from kelvin.features.inception_resize import normalise, resize
 
     def few(x):
         x = normalise(resize(torch.from_numpy(x).to(device), mode), mode).expand(-1, 3, -1, -1)

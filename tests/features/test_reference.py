@@ -11,9 +11,9 @@ from helpers import planned
 from kelvin.common.errors import KelvinError
 from kelvin.config.digest import Code
 from kelvin.datasets.store import Split
-from kelvin.metrics.extractors import Extractor
+from kelvin.features.extractor import Extractor
+from kelvin.features.reference import build, key, load
 from kelvin.metrics.moments import moments
-from kelvin.reference import build, key, load
 
 CHANGED = {"limit": 20, "kept": 11, "seed": 5}  # which images are taken
 
@@ -104,6 +104,6 @@ def test_the_stage_reads_what_the_key_is_made_of_and_no_other_option(params):
     assert set(type(plan.metrics).model_fields) == {
         *CHANGED, "extractors", "pixel_dim", "random_dim", "fid_resize", "fid_download"}
     reached = set(Code(ROOT).reach(ROOT / "stages/reference.py"))
-    assert reached >= {"kelvin.reference", "kelvin.classifier", "kelvin.metrics.moments",
-                       "kelvin.metrics.inception", "kelvin.metrics.plain_extractors"}
+    assert reached >= {"kelvin.features.reference", "kelvin.features.classifier",
+                       "kelvin.features.inception", "kelvin.features.plain", "kelvin.metrics.moments"}
     assert not reached & {"kelvin.protocol", "kelvin.evaluation", "kelvin.metrics.frechet"}
