@@ -9,10 +9,10 @@ from kelvin.common.progress import log
 from kelvin.config.plan import CalibratePlan
 from kelvin.datasets.settle import settled_metrics
 from kelvin.datasets.store import PreparedStore
-from kelvin.evaluation import scale_record
+from kelvin.evaluation.calibration import calibrating_rows, scale_record
+from kelvin.evaluation.protocol import Protocol
 from kelvin.features import classifier, reference
 from kelvin.pipeline.stage import main
-from kelvin.protocol import Protocol, calibrating_rows
 
 
 def work(plan: CalibratePlan) -> None:

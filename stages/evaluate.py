@@ -11,11 +11,11 @@ from kelvin.config.plan import EvaluatePlan
 from kelvin.datasets.settle import settled_metrics
 from kelvin.datasets.splitting.held_out import split_for
 from kelvin.datasets.store import PreparedStore
-from kelvin.evaluation import evaluate
+from kelvin.evaluation.class_subset import restrict
+from kelvin.evaluation.evaluate_run import evaluate
+from kelvin.evaluation.protocol import Protocol
 from kelvin.features import classifier, reference
 from kelvin.pipeline.stage import main
-from kelvin.protocol import Protocol
-from kelvin.subset_protocol import restrict
 
 
 def work(plan: EvaluatePlan) -> None:

@@ -6,9 +6,9 @@ import pytest
 from conftest import ROOT
 
 from kelvin.common.files import read_json
+from kelvin.evaluation.protocol import DISTANCES, JUDGE
 from kelvin.features.inception import RESIZES
 from kelvin.pipeline.release import MEASURES, bias_table, calibration_table, write_between
-from kelvin.protocol import DISTANCES, JUDGE
 
 METRICS = ROOT / "docs" / "metrics.md"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

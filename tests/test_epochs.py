@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from kelvin.common.files import write_arrays
-from kelvin.evaluation import epoch_rows
+from kelvin.evaluation.rows import epoch_rows
 from kelvin.metrics.fmd import make_scale
 from kelvin.metrics.moments import stream_moments
 from kelvin.report import curves

@@ -13,7 +13,7 @@ from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.splitting.folds import folds_text, make_folds
 from kelvin.datasets.splitting.held_out import FoldView, split_for
 from kelvin.datasets.store import PreparedStore, write_store
-from kelvin.metrics.over_time import brightness_rows, over_time_rows
+from kelvin.evaluation.rows_over_t import brightness_rows, over_time_rows
 from kelvin.restoration.rules import RULES
 from kelvin.sampling.sample_run import sample_run
 from kelvin.training.train_run import train_run

@@ -106,4 +106,5 @@ def test_the_stage_reads_what_the_key_is_made_of_and_no_other_option(params):
     reached = set(Code(ROOT).reach(ROOT / "stages/reference.py"))
     assert reached >= {"kelvin.features.reference", "kelvin.features.classifier",
                        "kelvin.features.inception", "kelvin.features.plain", "kelvin.metrics.moments"}
-    assert not reached & {"kelvin.protocol", "kelvin.evaluation", "kelvin.metrics.frechet"}
+    assert not reached & {"kelvin.evaluation.protocol", "kelvin.evaluation.evaluate_run",
+                          "kelvin.metrics.frechet"}

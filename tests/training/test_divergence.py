@@ -19,7 +19,7 @@ from kelvin.common.divergence import WORDS, not_finite
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import write_json
 from kelvin.config.schema import ClassifierConfig
-from kelvin.evaluation import bound_summary, log_snr_rows
+from kelvin.evaluation.rows import bound_summary, log_snr_rows
 from kelvin.features.classifier_network import Classifier
 from kelvin.features.classifier_training import train_classifier
 from kelvin.restoration import assemble

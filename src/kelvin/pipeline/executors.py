@@ -25,8 +25,8 @@ from pathlib import Path
 from kelvin.common.errors import KelvinError
 
 # What most stages import, loaded once by the fork server instead of once a stage.
-PRELOADED = ("torch", "torch._dynamo", "kelvin.cli", "kelvin.sampling.sample_run", "kelvin.evaluation",
-             "kelvin.features.reference", "kelvin.features.classifier")
+PRELOADED = ("torch", "torch._dynamo", "kelvin.cli", "kelvin.sampling.sample_run",
+             "kelvin.evaluation.evaluate_run", "kelvin.features.reference", "kelvin.features.classifier")
 GPU_STAGES = ("pretrain", "train", "sample", "evaluate", "classifier", "reference", "calibrate")
 BEGUN = "\x01begun "  # a log's line where an attempt begins; the machine follows
 

@@ -10,7 +10,7 @@ from kelvin.report.table import Column, Row, Table, number, with_error
 MEASURES = ("ssim", "psnr", "rmse")
 FRECHET = ("fmd", "fmd_normalised")  # of restored images, at their own number
 CALIBRATING = ("untouched", "linear")
-PSNR_CAP = 20 * np.log10(255)  # kelvin.evaluation: two equal images
+PSNR_CAP = 20 * np.log10(255)  # kelvin.evaluation.rows: two equal images
 
 
 def restoration_rows(results: Results) -> list[Row]:

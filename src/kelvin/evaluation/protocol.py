@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kelvin import bias
 from kelvin.common.errors import KelvinError
 from kelvin.config.schema import MetricsConfig
+from kelvin.evaluation import over_n
 from kelvin.features.classifier import Judge
 from kelvin.features.reference import Reference
 from kelvin.metrics.authenticity import authenticity
@@ -150,40 +149,15 @@ class Protocol:
         over n, {record key: rows}."""
         small, draws, seed = self.config.small, self.config.floor_draws, self.config.seed
         features, moments = self.judge(images)[0], self.reference.moments
-        found = bias.curves(features, moments, self.train_features, self.reference.heldout,
-                            (small.images, small.reference), draws, seed)
-        found["fd_infinity"] = bias.at_infinity(features, moments, seed, self.config.confidence)
+        found = over_n.curves(features, moments, self.train_features, self.reference.heldout,
+                              (small.images, small.reference), draws, seed)
+        found["fd_infinity"] = over_n.at_infinity(features, moments, seed, self.config.confidence)
         others = {key: self.references[name] for name, key in DISTANCES.items()
                   if name in self.references}
-        return found | {"others": {key: bias.over_n(r.extractor(images), r.moments, draws, seed)
+        return found | {"others": {key: over_n.over_n(r.extractor(images), r.moments, draws, seed)
                                    for key, r in others.items()}}
 
-    def slips(self, images: np.ndarray) -> bias.Rows:
+    def slips(self, images: np.ndarray) -> over_n.Rows:
         """What shallow features and a wrong pixel range make of study D's distance."""
-        return bias.slips(self.judge, images, self.train_images[:self.config.kept],
-                          self.heldout_images, self.config.floor_draws, self.config.seed)
-
-
-def gaussian_images(train: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """n draws of the Gaussian fitted to the training pixels, clipped: the simplest generator."""
-    flat = train.reshape(len(train), -1).astype(np.float64)
-    mean, centred = flat.mean(0), flat - flat.mean(0)
-    # a random mixture of centred rows has exactly their covariance: no d x d matrix is needed
-    drawn = mean + rng.standard_normal((n, len(flat))) @ centred / np.sqrt(len(flat) - 1)
-    return np.clip(np.round(drawn), 0, 255).astype(np.uint8).reshape(n, *train.shape[1:])
-
-
-def calibrating_rows(n: int, seed: int, store: PreparedStore, heldout: np.ndarray
-                     ) -> dict[str, tuple[str, Callable[[], np.ndarray]]]:
-    """name -> (title, images): what every table of generation is read against; heldout: n real images."""
-    rng = np.random.default_rng(seed)
-    train = store.split("train").images
-
-    def some(images: np.ndarray) -> np.ndarray:
-        return images[rng.choice(len(images), n, replace=len(images) < n)]
-
-    return {"held-out": ("held-out real images", lambda: heldout),
-            "copies": ("copies of training images", lambda: some(train)),
-            "pixel-gaussian": ("Gaussian fitted to the pixels",
-                               lambda: gaussian_images(train[:5000], n, rng)),
-            "black": ("black images", lambda: np.zeros((n, *train.shape[1:]), np.uint8))}
+        return over_n.slips(self.judge, images, self.train_images[:self.config.kept],
+                            self.heldout_images, self.config.floor_draws, self.config.seed)

@@ -11,8 +11,8 @@ from typing import Any
 
 from kelvin.datasets.splitting.classes import restricted
 from kelvin.datasets.store import PreparedStore
+from kelvin.evaluation.protocol import Protocol
 from kelvin.features.reference import measure
-from kelvin.protocol import Protocol
 
 
 def restrict(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,

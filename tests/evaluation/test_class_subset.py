@@ -8,6 +8,8 @@ import pytest
 from kelvin.config.schema import SmallProtocol
 from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import PreparedStore, write_store
+from kelvin.evaluation.class_subset import restrict
+from kelvin.evaluation.protocol import Protocol
 from kelvin.features import reference
 from kelvin.features.classifier import Judge
 from kelvin.features.classifier_network import Classifier
@@ -15,8 +17,6 @@ from kelvin.features.extractor import Extractor
 from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.moments import moments
 from kelvin.networks import Shape
-from kelvin.protocol import Protocol
-from kelvin.subset_protocol import restrict
 
 CLASSES = [0, 1]
 

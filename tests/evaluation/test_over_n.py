@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from kelvin import bias
+from kelvin.evaluation import over_n
 from kelvin.features.classifier import Judge
 from kelvin.features.classifier_network import Classifier
 from kelvin.metrics.moments import Moments, moments
@@ -29,8 +29,8 @@ def test_few_images_raise_the_distance_as_theory_says():
     """For N(0, I) against its exact moments E[FD_n] is about (d + d (d + 1) / 4) / n at large n."""
     reference = Moments(10**9, np.zeros(DIM), np.eye(DIM))
     features = np.random.default_rng(0).standard_normal((20_000, DIM))
-    rows = bias.over_n(features, reference, draws=40, seed=1)
-    assert [row["n"] for row in rows] == [*bias.SIZES, 20_000]
+    rows = over_n.over_n(features, reference, draws=40, seed=1)
+    assert [row["n"] for row in rows] == [*over_n.SIZES, 20_000]
     means = [row["fmd"] for row in rows]
     assert all(a > b for a, b in zip(means, means[1:], strict=False))
     for row in rows[3:7]:
@@ -42,28 +42,28 @@ def test_few_images_raise_the_distance_as_theory_says():
 def test_few_on_both_sides_are_worse_than_few_on_one():
     rng = np.random.default_rng(2)
     a, b = rng.standard_normal((2, 4000, DIM))
-    both = bias.against_few(a, b, 128, 128, 10, 0)
-    one = bias.against_few(a, b, 128, 4000, 10, 0)
+    both = over_n.against_few(a, b, 128, 128, 10, 0)
+    one = over_n.against_few(a, b, 128, 4000, 10, 0)
     assert (both["n"], both["against"], one["against"]) == (128, 128, 4000)
-    assert both["fmd"] > 1.5 * one["fmd"] > 3 * bias.against_few(a, b, 4000, 4000, 10, 0)["fmd"]
+    assert both["fmd"] > 1.5 * one["fmd"] > 3 * over_n.against_few(a, b, 4000, 4000, 10, 0)["fmd"]
 
 
 def test_fewer_than_asked_for_are_said():
     a = np.random.default_rng(0).standard_normal((50, 3))
-    row = bias.against_few(a, a, 128, 128, 5, 0)
+    row = over_n.against_few(a, a, 128, 128, 5, 0)
     assert (row["n"], row["against"], row["draws"]) == (50, 50, 1) and row["fmd"] < 1e-9
 
 
 def test_the_head_of_the_test_set_is_the_reference_of_study_a():
     rng = np.random.default_rng(3)
     test = np.concatenate([rng.standard_normal((40, 3)), 9 + rng.standard_normal((40, 3))])
-    near = bias.against_head(test[:40], test, 32, 40, 5, 0)
-    far = bias.against_head(test[40:], test, 32, 40, 5, 0)
+    near = over_n.against_head(test[:40], test, 32, 40, 5, 0)
+    far = over_n.against_head(test[40:], test, 32, 40, 5, 0)
     assert near["fmd"] < 2 < 200 < far["fmd"] and near["against"] == 40
 
 
 def test_shallow_features_are_the_first_block_averaged(judge, digits):
-    found = bias.shallow(judge)(digits[:5])
+    found = over_n.shallow(judge)(digits[:5])
     block = judge.network.body[:3]
     for image, row in zip(digits[:5], found, strict=True):
         slow = block(2 * torch.from_numpy(image[None] / 255).float() - 1)[0]
@@ -72,7 +72,7 @@ def test_shallow_features_are_the_first_block_averaged(judge, digits):
 
 def test_each_suspect_is_tried_alone_and_together(judge, digits):
     train, test, images = digits[:600], digits[600:900], 255 - digits[900:1200]
-    rows = bias.slips(judge, images, train, test, 3, 0)
+    rows = over_n.slips(judge, images, train, test, 3, 0)
     by = {(r["features"], r["range"], r["rule"]): r for r in rows}
     assert len(by) == 8
     deep, twice = by["deep", "right", "all"], by["deep", "divided by 255 twice", "all"]
@@ -89,7 +89,7 @@ def test_no_distance_below_zero_is_told():
     rng, far = np.random.default_rng(4), 6 * np.random.default_rng(9).normal(size=(8, 8))
     reference = moments(far[np.arange(80_000) % 8] + rng.normal(size=(80_000, 8)))
     for labels, told in ((rng.integers(0, 8, 400), True), (np.arange(400) % 8, False)):
-        found = bias.at_infinity(far[labels] + rng.normal(size=(400, 8)), reference, 0, 0.95)
+        found = over_n.at_infinity(far[labels] + rng.normal(size=(400, 8)), reference, 0, 0.95)
         assert (found["fmd"] is not None) == told and (found["why"] is None) == told
         if told:
             assert found["low"] < 0 < found["high"]
@@ -99,5 +99,5 @@ def test_no_distance_below_zero_is_told():
 
 def test_too_few_images_have_no_extrapolation():
     reference = moments(np.random.default_rng(0).normal(size=(99, 8)))
-    found = bias.at_infinity(np.eye(20)[:, :8], reference, 0, 0.95)
+    found = over_n.at_infinity(np.eye(20)[:, :8], reference, 0, 0.95)
     assert found["fmd"] is None and "2 or more sizes of at least 32" in found["why"]
