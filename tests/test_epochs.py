@@ -8,7 +8,7 @@ from kelvin.common.files import write_arrays
 from kelvin.evaluation.rows import epoch_rows
 from kelvin.metrics.fmd import make_scale
 from kelvin.metrics.moments import stream_moments
-from kelvin.report import curves
+from kelvin.report.parts import curves
 
 
 def a_protocol(references):

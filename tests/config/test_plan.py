@@ -104,7 +104,7 @@ CODE = {  # source file, what is put into it, the stages whose code it is
     "a distance of the evaluation": ("metrics/kid.py", "\nX = 1\n", {"calibrate", "evaluate"}),
     "a sampler": ("sampling/samplers.py", "\nX = 1\n", {"pretrain", "train", "sample"}),
     "the sampling of a run": ("sampling/sample_run.py", "\nX = 1\n", {"sample"}),
-    "a figure": ("report/ranking.py", "\nX = 1\n", {"report"}),
+    "a figure": ("report/parts/ranking.py", "\nX = 1\n", {"report"}),
     "the tracking": ("tracking/results.py", "\nX = 1\n", {"track"}),
     "the splits": ("datasets/splitting/splits.py", "\nX = 1\n", None),
 }

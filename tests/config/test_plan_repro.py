@@ -81,7 +81,7 @@ EDITS = {
     "a title": (lambda p: p.set("runs.ddpm-default.title", "another"), END),
     "a study's question": (lambda p: p.set("studies.schedules.question", "another?"), {"report"}),
     "a sampler preset": (lambda p: p.set("samplers.ddim-20.steps", 19), {"report"}),
-    "a figure's code": (lambda p: p.edit("src/kelvin/report/ranking.py", "\nX = 1\n"), {"report"}),
+    "a figure's code": (lambda p: p.edit("src/kelvin/report/parts/ranking.py", "\nX = 1\n"), {"report"}),
     "the tracking's code": (lambda p: p.edit("src/kelvin/tracking/store.py", "\nX = 1\n"), {"track"}),
     "draws of the floor": (lambda p: p.set("metrics.floor_draws", 7),
                            {"calibrate", *Project.every("evaluate"), *END}),

@@ -12,7 +12,7 @@ from PIL import Image
 
 from kelvin.common.errors import KelvinError
 from kelvin.report.build import build
-from kelvin.report.collect import collect
+from kelvin.report.results import collect
 
 
 def tree(folder):
