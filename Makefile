@@ -49,8 +49,9 @@ ui: $(STAMP)     ## MLflow on 127.0.0.1:5000
 bench: $(STAMP)  ## speed against peers, both sides in one run
 	@OMP_NUM_THREADS=$(shell nproc) python benchmarks/bench.py
 
-lint: $(STAMP)   ## ruff
+lint: $(STAMP)   ## ruff, and the layers of src/kelvin
 	@ruff check .
+	@lint-imports --no-cache --no-logo
 
 publish: $(STAMP)  ## refresh weights/ and the README's picture and table from reports/
 	@python -m kelvin.pipeline.release
