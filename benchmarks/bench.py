@@ -22,9 +22,8 @@ from networks import PEERS, training_sides
 from pipeline import BUDGETS
 from pipeline import row as pipeline_row
 
-from kelvin.files import write_json
-from kelvin.training.memory import keep_freed_memory
-from kelvin.training.precision import hardware
+from kelvin.common.files import write_json
+from kelvin.common.hardware import hardware, keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ def train_cnn_vs_plain() -> Row:
     """One training step of study A's CNN: Kelvin's network and settings, against nn.Conv2d, fp32."""
     from torch import nn
 
+    from kelvin.common.hardware import resolve
     from kelvin.networks import Shape, build
-    from kelvin.training.precision import resolve
 
     shape, batch = Shape(1, 28, 28), 128
     section = {"kind": "cnn", "hidden": [16, 32, 64, 32, 16], "kernel": 7}

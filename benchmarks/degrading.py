@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from kelvin import degradations, networks
+from kelvin.common.streams import BatchRandom, generator
 from kelvin.config import resolve as params
 from kelvin.degradations import Degradation, ImageSpec
 from kelvin.networks import Shape
-from kelvin.random import BatchRandom, generator
 
 BATCH, SIDE = 128, 28
 ROOT = Path(__file__).resolve().parents[1]

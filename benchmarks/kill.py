@@ -87,7 +87,7 @@ def kill_until_done(trial: Trial, span: float, kills: int, moments: random.Rando
 
 
 def main() -> None:
-    from kelvin.throwaway import SMOKE, temporary_copy
+    from kelvin.pipeline.throwaway import SMOKE, temporary_copy
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from kelvin.common.hardware import resolve
 from kelvin.networks import Shape, build, flops_per_image, parameter_count
-from kelvin.training.precision import resolve
 
 SHAPE, BATCH = Shape(1, 28, 28), 128
 OURS = {"kind": "unet-resnet", "channels": 16, "multipliers": [1, 2, 6, 12], "blocks": [1, 1, 1, 2],

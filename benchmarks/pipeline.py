@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from kelvin.throwaway import make_copy
+from kelvin.pipeline.throwaway import make_copy
 
 ROOT = Path(__file__).resolve().parents[1]
 EXP = ("dvc", "exp", "run", "-S", "scale=smoke", "-S", "active=[ddpm-default]")

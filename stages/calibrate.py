@@ -3,14 +3,16 @@
 import os
 from pathlib import Path
 
-from kelvin import classifier, reference
+from kelvin.common.files import write_json
+from kelvin.common.hardware import set_threads
+from kelvin.common.progress import log
 from kelvin.config.plan import CalibratePlan
+from kelvin.datasets.settle import settled_metrics
 from kelvin.datasets.store import PreparedStore
-from kelvin.evaluation import scale_record
-from kelvin.files import write_json
-from kelvin.protocol import Protocol, calibrating_rows
-from kelvin.settle import settled_metrics
-from kelvin.stage import log, main, set_threads
+from kelvin.evaluation.calibration import calibrating_rows, scale_record
+from kelvin.evaluation.protocol import Protocol
+from kelvin.features import classifier, reference
+from kelvin.pipeline.stage import main
 
 
 def work(plan: CalibratePlan) -> None:

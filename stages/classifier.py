@@ -1,14 +1,15 @@
 """Train the classifier whose penultimate features FMD is measured in."""
 
-from kelvin.classifier import save
+from kelvin.common.hardware import pick_device, set_threads
+from kelvin.common.progress import log
 from kelvin.config.plan import ClassifierPlan
+from kelvin.datasets.settle import settled_classifier
 from kelvin.datasets.store import PreparedStore
+from kelvin.features.classifier import save
+from kelvin.features.classifier_network import Classifier
+from kelvin.features.classifier_training import train_classifier
 from kelvin.networks import Shape
-from kelvin.networks.classifier import Classifier
-from kelvin.settle import settled_classifier
-from kelvin.stage import log, main, set_threads
-from kelvin.training.classifier import train_classifier
-from kelvin.training.device import pick_device
+from kelvin.pipeline.stage import main
 
 
 def work(plan: ClassifierPlan) -> None:

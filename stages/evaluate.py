@@ -4,16 +4,18 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from kelvin import classifier, reference
+from kelvin.common.files import write_json
+from kelvin.common.hardware import set_threads
+from kelvin.common.progress import log
 from kelvin.config.plan import EvaluatePlan
-from kelvin.datasets.held_out import split_for
+from kelvin.datasets.settle import settled_metrics
+from kelvin.datasets.splitting.held_out import split_for
 from kelvin.datasets.store import PreparedStore
-from kelvin.evaluation import evaluate
-from kelvin.files import write_json
-from kelvin.protocol import Protocol
-from kelvin.settle import settled_metrics
-from kelvin.stage import log, main, set_threads
-from kelvin.subset_protocol import restrict
+from kelvin.evaluation.class_subset import restrict
+from kelvin.evaluation.evaluate_run import evaluate
+from kelvin.evaluation.protocol import Protocol
+from kelvin.features import classifier, reference
+from kelvin.pipeline.stage import main
 
 
 def work(plan: EvaluatePlan) -> None:

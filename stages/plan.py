@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
-from kelvin.config.planning import write_plan
-from kelvin.stage import log, reported
+from kelvin.common.progress import log
+from kelvin.pipeline.planning import write_plan
+from kelvin.pipeline.stage import reported
 
 
 def work(script: Path, _: list[str]) -> None:

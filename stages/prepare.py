@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
+from kelvin.common.files import read_json
+from kelvin.common.progress import log
 from kelvin.config.plan import PreparePlan
-from kelvin.datasets.leakage import FILE
 from kelvin.datasets.preparation import prepare
-from kelvin.files import read_json
-from kelvin.stage import log, main
+from kelvin.datasets.splitting.leakage import FILE
+from kelvin.pipeline.stage import main
 
 
 def work(plan: PreparePlan) -> None:

@@ -2,10 +2,12 @@
 
 import os
 
-from kelvin import classifier, reference
+from kelvin.common.hardware import set_threads
+from kelvin.common.progress import log
 from kelvin.config.plan import ReferencePlan
 from kelvin.datasets.store import PreparedStore
-from kelvin.stage import log, main, set_threads
+from kelvin.features import classifier, reference
+from kelvin.pipeline.stage import main
 
 
 def work(plan: ReferencePlan) -> None:

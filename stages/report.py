@@ -1,8 +1,9 @@
 """metrics.json, tables, curves, figures and the page, from the records of the active runs."""
 
+from kelvin.common.progress import log
 from kelvin.config.plan import ReportPlan
+from kelvin.pipeline.stage import main
 from kelvin.report.build import build
-from kelvin.stage import log, main
 
 
 def work(plan: ReportPlan) -> None:

@@ -1,10 +1,11 @@
 """Sample one trained run: new images by every sampler, strips, restorations over t."""
 
+from kelvin.common.hardware import set_threads
 from kelvin.config.plan import SamplePlan
+from kelvin.datasets.splitting.classes import restricted
 from kelvin.datasets.store import PreparedStore
-from kelvin.datasets.subset import restricted
-from kelvin.sampled import sample_run
-from kelvin.stage import main, set_threads
+from kelvin.pipeline.stage import main
+from kelvin.sampling.sample_run import sample_run
 
 
 def work(plan: SamplePlan) -> None:

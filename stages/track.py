@@ -1,7 +1,8 @@
 """Show every result in MLflow."""
 
+from kelvin.common.progress import log
 from kelvin.config.plan import TrackPlan
-from kelvin.stage import log, main
+from kelvin.pipeline.stage import main
 from kelvin.tracking.publishing import publish
 
 

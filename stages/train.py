@@ -2,21 +2,22 @@
 
 from pathlib import Path
 
+from kelvin.common.files import project_root
+from kelvin.common.hardware import set_threads
 from kelvin.config.plan import TrainPlan
 from kelvin.datasets.store import PreparedStore
-from kelvin.files import project_root
-from kelvin.stage import main, set_threads
+from kelvin.pipeline.stage import main
 
 
 def work(plan: TrainPlan) -> None:
     set_threads(plan.threads)
     store, out = PreparedStore(plan.prepared), plan.folder("models")
     if plan.config is None:
-        from kelvin.folder_run import score_folder
+        from kelvin.sampling.folder_run import score_folder
 
         score_folder(plan, store, out, [Path("."), project_root()])
     else:
-        from kelvin.datasets.subset import restricted
+        from kelvin.datasets.splitting.classes import restricted
         from kelvin.training.train_run import train_run
 
         train_run(plan, restricted(store, plan.config.classes), out, plan.folder("starts"))

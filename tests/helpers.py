@@ -7,8 +7,8 @@ import torch
 from kelvin import degradations
 from kelvin.config.digest import Code
 from kelvin.config.plan import plan_path
-from kelvin.config.planning import Planner
 from kelvin.degradations import ImageSpec
+from kelvin.pipeline.planning import Planner
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -5,9 +5,9 @@ import copy
 import pytest
 from conftest import ROOT
 
-from kelvin.check import check
+from kelvin.common.errors import KelvinError
 from kelvin.config import resolve as params
-from kelvin.errors import KelvinError
+from kelvin.pipeline.checks.params import check
 
 
 def raw(**run):

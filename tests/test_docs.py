@@ -5,10 +5,10 @@ import re
 import pytest
 from conftest import ROOT
 
-from kelvin.files import read_json
-from kelvin.metrics.inception import RESIZES
-from kelvin.protocol import DISTANCES, JUDGE
-from kelvin.publish import MEASURES, bias_table, calibration_table, write_between
+from kelvin.common.files import read_json
+from kelvin.evaluation.protocol import DISTANCES, JUDGE
+from kelvin.features.inception import RESIZES
+from kelvin.pipeline.release import MEASURES, bias_table, calibration_table, write_between
 
 METRICS = ROOT / "docs" / "metrics.md"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

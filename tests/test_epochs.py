@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from kelvin.evaluation import epoch_rows
-from kelvin.files import write_arrays
+from kelvin.common.files import write_arrays
+from kelvin.evaluation.rows import epoch_rows
 from kelvin.metrics.fmd import make_scale
 from kelvin.metrics.moments import stream_moments
-from kelvin.report import curves
+from kelvin.report.parts import curves
 
 
 def a_protocol(references):

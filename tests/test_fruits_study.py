@@ -10,7 +10,7 @@ from conftest import ROOT
 from PIL import Image
 
 from kelvin.pipeline.executors import Machine, Task
-from kelvin.throwaway import make_copy
+from kelvin.pipeline.throwaway import make_copy
 
 FRUITS = ["Apple Red 1", "Banana", "Cherry Wax Red", "Kiwi", "Lemon", "Pear Abate"]
 RUNS = ["fold-grouped", "fold-leaky"]

@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from kelvin.throwaway import make_copy
+from kelvin.pipeline.throwaway import make_copy
 
 RUNS = ["ddpm-default", "blur-strong"]
 

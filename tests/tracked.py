@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from kelvin.datasets.raw import RawData
+from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import PreparedStore, write_store
 
 EPOCHS, KEPT = 300, (100, 300)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kelvin.published import Published
+    from kelvin.weights import Published
 
 
 def load(path: str) -> Published:
-    """A published weight file, ready to draw images from; see kelvin.published."""
-    from kelvin.published import load
+    """A published weight file, ready to draw images from; see kelvin.weights."""
+    from kelvin.weights import load
 
     return load(path)

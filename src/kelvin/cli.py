@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   rich_markup_mode=None)
@@ -70,8 +70,8 @@ def plan(
 
     Nothing is written. Ends with status 1, and a line for each fault, where params.yaml is wrong.
     """
-    from kelvin.check import checked_params
     from kelvin.config.explain import explain, text
+    from kelvin.pipeline.checks.params import checked_params
 
     params = checked_params()
     for name in [run] if run else params.house.active:

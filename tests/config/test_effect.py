@@ -5,9 +5,9 @@ import copy
 import pytest
 from conftest import ROOT
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.effect import edits, refuse_idle, reverted, stage_values
 from kelvin.config.resolve import Params, read
-from kelvin.errors import KelvinError
 
 RAW = read(ROOT / "params.yaml")
 MINE = {"source": "folder", "path": "pictures.tar"}

@@ -5,10 +5,10 @@ import copy
 import pytest
 from conftest import ROOT
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.trees import leaves
 from kelvin.config.explain import BUILT_IN, Row, explain, places, short, text
 from kelvin.config.resolve import Params, read
-from kelvin.errors import KelvinError
-from kelvin.trees import leaves
 
 RAW = read(ROOT / "params.yaml")
 

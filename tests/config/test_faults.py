@@ -6,10 +6,10 @@ import math
 import pytest
 from conftest import ROOT
 
-from kelvin.check import check, checked_params, faults
+from kelvin.common.errors import KelvinError
 from kelvin.config.registry import Registry
 from kelvin.config.resolve import Params, read
-from kelvin.errors import KelvinError
+from kelvin.pipeline.checks.params import check, checked_params, faults
 
 RAW = read(ROOT / "params.yaml")
 

@@ -5,9 +5,9 @@ import copy
 import pytest
 from conftest import ROOT
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params, lineage, read
 from kelvin.config.schema import RunLayers
-from kelvin.errors import KelvinError
 
 RAW = read(ROOT / "params.yaml")
 COSINE = {"kind": "cosine", "steps": 500, "offset": 0.008, "beta_cap": 0.999}

@@ -6,11 +6,11 @@ import subprocess
 import pytest
 from conftest import ROOT
 
-from kelvin.check import check, checked_params
+from kelvin.common.errors import KelvinError
 from kelvin.config.digest import fingerprint
 from kelvin.config.layers import merge
 from kelvin.config.resolve import Params, read
-from kelvin.errors import KelvinError
+from kelvin.pipeline.checks.params import check, checked_params
 
 RAW = read(ROOT / "params.yaml")
 

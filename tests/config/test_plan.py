@@ -10,12 +10,12 @@ import pytest
 from helpers import ROOT, plans
 from PIL import Image
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json
 from kelvin.config.digest import Code
 from kelvin.config.plan import PARAMETERS, TrainPlan, plan_path, read_plan
 from kelvin.config.resolve import Params, read
-from kelvin.errors import KelvinError
-from kelvin.files import read_json
-from kelvin.stage import reported  # noqa: F401 - what a stage script is started by
+from kelvin.pipeline.stage import reported  # noqa: F401 - what a stage script is started by
 
 RAW = read(ROOT / "params.yaml")
 RUNS = ["ddpm-default", "blur-strong"]
@@ -94,19 +94,19 @@ def test_a_samplers_options_remake_the_runs_that_draw_by_it():
 CODE = {  # source file, what is put into it, the stages whose code it is
     "a comment": ("training/loop.py", "\n# a comment\n", set()),
     "a docstring": ("training/loop.py", None, set()),
-    "an error's text": ("errors.py", "\nX = 1\n", set()),
+    "an error's text": ("common/errors.py", "\nX = 1\n", set()),
     "the schema": ("config/schema.py", "\nX = 1\n", set()),
     "the loop": ("training/loop.py", "\nX = 1\n", {"pretrain", "train"}),
     "the fit": ("training/fitting.py", "\nX = 1\n", {"pretrain", "train"}),
-    "the classifier's training": ("training/classifier.py", "\nX = 1\n",
+    "the classifier's training": ("features/classifier_training.py", "\nX = 1\n",
                                   {"classifier", "reference", "calibrate", "evaluate"}),
     "an interval": ("metrics/intervals.py", "\nX = 1\n", {"calibrate", "evaluate", "report"}),
     "a distance of the evaluation": ("metrics/kid.py", "\nX = 1\n", {"calibrate", "evaluate"}),
-    "a sampler": ("restoration/samplers.py", "\nX = 1\n", {"pretrain", "train", "sample"}),
-    "the sampling of a run": ("sampled.py", "\nX = 1\n", {"sample"}),
-    "a figure": ("report/ranking.py", "\nX = 1\n", {"report"}),
+    "a sampler": ("sampling/samplers.py", "\nX = 1\n", {"pretrain", "train", "sample"}),
+    "the sampling of a run": ("sampling/sample_run.py", "\nX = 1\n", {"sample"}),
+    "a figure": ("report/parts/ranking.py", "\nX = 1\n", {"report"}),
     "the tracking": ("tracking/results.py", "\nX = 1\n", {"track"}),
-    "the splits": ("datasets/splits.py", "\nX = 1\n", None),
+    "the splits": ("datasets/splitting/splits.py", "\nX = 1\n", None),
 }
 
 
@@ -240,7 +240,7 @@ def written(tmp_path, monkeypatch):
     for name in ("src", "stages"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    from kelvin.config.planning import write_plan
+    from kelvin.pipeline.planning import write_plan
 
     script = Path("stages/plan.py")
     return lambda: write_plan(script, {})

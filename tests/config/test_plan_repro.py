@@ -10,7 +10,7 @@ from helpers import ROOT
 from PIL import Image
 from ruamel.yaml import YAML
 
-from kelvin.throwaway import make_copy
+from kelvin.pipeline.throwaway import make_copy
 
 RUNS = ["ddpm-default", "blur-strong"]
 IMAGES = 40  # of each of two classes
@@ -77,11 +77,11 @@ END = {"report", "track"}  # track, where a measure changed
 EDITS = {
     "nothing": (lambda p: None, set()),
     "a comment": (lambda p: p.edit("src/kelvin/training/loop.py", "\n# a comment\n"), set()),
-    "an error's text": (lambda p: p.edit("src/kelvin/errors.py", "\nX = 1\n"), set()),
+    "an error's text": (lambda p: p.edit("src/kelvin/common/errors.py", "\nX = 1\n"), set()),
     "a title": (lambda p: p.set("runs.ddpm-default.title", "another"), END),
     "a study's question": (lambda p: p.set("studies.schedules.question", "another?"), {"report"}),
     "a sampler preset": (lambda p: p.set("samplers.ddim-20.steps", 19), {"report"}),
-    "a figure's code": (lambda p: p.edit("src/kelvin/report/ranking.py", "\nX = 1\n"), {"report"}),
+    "a figure's code": (lambda p: p.edit("src/kelvin/report/parts/ranking.py", "\nX = 1\n"), {"report"}),
     "the tracking's code": (lambda p: p.edit("src/kelvin/tracking/store.py", "\nX = 1\n"), {"track"}),
     "draws of the floor": (lambda p: p.set("metrics.floor_draws", 7),
                            {"calibrate", *Project.every("evaluate"), *END}),
@@ -92,7 +92,7 @@ EDITS = {
         {f"{stage}@ddpm-default-0" for stage in ("train", "sample", "evaluate")} | END),
     "an interval's code": (lambda p: p.edit("src/kelvin/metrics/intervals.py", "\nX = 1\n"),
                            {"calibrate", *Project.every("evaluate"), "report"}),
-    "the classifier's code": (lambda p: p.edit("src/kelvin/training/classifier.py", "\nX = 1\n"),
+    "the classifier's code": (lambda p: p.edit("src/kelvin/features/classifier_training.py", "\nX = 1\n"),
                               {"classifier", "reference", "calibrate", *Project.every("evaluate")}),
 }
 RAW = {

@@ -1,15 +1,15 @@
-"""What the prepared images settle: every rule of kelvin.settle by numbers worked out by hand."""
+"""What the prepared images settle: every rule of kelvin.datasets.settle by numbers worked out by hand."""
 
 import copy
 
 import pytest
 from conftest import ROOT
 
-from kelvin.check import check
+from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params, read
-from kelvin.errors import KelvinError
-from kelvin.networks.classifier import pool_side
-from kelvin.settle import settled_classifier, settled_metrics, settled_run, size_of_test
+from kelvin.datasets.settle import settled_classifier, settled_metrics, settled_run, size_of_test
+from kelvin.features.classifier_network import pool_side
+from kelvin.pipeline.checks.params import check
 
 RAW = read(ROOT / "params.yaml")
 MINE = {"source": "folder", "path": "pictures.tar"}

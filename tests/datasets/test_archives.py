@@ -8,8 +8,8 @@ import zlib
 import numpy as np
 import pytest
 
-from kelvin.datasets.archives import file_hash, open_tree, printable
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
+from kelvin.datasets.sources.archives import file_hash, open_tree, printable
 
 SYSTEM = "belongs to a system or a program"
 
@@ -159,7 +159,7 @@ def test_an_encrypted_zip_is_refused(make_zip):
 def test_an_archive_that_swells_is_refused_before_it_is_read(make_tar, make_zip, monkeypatch, name):
     contents = {"a.png": bytes(1 << 20), "b.png": b"x"}
     path = make_zip(contents, name) if name == "t.zip" else make_tar(contents, name)
-    monkeypatch.setattr("kelvin.datasets.archives.LARGEST", 1 << 19)
+    monkeypatch.setattr("kelvin.datasets.sources.archives.LARGEST", 1 << 19)
     with pytest.raises(KelvinError, match=r"claims to hold 104857[67] bytes or more in"), open_tree(path):
         pass
 
@@ -168,7 +168,7 @@ def test_an_archive_that_swells_is_refused_before_it_is_read(make_tar, make_zip,
 def test_one_picture_of_absurd_size_is_not_read(make_tree, make_tar, make_zip, monkeypatch, kind):
     make = {"tree": make_tree, "tree.tar": make_tar, "tree.zip": make_zip}[kind]
     path = make({"a.png": os.urandom(2000), "b.png": b"x"}, kind)
-    monkeypatch.setattr("kelvin.datasets.archives.LARGEST", 1000)
+    monkeypatch.setattr("kelvin.datasets.sources.archives.LARGEST", 1000)
     with open_tree(path) as tree:
         assert tree.read("b.png") == b"x"
         with pytest.raises(ValueError, match="2000 bytes are more than the 1000"):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kelvin.datasets.convert import choose_classes, convert_images, select_classes
-from kelvin.datasets.decoding import decode
-from kelvin.datasets.raw import RawData
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
+from kelvin.datasets.sources.convert import choose_classes, convert_images, select_classes
+from kelvin.datasets.sources.decoding import decode
+from kelvin.datasets.sources.raw import RawData
 
 
 def _png(image, **options):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kelvin.datasets.archives import open_tree
-from kelvin.datasets.decoding import decode
-from kelvin.datasets.exif import read_directory
-from kelvin.datasets.reading import read_images
+from kelvin.datasets.sources.archives import open_tree
+from kelvin.datasets.sources.decoding import decode
+from kelvin.datasets.sources.exif import read_directory
+from kelvin.datasets.sources.reading import read_images
 
 GREY, COLOUR, PALETTE, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 3, 4, 6
 CHANNELS = {GREY: 1, COLOUR: 3, GREY_ALPHA: 2, COLOUR_ALPHA: 4}
@@ -308,7 +308,7 @@ def test_whatever_a_decoder_throws_names_the_file(make_tree, monkeypatch, error)
     def broken(*arguments):
         raise error("first line\n at 0x7f00dead")
 
-    monkeypatch.setattr("kelvin.datasets.reading.decode", broken)
+    monkeypatch.setattr("kelvin.datasets.sources.reading.decode", broken)
     with open_tree(make_tree({"a.png": b"x"})) as tree:
         _, good, why = read_images(tree, ["a.png"], None, None)
     assert not good.any() and "\n" not in why["a.png"] and "0x7f" not in why["a.png"]

@@ -4,9 +4,9 @@ import unicodedata
 import numpy as np
 import pytest
 
-from kelvin.datasets.folders import load_folder, load_folder_images, natural_key
-from kelvin.datasets.sources import load_source
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
+from kelvin.datasets.sources.find import load_source
+from kelvin.datasets.sources.folders import load_folder, load_folder_images, natural_key
 
 
 @pytest.fixture
@@ -253,7 +253,7 @@ def test_foreign_files_are_refused_before_any_image_is_decoded(load, picture, mo
     def decode(*arguments):
         raise AssertionError("decoded")
 
-    monkeypatch.setattr("kelvin.datasets.folders.read_images", decode)
+    monkeypatch.setattr("kelvin.datasets.sources.folders.read_images", decode)
     with pytest.raises(KelvinError, match="'a/film.gif' is not a PNG, JPEG"):
         load({"a/1.png": picture(1), "a/film.gif": b"x"})
 

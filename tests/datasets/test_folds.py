@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kelvin.datasets.folds import (
+from kelvin.common.errors import KelvinError
+from kelvin.datasets.splitting.folds import (
     KINDS,
     development_rows,
     folds_text,
@@ -13,7 +14,6 @@ from kelvin.datasets.folds import (
     make_folds,
     read_folds,
 )
-from kelvin.errors import KelvinError
 
 
 @st.composite

@@ -1,8 +1,8 @@
 import pytest
 
-from kelvin.datasets.folders import load_folder
-from kelvin.datasets.fruits import Frame, Fruit, parse_class, parse_frame
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
+from kelvin.datasets.sources.folders import load_folder
+from kelvin.datasets.sources.fruits import Frame, Fruit, parse_class, parse_frame
 
 
 @pytest.mark.parametrize(

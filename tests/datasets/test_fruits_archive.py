@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from kelvin.datasets.fruits import parse_class, parse_frame
-from kelvin.datasets.held_out import FoldView
 from kelvin.datasets.preparation import prepare
+from kelvin.datasets.sources.fruits import parse_class, parse_frame
+from kelvin.datasets.splitting.held_out import FoldView
 from kelvin.datasets.store import PreparedStore
 
 ARCHIVE = Path(os.environ.get("KELVIN_DATA", ROOT / "data/raw")) / "fruits-360.tar"

@@ -3,11 +3,11 @@ import unicodedata
 import numpy as np
 import pytest
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.schema import Images, validated
-from kelvin.datasets.folders import load_folder
-from kelvin.datasets.groups import block_groups
-from kelvin.datasets.sources import load_source
-from kelvin.errors import KelvinError
+from kelvin.datasets.sources.find import load_source
+from kelvin.datasets.sources.folders import load_folder
+from kelvin.datasets.sources.groups import block_groups
 
 NAMES = [f"{part}/Äpfel rot/cow {cow}-{i}.png" for cow in "ab"
          for part, i in (("train", 1), ("train", 2), ("test", 3))]  # fmt: skip

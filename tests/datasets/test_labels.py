@@ -4,10 +4,10 @@ import unicodedata
 
 import pytest
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.schema import Images, validated
-from kelvin.datasets.folders import load_folder
-from kelvin.datasets.sources import load_source
-from kelvin.errors import KelvinError
+from kelvin.datasets.sources.find import load_source
+from kelvin.datasets.sources.folders import load_folder
 
 NAMES = ["Äpfel/1.png", "Äpfel/2.png", "deep/er/3.png", "4.png"]
 LABELS = {"Äpfel/1.png": "rot", "Äpfel/2.png": "grün", "deep/er/3.png": "rot", "4.png": "blau"}

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kelvin.datasets.folds import folds_text, make_folds
-from kelvin.datasets.held_out import FoldView
+from kelvin.datasets.splitting.classes import ClassSubset
+from kelvin.datasets.splitting.folds import folds_text, make_folds
+from kelvin.datasets.splitting.held_out import FoldView
 from kelvin.datasets.store import PreparedStore
-from kelvin.datasets.subset import ClassSubset
 
 N, SHAPE = 4000, (3, 256, 256)  # 786 MB, of which the disk holds next to nothing
 SPLIT = np.repeat([0, 1, 2], [3000, 400, 600])
@@ -59,10 +59,10 @@ def test_a_split_knows_its_rows_before_they_are_read(folder, view):
 _UNDER_A_LIMIT = """
 import resource, sys
 from kelvin.datasets.store import PreparedStore
-from kelvin.datasets.held_out import split_for
+from kelvin.datasets.splitting.held_out import split_for
 from kelvin.networks import Shape
 from kelvin.restoration.assemble import shape_of
-from kelvin.sampled import head
+from kelvin.sampling.sample_run import head
 store = split_for(PreparedStore(sys.argv[1]), sys.argv[2], 1)
 used = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1]) * 1024
 resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000,) * 2)

@@ -3,9 +3,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import cdist
 
-from kelvin.datasets import leakage
-from kelvin.datasets.folds import development_rows, make_folds
-from kelvin.datasets.leakage import check_leakage, compare, look_at, nearest_across
+from kelvin.datasets.splitting import leakage
+from kelvin.datasets.splitting.folds import development_rows, make_folds
+from kelvin.datasets.splitting.leakage import check_leakage, compare, look_at, nearest_across
 
 
 def _scenes(n, seed=0, shape=(3, 24, 20)):

@@ -9,15 +9,15 @@ from conftest import ROOT
 from helpers import image, planned
 
 from kelvin import degradations
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_arrays
 from kelvin.config import resolve
 from kelvin.config.schema import Images, validated
 from kelvin.datasets.preparation import prepare
 from kelvin.datasets.store import PreparedStore
-from kelvin.errors import KelvinError
-from kelvin.files import read_arrays
-from kelvin.folder_run import score_folder
 from kelvin.networks import Shape
 from kelvin.restoration.assemble import shape_of
+from kelvin.sampling.folder_run import score_folder
 from kelvin.training.fitting import load_blend, save_blend
 
 H, W = 8, 12

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kelvin.datasets.folds import held_out, read_folds
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.preparation import prepare
+from kelvin.datasets.splitting.folds import held_out, read_folds
 from kelvin.datasets.store import PreparedStore
-from kelvin.errors import KelvinError
 
 
 def test_digits_have_the_promised_sizes(make_spec, tmp_path):

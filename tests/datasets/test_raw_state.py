@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kelvin.datasets.raw_state import folder_fingerprint, raw_fingerprint
+from kelvin.datasets.sources.raw_state import folder_fingerprint, raw_fingerprint
 
 CONTENTS = {"train/Äpfel rot/1.png": b"one", "train/b/2.png": b"two", "test/b/3.png": b"three"}
 
@@ -131,12 +131,13 @@ def test_a_published_set_is_its_name(make_tree, fingerprint):
 def test_scikit_learns_sets_count_by_its_version(fingerprint, monkeypatch):
     before = fingerprint(source="sklearn", name="digits")
     assert before == fingerprint(source="sklearn", name="photos", root="elsewhere")
-    monkeypatch.setattr("kelvin.datasets.raw_state.version", lambda package: version(package) + ".1")
+    monkeypatch.setattr("kelvin.datasets.sources.raw_state.version",
+                        lambda package: version(package) + ".1")
     assert fingerprint(source="sklearn", name="digits") != before
 
 
 def test_it_imports_no_heavy_library():
-    code = ("import sys, kelvin.datasets.raw_state; "
+    code = ("import sys, kelvin.datasets.sources.raw_state; "
             "print(*{'torch', 'torchvision', 'sklearn', 'scipy', 'pandas'} & set(sys.modules))")
     source = Path(__file__).resolve().parents[2] / "src"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kelvin.datasets.archives import open_tree
+from kelvin.common.errors import KelvinError
 from kelvin.datasets.preparation import prepare
-from kelvin.datasets.reading import in_file, keep_rows, read_images
+from kelvin.datasets.sources.archives import open_tree
+from kelvin.datasets.sources.reading import in_file, keep_rows, read_images
 from kelvin.datasets.store import PreparedStore
-from kelvin.errors import KelvinError
 
 
 @pytest.mark.parametrize("good", [0b1011101, 0b1, 0b1111111, 0b1000000])
@@ -20,7 +20,7 @@ from kelvin.errors import KelvinError
 def test_rows_are_kept_in_place_and_the_file_is_what_numpy_would_save(
     random_images, tmp_path, good, mapped, monkeypatch
 ):
-    monkeypatch.setattr("kelvin.datasets.reading._BLOCK", 2)
+    monkeypatch.setattr("kelvin.datasets.sources.reading._BLOCK", 2)
     mask = np.array([good >> i & 1 for i in range(7)], bool)
     images = random_images(7, (3, 5, 4))
     room = in_file(tmp_path / "a.npy")(images.shape) if mapped else images.copy()

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from kelvin.datasets.splits import TEST, TRAIN, VALIDATION, make_split
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
+from kelvin.datasets.splitting.splits import TEST, TRAIN, VALIDATION, make_split
 
 NAMES = [str(i) for i in range(10)]
 

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from kelvin.datasets.raw import RawData
+from kelvin.common.errors import KelvinError
+from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import PreparedStore, to_uint8, to_unit, write_store
-from kelvin.errors import KelvinError
 
 SPLIT = np.array([0, 2, 1, 0, 0, 1, 2, 0], np.uint8)
 

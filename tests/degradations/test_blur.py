@@ -7,7 +7,7 @@ from helpers import BLUR, HEAT, blur, image, unit_images
 from scipy import ndimage
 from scipy.fft import dctn, idctn
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 MODES = {"circular": "wrap", "reflect": "mirror", "zero": "constant"}
 

@@ -13,7 +13,7 @@ from skimage.util import random_noise
 from torchvision.transforms.functional import rgb_to_grayscale
 
 from kelvin import degradations
-from kelvin.random import BatchRandom, generator
+from kelvin.common.streams import BatchRandom, generator
 
 CONSTANT = {"kind": "constant", "level": 0.5, "jitter": 0.0}
 

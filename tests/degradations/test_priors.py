@@ -6,8 +6,8 @@ import torch
 from helpers import HEAT, image
 
 from kelvin import degradations
-from kelvin.errors import KelvinError
-from kelvin.random import BatchRandom, generator
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import BatchRandom, generator
 
 MANY = 40_000
 

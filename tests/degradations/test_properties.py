@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kelvin import degradations
-from kelvin.errors import KelvinError
-from kelvin.random import BatchRandom, BlockRandom, generator
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import BatchRandom, BlockRandom, generator
 
 GREY = {"kind": "constant", "level": 0.5, "jitter": 0.0}
 SIZES = [(1, 8, 8), (3, 9, 7), (1, 28, 28)]

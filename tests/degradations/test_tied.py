@@ -8,9 +8,9 @@ from safetensors.torch import load, save
 from sklearn.datasets import load_digits, load_sample_images
 
 from kelvin import degradations
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import BatchRandom, generator
 from kelvin.degradations import Graded, graded
-from kelvin.errors import KelvinError
-from kelvin.random import BatchRandom, generator
 
 SCHEDULE = {"kind": "matched", "steps": 12, "beta_min": 1e-4, "alpha_bar_end": 0.01}
 CONSTANT = {"kind": "constant", "level": 0.5, "jitter": 0.0}

@@ -7,7 +7,7 @@ from helpers import image, unit_images
 from scipy.fft import dctn
 
 from kelvin import degradations
-from kelvin.random import BatchRandom, generator
+from kelvin.common.streams import BatchRandom, generator
 
 CONSTANT = {"kind": "constant", "level": 0.5, "jitter": 0.0}
 BLUR_NOISE = {"kind": "blur-noise", "sigma": 0.4, "floor": 0.001}

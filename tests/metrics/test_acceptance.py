@@ -12,6 +12,7 @@ import pytest
 from scipy.ndimage import gaussian_filter, zoom
 from sklearn.datasets import load_digits
 
+from kelvin.features.plain import pixel_extractor, random_extractor
 from kelvin.metrics.authenticity import authenticity
 from kelvin.metrics.classes import class_view
 from kelvin.metrics.fd_infinity import fd_infinity
@@ -22,7 +23,6 @@ from kelvin.metrics.manifold import density_coverage, precision_recall
 from kelvin.metrics.mmd import mmd
 from kelvin.metrics.moments import moments
 from kelvin.metrics.nearest import memorisation
-from kelvin.metrics.plain_extractors import pixel_extractor, random_extractor
 
 ORDER = np.random.default_rng(0).permutation(1797)
 DIGITS = (load_digits().images[ORDER, None] / 16).astype(np.float32)

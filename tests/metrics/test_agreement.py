@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.agreement import kendall_tau
 
 

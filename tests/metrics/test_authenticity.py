@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.datasets import load_digits
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.authenticity import authentic, authenticity, copying_score
 from kelvin.metrics.nearest import nearest
 

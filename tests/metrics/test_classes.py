@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.classes import class_view
 
 

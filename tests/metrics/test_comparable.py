@@ -2,7 +2,7 @@
 
 import pytest
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.comparable import refuse_mixed
 
 ONE = {"run": "ddpm", "n": 270, "dataset": "digits", "reference": "train", "reference_n": 1257,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.comparisons import compare, holm, noncentral_t_cdf
 
 rng = np.random.default_rng(0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.fd_infinity import fd_infinity
 from kelvin.metrics.frechet import frechet_distance, frechet_from_features
 from kelvin.metrics.intervals import frechet_interval

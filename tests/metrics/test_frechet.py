@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.frechet import frechet_distance, frechet_from_features
 from kelvin.metrics.moments import Moments, moments
 

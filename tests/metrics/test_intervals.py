@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.frechet import frechet_distance, frechet_from_features
 from kelvin.metrics.intervals import frechet_interval, mean_interval, rows_needed
 from kelvin.metrics.moments import Moments, moments

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchmetrics.image.kid import poly_mmd
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics import kid as module
 from kelvin.metrics.kid import kid
 

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics import manifold
 from kelvin.metrics.manifold import density_coverage, expected_coverage, precision_recall
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics import mmd as module
 from kelvin.metrics.mmd import mmd
 

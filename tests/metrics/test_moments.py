@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.moments import MomentAccumulator, Moments, moments, stream_moments
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.networks import Conditioned, Shape, build, condition, flops_per_image, parameter_count
 
 SHAPE = Shape(1, 8, 8)
@@ -78,7 +78,7 @@ def test_copies_are_independent_and_cost_is_that_of_the_network():
     assert not torch.allclose(made(x, time), twin(x, time))
     assert flops_per_image(made, SHAPE) == flops_per_image(made.network, SHAPE)
     assert parameter_count(made) == parameter_count(made.network) + 11 * 32
-    assert network(EXAMPLES[0]).contiguous and not made.contiguous  # see kelvin.training.precision
+    assert network(EXAMPLES[0]).contiguous and not made.contiguous  # see kelvin.common.hardware
 
 
 class Timeless(nn.Module):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.networks import fourier
 from kelvin.networks.fourier import CHUNK, FourierConv2d, pays
 

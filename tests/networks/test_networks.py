@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
+from kelvin.features.classifier_network import Classifier
 from kelvin.networks import Shape, build, flops_per_image, networks, parameter_count
-from kelvin.networks.classifier import Classifier
 from kelvin.networks.embeddings import TimeEmbedding
 
 EXAMPLES = [{"kind": "cnn", "hidden": [4, 6, 4], "kernel": 7},

@@ -11,9 +11,9 @@ import pytest
 from conftest import ROOT
 from tiny_project import DVC, ENVIRONMENT, KELVIN
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.pipeline.executors import Cluster
-from kelvin.throwaway import make_copy
+from kelvin.pipeline.throwaway import make_copy
 
 
 def until(condition, seconds=120):

@@ -11,7 +11,7 @@ from conftest import ROOT
 from helpers import planned
 
 from kelvin.config import resolve as params
-from kelvin.datasets.raw import RawData
+from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import write_store
 from kelvin.degradations import degradations as known_degradations
 

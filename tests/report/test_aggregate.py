@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kelvin.files import read_json
+from kelvin.common.files import read_json
 from kelvin.report.aggregate import costs, metrics
-from kelvin.report.collect import collect
-from kelvin.report.tables import generation_table, samplers_table
+from kelvin.report.parts.tables import generation_table, samplers_table
+from kelvin.report.results import collect
 
 FMD = [5.0, 5.5, 4.0]
 

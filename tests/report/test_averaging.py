@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from kelvin.report import averaging, style
 from kelvin.report.aggregate import costs, metrics
-from kelvin.report.averaging import half_life, warmed_up
-from kelvin.report.collect import collect
-from kelvin.report.studies import study_figures
-from kelvin.report.study_findings import study_findings
-from kelvin.report.tables import samplers_table, shown_with, tables
+from kelvin.report.kit import style
+from kelvin.report.parts.tables import samplers_table
+from kelvin.report.results import collect
+from kelvin.report.studies import averaging
+from kelvin.report.studies.averaging import half_life, warmed_up
+from kelvin.report.studies.figures import study_figures
+from kelvin.report.studies.findings import study_findings
+from kelvin.report.studies.tables import shown_with, tables
 from kelvin.training.ema import EMA
 
 # of ddpm-averages, whose ema at scale smoke is 0.9; at 224 updates the decay is at most 225 / 234

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.report.build import build
-from kelvin.report.collect import collect
+from kelvin.report.results import collect
 
 
 def tree(folder):

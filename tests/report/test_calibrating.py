@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from kelvin.report import calibrating
 from kelvin.report.aggregate import costs, metrics
 from kelvin.report.build import build, own_part
-from kelvin.report.collect import collect
-from kelvin.report.table import NOTHING
-from kelvin.report.tables import tables
+from kelvin.report.kit.table import NOTHING
+from kelvin.report.parts import calibrating
+from kelvin.report.results import collect
+from kelvin.report.studies.tables import tables
 
 ROWS = ["held-out", "copies", "pixel-gaussian", "black"]
 RUNS = ["ddpm-default", "arch-simple", "ddpm-cosine", "tied-noise", "tied-blur", "steps-blur-5"]

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from kelvin.report.aggregate import metrics
-from kelvin.report.collect import collect
-from kelvin.report.comparison import (
+from kelvin.report.results import collect
+from kelvin.report.studies.comparison import (
     cost,
     curve,
     equal_time,
@@ -16,7 +16,7 @@ from kelvin.report.comparison import (
     table,
     training_flops,
 )
-from kelvin.report.study_findings import study_findings
+from kelvin.report.studies.findings import study_findings
 
 # run: FMD at the end, FLOPs per image, seconds of the first and of the second epoch
 MADE = {"ddpm-default": (5.0, 10_000, (1.0, 1.0)), "arch-simple": (8.0, 2_000, (0.5, 0.5)),

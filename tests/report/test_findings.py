@@ -7,21 +7,18 @@ import numpy as np
 import pytest
 
 from kelvin.report.aggregate import metrics
-from kelvin.report.collect import collect
-from kelvin.report.findings import Score, flags, hot_against_cold, listed, ranking, unanswered, verdicts
-from kelvin.report.study_findings import (
-    equal_noise,
+from kelvin.report.kit.words import Score, flags, hot_against_cold, listed, ranking, unanswered, verdicts
+from kelvin.report.results import collect
+from kelvin.report.studies.blur import kept_image, readings
+from kelvin.report.studies.findings import study_findings
+from kelvin.report.studies.hyperparameters import (
     error_shows,
-    kept_image,
-    loss_and_fmd,
     loss_shows,
     rate_reason,
-    readings,
     schedule_reason,
-    study_findings,
-    terminal,
     unlike,
 )
+from kelvin.report.studies.schedules import equal_noise, loss_and_fmd, terminal
 
 JUDGING = re.compile(r"\b(better|worse|significant)", re.I)
 

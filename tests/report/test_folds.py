@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kelvin.report import fold_tables, folds
-from kelvin.report.table import number
+from kelvin.report.kit.table import number
+from kelvin.report.studies import fold_tables, folds
 
 
 def run(split, losses, ssim, target="eps", rules=("exact",)):

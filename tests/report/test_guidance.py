@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from kelvin.report import guidance, style
 from kelvin.report.aggregate import metrics
-from kelvin.report.collect import collect
+from kelvin.report.kit import style
+from kelvin.report.results import collect
+from kelvin.report.studies import guidance
 
 WEIGHTS = {0: (9.0, 0.1), 1: (4.0, 0.7), 2: (3.0, 0.85), 5: (8.0, 0.99)}  # FMD and accuracy
 

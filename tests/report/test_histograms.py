@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kelvin.report import histograms, style
 from kelvin.report.build import build
-from kelvin.report.collect import collect
+from kelvin.report.kit import style
+from kelvin.report.parts import histograms
+from kelvin.report.results import collect
 
 
 def change(path, edit):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kelvin.report.collect import collect
-from kelvin.report.iterations import Pair, counted, findings, table
+from kelvin.report.results import collect
+from kelvin.report.studies.iterations import Pair, counted, findings, table
 
 
 def pair(title, ssim=(0.8, 0.7), rmse=(0.1, 0.2), fmd=(9.0, 3.0), **more):

@@ -6,15 +6,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kelvin.errors import KelvinError
-from kelvin.report import style
+from kelvin.common.errors import KelvinError
 from kelvin.report.aggregate import costs, metrics
 from kelvin.report.build import build
-from kelvin.report.collect import collect
-from kelvin.report.pretraining import Gain, against, equal_updates, gain, reached, said_of
-from kelvin.report.studies import study_figures
-from kelvin.report.study_findings import study_findings
-from kelvin.report.tables import tables
+from kelvin.report.kit import style
+from kelvin.report.results import collect
+from kelvin.report.studies.figures import study_figures
+from kelvin.report.studies.findings import study_findings
+from kelvin.report.studies.pretraining import Gain, against, equal_updates, gain, reached, said_of
+from kelvin.report.studies.tables import tables
 
 RUNS = ["pretrain-0", "pretrain-10", "pretrain-control"]
 OWN = {"classes": [0, 1, 2, 3, 4], "n": 10, "reference_n": 15, "floor": 1.5, "ceiling": 40.0}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kelvin.report.collect import collect
-from kelvin.report.steps import curves, findings, paid, table
+from kelvin.report.results import collect
+from kelvin.report.studies.steps import curves, findings, paid, table
 
 
 def test_where_it_stops_paying():

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from kelvin.report import style
 from kelvin.report.aggregate import costs, metrics
-from kelvin.report.collect import collect
-from kelvin.report.strips import moments
-from kelvin.report.studies import loss_meaning, study_figures
-from kelvin.report.study_findings import study_findings
-from kelvin.report.tables import tables
-from kelvin.report.widths import Fit, compared, fitted
+from kelvin.report.kit import style
+from kelvin.report.parts.strips import moments
+from kelvin.report.results import collect
+from kelvin.report.studies.base import loss_meaning
+from kelvin.report.studies.figures import study_figures
+from kelvin.report.studies.findings import study_findings
+from kelvin.report.studies.tables import tables
+from kelvin.report.studies.widths import Fit, compared, fitted
 
 FULL = ["blur-narrow", "blur-wide", "tied-noise", "tied-noise-eps", "tied-blur", "tied-pixelate",
         "tied-blur-noise", "steps-noise-5", "steps-blur-5"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kelvin.report import style
+from kelvin.report.kit import style
 
 
 @pytest.mark.parametrize("width, columns", [(3.0, 1), (8.0, 3)])

@@ -2,8 +2,8 @@
 
 import pytest
 
+from kelvin.report.kit.table import Column, Table, fixed, number, span, tex
 from kelvin.report.page import shown
-from kelvin.report.table import Column, Table, fixed, number, span, tex
 
 ROWS = [{"run": "a|b", "v": 1.5, "v_low": 1.0, "v_high": 2.0},
         {"run": "c_%", "v": 0.5, "v_low": None, "v_high": None},

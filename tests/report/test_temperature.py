@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from kelvin.report.aggregate import costs, metrics
-from kelvin.report.collect import collect
-from kelvin.report.study_findings import study_findings
-from kelvin.report.tables_temperature import generation, iterated, restoration
-from kelvin.report.temperature import Variety, reason, spread, who_generates
+from kelvin.report.results import collect
+from kelvin.report.studies.findings import study_findings
+from kelvin.report.studies.temperature import Variety, reason, spread, who_generates
+from kelvin.report.studies.temperature_tables import generation, iterated, restoration
 
 RUNS = {"tied-noise": 3.0, "tied-noise-eps": 2.0, "tied-blur": 9.0, "tied-pixelate": 6.0,
         "tied-blur-noise": 4.0}

@@ -5,11 +5,11 @@ import torch
 from helpers import blur, image, noise, unit_images
 
 from kelvin import degradations
-from kelvin.errors import KelvinError
-from kelvin.random import generator
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import generator
 from kelvin.restoration.guidance import Guided, asked_labels
 from kelvin.restoration.restorer import Restorer
-from kelvin.restoration.sampling import decoding, generate
+from kelvin.sampling.trajectories import decoding, generate
 
 DDIM = {"kind": "ddim", "steps": 5, "eta": 0.0}
 IMPROVED = {"kind": "improved", "steps": "all", "z": "kept"}

@@ -5,8 +5,8 @@ import torch
 from helpers import blur, image, noise, unit_images
 
 from kelvin import degradations
-from kelvin.errors import KelvinError
-from kelvin.random import BatchRandom, generator
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import BatchRandom, generator
 from kelvin.restoration.restorer import Restorer
 
 

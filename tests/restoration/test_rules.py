@@ -6,21 +6,14 @@ import torch
 from helpers import image, noise, unit_images
 
 from kelvin import degradations
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import BatchRandom, generator
 from kelvin.degradations import State
-from kelvin.errors import KelvinError
-from kelvin.random import BatchRandom, generator
-from kelvin.restoration.over_time import (
-    ANCESTRAL,
-    brightness,
-    by_rule,
-    near_black,
-    single_shot,
-    unmapped,
-)
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.rules import RULES, check_rule, factor, restore
-from kelvin.restoration.samplers import samplers
-from kelvin.restoration.sampling import traced
+from kelvin.sampling.samplers import samplers
+from kelvin.sampling.single_shot import ANCESTRAL, brightness, by_rule, near_black, single_shot, unmapped
+from kelvin.sampling.trajectories import traced
 
 STUDY = {"beta_min": 1e-3, "beta_max": 0.02}
 T = torch.tensor([1, 50, 500, 1000])

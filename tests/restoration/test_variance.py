@@ -6,14 +6,14 @@ from helpers import blur, image, noise, unit_images
 from torch.distributions import Normal, kl_divergence
 
 from kelvin import networks
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import BlockRandom, generator
 from kelvin.degradations import State
-from kelvin.errors import KelvinError
 from kelvin.networks import Shape
-from kelvin.random import BlockRandom, generator
-from kelvin.restoration.likelihood import bits_per_dimension, step_kl
 from kelvin.restoration.restorer import Restorer
-from kelvin.restoration.samplers import samplers
 from kelvin.restoration.variance import bounds, log_variance
+from kelvin.sampling.likelihood import bits_per_dimension, step_kl
+from kelvin.sampling.samplers import samplers
 
 SPEC = image()
 

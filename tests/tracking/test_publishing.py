@@ -10,9 +10,9 @@ import pytest
 from conftest import ROOT
 from tracked import EPOCHS, KEPT, add_result, client, edit, files, only, runs, write
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import read
 from kelvin.datasets.store import PreparedStore
-from kelvin.errors import KelvinError
 from kelvin.tracking import publishing
 from kelvin.tracking.publishing import publish_missing
 

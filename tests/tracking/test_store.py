@@ -8,8 +8,8 @@ import sys
 import pytest
 from tracked import ASK, add_result, client, files, only, runs, start
 
-from kelvin.errors import KelvinError
-from kelvin.files import project_root
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import project_root
 from kelvin.tracking import __main__ as command
 from kelvin.tracking import store as tracking_store
 from kelvin.tracking.publishing import publish_missing

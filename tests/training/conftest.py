@@ -2,7 +2,7 @@
 
 import pytest
 
-from kelvin.training.precision import Precision
+from kelvin.common.hardware import Precision
 
 # bf16 is emulated where the CPU lacks it: slow, but the networks here are small
 PRECISIONS = {"fp32": Precision("no", False), "bf16": Precision("bf16", False)}

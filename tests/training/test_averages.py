@@ -9,15 +9,15 @@ from conftest import ROOT
 from helpers import planned
 from sklearn.datasets import load_digits
 
+from kelvin.common.errors import KelvinError
 from kelvin.config import resolve as kelvin_params
 from kelvin.config.resolve import Params, merge
 from kelvin.config.schema import RunConfig
-from kelvin.datasets.raw import RawData
+from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import PreparedStore, write_store
-from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
-from kelvin.sampled import drawn
+from kelvin.sampling.sample_run import drawn
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.fitting import fit_process
 from kelvin.training.loop import Trainer

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kelvin.random import generator
+from kelvin.common.streams import generator
 from kelvin.training.batches import draw_times, mirrored
 
 

@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from kelvin.runs import fit_process
 from sklearn.datasets import load_digits
 from trainers import FP32, SHAPE, config, digits, make
 
+from kelvin.common.divergence import WORDS, not_finite
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import write_json
 from kelvin.config.schema import ClassifierConfig
-from kelvin.errors import KelvinError
-from kelvin.evaluation import bound_summary, log_snr_rows
-from kelvin.files import write_json
-from kelvin.networks.classifier import Classifier
+from kelvin.evaluation.rows import bound_summary, log_snr_rows
+from kelvin.features.classifier_network import Classifier
+from kelvin.features.classifier_training import train_classifier
 from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint
-from kelvin.training.classifier import train_classifier
-from kelvin.training.divergence import WORDS, not_finite
+from kelvin.training.fitting import fit_process
 from kelvin.training.pretraining import Pretrainer
 
 
@@ -107,7 +107,7 @@ def test_the_sentence_has_a_line_of_its_own_on_a_terminal(tmp_path):
         sys.path.insert(0, {str(ROOT / "tests")!r})
         import trainers as t
         from kelvin.config.resolve import Params, read
-        from kelvin.errors import KelvinError
+        from kelvin.common.errors import KelvinError
         run = t.config(Params(read("params.yaml")), lr=1e30, warmup=0.0)
         try:
             t.make(run, pathlib.Path({str(tmp_path)!r}), precision=t.FP32).run()

@@ -5,7 +5,7 @@ from collections import defaultdict
 import pytest
 import torch
 
-from kelvin.random import generator
+from kelvin.common.streams import generator
 from kelvin.training.importance import BINS, HISTORY, ImportanceTimes, times_of
 
 

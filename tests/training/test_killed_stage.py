@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from kelvin.throwaway import make_copy
+from kelvin.pipeline.throwaway import make_copy
 
 EPOCHS = 25
 RUN = "ddpm-default"

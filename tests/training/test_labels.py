@@ -5,9 +5,9 @@ import pytest
 import torch
 from tqdm import tqdm
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import merge
 from kelvin.config.schema import RunConfig
-from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint

@@ -14,12 +14,12 @@ from conftest import ROOT
 from tqdm import tqdm
 from trainers import FP32, SAMPLER, SHAPE, config, digits, make
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
+from kelvin.common.hardware import Precision
 from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.ema import EMA
 from kelvin.training.loop import Trainer
-from kelvin.training.precision import Precision
 
 
 def test_same_seed_same_weights_and_resume_is_exact(params, tmp_path, trainer):
@@ -204,8 +204,8 @@ def test_mixed_precision_of_the_whole_process_is_refused(params, tmp_path):
     script = tmp_path / "go.py"
     script.write_text(textwrap.dedent("""
         from accelerate import Accelerator
-        from kelvin.errors import KelvinError
-        from kelvin.training.device import make_accelerator
+        from kelvin.common.errors import KelvinError
+        from kelvin.common.hardware import make_accelerator
         Accelerator(mixed_precision="bf16")
         try:
             make_accelerator()

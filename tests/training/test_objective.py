@@ -7,18 +7,18 @@ from helpers import unit_images
 from torch.distributions import Normal, kl_divergence
 from tqdm import tqdm
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import merge
 from kelvin.config.schema import RunConfig
-from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
-from kelvin.restoration.discrepancy import batch_mmd
-from kelvin.restoration.likelihood import bits_per_dimension
-from kelvin.restoration.sampling import generate
 from kelvin.restoration.variance import log_variance
+from kelvin.sampling.likelihood import bits_per_dimension
+from kelvin.sampling.trajectories import generate
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.labels import Labels
 from kelvin.training.loop import Trainer
+from kelvin.training.objective import batch_mmd
 
 SHAPE = Shape(1, 8, 8)
 SAMPLER = {"kind": "ddim", "steps": 2, "eta": 0.0}

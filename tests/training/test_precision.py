@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from kelvin.common import hardware
+from kelvin.common.hardware import Precision, rule
 from kelvin.networks import Shape
-from kelvin.training import precision
-from kelvin.training.precision import Precision, rule
 
 SMALL, LARGE = Shape(1, 8, 8), Shape(3, 28, 28)
 
@@ -42,8 +42,8 @@ def test_other_devices_are_plain():
 def test_the_cpu_is_asked_for_its_flags(monkeypatch, flags):
     for name, flag in zip(("_is_avx512_bf16_supported", "_is_amx_tile_supported"), flags, strict=True):
         monkeypatch.setattr(torch.cpu, name, lambda flag=flag: flag)
-    assert precision.has_bf16(torch.device("cpu")) == any(flags)
-    found = precision.resolve("auto", torch.device("cpu"), torch.nn.Identity(), LARGE)
+    assert hardware.has_bf16(torch.device("cpu")) == any(flags)
+    found = hardware.resolve("auto", torch.device("cpu"), torch.nn.Identity(), LARGE)
     assert found.name == ("bf16" if any(flags) else "fp32")
 
 

@@ -12,13 +12,13 @@ from helpers import planned
 from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
 
+from kelvin.common.errors import KelvinError
 from kelvin.config import resolve as parameters
 from kelvin.config.resolve import Params, merge
 from kelvin.config.schema import RunConfig
 from kelvin.datasets.preparation import prepare
+from kelvin.datasets.splitting.classes import restricted
 from kelvin.datasets.store import PreparedStore
-from kelvin.datasets.subset import restricted
-from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint

@@ -10,7 +10,7 @@ import torch
 from conftest import ROOT
 from trainers import FP32, config, make
 
-from kelvin.training.device import pick_device
+from kelvin.common.hardware import pick_device
 
 SCRIPT = """
 import os, pathlib, signal, sys, time
@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 sys.path.insert(0, TESTS)
 import trainers as t
 from kelvin.config.resolve import Params, read
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 folder, batch, end = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 run = t.config(Params(read("params.yaml")), epochs=1, batch=batch)

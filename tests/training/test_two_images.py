@@ -13,8 +13,8 @@ from kelvin.config.resolve import merge
 from kelvin.config.schema import RunConfig
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
-from kelvin.restoration.likelihood import bits_per_dimension
 from kelvin.restoration.restorer import Restorer
+from kelvin.sampling.likelihood import bits_per_dimension
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.loop import Trainer
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 PACKAGE = Path(__file__).parents[1]
 # what no result depends on: the resolved parameters stand in the plan, an error ends the stage; and
 # the package's own __init__, which loads published weights
-LEFT_OUT = ("kelvin.config", "kelvin.errors")
+LEFT_OUT = ("kelvin.config", "kelvin.common.errors")
 
 
 def fingerprint(*parts: Any) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.trees import Key, leaves
 from kelvin.config.explain import places
 from kelvin.config.layers import Layers
 from kelvin.config.resolve import Params
-from kelvin.errors import KelvinError
-from kelvin.trees import Key, leaves
 
 Compared = Callable[[Params], Any]
 MISSING = object()

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kelvin.common.trees import Key, leaves
 from kelvin.config.layers import merge
-from kelvin.trees import Key, leaves
 
 if TYPE_CHECKING:
     from kelvin.config.resolve import Params

@@ -1,6 +1,6 @@
 """What one instance of a stage reads: a file under data/plan, and nothing else of params.yaml.
 
-`stages/plan.py` writes these files (kelvin.config.planning); DVC remakes a stage when its file changes.
+`stages/plan.py` writes these files (kelvin.pipeline.planning); DVC remakes a stage when its file changes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json
 from kelvin.config.digest import Code
 from kelvin.config.schema import (
     ClassifierConfig,
@@ -28,8 +30,6 @@ from kelvin.config.schema import (
     Study,
     TrainedRun,
 )
-from kelvin.errors import KelvinError
-from kelvin.files import read_json
 
 FOLDER = Path("data/plan")
 PARAMETERS = FOLDER / "parameters.json"  # the checksum of params.yaml: no stage depends on it
@@ -126,7 +126,7 @@ class TrainPlan(ReplicatePlan):
     scale: Name
     config: TrainedRun | None
     epoch_sampler: Kinded | None
-    bounded: bool = False  # the run gives way to a small data set (kelvin.settle)
+    bounded: bool = False  # the run gives way to a small data set (kelvin.datasets.settle)
     limit: int | None = None  # of the images that then count
     path: str | None
     raw: str | None  # the state of the files at `path`

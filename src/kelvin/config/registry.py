@@ -16,8 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.sentences import dotted, sentences
-from kelvin.errors import KelvinError
 
 OWN_PART = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")  # module:name, a user's own part
 

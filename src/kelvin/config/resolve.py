@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.explain import places
 from kelvin.config.layers import Layers, merge
 from kelvin.config.schema import (
@@ -24,7 +25,6 @@ from kelvin.config.schema import (
 )
 from kelvin.config.sentences import Place, choices, dotted, sentences
 from kelvin.config.written import house
-from kelvin.errors import KelvinError
 
 
 def read(path: Path | str = "params.yaml") -> dict[str, Any]:

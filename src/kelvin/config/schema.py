@@ -15,8 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.sentences import FOLDER, NAME, dotted, sentences
-from kelvin.errors import KelvinError
 
 
 def at_most(limit: int, why: str) -> AfterValidator:
@@ -77,7 +77,7 @@ class Images(Section):
     """Where a data set comes from and what is made of it (see kelvin.datasets).
 
     `source` with `path` (a folder) or `name` (the others) is enough. None: as the images are; of
-    `test`: the part that the source gives, else a share (kelvin.settle.TEST).
+    `test`: the part that the source gives, else a share (kelvin.datasets.settle.TEST).
     """
 
     source: Literal["sklearn", "torchvision", "folder"]
@@ -124,7 +124,7 @@ class Images(Section):
 
 
 class ClassifierConfig(Section):
-    """The network whose penultimate features FMD is measured in; None: see kelvin.settle."""
+    """The network whose penultimate features FMD is measured in; None: see kelvin.datasets.settle."""
 
     channels: Annotated[list[Width], Field(min_length=1)]
     features: Width | None = None
@@ -200,7 +200,7 @@ class ReferenceConfig(Section):
 
 
 class MetricsConfig(ReferenceConfig):
-    """The protocol, the same for every run of a comparison; None: see kelvin.settle.
+    """The protocol, the same for every run of a comparison; None: see kelvin.datasets.settle.
 
     bounded: n and the small protocol give way where the test set cannot carry them.
     """

@@ -5,15 +5,15 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from kelvin.datasets import folds as folding
-from kelvin.datasets import leakage
-from kelvin.datasets.folders import log_left_out
-from kelvin.datasets.sources import data_roots, load_source
-from kelvin.datasets.splits import make_split
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import rounded
+from kelvin.datasets.settle import size_of_test
+from kelvin.datasets.sources.find import data_roots, load_source
+from kelvin.datasets.sources.folders import log_left_out
+from kelvin.datasets.splitting import folds as folding
+from kelvin.datasets.splitting import leakage
+from kelvin.datasets.splitting.splits import make_split
 from kelvin.datasets.store import write_store
-from kelvin.errors import KelvinError
-from kelvin.files import rounded
-from kelvin.settle import size_of_test
 
 
 def prepare(name: str, spec, environ: Mapping[str, str], folder: Path) -> dict:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kelvin.datasets.archives import file_hash
-from kelvin.datasets.raw import RawData
-from kelvin.datasets.splits import PARTS
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
+from kelvin.datasets.sources.archives import file_hash
+from kelvin.datasets.sources.raw import RawData
 
+PARTS = ("train", "validation", "test")
 ARRAYS = ("images", "labels", "groups", "split")
 _DTYPES = {"images": "uint8", "labels": "int64", "groups": "int64", "split": "uint8"}
 _MANIFEST = "manifest.json"

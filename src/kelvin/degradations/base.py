@@ -9,14 +9,14 @@ from typing import Protocol
 
 import torch
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.registry import Registry
-from kelvin.errors import KelvinError
 
 degradations = Registry("degradation")
 
 
 class Random(Protocol):
-    """A random stream for n images (kelvin.random.BatchRandom or BlockRandom)."""
+    """A random stream for n images (kelvin.common.streams.BatchRandom or BlockRandom)."""
 
     n: int
 

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from kelvin.common.errors import KelvinError
 from kelvin.degradations.base import ImageSpec, degradations
 from kelvin.degradations.matrices import AxisMatrices
-from kelvin.errors import KelvinError
 
 Positive = Annotated[float, Field(gt=0)]
 

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
+from kelvin.common.errors import KelvinError
 from kelvin.degradations.base import ImageSpec, degradations
 from kelvin.degradations.graded import Graded
-from kelvin.errors import KelvinError
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import BatchRandom, generator
 from kelvin.config.registry import Registry
 from kelvin.degradations.base import Degradation, ImageSpec
 from kelvin.degradations.schedules import Steps, build_schedule
-from kelvin.errors import KelvinError
-from kelvin.random import BatchRandom, generator
 
 growths = Registry("schedule")
 PAIRS = 256  # pairs of training images from which the signal variance is estimated

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import torch
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import as_uint8
 from kelvin.degradations.base import ImageSpec, degradations
 from kelvin.degradations.graded import Graded
-from kelvin.errors import KelvinError
-from kelvin.files import as_uint8
 
 BANK = 512  # images of the other data set, kept with the weights
 

@@ -13,9 +13,9 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.registry import Registry
 from kelvin.degradations.base import Degradation, ImageSpec, Prior, Random, State
-from kelvin.errors import KelvinError
 
 priors = Registry("prior")
 Jitter = Annotated[float, Field(ge=0)]

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.registry import Registry
-from kelvin.errors import KelvinError
 
 Steps = Annotated[int, Field(ge=1)]
 Unit = Annotated[float, Field(gt=0, lt=1)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 
 @dataclass(frozen=True)

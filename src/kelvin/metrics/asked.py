@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import ndtri
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 
 def wilson_interval(hits, n, level=0.95):

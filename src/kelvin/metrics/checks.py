@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 
 def check_images(images, name, minimum=1):

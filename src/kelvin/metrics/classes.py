@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.checks import check_features
 
 

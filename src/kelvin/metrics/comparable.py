@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 NEEDED = ("n", "dataset", "reference_n", "extractor")
 # a record need not name its reference, nor the classes that it is of

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import gammaincinv, ndtr, stdtr, stdtrit
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 LEAST = 5  # replicates that a test needs
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.checks import check_features
 from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.moments import Moments, moments

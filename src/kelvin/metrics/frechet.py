@@ -10,7 +10,7 @@ F^T S1 F, or the nuclear norm of A F where A^T A = S1: real by construction.
 import numpy as np
 import scipy.linalg
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.checks import check_features
 from kelvin.metrics.moments import Moments, moments
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.checks import check_features
 
 TILE = 1024  # rows and columns of the kernel matrix that exist at one time

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.metrics.checks import check_features
 
 

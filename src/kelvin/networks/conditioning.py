@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.registry import Registry
-from kelvin.errors import KelvinError
 from kelvin.networks.embeddings import TimeEmbedding
 
 conditionings = Registry("conditioning")
@@ -51,7 +51,7 @@ class Conditioned(nn.Module):
             raise KelvinError("conditioning.kind = 'classes' needs a data set of at least 2 classes, but "
                               f"this one has {classes}; set conditioning.kind to none")
         self.network, self.classes, self.drop, self.place = network, classes, drop, places[0]
-        self.contiguous = getattr(network, "contiguous", False)  # see kelvin.training.precision
+        self.contiguous = getattr(network, "contiguous", False)  # see kelvin.common.hardware
         self.embedding = nn.Embedding(classes + 1, self.time.mlp[-1].out_features)
 
     @property

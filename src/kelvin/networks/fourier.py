@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 # Images transformed together: more spills the spectra from the cache into memory, fewer reads the
 # weights' spectrum too often. 64 and 128 were within 5%, 8 lost 25%.

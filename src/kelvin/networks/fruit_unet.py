@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.networks.base import Shape, networks
 from kelvin.networks.blocks import SelfAttention, Share, Width, dropout, norm, pad_to
 from kelvin.networks.embeddings import TimeEmbedding

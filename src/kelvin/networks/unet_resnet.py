@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.networks.base import Shape, networks
 from kelvin.networks.blocks import (
     ResBlock,

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.networks.base import Shape, networks
 from kelvin.networks.blocks import ConvBlock, Share, Upsample, Width, pad_to_multiple, refuse_tiny
 from kelvin.networks.embeddings import TimeEmbedding

@@ -22,11 +22,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 # What most stages import, loaded once by the fork server instead of once a stage.
-PRELOADED = ("torch", "torch._dynamo", "kelvin.cli", "kelvin.sampled", "kelvin.evaluation",
-             "kelvin.reference", "kelvin.classifier")
+PRELOADED = ("torch", "torch._dynamo", "kelvin.cli", "kelvin.sampling.sample_run",
+             "kelvin.evaluation.evaluate_run", "kelvin.features.reference", "kelvin.features.classifier")
 GPU_STAGES = ("pretrain", "train", "sample", "evaluate", "classifier", "reference", "calibrate")
 BEGUN = "\x01begun "  # a log's line where an attempt begins; the machine follows
 

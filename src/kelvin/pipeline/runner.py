@@ -13,7 +13,7 @@ from dvc.exceptions import DvcException
 from dvc.stage import Stage
 from dvc.stage.run import prepare_kwargs
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.pipeline.board import Board
 from kelvin.pipeline.executors import Cluster, Machine, Task, perform_in_child
 from kelvin.pipeline.repository import Repository

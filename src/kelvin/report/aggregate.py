@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kelvin.metrics.intervals import mean_interval
-from kelvin.report.collect import Results, Run
+from kelvin.report.results import Results, Run
 
 IDENTITY = ("run", "replicate", "fingerprint", "dataset", "scale", "extractor",
             "extractors")

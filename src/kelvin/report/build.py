@@ -7,19 +7,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from kelvin.common.files import write_csv, write_json, write_text
 from kelvin.config.plan import ReportPlan
-from kelvin.files import write_csv, write_json, write_text
-from kelvin.report import calibrating, curves, grids, histograms, ranking, style
 from kelvin.report.aggregate import costs, metrics
-from kelvin.report.collect import Results, StudyResults, collect
-from kelvin.report.findings import hot_against_cold
+from kelvin.report.kit import style
+from kelvin.report.kit.style import Figure
+from kelvin.report.kit.table import Row, Table
+from kelvin.report.kit.words import hot_against_cold
 from kelvin.report.page import dataset_facts, embedded, render, shown
-from kelvin.report.studies import study_figures
-from kelvin.report.study_findings import study_findings
-from kelvin.report.style import Figure
+from kelvin.report.parts import calibrating, curves, grids, histograms, ranking
+from kelvin.report.results import Results, StudyResults, collect
+from kelvin.report.studies.figures import study_figures
+from kelvin.report.studies.findings import study_findings
+from kelvin.report.studies.tables import WHOLE, shown_with, tables
 from kelvin.report.summary import summary
-from kelvin.report.table import Row, Table
-from kelvin.report.tables import WHOLE, shown_with, tables
 
 CURVES = {"loss.csv": curves.loss_rows, "fmd.csv": curves.fmd_rows,
           "x0_error.csv": curves.log_snr_rows}

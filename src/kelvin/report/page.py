@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kelvin.report.collect import Results
-from kelvin.report.style import Figure
-from kelvin.report.table import Table, number
+from kelvin.report.kit.style import Figure
+from kelvin.report.kit.table import Table, number
+from kelvin.report.results import Results
 
 
 def embedded(figure: Figure) -> dict[str, Any]:

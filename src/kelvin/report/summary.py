@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-from kelvin.report.collect import Results, Run
+from kelvin.report.results import Results, Run
 
 FAMILIES = ("hot", "warm", "cold")
 SHOWN = ("sampler", "nfe", "fmd", "fmd_low", "fmd_high", "fmd_normalised", "nearest_ratio")

@@ -1,1 +1,1 @@
-"""The backward side: parameterisation, objectives, samplers."""
+"""The model: a network, what it predicts, and the restored image made of it."""

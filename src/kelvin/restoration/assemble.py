@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from kelvin import degradations, networks
+from kelvin.common.errors import KelvinError
 from kelvin.config.schema import ModelConfig
 from kelvin.degradations import ImageSpec
-from kelvin.errors import KelvinError
 from kelvin.networks import Shape
 from kelvin.restoration.restorer import Restorer
 
@@ -82,7 +82,8 @@ def about(path: Path) -> dict[str, Any]:
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
     if ABOUT not in metadata:
-        raise ValueError(f"its metadata has no entry {ABOUT!r}; 'make repro' and kelvin.publish write it")
+        raise ValueError(f"its metadata has no entry {ABOUT!r}; 'make repro' and "
+                         "kelvin.pipeline.release write it")
     return json.loads(metadata[ABOUT])
 
 

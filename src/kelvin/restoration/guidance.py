@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 
 class Guided:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from kelvin.common.errors import KelvinError
 from kelvin.degradations import Degradation, HotProcess
-from kelvin.errors import KelvinError
 
 Tensor = torch.Tensor
 

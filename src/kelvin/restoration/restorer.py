@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from kelvin.common.errors import KelvinError
 from kelvin.degradations import Degradation, ImageSpec
-from kelvin.errors import KelvinError
 from kelvin.restoration.guidance import Guided
 from kelvin.restoration.parameterisation import PARAMETERISATIONS, check
 from kelvin.restoration.rules import EXACT, check_rule, restore

@@ -7,8 +7,8 @@ from functools import partial
 
 import torch
 
+from kelvin.common.errors import KelvinError
 from kelvin.degradations import Degradation, HotProcess
-from kelvin.errors import KelvinError
 from kelvin.restoration.parameterisation import check_signal
 
 EXACT, STUDY_E, UNSCALED, AS_EPS = "exact", "study-e", "unscaled", "as-eps"

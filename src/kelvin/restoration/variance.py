@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import torch
 
+from kelvin.common.errors import KelvinError
 from kelvin.degradations import HotProcess
-from kelvin.errors import KelvinError
 
 
 def bounds(process: HotProcess, t: torch.Tensor, s: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

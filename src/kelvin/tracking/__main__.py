@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 from kelvin.tracking.publishing import publish_missing
 from kelvin.tracking.store import database, opened, tracking_uri
 

@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kelvin.errors import KelvinError
-from kelvin.trees import leaves
+from kelvin.common.errors import KelvinError
+from kelvin.common.trees import leaves
 
 if TYPE_CHECKING:
     import numpy as np

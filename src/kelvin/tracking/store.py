@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kelvin.errors import KelvinError
+from kelvin.common.errors import KelvinError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,7 +26,7 @@ Tags = dict[str, str]
 
 
 def root() -> Path:
-    """kelvin.files.project_root(), the import of which costs more than all that is done here."""
+    """kelvin.common.files.project_root(), the import of which costs more than all that is done here."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from kelvin.errors import KelvinError
-from kelvin.files import project_root
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import project_root
 
 
 class Checkpoint:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kelvin.datasets.convert import convert_images
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_arrays, write_arrays
+from kelvin.datasets.sources.convert import convert_images
 from kelvin.datasets.store import PreparedStore
-from kelvin.errors import KelvinError
-from kelvin.files import read_arrays, write_arrays
 from kelvin.networks import Shape
 from kelvin.restoration.restorer import Restorer
 

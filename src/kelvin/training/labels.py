@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from kelvin.errors import KelvinError
-from kelvin.random import generator
+from kelvin.common.errors import KelvinError
+from kelvin.common.streams import generator
 from kelvin.restoration.guidance import asked_labels
 
 

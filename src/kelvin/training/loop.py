@@ -13,23 +13,22 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from kelvin.config.schema import RunConfig
-from kelvin.errors import KelvinError
-from kelvin.files import as_uint8
-from kelvin.progress import progress_bar
-from kelvin.random import BatchRandom, BlockRandom, derive_seed, generator
+from kelvin.common.divergence import diverged, not_finite
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import as_uint8
+from kelvin.common.hardware import Precision, make_accelerator
+from kelvin.common.progress import progress_bar
+from kelvin.common.streams import BatchRandom, BlockRandom, derive_seed, generator
+from kelvin.config.schema import RunConfig, TrainingConfig
 from kelvin.restoration.restorer import Restorer
-from kelvin.restoration.sampling import degrader, generate, grid
+from kelvin.sampling.trajectories import degrader, generate, grid
 from kelvin.training.batches import mirrored
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.compiling import maybe_compiled
-from kelvin.training.device import make_accelerator
-from kelvin.training.divergence import cures, diverged, not_finite
 from kelvin.training.ema import EMA
 from kelvin.training.importance import times_of
 from kelvin.training.labels import NoLabels
 from kelvin.training.objective import Objective, Predicted
-from kelvin.training.precision import Precision
 from kelvin.training.stopping import Verdict, judged
 
 SHOWN, SHOWN_TIMES = 8, 4  # images, and times up to T, of the reconstructions kept with the samples
@@ -320,3 +319,10 @@ class Trainer:
         self.result = Trained(**state["result"])
         self.best = state.get("best", {})
         return state["epoch"] + 1
+
+
+def cures(options: TrainingConfig) -> list[str]:
+    """What a run may change, as its keys in params.yaml; nothing that is set already."""
+    clip = [] if options.grad_clip else ["training.grad_clip = 1.0"]
+    return [f"a lower training.lr (now {options.lr:g})",
+            f"a longer training.warmup (now {options.warmup:g})", *clip]

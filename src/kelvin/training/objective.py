@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.schema import RunConfig
-from kelvin.errors import KelvinError
-from kelvin.restoration.discrepancy import batch_mmd
-from kelvin.restoration.likelihood import step_kl
-from kelvin.restoration.objectives import build_weights, check_weighting, loss_per_image
 from kelvin.restoration.restorer import Restorer
+from kelvin.sampling.likelihood import step_kl
+from kelvin.training.weightings import build_weights, check_weighting, loss_per_image
 
 
 @dataclass(frozen=True)
@@ -78,3 +78,32 @@ class Objective:
             x0_hat = self.restorer.x0_hat(made.prediction.float(), made.x_t, made.t)
             loss = loss + mmd.weight * batch_mmd(x0_hat, made.x0, mmd.multiples)
         return loss
+
+
+def batch_mmd(x: torch.Tensor, y: torch.Tensor, multiples: Sequence[float]) -> torch.Tensor:
+    """Unbiased squared MMD of x (m, ...) from y (n, ...), m and n >= 2; differentiable in x.
+
+    Gretton et al. 2012, eq. 3 (U-statistic), mean over Gaussian kernels exp(-d^2 / (2 s^2)) whose
+    s are multiples of the median distance within y. Unbiased: it may be negative.
+    """
+    x, y = x.flatten(1).float(), y.flatten(1).float()
+    m, n = len(x), len(y)
+
+    def squared(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        # not cdist: the gradient of its root is undefined at a distance of zero
+        lengths = a.square().sum(1)[:, None] + b.square().sum(1)
+        return (lengths - 2 * a @ b.T).clamp(min=0)
+
+    xx, yy, xy = squared(x, x), squared(y, y), squared(x, y)
+    apart = ~torch.eye(n, dtype=torch.bool, device=y.device)
+    median = yy[apart].median().clamp(min=1e-12).detach()
+    total = x.new_zeros(())
+    for multiple in multiples:
+        def kernel(d: torch.Tensor, scale: torch.Tensor = 2 * multiple**2 * median) -> torch.Tensor:
+            return (-d / scale).exp()
+
+        kxx, kyy = kernel(xx), kernel(yy)
+        total = total + ((kxx.sum() - kxx.diagonal().sum()) / (m * (m - 1))
+                         + (kyy.sum() - kyy.diagonal().sum()) / (n * (n - 1))
+                         - 2 * kernel(xy).mean())
+    return total / len(multiples)

@@ -13,16 +13,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json
+from kelvin.common.hardware import Precision
+from kelvin.common.trees import leaves
 from kelvin.config.schema import RunConfig
-from kelvin.errors import KelvinError
-from kelvin.files import read_json
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
 from kelvin.restoration.restorer import Restorer
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.loop import Trainer
-from kelvin.training.precision import Precision
-from kelvin.trees import leaves
 
 WEIGHTS, NOTE = "weights.safetensors", "start.json"
 FITS = ("network", "schedule", "degradation", "restorer")  # sections that weights are made for

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kelvin.common.files import read_json, write_json
+from kelvin.common.progress import log
 from kelvin.config.digest import fingerprint
 from kelvin.config.plan import PretrainPlan, RawImages, Start
 from kelvin.config.schema import Pretrain
 from kelvin.datasets.store import PreparedStore
-from kelvin.files import read_json, write_json
-from kelvin.stage import log
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ def shared(plan: PretrainPlan, start: Start, store: PreparedStore) -> str:
     """Names a start but for the number of epochs; equal for runs that can share it."""
     import torch
 
-    from kelvin.training.device import pick_device
+    from kelvin.common.hardware import pick_device
 
     pretrain = start.config.pretrain
     return fingerprint(start.config.model_dump(exclude=OWN), pretrain and pretrain.classes,
@@ -96,12 +96,11 @@ def pretrain(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[
     """Train once to the largest number of epochs, and write every member's weights."""
     import torch
 
-    from kelvin.random import derive_seed
+    from kelvin.common.hardware import pick_device, resolve
+    from kelvin.common.streams import derive_seed
     from kelvin.restoration import assemble
     from kelvin.training.checkpoint import Checkpoint
-    from kelvin.training.device import pick_device
     from kelvin.training.fitting import fit_process, load_blend
-    from kelvin.training.precision import resolve
     from kelvin.training.pretraining import NOTE, Pretrainer, made_for, save_start
 
     first, shape = members[0], assemble.shape_of(store)
@@ -132,8 +131,8 @@ def pretrain(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[
 def source_images(plan: PretrainPlan, store: PreparedStore, start: Start, shape: Shape
                   ) -> tuple[np.ndarray, np.ndarray]:
     """Training and validation images to pre-train on, uint8 at the run's own shape."""
-    from kelvin.datasets.convert import convert_images
-    from kelvin.datasets.subset import restricted
+    from kelvin.datasets.sources.convert import convert_images
+    from kelvin.datasets.splitting.classes import restricted
     from kelvin.training.loop import HELD
 
     limit = start.config.training.images

@@ -9,21 +9,20 @@ import numpy as np
 import torch
 
 from kelvin import networks
+from kelvin.common.files import as_uint8, write_arrays, write_csv, write_json
+from kelvin.common.hardware import hardware, pick_device, resolve
 from kelvin.config.digest import fingerprint
 from kelvin.config.plan import TrainPlan
-from kelvin.datasets.held_out import FoldView, split_for
+from kelvin.datasets.settle import settled_run
+from kelvin.datasets.splitting.held_out import FoldView, split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import Degradation, Graded
-from kelvin.files import as_uint8, write_arrays, write_csv, write_json
 from kelvin.restoration import assemble
-from kelvin.settle import settled_run
 from kelvin.training.checkpoint import Checkpoint
-from kelvin.training.device import pick_device
 from kelvin.training.fitting import fit_process, load_blend
 from kelvin.training.labels import Labels
 from kelvin.training.loop import HELD, Trainer
-from kelvin.training.peak import training_memory
-from kelvin.training.precision import hardware, resolve
+from kelvin.training.memory_count import training_memory
 from kelvin.training.pretraining import load_start
 
 

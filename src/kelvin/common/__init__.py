@@ -1,0 +1,1 @@
+"""What every part stands on; none of it knows of images or diffusion."""

@@ -1,0 +1,1 @@
+"""Raw images: found, read, and brought to one shape."""

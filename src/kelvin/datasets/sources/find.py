@@ -1,0 +1,130 @@
+"""Where a data set comes from: scikit-learn's own, torchvision's sets, any folder, tar or zip.
+
+A spec (a data set's entry in params.yaml) is read by its attributes: source, name, path,
+image_size, channels, classes, validation, test, seed, licence, on_error, groups, labels, folds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from kelvin.common.errors import KelvinError
+from kelvin.datasets.sources.convert import convert_images, select_classes
+from kelvin.datasets.sources.folders import load_folder
+from kelvin.datasets.sources.groups import block_groups
+from kelvin.datasets.sources.raw import RawData
+from kelvin.datasets.sources.torchvision_sets import load_published
+from kelvin.datasets.sources.walk import spelt
+
+_DOWNLOADS = Path("data/raw")
+_TILE = 32  # pixels a side of a tile of a photograph
+
+
+def data_roots(environ: Mapping[str, str]) -> list[Path]:
+    """Folders to look for raw data in, best first: KELVIN_DATA, then data/raw of the project.
+
+    A relative KELVIN_DATA is taken from the working directory or else from DVC_ROOT, since a
+    queued DVC experiment works in a temporary copy of the repository that DVC_ROOT names.
+    """
+    bases = [Path.cwd()]
+    if environ.get("DVC_ROOT"):
+        bases.append(Path(environ["DVC_ROOT"]))
+    roots = []
+    if environ.get("KELVIN_DATA"):
+        named = [base / Path(environ["KELVIN_DATA"]).expanduser() for base in bases]
+        roots.append(next((path for path in named if path.is_dir()), named[0]))
+    # The repository before its temporary copy: a download must outlive the experiment.
+    roots += [base / _DOWNLOADS for base in reversed(bases)]
+    return list(dict.fromkeys(root.resolve() for root in roots))
+
+
+def load_source(spec, roots: Sequence[Path], room: Path | None = None) -> RawData:
+    """The data set that spec describes, at its size, channels and classes, not yet split.
+
+    room: an .npy file that images may be decoded into, instead of into memory.
+    """
+    if spec.source == "folder":
+        return load_folder(find_folder(spec.path, roots), spec, room)
+    for key in ("path", "labels"):
+        if (value := getattr(spec, key)) is not None:
+            raise KelvinError(f"{key}: {value!r} is of use to source: folder alone; set it to null")
+    if spec.source == "sklearn":
+        raw = load_embedded(spec.name)
+    elif spec.source == "torchvision":
+        raw = load_published(spec.name, roots)
+    else:
+        raise KelvinError(
+            f"source {spec.source!r} is unknown; choose sklearn, torchvision or folder"
+        )
+    # Blocks of the source as it stands, before any class is left out.
+    raw = replace(raw, groups=block_groups(len(raw.labels), spec.groups))
+    raw = select_classes(raw, spec.classes)
+    images = convert_images(raw.images, spec.image_size, spec.channels)
+    resampled = images.shape[1:] != raw.images.shape[1:] and not _only_repeated(raw.images, images)
+    return replace(raw, images=images, grey_levels=256 if resampled else raw.grey_levels)
+
+
+def load_embedded(name: str) -> RawData:
+    """What scikit-learn itself holds: `digits`, or `photos`."""
+    known = {"digits": load_digits, "photos": load_photos}
+    if name not in known:
+        raise KelvinError(
+            f"sklearn data set {name!r} is unknown; choose from {', '.join(known)}"
+        )
+    return known[name]()
+
+
+def load_digits() -> RawData:
+    """scikit-learn's 1,797 handwritten 8x8 digits, 17 grey levels spread over 0..255."""
+    import sklearn.datasets
+
+    digits = sklearn.datasets.load_digits()
+    return RawData(
+        images=np.rint(digits.images[:, None] * (255 / 16)).astype(np.uint8),
+        labels=digits.target.astype(np.int64),
+        class_names=[str(digit) for digit in digits.target_names],
+        groups=np.arange(len(digits.target), dtype=np.int64),
+        grey_levels=17,
+    )
+
+
+def load_photos() -> RawData:
+    """520 RGB tiles, 32x32, side by side from scikit-learn's two photographs (classes)."""
+    import sklearn.datasets
+
+    found = sklearn.datasets.load_sample_images()
+    tiles = [_tiles(photo) for photo in found.images]
+    return RawData(
+        images=np.concatenate(tiles),
+        labels=np.repeat(np.arange(len(tiles)), [len(part) for part in tiles]),
+        class_names=[Path(name).stem for name in found.filenames],
+        groups=np.arange(sum(map(len, tiles)), dtype=np.int64),
+    )
+
+
+def _tiles(photo: np.ndarray) -> np.ndarray:
+    """(H, W, 3) -> (n, 3, 32, 32), row by row; what is left at the right and below is cut off."""
+    down, across = photo.shape[0] // _TILE, photo.shape[1] // _TILE
+    cut = photo[: down * _TILE, : across * _TILE].reshape(down, _TILE, across, _TILE, 3)
+    return cut.transpose(0, 2, 4, 1, 3).reshape(-1, 3, _TILE, _TILE)
+
+
+def find_folder(path: str | None, roots: Sequence[Path]) -> Path:
+    """The folder, tar or zip that path names: under a root, the working directory or the project."""
+    if not path:
+        raise KelvinError("source: folder needs a path; name a folder, tar or zip of class folders")
+    projects = [root.parents[1] for root in roots if root.parts[-2:] == _DOWNLOADS.parts]
+    bases = list(dict.fromkeys([*roots, Path.cwd(), *projects]))
+    for base in bases:
+        if found := spelt(base / Path(path).expanduser()):
+            return found
+    raise KelvinError(
+        f"folder, tar or zip {path!r} was not found under {', '.join(map(str, bases))}; "
+        "put it there or set KELVIN_DATA=<folder> to the folder that holds it"
+    )
+
+
+def _only_repeated(before: np.ndarray, after: np.ndarray) -> bool:
+    return before.shape[1] == 1 and before.shape[2:] == after.shape[2:]

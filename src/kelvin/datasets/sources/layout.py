@@ -1,0 +1,174 @@
+"""What the files of a tree are: pictures with class and part, and what is no picture.
+
+Understood layouts, each also inside enclosing folders: `<class>/...`, `<split>/<class>/...` (also with
+one folder between, `train/images/<class>/...`), pictures with no class folder at all, and any of them
+with labels from a table. Split folders are known by name in any case (train, training; test, testing,
+validation, valid, val). The held-out part is `test` where there is one, else `validation`; where there
+are both, `validation` joins the training part, of which Kelvin draws its own.
+
+Left out and listed, since no picture is lost by it: texts, a system's files, folders without a picture.
+Any other file is foreign: it may be a picture in a format that is not read.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kelvin.common.errors import KelvinError
+from kelvin.datasets.sources.archives import Tree
+from kelvin.datasets.sources.reading import PICTURES, Troubles
+from kelvin.datasets.sources.tables import Table
+from kelvin.datasets.sources.walk import printable
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp")
+_TEXTS = (
+    ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".html",
+    ".htm", ".css", ".js", ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".odt", ".ods", ".tex", ".bib",
+    ".py", ".ipynb", ".sh", ".bat", ".log", ".ini", ".cfg", ".lst", ".url", ".lnk", ".md5", ".sha1",
+    ".sha256", ".sha512",
+)  # fmt: skip
+_TEXT_NAMES = re.compile(
+    r"(licen[cs]e|readme|copying|notice|authors|contributors|changelog|citation|version|manifest|"
+    r"makefile|checksums|(md5|sha1|sha256|sha512)sums?)([._-].*)?", re.I)
+_SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
+_SPLITS = {
+    "train": "train", "training": "train",
+    "test": "test", "testing": "test",
+    "validation": "validation", "valid": "validation", "val": "validation",
+}  # fmt: skip
+_NO_CLASS = "images"
+_FOREIGN = f"is not a {PICTURES} file"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image file of a layout, and where the layout puts it."""
+
+    file: str
+    inside: str  # the same below the split folder
+    class_name: str
+    held_out: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Items with all class names in natural order; foreign files; what was left out, with its reason."""
+
+    items: list[Item]
+    class_names: list[str]
+    foreign: Troubles
+    left_out: Mapping[str, str]
+
+
+def read_layout(tree: Tree, where: str, labels: Table | None = None) -> Layout:
+    """What each file is. KelvinError where there is no picture, or no training part."""
+    names, foreign, left_out = sort_files(tree, where)
+    depth = _enclosing([name.split("/") for name in names])
+    inside = {name: name.split("/")[depth:] for name in names}
+    splits = _split_of({parts[0] for parts in inside.values() if len(parts) > 1}, where)
+    foreign |= {
+        name: "lies outside the split folders"
+        for name, parts in inside.items()
+        if splits and parts[0] not in splits
+    }
+    placed = {name: parts for name, parts in inside.items() if name not in foreign}
+    level = 1 + _enclosing([parts[1:] for parts in placed.values()]) if splits else 0
+    flat = {name for name, parts in placed.items() if len(parts) == level + 1}
+    if labels is not None:
+        class_of = _labelled(placed, level, labels, foreign)
+    elif len(flat) == len(placed):
+        class_of = dict.fromkeys(placed, _NO_CLASS)
+    else:
+        foreign |= dict.fromkeys(flat, "lies beside class folders, in none of them")
+        class_of = {name: class_name(placed[name][level]) for name in placed if name not in flat}
+    held_out = "test" if "test" in splits.values() else "validation"
+    items = [
+        Item(
+            file=name,
+            inside=normal("/".join(placed[name][level:])),
+            class_name=found,
+            held_out=bool(splits) and splits[placed[name][0]] == held_out,
+        )
+        for name, found in class_of.items()
+    ]
+    return Layout(items, sorted(set(class_of.values()), key=natural_key), foreign, left_out)
+
+
+def sort_files(tree: Tree, where) -> tuple[list[str], Troubles, dict[str, str]]:
+    """Pictures by their suffix, in natural order; foreign files; what was left out, with its reason."""
+    files = sorted(tree.files, key=natural_key)
+    names = [name for name in files if name.lower().endswith(SUFFIXES)]
+    if not names:
+        raise KelvinError(f"{where}: there is no {PICTURES} file in it; check the path")
+    others = [name for name in files if not name.lower().endswith(SUFFIXES)]
+    foreign = {name: _FOREIGN for name in others if not _is_harmless(name)}
+    full = {parent for name in [*names, *foreign] for parent in _parents(name)}
+    folders = {parent for name in files for parent in _parents(name)} | set(tree.folders)
+    empty = {folder for folder in folders - full if not set(_parents(folder)) - full}
+    texts = [name for name in others if name not in foreign and not set(_parents(name)) - full]
+    left_out = {f"{folder}/": "holds no picture" for folder in empty}
+    left_out |= dict.fromkeys(texts, "is no picture") | tree.left_out
+    return names, foreign, {name: left_out[name] for name in sorted(left_out, key=natural_key)}
+
+
+def natural_key(name: str) -> tuple:
+    """Sorts 2.png before 10.png and ignores case; the name itself settles ties."""
+    pieces = re.split("([0-9]+)", normal(name))
+    return [int(p) if i % 2 else p.casefold() for i, p in enumerate(pieces)], name
+
+
+def class_name(folder: str) -> str:
+    return normal(printable(folder))
+
+
+def normal(name: str) -> str:
+    # The same letters can be spelt in two ways in file names; one class must have one name.
+    return unicodedata.normalize("NFC", name)
+
+
+def _is_harmless(name: str) -> bool:
+    own = name.split("/")[-1]
+    return (own.lower() in _SYSTEM_FILES or own.lower().endswith(_TEXTS)
+            or _TEXT_NAMES.fullmatch(own) is not None)
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:i]) for i in range(1, len(parts))]
+
+
+def _enclosing(parts: Sequence[Sequence[str]]) -> int:
+    """How many outer folders hold everything and name neither a split nor a class."""
+    depth = 0
+    while max(map(len, parts), default=0) > depth + 2 and len({p[depth] for p in parts}) == 1:
+        if parts[0][depth].casefold() in _SPLITS:
+            break
+        depth += 1
+    return depth
+
+
+def _split_of(tops: set[str], where: str) -> dict[str, str]:
+    """{folder: split} where the top folders are splits, {} where they are classes."""
+    splits = {top: _SPLITS[top.casefold()] for top in tops if top.casefold() in _SPLITS}
+    kinds = set(splits.values())
+    if kinds and "train" not in kinds and len(splits) == len(tops):
+        raise KelvinError(f"{where}: it holds {sorted(tops)} but no training folder; add train/")
+    # A lone `train` among other folders is a class of vehicles, not a split.
+    is_split = "train" in kinds and (len(kinds) > 1 or len(splits) == len(tops))
+    return splits if is_split else {}
+
+
+def _labelled(
+    placed: Mapping[str, Sequence[str]], level: int, labels: Table, foreign: Troubles
+) -> dict[str, str]:
+    """{file: label}; a file without a row, and a row without a file, become foreign."""
+    found = labels.find({name: (name, "/".join(parts), "/".join(parts[level:]))
+                         for name, parts in placed.items()})  # fmt: skip
+    if not found:
+        raise KelvinError(f"labels: {labels.place} names no picture here, which would be like "
+                          f"{printable(next(iter(placed), 'cat/1.png'))!r}; correct its column file")
+    unused = labels.unused(found)
+    foreign |= {name: f"has no row in {labels.place}" for name in placed if name not in found}
+    foreign |= dict.fromkeys(unused, f"has a row in {labels.place} and names no picture here, or several")
+    return {name: normal(labels.values[row]) for name, row in found.items()}

@@ -1,0 +1,100 @@
+"""A CSV that says something of each file: its columns are `file` and one more."""
+
+import csv
+import io
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kelvin.common.errors import KelvinError
+from kelvin.datasets.sources.archives import Tree
+from kelvin.datasets.sources.walk import printable, spelt
+
+
+@dataclass(frozen=True)
+class Table:
+    """values: {file as the table names it: value}; place: as the user named it."""
+
+    place: str
+    values: Mapping[str, str]
+
+    def find(self, names: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """{file: its row}, by any of the names given, else by its own name, with suffix or without.
+
+        A file's own name counts only where no other file has it. Files without a row are missing.
+        """
+        own = {file: file.split("/")[-1] for file in names}
+        spellings = {file: [*given, own[file], own[file].rpartition(".")[0]]
+                     for file, given in names.items()}  # fmt: skip
+        often = [Counter(known[i] for known in spellings.values()) for i in (-2, -1)]
+        rows = {}
+        for file, known in spellings.items():
+            sure = [*known[:-2], *(name for name, count in zip(known[-2:], often, strict=True)
+                                   if count[name] == 1)]  # fmt: skip
+            row = next((key for key in map(_key, sure) if key in self.values), None)
+            if row is not None:
+                rows[file] = row
+        return rows
+
+    def unused(self, rows: Mapping[str, str]) -> list[str]:
+        """Rows that name no file."""
+        used = set(rows.values())
+        return [row for row in self.values if row not in used]
+
+
+def table_place(table: str, data: Path) -> Path | None:
+    """Where a CSV lies: beside the data, in its folder, or below the working folder; None for nowhere."""
+    places = [data.parent / str(table), data / str(table), Path(str(table))]
+    return next((place for place in map(spelt, places) if place and place.is_file()), None)
+
+
+def read_table(table: str, tree: Tree, column: str, key: str) -> Table:
+    """The table as UTF-8 with the columns `file` and `column`; key names the entry in messages.
+
+    It may also lie in the archive itself.
+    """
+    place = table_place(table, tree.path)
+    try:
+        if place is not None:
+            content = place.read_bytes()
+        elif str(table) in tree.files:
+            place, content = f"{tree.path}/{table}", tree.read(str(table))
+        else:
+            raise KelvinError(
+                f"{key}: csv {table!r} was not found in {tree.path.parent}, in {tree.path.name} or the "
+                "working folder; put it there"
+            )
+        text = content.decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+    except KelvinError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
+        raise KelvinError(f"{key}: {place} is no readable CSV ({error}); save it as UTF-8") from error
+    if not rows or not {"file", column} <= set(rows[0]):
+        raise KelvinError(f"{key}: {place} needs a header with the columns file and {column}, and rows")
+    return Table(printable(str(table)), _values(rows, column, key, place))
+
+
+def _values(rows: Iterable[Mapping[str, str]], column: str, key: str, place) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for row in rows:
+        name, value = _key(row["file"] or ""), (row[column] or "").strip()
+        if not name or not value:
+            raise KelvinError(f"{key}: {place} has a row without file or {column}: {row}; complete it")
+        if values.setdefault(name, value) != value:
+            raise KelvinError(
+                f"{key}: {place} puts {name!r} in {values[name]!r} and in {value!r}; keep one"
+            )
+    return values
+
+
+def _delimiter(text: str) -> str:
+    header = text.split("\n", 1)[0]
+    return max(",;\t", key=header.count)
+
+
+def _key(name: str) -> str:
+    """One spelling of a file's name: letters in NFC, forward slashes, no leading ./"""
+    return unicodedata.normalize("NFC", printable(name.strip())).replace("\\", "/").removeprefix("./")

@@ -1,0 +1,1 @@
+"""Samples and runs under the one protocol of a comparison."""

@@ -1,0 +1,1 @@
+"""What images are measured by: extractors of features, and the real data seen through them."""

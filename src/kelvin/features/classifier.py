@@ -1,0 +1,75 @@
+"""The trained classifier as a file, and as what it serves for: features and class probabilities."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json, write_json
+from kelvin.config.schema import ClassifierConfig
+from kelvin.features.classifier_network import Classifier
+from kelvin.features.classifier_training import features_and_probabilities
+from kelvin.networks import Shape
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A trained classifier with its record (accuracy, hash of the feature layer)."""
+
+    network: Classifier
+    record: Mapping[str, Any]
+
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features (n, d) and probabilities (n, K) of images (n, C, H, W), uint8 or [0, 1]."""
+        return features_and_probabilities(self.network, images)
+
+
+def feature_hash(network: Classifier) -> str:
+    """SHA-256 of the weights that make the features, by name, 16 hex digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.body.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def save(folder: Path, network: Classifier, config: ClassifierConfig, history: list[float],
+         test_images: np.ndarray, test_labels: np.ndarray) -> dict[str, Any]:
+    """Write weights.safetensors and record.json; returns the record."""
+    _, probabilities = features_and_probabilities(network, test_images)
+    first = network.body[0]
+    record = {"accuracy": float((probabilities.argmax(1) == test_labels).mean()),
+              "n": len(test_labels), "hash": feature_hash(network), "features": config.features,
+              "channels": config.channels, "classes": network.head.out_features,
+              "shape": [first.in_channels, *test_images.shape[2:]], "loss": history}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.detach().cpu().contiguous()
+               for name, tensor in network.state_dict().items()}, folder / "weights.safetensors")
+    write_json(folder / "record.json", record)
+    return record
+
+
+def load(folder: Path) -> Judge:
+    """The classifier in `folder`; KelvinError where it is missing or its weights do not fit."""
+    try:
+        record = read_json(folder / "record.json")
+        network = Classifier(Shape(*record["shape"]), record["channels"], record["features"],
+                             record["classes"])
+        network.load_state_dict(load_file(folder / "weights.safetensors"))
+    except (FileNotFoundError, json.JSONDecodeError, RuntimeError) as error:
+        raise KelvinError(f"{folder} holds no usable classifier ({str(error).splitlines()[0]}); run "
+                          "dvc repro classifier") from error
+    if feature_hash(network) != record["hash"]:
+        raise KelvinError(f"{folder}: the weights are not those of record.json; run dvc repro -f "
+                          "classifier")
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return Judge(network.eval(), record)

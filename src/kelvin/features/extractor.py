@@ -1,0 +1,59 @@
+"""Feature extractors: images in [0, 1] to feature vectors, in batches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kelvin.common.errors import KelvinError
+from kelvin.metrics.checks import check_features, check_images
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A named map from images (b, C, H, W) in [0, 1] to features (b, dim).
+
+    preprocessing: what is done to the images first, in words. hash: of the weights. Statistics
+    computed with an extractor go stale unless their name covers both. function: float32 array to
+    array, one batch at a time.
+    """
+
+    name: str
+    dim: int
+    preprocessing: str
+    hash: str
+    function: Callable
+
+    def batches(self, images, batch_size=256):
+        """Features of one batch after another, float64 (b, dim): memory does not grow with n.
+
+        images: (n, C, H, W), uint8 or float [0, 1]; converted and checked a batch at a time.
+        """
+        for start in range(0, len(images), batch_size):
+            part = check_images(images[start : start + batch_size], "images to extract from")
+            features = check_features(self.function(part), f"{self.name}'s features", 1, self.dim)
+            if len(features) != len(part):
+                raise KelvinError(
+                    f"{self.name}: {len(features)} rows of features for {len(part)} images, "
+                    "it must make one row each."
+                )
+            yield features
+
+    def __call__(self, images, batch_size=256):
+        """Features of all images, (n, dim) float64."""
+        check_images(images[:1], "images to extract from")
+        return np.concatenate(list(self.batches(images, batch_size)))
+
+
+def classifier_extractor(feature_fn, dim, hash, preprocessing="none", device="cpu"):
+    """An Extractor around a torch function (b, C, H, W) in [0, 1] -> (b, dim).
+
+    preprocessing: what feature_fn does to the images first, in words.
+    """
+    import torch
+
+    def function(images):
+        with torch.inference_mode():
+            return feature_fn(torch.from_numpy(images).to(device)).float().cpu().numpy()
+
+    return Extractor("classifier", dim, preprocessing, hash, function)

@@ -1,0 +1,134 @@
+"""Statistics of the real data, one file an extractor: what samples are compared with.
+
+They depend on the data, the extractor and how many images are taken, and on nothing else: each file
+carries a key made of these, and is refused under any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_arrays, read_json, write_arrays, write_json
+from kelvin.config.digest import fingerprint
+from kelvin.config.schema import ReferenceConfig
+from kelvin.features.classifier import Judge
+from kelvin.features.extractor import Extractor
+from kelvin.features.inception import fid_extractor
+from kelvin.features.plain import fit_projection, pixel_extractor, random_extractor
+from kelvin.metrics.moments import Moments, stream_moments
+
+if TYPE_CHECKING:
+    from kelvin.datasets.store import PreparedStore
+
+REFERENCE = "train+validation"  # what samples are compared with: everything but the test set
+FITTED = 20_000  # reference images at most that the principal components are fitted to
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What one extractor makes of the real data.
+
+    moments: of all reference images (training and validation part). kept (k, d): features of a seeded
+    choice of them, for measures that need the features themselves. heldout (m, d): of the test images,
+    in order. black (1, d): of one black image.
+    """
+
+    extractor: Extractor
+    moments: Moments
+    kept: np.ndarray
+    heldout: np.ndarray
+    black: np.ndarray
+
+
+def extractors(config: ReferenceConfig, judge: Judge, shape: tuple[int, int, int], data_root: str | None,
+               projection: Mapping[str, np.ndarray], log: Callable[..., None] = lambda *_: None
+               ) -> tuple[dict[str, Extractor], str | None]:
+    """{name: Extractor}, the classifier first, and why FID's Inception is not among them (or None)."""
+    found = {"classifier": Extractor("classifier", judge.record["features"], "pixels to [-1, 1]",
+                                     judge.record["hash"], lambda images: judge(images)[0])}
+    if "pixels" in config.extractors:
+        found["pixels"] = pixel_extractor(shape, **projection)
+    if "random" in config.extractors:
+        found["random"] = random_extractor(shape, config.random_dim, config.seed)
+    inception, why = fid_extractor(data_root, config.fid_resize, download=config.fid_download)
+    if inception is not None:
+        log("FID: %s, %s", inception.name, inception.preprocessing)
+        found["inception"] = inception
+    return found, why and f"{why} Then run dvc repro -f reference."
+
+
+def key(extractor: Extractor, config: ReferenceConfig, store: PreparedStore) -> str:
+    """Names statistics: data, extractor, preprocessing, and which images were taken."""
+    return fingerprint(store.digest, extractor.hash, extractor.preprocessing, extractor.dim,
+                       REFERENCE, config.limit, config.kept, config.seed)
+
+
+def measure(extractor: Extractor, config: ReferenceConfig, store: PreparedStore) -> Reference:
+    """The statistics of a data set, in batches: memory does not grow with the number of images."""
+    real, test = (part.first(config.limit).images for part in (store.reference(), store.split("test")))
+    chosen = np.random.default_rng(config.seed).permutation(len(real))[:config.kept]
+    wanted, kept, start = np.zeros(len(real), bool), [], 0
+    wanted[chosen] = True
+
+    def batches():
+        nonlocal start
+        for features in extractor.batches(real):
+            kept.append(features[wanted[start:start + len(features)]].astype(np.float32))
+            start += len(features)
+            yield features
+
+    moments = stream_moments(batches())
+    heldout = np.concatenate([f.astype(np.float32) for f in extractor.batches(test)])
+    black = extractor(np.zeros((1, *test.shape[1:]), np.uint8))
+    return Reference(extractor, moments, np.concatenate(kept), heldout, black)
+
+
+def build(folder: Path, config: ReferenceConfig, store: PreparedStore, judge: Judge,
+          data_root: str | None, log: Callable[..., None]) -> dict[str, Any]:
+    """Measure and write every extractor's statistics and about.json, which is returned."""
+    real, shape = store.reference().first(config.limit), store.images.shape[1:]
+    projection = fit_projection(real.first(FITTED).images, config.pixel_dim)
+    found, why = extractors(config, judge, shape, data_root, projection, log)
+    write_arrays(folder / "projection.npz", **projection)
+    described = {}
+    for name, extractor in found.items():
+        r = measure(extractor, config, store)
+        write_arrays(folder / f"{name}.npz", **r.moments.to_arrays(), kept=r.kept, heldout=r.heldout,
+                     black=r.black)
+        described[name] = {"dim": extractor.dim, "preprocessing": extractor.preprocessing,
+                           "hash": extractor.hash, "key": key(extractor, config, store)}
+    about = {"reference": REFERENCE, "reference_n": len(real), "data": store.digest,
+             "test_n": len(store.split("test").first(config.limit)),
+             "extractor": judge.record["hash"], "classifier_accuracy": judge.record["accuracy"],
+             "fid_why": why, "extractors": described}
+    write_json(folder / "about.json", about)
+    return about
+
+
+def load(folder: Path, config: ReferenceConfig, store: PreparedStore, judge: Judge, data_root: str | None
+         ) -> tuple[dict[str, Reference], dict[str, Any]]:
+    """What `build` wrote; refused where data, extractor or preprocessing are not those it was made of."""
+    try:
+        about, projection = read_json(folder / "about.json"), read_arrays(folder / "projection.npz")
+        stored = {name: read_arrays(folder / f"{name}.npz") for name in about["extractors"]}
+    except (FileNotFoundError, KeyError) as error:
+        raise KelvinError(f"{folder} holds no reference; run dvc repro reference") from error
+    found, why = extractors(config, judge, store.images.shape[1:], data_root, projection)
+    if set(found) != set(stored):
+        odd = sorted(set(found) ^ set(stored))[0]
+        raise KelvinError(f"{folder} was made {'without' if odd in found else 'with'} the extractor "
+                          f"{odd!r}, which is {'here now' if odd in found else f'missing now ({why})'}; "
+                          "run dvc repro -f reference")
+    for name, extractor in found.items():
+        if about["extractors"][name]["key"] != key(extractor, config, store):
+            raise KelvinError(f"{folder}/{name}.npz was made with another extractor or other data; run "
+                              "dvc repro reference")
+    return {name: Reference(found[name], Moments.from_arrays(a), a["kept"].astype(np.float64),
+                            a["heldout"].astype(np.float64), a["black"])
+            for name, a in stored.items()}, about

@@ -1,0 +1,105 @@
+"""Every part that params.yaml names, checked before any stage works: all faults at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kelvin.common.errors import KelvinError
+from kelvin.config.effect import refuse_idle_edit
+from kelvin.config.explain import places
+from kelvin.config.resolve import Params, read, refusal
+from kelvin.config.schema import RunConfig
+from kelvin.features.classifier_network import pool_side
+from kelvin.pipeline.checks.run import option_faults, together_faults, told
+from kelvin.sampling.samplers import samplers
+
+# "runs.a.network.blocks" of a sentence about that one value: it may be written in a layer below
+VALUE = re.compile(r"runs\.[\w-]+\.(?P<key>[\w.-]+)(?=( is not a known parameter| = ))")
+
+
+def checked_params(path: Path | str = "params.yaml") -> Params:
+    """The file, resolved; KelvinError with a line for every fault of it, or for an edit that does
+    nothing: what the first stage calls."""
+    raw = read(path)
+    lines = faults(raw)
+    if lines:
+        raise refusal(lines)
+    params = Params(raw)
+    refuse_idle_edit(Path(path), raw, params)
+    return params
+
+
+def faults(raw: Any) -> list[str]:
+    """Everything that is wrong with a params.yaml, a line each; [] where nothing is."""
+    lines: list[str] = []
+    try:
+        params = Params(raw, lines)
+    except KelvinError:
+        return list(dict.fromkeys(lines))
+    return list(dict.fromkeys([*lines, *part_faults(params)]))
+
+
+def check(params: Params) -> None:
+    """KelvinError with a line for every option, target, sampler or width that has no meaning."""
+    if lines := part_faults(params):
+        raise refusal(lines)
+
+
+def part_faults(params: Params) -> list[str]:
+    """What is wrong with the parts that are named, and with what goes together: a line each.
+
+    Options are checked of every run, active or not; of what goes together see Params.lasting.
+    """
+    lines: list[str] = []
+    config = params.classifier
+    if config is not None and config.features is not None:
+        lines += told(lambda: pool_side(config.channels, config.features))
+    for name, section in params.house.samplers.items():
+        lines += told(lambda name=name, section=section:
+                      samplers.check(section.model_dump(), f"samplers.{name}"))
+    odd: dict[str, list[str]] = {}
+    for name, run in params.runs.items():
+        def at(scale: str, name: str = name) -> list[str]:
+            other, _, _ = params.resolved(name, scale)
+            return [] if other is None else run_faults(params, name, other)
+
+        odd[name] = params.lasting(name, run_faults(params, name, run), at)
+    lines += params.by_cause(odd)
+    for name, study in params.house.studies.items():
+        if study.kind == "grid":
+            lines += grid_faults(params, name, study.runs)
+    return list(dict.fromkeys(lines))
+
+
+def grid_faults(params: Params, study: str, names: list[str]) -> list[str]:
+    """Runs of one cell of parameterisation and schedule: a grid has one run a cell."""
+    cells: dict[tuple[str, str], str] = {}
+    lines = []
+    for name in names:
+        if (run := params.runs.get(name)) is None:
+            continue
+        cell = run.restorer.parameterisation, run.schedule.model_dump_json()
+        if cell in cells:
+            lines.append(f"studies.{study}.runs puts {cells[cell]} and {name} into one cell: both predict"
+                         f" {cell[0]} under the same {run.schedule.kind} schedule; name one of them")
+        cells.setdefault(cell, name)
+    return lines
+
+
+def run_faults(params: Params, name: str, run: RunConfig) -> list[str]:
+    """What is wrong with the parts of a run, and if nothing is, with how they go together."""
+    if lines := option_faults(name, run):
+        written = places(params.layers(name))
+        return [in_its_layer(line, written) for line in lines]
+    return together_faults(params, name, run)
+
+
+def in_its_layer(line: str, written: Mapping[tuple[str, ...], str]) -> str:
+    """A sentence about one value, with the key under which the value is written."""
+    match = VALUE.match(line)
+    key = match["key"] if match else ""
+    place = written.get(tuple(key.split(".")))
+    return line if place is None else f"{place}.{key}{line[match.end():]}"

@@ -1,0 +1,173 @@
+"""One run of params.yaml: its parts' options, and whether they go together, before any stage works."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from kelvin import degradations, networks
+from kelvin.common.errors import KelvinError
+from kelvin.config.resolve import Params
+from kelvin.config.schema import RunConfig
+from kelvin.config.sentences import shown
+from kelvin.degradations import GaussianProcess, HotProcess, ImageSpec
+from kelvin.degradations.graded import growths
+from kelvin.degradations.schedules import check_schedule
+from kelvin.restoration.parameterisation import PARAMETERISATIONS
+from kelvin.restoration.parameterisation import check as check_parameterisation
+from kelvin.restoration.rules import check_rule
+from kelvin.restoration.variance import check as check_variance
+from kelvin.training.weightings import build_weights, check_weighting
+
+MOST_STEPS = 100_000      # a table has a row for each time
+MOST, WIDEST, LEAST = 1_000_000, 1e4, 1e-12  # of a part's options: counts, and the size of other numbers
+SIDE = 8                  # of the image that a process is tried on where no size is known
+# what a sampler asks of the process; naive, improved and direct take any
+PROCESSES = {"ancestral": GaussianProcess, "ddim": GaussianProcess, "fed-back": GaussianProcess,
+             "heun": HotProcess, "dpm-solver++": HotProcess}
+MEANS = {GaussianProcess: "a process with Gaussian noise", HotProcess: "a hot process (noise alone)"}
+SECTIONS = re.compile(r"(schedule|degradation|prior|restorer|network|training|sampling)[.:]")
+
+
+def told(check: Callable[[], Any]) -> list[str]:
+    """The lines of the KelvinError that a check raises; [] where it raises none."""
+    try:
+        check()
+    except KelvinError as error:
+        return str(error).splitlines()
+    return []
+
+
+def option_faults(name: str, run: RunConfig) -> list[str]:
+    """A line for every option of the run's parts that is wrong, or beyond what can be computed."""
+    lines: list[str] = []
+    for registry, key in ((degradations.degradations, "degradation"), (degradations.priors, "prior"),
+                          (networks.networks, "network"), (networks.conditionings, "conditioning")):
+        lines += told(lambda registry=registry, key=key:
+                      registry.check(getattr(run, key).model_dump(), f"runs.{name}.{key}"))
+    schedule = run.schedule.model_dump()
+    check_one = growths.check if schedule["kind"] in growths.kinds() else check_schedule
+    lines += told(lambda: check_one(schedule, f"runs.{name}.schedule"))
+    return lines or [line for key in ("schedule", "degradation", "prior", "network")
+                     for line in number_faults(getattr(run, key).model_dump(), f"runs.{name}.{key}")]
+
+
+def number_faults(section: Mapping[str, Any], where: str) -> list[str]:
+    """Numbers that no memory or no float32 can do anything with."""
+    lines = []
+    for key, value in section.items():
+        for number in value if isinstance(value, (list, tuple)) else [value]:
+            most = MOST_STEPS if key == "steps" else MOST
+            if isinstance(number, int) and abs(number) > most:
+                why = f"at most {most:,} can be held in memory"
+            elif isinstance(number, float) and abs(number) > WIDEST:
+                why = f"it should be at most {WIDEST:,.0f}"
+            elif isinstance(number, float) and 0 < abs(number) < LEAST:
+                why = f"it should be 0 or at least {LEAST:g}, which float32 tells from 0"
+            else:
+                continue
+            lines.append(f"{where}.{key} = {shown(value)}: {why}")
+            break
+    return lines
+
+
+def together_faults(params: Params, name: str, run: RunConfig) -> list[str]:
+    """A line for every two parts of the run that do not go together; their options are right."""
+    at, schedule = f"runs.{name}", run.schedule.model_dump()
+    process = degradations.degradations.find(run.degradation.kind)
+    targets = process.parameterisations
+    target, kind = run.restorer.parameterisation, run.degradation.kind
+    lines = []
+    if target not in targets:
+        lines.append(f"{at}.restorer.parameterisation = {target!r} has no meaning for {kind}; it takes "
+                     f"{', '.join(targets)}")
+    lines += told(lambda: check_rule(run.restorer.rule, target, f"{at}.restorer.rule"))
+    lines += told(lambda: check_variance(run.restorer.variance, process.temperature, schedule["steps"],
+                                         kind, f"{at}.restorer.variance"))
+    lines += told(lambda: check_weighting(run.training.weighting.model_dump(), run.training.loss, process,
+                                          kind, f"{at}.training"))
+    if not lines and process.temperature == "hot" and name in params.house.active:
+        lines += told(lambda: check_table(run, at))
+    lines += sampler_faults(params, at, run, process)
+    if run.training.mmd.weight and run.training.batch < 2:
+        lines.append(f"{at}.training.batch = 1, but training.mmd compares images within a batch: at "
+                     "least 2 are needed")
+    if name in params.house.active:
+        lines += fold_faults(params, at, run)
+        lines = lines or process_faults(params, at, run)
+    small = None if params.metrics is None else params.metrics.small
+    if small is not None and run.sampling.epoch_images < small.images and name in params.house.active:
+        lines.append(f"{at}.sampling.epoch_images = {run.sampling.epoch_images} is less than "
+                     f"metrics.small.images = {small.images}, which are scored of them")
+    return lines
+
+
+def check_table(run: RunConfig, at: str) -> None:
+    """KelvinError where the table of a hot process leaves no signal that target, rule or weighting divide
+    by."""
+    image = ImageSpec(1, 8, 8, run.restorer.low, run.restorer.high)  # its size is no matter
+    process = degradations.degradations.build(run.degradation.model_dump(), image,
+                                               run.schedule.model_dump())
+    check_parameterisation(run.restorer.parameterisation, process, f"{at}.restorer.parameterisation")
+    check_rule(run.restorer.rule, run.restorer.parameterisation, f"{at}.restorer.rule", process)
+    build_weights(run.training.weighting.model_dump(), process,
+                  PARAMETERISATIONS[run.restorer.parameterisation], f"{at}.training")
+
+
+def drawn(run: RunConfig) -> Iterable[tuple[str, str]]:
+    """(the sampler's name, the key that names it), each name once."""
+    keys = {run.sampling.epoch_sampler: "epoch_sampler"}
+    return (keys | dict.fromkeys(run.sampling.samplers, "samplers")).items()
+
+
+def sampler_faults(params: Params, at: str, run: RunConfig, process: Any) -> list[str]:
+    """Samplers that the run's process, target or number of times cannot take."""
+    lines, kind, T = [], run.degradation.kind, run.schedule.model_dump()["steps"]
+    for name, key in drawn(run):
+        if name not in params.house.samplers:
+            continue
+        sampler = params.sampler(name)
+        where = f"{at}.sampling.{key} names {name!r}, whose kind is {sampler['kind']}"
+        needs = PROCESSES.get(sampler["kind"])
+        if needs and isinstance(process, type) and not issubclass(process, needs):
+            lines.append(f"{where}: it needs {MEANS[needs]}, which {kind} is not; choose improved, naive "
+                         "or direct")
+        if sampler["kind"] == "dissipation" and run.restorer.parameterisation != "previous":
+            lines.append(f"{where}: it needs {at}.restorer.parameterisation = 'previous', not "
+                         f"{run.restorer.parameterisation!r}")
+        if sampler.get("z") == "estimated" and not process.can_estimate_z:
+            lines.append(f"{where}: its z = 'estimated' cannot be had from {kind}; set z to kept")
+        steps = sampler.get("steps", "all")
+        if isinstance(steps, int) and steps > T:
+            lines.append(f"samplers.{name}.steps = {steps} is more than {at}.schedule.steps = {T}; name "
+                         f"another sampler in {at}.sampling")
+    return lines
+
+
+def fold_faults(params: Params, at: str, run: RunConfig) -> list[str]:
+    """A fold that the data set does not have, for the run or one of the replicates."""
+    folds, data = params.images.folds, f"datasets.{params.house.dataset}.folds"
+    if run.split == "given":
+        return [f"{at}.fold = {run.fold} goes with a split into folds, but {at}.split is given; set fold "
+                "to null"] if run.fold is not None else []
+    if folds is None:
+        return [f"{at}.split = {run.split!r} needs folds, but {data} is null; set {{k: 5, seed: 0}}"]
+    if run.fold is not None:
+        return [f"{at}.fold = {run.fold}: {data}.k = {folds.k} has folds 0 to {folds.k - 1}"] \
+            if run.fold >= folds.k else []
+    return [f"replicates names {r}, but {at} holds out fold r of replicate r, and {data}.k = {folds.k} "
+            f"has folds 0 to {folds.k - 1}" for r in params.house.replicates if r >= folds.k]
+
+
+def process_faults(params: Params, at: str, run: RunConfig) -> list[str]:
+    """What the process says when it is built on a small image: prior, growth, channels, signal at T."""
+    image = ImageSpec(params.images.channels or 3, SIDE, SIDE, run.restorer.low, run.restorer.high)
+
+    def build() -> None:
+        process = degradations.build(image, run.degradation.model_dump(), run.schedule.model_dump(),
+                                     run.prior.model_dump())
+        check_parameterisation(run.restorer.parameterisation, process, "restorer.parameterisation")
+
+    return [f"{at}.{line}" if SECTIONS.match(line) else f"{at}.degradation: {line}"
+            for line in told(build)]

@@ -1,0 +1,145 @@
+"""From a resolved params.yaml to the plan: one small file for each instance of a stage."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kelvin.common.files import project_root, read_json, write_text
+from kelvin.config.digest import Code
+from kelvin.config.plan import (
+    FOLDER,
+    PARAMETERS,
+    CalibratePlan,
+    ClassifierPlan,
+    EvaluatePlan,
+    Plan,
+    PreparePlan,
+    PretrainPlan,
+    RawImages,
+    ReferencePlan,
+    ReportPlan,
+    SamplePlan,
+    Start,
+    TrackPlan,
+    TrainPlan,
+    checksum,
+    plan_path,
+)
+from kelvin.config.resolve import Params, load
+from kelvin.config.schema import MetricsCount, ReferenceConfig, RunConfig
+from kelvin.datasets.sources.raw_state import folder_fingerprint, raw_fingerprint
+
+OWN_PART = re.compile(r'"kind": "([A-Za-z_][\w.]*):[A-Za-z_]\w*"')
+MORPH = "morph"  # the one degradation that needs images of another data set
+
+
+class Planner:
+    """params: resolved; scripts: the folder of the stages' scripts; environ: names the raw data."""
+
+    def __init__(self, params: Params, scripts: Path, environ: Mapping[str, str], code: Code):
+        self.params, self.house, self.code = params, params.house, code
+        self.scripts, self.environ = scripts, environ
+        self.common = {"dataset": self.house.dataset, "threads": self.house.threads}
+
+    def made(self, model: type[Plan], stage: str, **content: Any) -> Plan:
+        """A stage's plan with the digest of its code, a user's own parts among it."""
+        text = json.dumps(content, default=lambda o: o.model_dump())
+        own = sorted(set(OWN_PART.findall(text)))
+        return model(code=self.code.digest(self.scripts / f"{stage}.py", tuple(own)), own=own, **content)
+
+    def files(self) -> Iterator[tuple[Path, Plan]]:
+        """(path, plan) of every stage instance."""
+        house, metrics = self.house, self.params.metrics
+        reference = ReferenceConfig(**metrics.model_dump(include=set(ReferenceConfig.model_fields)))
+        yield plan_path("prepare", house.dataset), self.made(
+            PreparePlan, "prepare", source=self.raw(house.dataset))
+        yield plan_path("classifier"), self.made(
+            ClassifierPlan, "classifier", **self.common, classifier=self.params.classifier,
+            limit=metrics.limit, seed=house.seed)
+        yield plan_path("reference"), self.made(ReferencePlan, "reference", **self.common,
+                                                metrics=reference)
+        yield plan_path("calibrate"), self.made(CalibratePlan, "calibrate", **self.common,
+                                                metrics=metrics)
+        yield plan_path("pretrain"), self.pretrain()
+        for name, replicate in self.params.active():
+            run = self.params.run(name)
+            about = {**self.common, "run": name, "replicate": replicate, "seed": house.seed + replicate}
+            part = {"classes": run.classes, "split": run.split, "fold": run.fold}
+            item = name, str(replicate)
+            yield plan_path("train", *item), self.train(run, about)
+            yield plan_path("sample", *item), self.made(
+                SamplePlan, "sample", **about, **part, source=run.source,
+                ema_more=run.training.ema_more, sampling=run.sampling,
+                samplers={s: house.samplers[s] for s in run.sampling.samplers},
+                metrics=MetricsCount(images=metrics.images, limit=metrics.limit, bounded=metrics.bounded),
+                seed_of_subsample=metrics.seed)
+            yield plan_path("evaluate", *item), self.made(EvaluatePlan, "evaluate", **about, **part,
+                                                          metrics=metrics)
+        yield plan_path("report"), self.made(
+            ReportPlan, "report", dataset=house.dataset, scale=house.scale, active=house.active,
+            replicates=house.replicates, runs={name: self.params.run(name) for name in house.active},
+            studies=house.studies, samplers=house.samplers, metrics=metrics, images=self.params.images)
+        yield plan_path("track"), self.made(
+            TrackPlan, "track", studies={name: study.runs for name, study in house.studies.items()},
+            titles={name: self.params.run(name).title for name in house.active})
+
+    def raw(self, dataset: str) -> RawImages:
+        images = self.house.datasets[dataset].images
+        return RawImages(dataset=dataset, images=images, raw=raw_fingerprint(images, self.environ))
+
+    def train(self, run: RunConfig, about: dict[str, Any]) -> Plan:
+        if run.source == "folder":
+            roots = (Path("."), project_root())
+            path = next((root / run.path for root in roots if (root / run.path).exists()), Path(run.path))
+            own = {"config": None, "epoch_sampler": None, "path": run.path,
+                   "raw": folder_fingerprint(path)}
+        else:
+            own = {"config": run.trained(), "path": None, "raw": None,
+                   "epoch_sampler": self.house.samplers[run.sampling.epoch_sampler]}
+            if self.params.metrics.bounded:
+                own |= {"bounded": True, "limit": self.params.metrics.limit}
+        return self.made(TrainPlan, "train", **about, scale=self.house.scale, **own)
+
+    def pretrain(self) -> Plan:
+        scratch, starts = [], []
+        for name, replicate in self.params.active():
+            run = self.params.run(name)
+            other = run.pretrain and run.pretrain.dataset
+            source = self.raw(other) if other not in (None, self.house.dataset) else None
+            blend = self.raw(self.house.blend) if run.degradation.kind == MORPH else None
+            if run.pretrain or blend:
+                starts.append(Start(run=name, replicate=replicate, config=run.trained(), source=source,
+                                    blend=blend))
+            else:
+                scratch.append(f"{name}-{replicate}")
+        return self.made(PretrainPlan, "pretrain", **self.common, seed=self.house.seed, scratch=scratch,
+                         starts=starts)
+
+
+def write_plan(script: Path, environ: Mapping[str, str]) -> list[Path]:
+    """Validate params.yaml and write data/plan: files whose content is as it was are left alone, those
+    of no stage instance are removed; returns what was written."""
+    file, code = Path("params.yaml"), Code()
+    state = {"sha256": checksum(file), "checked": code.digest(script, left_out=())}
+    if PARAMETERS.exists() and read_json(PARAMETERS) == state:
+        params = load(file)
+    else:
+        from kelvin.pipeline.checks.params import checked_params  # its imports take seconds
+
+        params = checked_params(file)
+    changed, planned = [], {PARAMETERS}
+    for path, plan in Planner(params, script.parent, environ, code).files():
+        planned.add(path)
+        text = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
+            changed.append(path)
+    for path in [path for path in FOLDER.rglob("*.json") if path not in planned]:
+        path.unlink()
+    write_text(PARAMETERS, json.dumps(state) + "\n")
+    code.remember()
+    return changed

@@ -1,0 +1,133 @@
+"""Recorded studies: the pipeline with other runs, seeds or data than the default, kept as a record.
+
+`records` in params.yaml says what each sets. It runs in a throw-away copy that shares this project's
+DVC cache (what was made before is not made again); metrics, tables, cost and page go to
+reports/reference/<folder> with the command and the time it took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kelvin import degradations
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json, write_json
+from kelvin.common.hardware import hardware
+from kelvin.config import resolve as params
+from kelvin.config.resolve import Params
+from kelvin.datasets.store import PreparedStore
+from kelvin.degradations import ImageSpec
+from kelvin.pipeline.throwaway import temporary_copy
+
+KEPT = ("metrics.json", "cost.json", "index.html", "tables")
+
+
+def possible(config: Params, names: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The runs that this data set's images can carry, and why the others cannot."""
+    image_shape = PreparedStore(config.folder("prepared")).images.shape[1:]
+    kept, refused = [], {}
+    for name in names:
+        run = config.run(name)
+        image = ImageSpec(*image_shape, run.restorer.low, run.restorer.high)
+        try:
+            degradations.build(image, run.degradation.model_dump(), run.schedule.model_dump(),
+                               run.prior.model_dump())
+            kept.append(name)
+        except KelvinError as error:
+            refused[name] = str(error)
+    return kept, refused
+
+
+def wanted(config: Params, what: str) -> list[str]:
+    """A record's runs: its list, every run (the default's first), or the default's of its studies."""
+    entry, active = config.house.records[what], list(config.house.active)
+    if entry.runs == "all":
+        return [*active, *(name for name in config.runs if name not in active)]
+    served = {run for study in entry.studies for run in config.house.studies[study].runs}
+    return list(dict.fromkeys([*(entry.runs or ()), *(name for name in active if name in served)]))
+
+
+def record(what: str, jobs: str) -> Path:
+    """Run it and keep its record; KelvinError when the pipeline fails."""
+    config = params.load()
+    if what not in config.house.records:
+        raise KelvinError(f"records has no entry {what!r}; known are {', '.join(config.house.records)}")
+    entry, names, refused = config.house.records[what], wanted(config, what), {}
+    if entry.runs == "all":
+        if not config.folder("prepared").exists() and subprocess.run(  # it says what can be carried
+                [sys.executable, "stages/prepare.py", config.house.dataset]).returncode:
+            raise KelvinError(f"record {what}: the data set could not be prepared (see above)")
+        names, refused = possible(config, names)
+    for name, why in refused.items():
+        print(f"left out: {name} ({why})", flush=True)
+    values: dict[str, Any] = {**entry.set, "active": names, "replicates": entry.replicates}
+    cache, started = Path(".dvc/cache").resolve(), time.monotonic()
+    with temporary_copy(Path.cwd(), values) as (copy, environment):
+        params.load(copy / "params.yaml")  # what it sets may be wrong: say so before any work
+        (copy / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n", encoding="utf-8")
+        done = subprocess.run([sys.executable, "-m", "kelvin", "repro", "--jobs", jobs], cwd=copy,
+                              env=environment)
+        if done.returncode:
+            raise KelvinError(f"record {what}: the pipeline failed (see above); what was finished is in "
+                              "DVC's cache, so that the next try goes on from there")
+        target = Path("reports/reference") / entry.folder
+        before = earlier(target / "record.json", entry.set, names, entry.replicates)
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for name in KEPT:
+            source = copy / "reports" / name
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, target / name)
+        manifest = read_json(copy / "data/prepared" / values.get("dataset", config.house.dataset)
+                             / "manifest.json")
+    write_json(target / "record.json", {
+        "command": f"make record NAME={what}", "title": entry.title, "set": entry.set, "runs": names,
+        "left_out": refused, "replicates": entry.replicates, "jobs": int(jobs),
+        "data": {key: manifest[key] for key in ("image_shape", "sizes")}, "hardware": hardware_name(),
+        "minutes": [*before, round((time.monotonic() - started) / 60, 1)],
+        "note": "minutes are those of each call with these settings, the last one last: stages that "
+                "DVC's cache held were not made again"})
+    return target
+
+
+def earlier(path: Path, settings: Mapping[str, Any], runs: list[str], replicates: list[int]
+            ) -> list[float]:
+    """Minutes of the calls that made the record so far; [] where it had other settings, or is missing."""
+    try:
+        made = read_json(path)
+    except FileNotFoundError:
+        return []
+    if (made.get("set"), made.get("runs"), made.get("replicates")) != (settings, runs, replicates):
+        return []
+    minutes = made["minutes"]  # one number in records of before 0.4.0
+    return minutes if isinstance(minutes, list) else [minutes]
+
+
+def hardware_name() -> str:
+    import torch
+
+    return f"{hardware(torch.device('cpu'))}, {os.cpu_count()} cores"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", help="an entry of `records` in params.yaml")
+    parser.add_argument("--jobs", default="2")
+    options = parser.parse_args()
+    try:
+        print(f"recorded in {record(options.what, options.jobs)}")
+    except KelvinError as error:
+        print(f"kelvin: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

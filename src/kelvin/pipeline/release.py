@@ -1,0 +1,116 @@
+"""`make publish`: weights/, the README's picture and table, docs/metrics.md's tables."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json, write_text
+from kelvin.config.resolve import Params, load
+from kelvin.weights import publish
+
+LIMIT = 2_000_000  # bytes of a published weight file
+
+
+def best_runs(metrics: dict) -> dict[str, str]:
+    """hot and cold -> the run of lowest normalised FMD that was trained here and copies nothing."""
+    found = {}
+    for kind in ("hot", "cold"):
+        runs = [name for name, record in metrics.items()
+                if record["family"] == kind and not record["copier"]]
+        if runs:
+            found[kind] = min(runs, key=lambda name: metrics[name]["fmd_normalised"])
+    return found
+
+
+def readme_table(params: Params, metrics: dict, calibration: dict) -> str:
+    """The README's table of results, one row a run, best first, with the calibrating rows."""
+    rows = [(r["fmd_normalised"], f"{r['title']} *(real or trivial images)*", r, "-")
+            for r in calibration["rows"].values()]
+    rows += [(r["fmd_normalised"], f"`{name}`: {params.run(name).title}", r, r["nfe"])
+             for name, r in metrics.items()]
+    lines = ["| run | evaluations | FMD (95 % interval) | normalised FMD | class evenness | nearest |",
+             "|---|--:|--:|--:|--:|--:|"]
+    for normalised, title, r, nfe in sorted(rows, key=lambda row: row[0]):
+        lines.append(f"| {title} | {nfe} | {r['fmd']:.2f} ({r['fmd_low']:.2f} to {r['fmd_high']:.2f}) "
+                     f"| {normalised:.4f} | {r['class_evenness']:.3f} | {r['nearest_ratio']:.2f} |")
+    return "\n".join(lines)
+
+
+MEASURES = ("fmd", "fmd_normalised", "fmd_debiased", "fd_pixels", "fd_random", "fid", "kid", "mmd",
+            "mmd_p", "precision", "recall", "density", "coverage", "class_evenness", "confidence",
+            "nearest_ratio", "copy_fraction", "authentic", "c_t")
+
+
+def calibration_table(calibration: dict) -> str:
+    """docs/metrics.md's table of what every measure says of real and of trivial images."""
+    rows = calibration["rows"].values()
+    lines = ["| measure | " + " | ".join(row["title"] for row in rows) + " |",
+             "|---|" + "--:|" * len(rows)]
+    for key in MEASURES:
+        shown = ("n/a" if row.get(key) is None else f"{row[key]:.3g}" for row in rows)
+        lines.append(f"| `{key}` | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def bias_table(bias: dict) -> str:
+    """docs/metrics.md's table of held-out images: FMD at every n, by both studies' rules, at infinity."""
+    rules = [("all of the reference", row) for row in bias["over_n"]]
+    rules += [("study A's rule", bias["study_a"]), ("study D's rule", bias["study_d"])]
+    lines = ["| held-out images | n | against | FMD, mean of draws | standard deviation |",
+             "|---|--:|--:|--:|--:|"]
+    for rule, row in rules:
+        spread = "-" if row["fmd_sd"] is None else f"{row['fmd_sd']:.3g}"
+        lines.append(f"| {rule} | {row['n']} | {row['against']} | {row['fmd']:.3g} | {spread} |")
+    end = bias["fd_infinity"]
+    if end["fmd"] is not None:
+        lines.append(f"| FD-infinity | ∞ | {bias['over_n'][0]['against']} | {end['fmd']:.3g} "
+                     f"({end['low']:.3g} to {end['high']:.3g}) | - |")
+    return "\n".join(lines)
+
+
+def write_between(path: Path, mark: str, text: str) -> None:
+    """Replace what stands between <!-- mark --> and <!-- /mark --> in a file."""
+    whole = path.read_text(encoding="utf-8")
+    pattern = rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)"
+    new, n = re.subn(pattern, lambda m: f"{m[1]}{text}\n{m[2]}", whole, flags=re.S)
+    if n != 1:
+        raise KelvinError(f"{path} has no place marked <!-- {mark} --> ... <!-- /{mark} -->")
+    write_text(path, new)
+
+
+def main() -> None:
+    params = load()
+    dataset = params.house.dataset
+    try:
+        metrics = {name: record for name, record in read_json(Path("reports/metrics.json")).items()
+                   if not record.get("classes")}  # runs of some classes have a scale of their own
+        calibration = read_json(Path("reports/runs") / dataset / "calibration.json")
+    except FileNotFoundError as error:
+        raise KelvinError(f"{error.filename} is not there: run make repro first") from error
+    for kind, run in best_runs(metrics).items():
+        source = params.folder("models") / f"{run}-{params.house.replicates[0]}" / "ema.safetensors"
+        path = Path("weights") / f"{kind}.safetensors"
+        publish(source, params.sampler(metrics[run]["sampler"]),
+                {"run": run, "dataset": dataset, "scale": params.house.scale,
+                 "fmd_normalised": metrics[run]["fmd_normalised"]}, path)
+        if path.stat().st_size > LIMIT:
+            size = path.stat().st_size
+            path.unlink()
+            raise KelvinError(f"{run}: its weights are {size:,} bytes, more than the {LIMIT:,} that are "
+                              "published; publish from scale: laptop")
+        print(f"{path}: {run}, {path.stat().st_size:,} bytes")
+    write_between(Path("README.md"), "results", readme_table(params, metrics, calibration))
+    print("README.md: table of results")
+    write_between(Path("docs/metrics.md"), "calibration", calibration_table(calibration))
+    write_between(Path("docs/metrics.md"), "bias", bias_table(calibration["bias"]))
+    print("docs/metrics.md: tables of calibration")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KelvinError as error:
+        sys.exit(f"kelvin: {error}")

@@ -1,0 +1,1 @@
+"""What every figure, table and sentence is made with."""

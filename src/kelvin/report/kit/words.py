@@ -1,0 +1,144 @@
+"""What the numbers say, in plain words computed from them.
+
+One rule for the words: with fewer than 5 training seeds a value is lower or higher "on this seed";
+only a paired test over 5 or more seeds may call a run better or worse, or find no significant
+difference (kelvin.metrics.comparisons).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kelvin.metrics.comparisons import LEAST, Comparison, compare
+from kelvin.report.kit.table import fixed, number
+from kelvin.report.results import Results, Run
+
+
+@dataclass(frozen=True)
+class Score:
+    """A run's FMD: values by training seed, and the interval of its record (over images or seeds)."""
+
+    title: str
+    values: list[float]
+    low: float
+    high: float
+    normalised: float
+    copier: bool
+    below_floor: bool
+    copy_fraction: float = 0.0
+
+    @property
+    def fmd(self) -> float:
+        return sum(self.values) / len(self.values)
+
+
+def score(run: Run, record: Mapping[str, Any]) -> Score:
+    return Score(run.title, run.values("fmd"), record["fmd_low"], record["fmd_high"],
+                 record["fmd_normalised"], record["copier"], record["below_floor"],
+                 record["copy_fraction"])
+
+
+def named(title: str) -> str:
+    """A run's title, told apart from the words around it."""
+    return f"“{title}”"
+
+
+def seeds(count: int) -> str:
+    return "on this seed" if count == 1 else f"on these {count} seeds"
+
+
+def listed(words: Sequence[str]) -> str:
+    """a, b and c."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def ranking(scores: Sequence[Score], level: float) -> list[str]:
+    """Lowest and highest FMD, whether their intervals part, and what the intervals are over."""
+    count = len(scores[0].values)
+    over = "the sampled images" if count == 1 else "training seeds"
+    about = f"{100 * level:.0f} % interval over {over}"
+    low, high = min(scores, key=lambda s: s.fmd), max(scores, key=lambda s: s.fmd)
+    if len(scores) == 1:
+        return [f"{named(low.title)} has an FMD of {between(low)} ({about}), normalised "
+                f"{fixed(low.normalised)}, {seeds(count)}."]
+    out = [f"Of {len(scores)} runs {named(low.title)} has the lowest FMD {seeds(count)}, {between(low)} "
+           f"({about}; normalised {fixed(low.normalised)}), and {named(high.title)} the highest, "
+           f"{between(high)} (normalised {fixed(high.normalised)})."]
+    near = [named(s.title) for s in scores if s is not low and s.low <= low.high and low.low <= s.high]
+    if near:
+        out.append(f"The interval of the lowest overlaps with that of {listed(near)}.")
+    else:
+        out.append("The interval of the lowest overlaps with no other run's.")
+    return out
+
+
+def between(s: Score) -> str:
+    return f"{number(s.fmd)} [{number(s.low)}, {number(s.high)}]"
+
+
+def verdicts(baseline: Score, others: Sequence[Score], level: float) -> list[str]:
+    """Paired t-tests against the baseline with 5 seeds or more; with fewer, what that leaves open."""
+    count = len(baseline.values)
+    if not others:
+        return []
+    if count < LEAST:
+        spread = "an interval over images does not say what another training seed would give, and " \
+            if count == 1 else ""
+        return [f"With {count} training seed{'s' * (count > 1)} this is a description, not a test: "
+                f"{spread}a test takes {LEAST} seeds (-S 'replicates=[0,1,2,3,4]')."]
+    found = compare(baseline.values, {str(i): s.values for i, s in enumerate(others)}, level)
+    parts = [f"{named(s.title)}: {verdict(found[str(i)])}" for i, s in enumerate(others)]
+    return [f"Against {named(baseline.title)} (paired t-tests of FMD over {count} training seeds, Holm's "
+            f"correction for {len(others)}, level {100 * (1 - level):.0f} %): {'; '.join(parts)}."]
+
+
+def verdict(found: Comparison) -> str:
+    effect = "" if found.effect is None else (
+        f", d_z {number(found.effect)} [{number(found.effect_low)}, {number(found.effect_high)}]")
+    return (f"{found.verdict} (FMD difference {number(found.difference)} [{number(found.low)}, "
+            f"{number(found.high)}]{effect}, p = {number(found.p, 2)})")
+
+
+def flags(scores: Sequence[Score]) -> list[str]:
+    """Copiers and values below the floor, in words."""
+    out = [f"{named(s.title)} copies: {100 * s.copy_fraction:.0f} % of its samples are nearer to a "
+           "training image than held-out images are, so its FMD is no sign of quality."
+           for s in scores if s.copier]
+    out += [f"{named(s.title)} scores below the floor of held-out real images (normalised "
+            f"{fixed(s.normalised)}): that is within the floor's own spread or a sign of copying, not "
+            "of images more real than real ones."
+            for s in scores if s.below_floor]
+    return out
+
+
+def hot_against_cold(results: Results, metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The summary's paragraph: the best run of each kind against real images and a plain Gaussian."""
+    out, level = [], results.plan.metrics.confidence
+    gaussian = results.calibration["rows"]["pixel-gaussian"]["fmd"]
+    for family, words in (("hot", "hot diffusion (noise)"), ("warm", "warm diffusion (both)"),
+                          ("cold", "cold diffusion (no noise)")):
+        best = results.best(family)
+        if family == "warm" and not results.family(family):
+            continue
+        if best is None:
+            copies = "every such run copies its training images" if results.family(family) else \
+                "no such run is active"
+            out.append(f"There is no best run of {words}: {copies}.")
+            continue
+        found = score(best, metrics[best.name])
+        over = "images" if len(found.values) == 1 else "training seeds"
+        out.append(f"The lowest FMD of {words} {seeds(len(found.values))} is that of "
+                   f"{named(found.title)}: {between(found)} ({100 * level:.0f} % interval over "
+                   f"{over}), normalised {fixed(found.normalised)}; a Gaussian fitted to the pixels has "
+                   f"{number(gaussian)}.")
+        out += flags([found])
+    return out
+
+
+def unanswered(missing: Sequence[str], runs: Sequence[Any]) -> list[str]:
+    """What a study lacks; runs are never dropped in silence."""
+    if not runs:
+        return [f"No run of this study is active, so it says nothing here; it needs {listed(missing)}."]
+    return [f"Not active, and so missing here: {listed(missing)}."] if missing else []

@@ -1,0 +1,1 @@
+"""Figures and tables that several studies share."""

@@ -1,0 +1,227 @@
+"""Line figures, and the same numbers as .csv for `dvc plots`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+
+from kelvin.report.kit.style import (
+    BAND,
+    WIDTH,
+    Figure,
+    below,
+    finish,
+    legend_below,
+    look,
+    new,
+    plain,
+    ticks,
+    whole,
+)
+from kelvin.report.results import Results, Run
+
+Series = tuple[np.ndarray, np.ndarray]  # x (k,), y (replicates, k)
+
+
+def loss_rows(results: Results) -> list[dict[str, Any]]:
+    """curves/loss.csv: long form, x = epoch, y = the last column."""
+    return [{"epoch": int(row["epoch"]), "run": run.name, "replicate": r.index,
+             **{k: row[k] for k in ("updates", "lr", "running_loss", "train_loss",
+                                    "val_loss_ema", "val_loss")}}
+            for run in results.runs.values() if run.trained for r in run.replicates
+            for row in r.history]
+
+
+def fmd_rows(results: Results) -> list[dict[str, Any]]:
+    """curves/fmd.csv: long form, x = epoch, y = the last column."""
+    return [{"epoch": row["epoch"], "run": run.name, "replicate": r.index, "fid": row.get("fid"),
+             **{k: row[k] for k in ("small_fmd", "small_fmd_normalised", "fmd", "fmd_normalised")}}
+            for run in results.runs.values() if run.trained for r in run.replicates
+            for row in r.details["epochs"]]
+
+
+def log_snr_rows(results: Results) -> list[dict[str, Any]]:
+    """curves/x0_error.csv: long form, x = log_snr, y = the last column."""
+    return [{"log_snr": row["log_snr"], "run": run.name, "replicate": r.index,
+             "x0_error_se": row["x0_error_se"], "x0_error": row["x0_error"]}
+            for run in results.runs.values() if run.trained for r in run.replicates
+            for row in r.details["log_snr"]]
+
+
+def history(run: Run, key: str) -> Series:
+    """A column of history.csv over epochs, by replicate (as many epochs as all of them have)."""
+    return series([r.history for r in run.replicates], "epoch", key)
+
+
+def series(rows: list[list[dict[str, Any]]], x: str, y: str) -> Series:
+    length = min(map(len, rows))
+    return (np.array([row[x] for row in rows[0][:length]], float),
+            np.array([[row[y] for row in part[:length]] for part in rows], float))
+
+
+def line(axes: Any, found: Series, style: dict[str, Any], label: str = "") -> None:
+    """The mean over training seeds, and their range shaded where there are several."""
+    x, y = found
+    every = max(1, len(x) // 8)
+    axes.plot(x, y.mean(0), label=plain(label), markevery=every, **style)
+    if len(y) > 1:
+        axes.fill_between(x, y.min(0), y.max(0), color=style["color"], alpha=0.15, linewidth=0)
+
+
+def lines(axes: Any, runs: Sequence[Run], get: Callable[[Run], Series]) -> None:
+    for i, run in enumerate(runs):
+        line(axes, get(run), look(i), run.title)
+
+
+def schedules_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    """beta_t, alpha-bar_t and log-SNR_t over t/T; runs of one schedule share a curve."""
+    figure = new(WIDTH, 3.2)
+    panels = figure.subplots(1, 3)
+    groups: dict[bytes, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.schedule.betas.tobytes(), []).append(run)
+    for i, group in enumerate(groups.values()):
+        schedule = group[0].schedule
+        x = np.arange(1, schedule.steps + 1) / schedule.steps
+        label = plain(", ".join(run.title for run in group))
+        style = look(i) | {"markevery": max(1, len(x) // 6)}
+        for axes, y in zip(panels, (schedule.beta, schedule.alpha_bar, schedule.log_snr), strict=True):
+            axes.plot(x, y[1:], label=label, **style)
+    for axes, title in zip(panels, (r"$\beta_t$", r"$\bar\alpha_t$", r"log-SNR$_t$ (nats)"),
+                           strict=True):
+        axes.set(xlabel="t / T", ylabel=title)
+    panels[0].set_yscale("log")
+    panels[1].set_yscale("log")
+    legend_below(figure, panels[0], 3)
+    return finish(figure, name, caption)
+
+
+def variance_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    """Signal variance left over t/T, as training measured it on its images."""
+    figure = new(WIDTH * 0.75, 3.2)
+    axes = figure.subplots()
+    lines(axes, runs, lambda run: (np.arange(run.steps + 1) / run.steps, run.signal_variance[None]))
+    axes.set(xlabel="t / T", ylabel="share of the images'\nvariance left", ylim=(-0.03, 1.03))
+    legend_below(figure, axes, 2)
+    return finish(figure, name, caption)
+
+
+def loss_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    """Training and validation loss, both after the epoch at fixed t and z."""
+    figure = new(WIDTH, 3.4)
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, key, title in zip(panels, ("train_loss", "val_loss"), ("training", "validation"),
+                                strict=True):
+        lines(axes, runs, lambda run, key=key: history(run, key))
+        axes.set(xlabel="epoch", title=f"{title} images", yscale="log")
+        ticks(axes.yaxis)
+        whole(axes.xaxis)
+    panels[0].set_ylabel("loss after the epoch")
+    legend_below(figure, panels[0], 3)
+    return finish(figure, name, caption)
+
+
+def overlay_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    """Training (solid) over validation loss (dashed), a panel per run."""
+    across = min(4, len(runs)) if len(runs) != 5 else 3
+    down = -(-len(runs) // across)
+    figure = new(min(WIDTH, 2.8 * across + 0.8), 2.1 * down + 0.5)
+    panels = figure.subplots(down, across, squeeze=False).flat
+    for axes, run in zip(panels, runs, strict=False):
+        overlay(axes, run)
+        axes.set_title("\n".join(wrap(plain(run.title), 26)), fontsize=8)
+    for axes in list(panels)[len(runs):]:
+        axes.set_visible(False)
+    legend_below(figure, figure.axes[0])
+    return finish(figure, name, caption)
+
+
+def overlay(axes: Any, run: Run) -> None:
+    line(axes, history(run, "train_loss"), look(0) | {"linestyle": "-"}, "training")
+    line(axes, history(run, "val_loss"), look(4) | {"linestyle": (0, (5, 2))}, "validation")
+    axes.set(xlabel="epoch", ylabel="loss", yscale="log")
+    ticks(axes.yaxis)
+    whole(axes.xaxis)
+
+
+def x0_error_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    figure = new(WIDTH * 0.75, 3.6)
+    axes = figure.subplots()
+    for i, run in enumerate(runs):
+        rows = [r.details["log_snr"] for r in run.replicates]
+        if rows[0]:
+            found = series(rows, "log_snr", "x0_error")
+            line(axes, found, look(i), run.title)
+    axes.set(xlabel="log-SNR (nats): noisy left, clean right", ylabel="mean squared error of $\\hat x_0$",
+             yscale="log")
+    ticks(axes.yaxis)
+    legend_below(figure, axes, 3)
+    return finish(figure, name, caption)
+
+
+def epochs_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    """FMD per epoch: study A's small protocol and the honest one, raw with band, and normalised; FID per
+    epoch in a panel of its own, where all runs have it."""
+    has_fid = all("fid" in row for run in runs for r in run.replicates for row in r.details["epochs"])
+    figure = new(WIDTH, 3.5 if not has_fid else 6.0)
+    panels = list(figure.subplots(2, 2).flat) if has_fid else figure.subplots(1, 3)
+    row = runs[0].first.details["epochs"][0]
+    if has_fid:
+        lines(panels[3], runs, lambda run: epochs(run, "fid"))
+        band(panels[3], row["fid_floor"], row["fid_floor_sd"])
+        panels[3].set(xlabel="epoch", ylabel="FID", yscale="log", title=f"Inception, n = {row['n']}")
+        ticks(panels[3].yaxis)
+    for axes, key, n in ((panels[0], "small_", row["small_n"]), (panels[1], "", row["n"])):
+        lines(axes, runs, lambda run, key=key: epochs(run, f"{key}fmd"))
+        band(axes, row[f"{key}floor"], row[f"{key}floor_sd"])
+        axes.set(xlabel="epoch", ylabel="FMD", yscale="log", title=f"{'small' if key else 'honest'} "
+                 f"protocol, n = {n}")
+        ticks(axes.yaxis)
+    lines(panels[2], runs, lambda run: epochs(run, "fmd_normalised"))
+    panels[2].axhline(0, color="#555555", linewidth=0.8, zorder=0.5)
+    panels[2].set(xlabel="epoch", ylabel="normalised FMD", title=f"normalised, n = {row['n']}")
+    panels[2].set_yscale("symlog", linthresh=0.05, linscale=0.6)
+    panels[2].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    for axes in panels:
+        whole(axes.xaxis)
+    legend_below(figure, panels[0], 3)
+    return finish(figure, name, caption)
+
+
+def band(axes: Any, floor: float, sd: float) -> None:
+    """What real images score at the same n."""
+    axes.axhspan(floor - sd, floor + sd, color=BAND, zorder=0, label="real images (mean ± sd)")
+    axes.axhline(floor, color="#555555", linewidth=0.8, zorder=0.5)
+
+
+def epochs(run: Run, key: str) -> Series:
+    return series([r.details["epochs"] for r in run.replicates], "epoch", key)
+
+
+def ssim_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    """SSIM over t: untouched, linear, one-shot and every sampler, a panel per run."""
+    across = min(4, len(runs)) if len(runs) != 5 else 3
+    down = -(-len(runs) // across)
+    figure = new(min(WIDTH, 2.8 * across + 0.8), 2.1 * down + 0.6)
+    panels = figure.subplots(down, across, squeeze=False, sharey=True)
+    order: dict[str, int] = {}
+    for axes, run in zip(panels.flat, runs, strict=False):
+        for method in dict.fromkeys(row["method"] for row in run.first.details["restoration"]):
+            style = look(order.setdefault(method, len(order)))
+            rows = [[row for row in r.details["restoration"] if row["method"] == method]
+                    for r in run.replicates]
+            t, y = series(rows, "t", "ssim")
+            line(axes, (t / run.steps, y), style, method)
+        axes.set_title("\n".join(wrap(plain(run.title), 26)), fontsize=8)
+        axes.set(xlim=(0, 1.03), xlabel="t / T")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("SSIM")
+    for axes in list(panels.flat)[len(runs):]:
+        axes.set_visible(False)
+    named = {label: handle for axes in figure.axes
+             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    below(figure, list(named.values()), list(named), 5)
+    return finish(figure, name, caption)

@@ -1,0 +1,100 @@
+"""Grids of samples: final, over epochs, by sampler, and beside their nearest training images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kelvin.report.kit.pictures import Panel, coloured, draw, montage, show, table
+from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, new, plain, ticks
+from kelvin.report.kit.table import number
+from kelvin.report.parts.curves import overlay
+from kelvin.report.results import Run
+
+
+def samples(run: Run, count: int, sampler: str = "") -> np.ndarray:
+    return run.first.array(f"samples/{sampler or run.record['sampler']}")[:count]
+
+
+def best_figure(run: Run, count: int = 96, columns: int = 16) -> Figure:
+    """The first samples of a run, large."""
+    drawn = samples(run, count)
+    caption = (f"The first {len(drawn)} samples of the {run.family} run of lowest FMD ({run.title}, "
+               f"{run.record['sampler']}), not chosen by hand.")
+    return show(f"best-{run.family}", caption, [montage("", drawn, columns)], 1)
+
+
+def overview_figure(best: Sequence[Run], real: np.ndarray, count: int = 40) -> Figure:
+    """Real images beside the first samples of the best hot and the best cold run: the front door."""
+    panels = [montage("held-out real images", real[:count], 8)]
+    panels += [montage(f"{run.family}: {run.title}, FMD {number(run.record['fmd'])}",
+                       samples(run, count), 8) for run in best]
+    return show("overview", "Real images, and the first samples of the best hot and cold run.", panels,
+                len(panels))
+
+
+def final_figure(name: str, runs: Sequence[Run], caption: str, count: int = 40) -> Figure:
+    """The first samples of every run, with its FMD."""
+    panels = [montage(f"{run.title}: FMD {number(run.record['fmd'])}", samples(run, count), 10)
+              for run in runs]
+    return show(name, caption, panels, 2)
+
+
+def chosen(epochs: Sequence[int], count: int = 3) -> list[int]:
+    """Indices of `count` of them, evenly spread: the first, ..., the last."""
+    return sorted({i * (len(epochs) - 1) // (count - 1) for i in range(count)})
+
+
+def epochs_figure(name: str, runs: Sequence[Run], caption: str, count: int = 16, moments: int = 3,
+                  columns: int = 8) -> Figure:
+    """Samples that training kept, a row per run: `moments` of the kept epochs."""
+    panels: list[Panel] = []
+    across = max(len(chosen(run.first.kept()[0], moments)) for run in runs)
+    for run in runs:
+        epochs, kept = run.first.kept()
+        for i in chosen(epochs, moments):
+            panels.append(montage(f"{run.title}: epoch {epochs[i]}", kept[i, :count], columns))
+    return show(name, caption, panels, across)
+
+
+def samplers_figure(name: str, runs: Sequence[Run], caption: str, count: int = 20) -> Figure:
+    """The same starting states by every sampler of a run."""
+    panels = []
+    for run in runs:
+        for sampler in run.config.sampling.samplers:
+            scores = run.record["samplers"][sampler]
+            title = f"{run.title}, {sampler}" if len(runs) > 1 else sampler
+            panels.append(montage(f"{title}: FMD {number(scores['fmd'])}",
+                                  samples(run, count, sampler), 5))
+    return show(name, caption, panels, 3)
+
+
+def nearest_figure(run: Run, train: np.ndarray) -> Figure:
+    """The samples nearest to a training image, above that image."""
+    nearest = run.first.details["nearest"]
+    drawn = samples(run, None)
+    rows = [[drawn[i] for i in nearest["nearest_sample"]],
+            [train[i] for i in nearest["nearest_training"]]]
+    caption = (f"The {len(rows[0])} samples of {run.title} that lie nearest to a training image, and "
+               "that image below each. Alike is fine, equal is a copy.")
+    return show(f"nearest-{run.family}", caption, [table("", rows, ["sample", "nearest in training"])],
+                1, width=WIDTH * 0.75)
+
+
+def mistakes_figure(name: str, runs: Sequence[Run], caption: str, count: int = 36) -> Figure:
+    """A row per run: its losses, and its first samples beside them."""
+    figure = new(WIDTH, 1.75 * len(runs) + 0.4)
+    grid = figure.add_gridspec(len(runs), 2, width_ratios=(1, 1.75))
+    shared = None
+    for i, run in enumerate(runs):
+        shared = axes = figure.add_subplot(grid[i, 0], sharey=shared)
+        overlay(axes, run)
+        axes.set_title(plain(run.title), loc="left")
+        if i < len(runs) - 1:
+            axes.set_xlabel("")
+        panel = montage("", samples(run, count), 12)
+        draw(figure.add_subplot(grid[i, 1]), panel, f"FMD {number(run.record['fmd'])}")
+    ticks(shared.yaxis)
+    legend_below(figure, shared)
+    return finish(figure, name, caption, coloured(panel.image))

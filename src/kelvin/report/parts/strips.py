@@ -1,0 +1,103 @@
+"""Figures over t: encodings, decodings and restorations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kelvin.report.kit.pictures import Panel, show, table
+from kelvin.report.kit.style import Figure
+from kelvin.report.results import Run
+
+
+def strip(name: str, caption: str, rows: list[list[np.ndarray | None]], labels: Sequence[str],
+          fractions: Sequence[str]) -> Figure:
+    """Rows on a common axis of t/T, without the columns that are empty in all of them."""
+    used = [j for j in range(len(fractions)) if any(row[j] is not None for row in rows)]
+    panel = table("", [[row[j] for j in used] for row in rows], labels, [fractions[j] for j in used])
+    return show(name, caption, [panel], 1, x_label="t / T")
+
+
+def fractions(count: int) -> list[str]:
+    return [f"{i / count:g}" for i in range(count + 1)]
+
+
+def placed(times: np.ndarray, steps: int, pictures: np.ndarray, count: int
+           ) -> list[np.ndarray | None]:
+    """Pictures (times, C, H, W) in `count` + 1 places by t/T; a place nothing falls into is None."""
+    row: list[np.ndarray | None] = [None] * (count + 1)
+    for t, picture in zip(times, pictures, strict=True):
+        row[round(count * int(t) / steps)] = picture
+    return row
+
+
+def encoding_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    """One test image degraded step by step, a row per run, on a common axis t/T."""
+    count = max(run.config.sampling.strip for run in runs)
+    rows = [placed(run.first.array("encoding_times"), run.steps, run.first.array("encoding")[:, 0],
+                   count) for run in runs]
+    return strip(name, caption, rows, [run.title for run in runs], fractions(count))
+
+
+def decoding_figure(name: str, runs: Sequence[Run], caption: str, each: int = 2) -> Figure:
+    """New images as the first sampler makes them, from t = T on the left to 0."""
+    count = max(run.config.sampling.strip for run in runs)
+    rows, labels = [], []
+    for run in runs:
+        sampler = run.record["sampler"]
+        times = run.first.array(f"decoding_times/{sampler}")
+        states = run.first.array(f"decoding/{sampler}")
+        for i in range(min(each, states.shape[1])):
+            rows.append(placed(times, run.steps, states[:, i], count)[::-1])
+            labels.append(run.title if i == 0 else "")
+    return strip(name, caption, rows, labels, fractions(count)[::-1])
+
+
+def restoration_panel(run: Run, image: int = 0) -> Panel:
+    """Truth, x_t and every method's restoration of one test image, over t."""
+    first, steps = run.first, run.steps
+    times = first.array("restore_times")
+    truth = first.array("restore_truth")[image]
+    rows, labels = [[truth] * len(times)], ["truth"]
+    rows.append(list(first.array("restore_degraded")[:, image]))
+    labels.append("x_t")
+    for key in first.keys:
+        if key.startswith("restore/"):
+            rows.append(list(first.array(key)[:, image]))
+            labels.append(key.removeprefix("restore/"))
+    panel = table(run.title, rows, labels, [f"{t / steps:.2g}" for t in times])
+    return panel
+
+
+def restoration_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    panels = [restoration_panel(run) for run in runs]
+    across = 1 if panels[0].columns > 8 else 2 if panels[0].columns > 6 or len(runs) == 4 else 3
+    return show(name, caption, panels, across, cell=0.45,
+                x_label="t / T")
+
+
+def moments(times: np.ndarray) -> list[int]:
+    """Indices of the time nearest to half of the largest, and of the largest."""
+    last = int(np.argmax(times))
+    middle = int(np.argmin(np.abs(times - times[last] / 2)))
+    return list(dict.fromkeys([middle, last]))
+
+
+def reconstruction_panels(run: Run, count: int = 5) -> list[Panel]:
+    """Truth, x_t and the one-shot restoration after the first and the last kept epoch, a panel a time."""
+    epochs, _ = run.first.kept()
+    found = run.first.reconstructions()
+    kept = sorted({0, len(epochs) - 1})
+    panels = []
+    for i in moments(found["times"]):
+        rows = [found["truth"], found["degraded"][i], *(found["restored"][e, i] for e in kept)]
+        labels = ["truth", "x_t", *(f"epoch {epochs[e]}" for e in kept)]
+        panels.append(table(f"{run.title}: t/T = {found['times'][i] / run.steps:.2g}",
+                            [list(row[:count]) for row in rows], labels))
+    return panels
+
+
+def reconstruction_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    panels = [reconstruction_panels(run) for run in runs]
+    return show(name, caption, [p for group in panels for p in group], max(map(len, panels)), cell=0.5)

@@ -1,0 +1,164 @@
+"""Tables of all runs. Generation and restoration never share a column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kelvin.common.trees import leaves
+from kelvin.report.kit.table import NOTHING, Column, Row, Table, fixed, number, span
+from kelvin.report.parts import calibrating
+from kelvin.report.parts.tables_restoration import MEASURES
+from kelvin.report.results import EMA_MARK, Results, Run, StudyResults
+
+
+def flag(row: Row) -> str:
+    words = ["copier"] * bool(row["copier"]) + ["below floor"] * bool(row["below_floor"])
+    return ", ".join(words) or NOTHING
+
+
+def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
+    """Every run's primary sampler, and the calibrating rows that give the numbers a scale."""
+    rows = calibrating.rows(results)
+    for name in results.runs:
+        record = metrics[name]
+        flat = {k: v for k, v in record.items() if not isinstance(v, dict) and k != "fid_why"}
+        rows.append({"run": name, **flat})
+    head = [key for key in dict.fromkeys(key for row in rows for key in row)
+            if key.partition("_")[0] not in MEASURES]  # restorations stand elsewhere
+    rows = [{key: row.get(key) for key in head} for row in rows]
+    classes = len(results.store.class_names)
+    columns = [
+        Column("run", lambda r: r["title"]),
+        Column("kind", lambda r: NOTHING if calibrating.is_one(r) else r["family"]),
+        Column("sampler", lambda r: r["sampler"] or NOTHING),
+        Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
+        Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),
+        Column("normalised", lambda r: span(r, "fmd_normalised", fixed), "fmd_normalised", "min"),
+        Column("debiased", lambda r: span(r, "fmd_debiased"), "fmd_debiased", "min"),
+        Column("FID", lambda r: number(r["fid"])),
+        Column("recall", lambda r: number(r["recall"])),
+        Column("nearest", lambda r: number(r["nearest_ratio"])),
+        Column("copies", lambda r: f"{100 * r['copy_fraction']:.1f} %"),
+        Column("entropy [evenness]", lambda r: f"{number(r['class_entropy'])} "
+                                               f"[{number(r['class_evenness'])}]"),
+        Column("confidence", lambda r: number(r["confidence"])), Column("flag", flag)]
+    level = f"{100 * results.plan.metrics.confidence:.0f} %"
+    over = "over images" if len(results.replicates) == 1 else "over training seeds" + (
+        " (runs on folds: each with another fold held out)"
+        if any(run.config.split != "given" for run in results.runs.values()) else "")
+    caption = (f"Generation, n = {results.calibration['n']} samples of every run's first sampler. "
+               f"Brackets beside FMD: {level} interval {over}"
+               f"{calibrating.note(results)}. Normalised: 0 "
+               "= held-out real images, 1 = black images. Debiased: extrapolated to infinitely many "
+               "samples. NFE: network evaluations per image. Recall: share of the test images that lie "
+               f"among the samples ({results.plan.metrics.neighbours} nearest neighbours in the "
+               "features; the .csv has precision too). Nearest: median distance to the nearest "
+               "training image over that of held-out images. Copies: share of the samples that are "
+               "nearer to a training image than held-out images are. Entropy of the predicted classes "
+               f"in nats; evenness: over ln {classes}. Bold: lowest of the runs that are not flagged.")
+    return Table("generation", caption, columns, rows,
+                 lambda r: not calibrating.is_one(r) and flag(r) == NOTHING,
+                 notes=[fid_note(results)])
+
+
+def samplers_table(results: Results) -> Table:
+    """Every sampler of every run, EMA weights, and raw weights with the first sampler; above them the
+    calibrating rows."""
+    rows: list[Row] = []
+    for run in results.runs.values():
+        first = run.record["sampler"]
+        for name in run.record["samplers"]:
+            found = [r.record["samplers"][name] for r in run.replicates]
+            sampler, _, decay = name.partition(EMA_MARK)
+            row = {"run": run.name, "title": run.title,
+                   "sampler": first if name == "raw" else sampler,
+                   "weights": "raw" if name == "raw" else f"EMA {decay}".strip() if run.trained
+                   else NOTHING}
+            for key in ("nfe", "n", "fmd", "fmd_normalised", "precision", "recall", "class_evenness",
+                        "nearest_ratio", "copy_fraction", "copier", "below_floor"):
+                values = [scores[key] for scores in found]
+                row[key] = values[0] if values[0] is None or isinstance(values[0], bool) \
+                    else float(np.mean(values)) if len(values) > 1 else values[0]
+            rows.append(row)
+    columns = [
+        Column("run", lambda r: r["title"]), Column("sampler", lambda r: r["sampler"] or NOTHING),
+        Column("weights", lambda r: r["weights"] or NOTHING),
+        Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
+        Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"),
+        Column("normalised", lambda r: fixed(r["fmd_normalised"]), "fmd_normalised", "min"),
+        Column("nearest", lambda r: number(r["nearest_ratio"])),
+        Column("evenness", lambda r: number(r["class_evenness"])), Column("flag", flag)]
+    return Table("samplers", "Generation by every sampler of every run. EMA: exponential moving "
+                 "average of the weights; raw: the last weights themselves, by the run's first "
+                 "sampler. Bold: lowest of a run.", columns, calibrating.with_scale(rows, results),
+                 lambda r: not calibrating.is_one(r) and flag(r) == NOTHING, "run")
+
+
+def cost_table(results: Results, costs: Mapping[str, Row]) -> Table:
+    rows = []
+    for name, cost in costs.items():
+        run = results.every[name]
+        first = run.record["sampler"]
+        rows.append({"run": name, "title": run.title, **{k: cost[k] for k in (
+            "hardware", "precision", "threads", "parameters", "updates", "flops_per_image",
+            "peak_memory_bytes",
+            "train_seconds")}, "sampler": first, "nfe": cost["nfe"][first],
+            "sample_ms": 1000 * cost["sample_seconds"][first] / run.record["n"]})
+    columns = [Column("run", lambda r: r["title"]),
+               Column("parameters", lambda r: number(r["parameters"])),
+               Column("updates", lambda r: number(r["updates"])),
+               Column("training, s", lambda r: number(r["train_seconds"])),
+               Column("MFLOPs / evaluation", lambda r: number(r["flops_per_image"] / 1e6)),
+               Column("training memory, MiB", lambda r: NOTHING if r["peak_memory_bytes"] is None
+                      else number(r["peak_memory_bytes"] / 2**20)),
+               Column("sampler", lambda r: r["sampler"]), Column("NFE", lambda r: number(r["nfe"])),
+               Column("GFLOPs / sample", lambda r: number(r["flops_per_image"] * r["nfe"] / 1e9)),
+               Column("ms / sample", lambda r: number(r["sample_ms"])),
+               Column("hardware", lambda r: f"{r['hardware']}, {r['precision']}, "
+                                            f"{r['threads']} thread{'s' * (r['threads'] > 1)}")]
+    return Table("cost", "What each run cost: one image's forward pass, the sampler of the table of "
+                 "generation, and wall-clock seconds on the hardware named. Training memory: counted, "
+                 "for one fp32 step (weights, gradients, Adam, EMA, activations that autograd keeps).",
+                 columns, rows)
+
+
+def parameter_table(study: StudyResults) -> Table | None:
+    """The resolved parameters in which a study's runs differ; None with fewer than two runs."""
+    differing = differences(study.runs)
+    if len(study.runs) < 2 or not differing:
+        return None
+    rows = [{"run": run.name, "title": run.title, **{key: values[run.name]
+             for key, values in differing.items()}} for run in study.runs]
+    columns = [Column("run", lambda r: r["title"]),
+               *(Column(key, lambda r, key=key: r[key]) for key in differing)]
+    return Table(f"parameters-{study.name}", f"{study.study.title}: the parameters in which the runs "
+                 "differ; all others are equal.", columns, rows)
+
+
+def differences(runs: list[Run]) -> dict[str, dict[str, str]]:
+    """{dotted key: {run: value}} of the resolved configurations that are not all alike."""
+    flat = {run.name: {".".join(at): value for at, value in leaves(run.config.model_dump())
+                       if at != ("title",)} for run in runs}
+    keys = dict.fromkeys(key for values in flat.values() for key in values)
+    shown = {key: {name: shown_value(values.get(key, NOTHING)) for name, values in flat.items()}
+             for key in keys}
+    return {key: values for key, values in shown.items() if len(set(values.values())) > 1}
+
+
+def shown_value(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def fid_note(results: Results) -> str:
+    """What FID was measured in, or exactly why it was not."""
+    about = results.calibration
+    if about["fid_why"]:
+        return f"FID n/a: {about['fid_why'].removeprefix('FID is null: ')}"
+    inception = about["extractors"]["inception"]
+    return (f"FID: Inception's pool features of every image, {inception['preprocessing']} "
+            f"({inception['hash'][:16]}).")

@@ -1,0 +1,72 @@
+"""Tables of restoration: what a real degraded image is brought back to. Never samples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kelvin.report.kit.table import Column, Row, Table, number, with_error
+from kelvin.report.results import Results
+
+MEASURES = ("ssim", "psnr", "rmse")
+FRECHET = ("fmd", "fmd_normalised")  # of restored images, at their own number
+CALIBRATING = ("untouched", "linear")
+PSNR_CAP = 20 * np.log10(255)  # kelvin.evaluation.rows: two equal images
+
+
+def restoration_rows(results: Results) -> list[Row]:
+    """SSIM, PSNR, RMSE and FMD (restoration) by run, method and t; means over replicates."""
+    rows: list[Row] = []
+    for run in results.runs.values():
+        if not run.trained:
+            continue
+        groups = zip(*(r.details["restoration"] for r in run.replicates), strict=True)
+        for group in groups:
+            row: Row = {"run": run.name, "title": run.title, "method": group[0]["method"],
+                        "t": group[0]["t"], "t_over_T": group[0]["t"] / run.steps,
+                        "n": group[0]["n"]}
+            row |= {key: float(np.mean([g[key] for g in group])) for m in MEASURES
+                    for key in (m, f"{m}_sd", f"{m}_se")}
+            row |= {f"{key}_restoration": float(np.mean([g[key] for g in group])) for key in FRECHET}
+            rows.append(row)
+    return rows
+
+
+def restoration_table(over_t: list[Row]) -> Table:
+    """Means over t. The standard error is that of fully correlated times: an upper bound."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in over_t:
+        groups.setdefault((row["run"], row["method"]), []).append(row)
+    rows = [{"run": run, "title": group[0]["title"], "method": method, "n": group[0]["n"],
+             **{key: float(np.mean([r[key] for r in group]))
+                for m in MEASURES for key in (m, f"{m}_se")},
+             **{key: float(np.mean([r[key] for r in group]))
+                for key in (f"{f}_restoration" for f in FRECHET)},
+             "capped": any(r["psnr"] >= PSNR_CAP * (1 - 1e-6) for r in group)}
+            for (run, method), group in groups.items()]
+    columns = [Column("run", lambda r: r["title"]), Column("method", lambda r: r["method"]),
+               Column("SSIM", lambda r: with_error(r, "ssim"), "ssim", "max"),
+               Column("PSNR, dB", lambda r: with_error(r, "psnr") + " (capped)" * r["capped"],
+                      "psnr", "max"),
+               Column("RMSE", lambda r: with_error(r, "rmse"), "rmse", "min"),
+               Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]), "fmd_restoration",
+                      "min")]
+    return Table("restoration", f"Restoration of {rows[0]['n']} real test images, mean over evenly "
+                 "spaced t. ±: standard error over images (an upper bound: the mean of those at each "
+                 "t). FMD (restoration): distance of the restored images' distribution from real "
+                 "images', at their own number; it never stands beside the FMD of samples. "
+                 "Untouched: x_t itself; linear: the linear least-squares restorer. Only methods "
+                 "of one run are comparable, since runs degrade differently. Bold: best of a run.",
+                 columns, rows, lambda r: r["method"] not in CALIBRATING, "run",
+                 notes=[f"Capped: equal images, whose PSNR is counted as {PSNR_CAP:.1f} dB."]
+                 if any(r["capped"] for r in rows) else [])
+
+
+def restoration_over_t_table(over_t: list[Row]) -> Table:
+    columns = [Column("run", lambda r: r["title"]), Column("t", lambda r: number(r["t"])),
+               Column("method", lambda r: r["method"]),
+               Column("SSIM", lambda r: with_error(r, "ssim")),
+               Column("PSNR, dB", lambda r: with_error(r, "psnr")),
+               Column("RMSE", lambda r: with_error(r, "rmse")),
+               Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]))]
+    return Table("restoration_over_t", "Restoration over t. ±: standard error over images; the .csv "
+                 "also has the standard deviation.", columns, over_t)

@@ -1,0 +1,219 @@
+"""What the report is made of: the active runs, their records, and the protocol they share."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json
+from kelvin.config.plan import ReportPlan
+from kelvin.config.schema import RunConfig, Study
+from kelvin.datasets.settle import settled_metrics
+from kelvin.datasets.store import PreparedStore
+from kelvin.degradations import NoiseSchedule, build_schedule
+from kelvin.degradations import degradations as known_degradations
+from kelvin.degradations.graded import growths
+from kelvin.metrics.comparable import refuse_mixed
+
+EMA_MARK = "@ema="  # <sampler>@ema=<decay>: see kelvin.sampling.sample_run.drawn
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """One training of a run: its record, its details, and its arrays, read when asked for."""
+
+    index: int
+    record: dict[str, Any]
+    details: dict[str, Any]
+    model: Path
+    samples: Path
+
+    def array(self, key: str) -> np.ndarray:
+        """One array of the sample stage (see kelvin.sampling.sample_run.drawn)."""
+        with np.load(self.samples / "samples.npz", allow_pickle=False) as file:
+            return file[key]
+
+    @cached_property
+    def keys(self) -> list[str]:
+        with np.load(self.samples / "samples.npz", allow_pickle=False) as file:
+            return list(file.files)
+
+    @cached_property
+    def history(self) -> list[dict[str, float]]:
+        """The rows of history.csv, one an epoch."""
+        with (self.model / "history.csv").open(encoding="utf-8") as file:
+            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+    @cached_property
+    def process(self) -> dict[str, Any]:
+        """What training measured of the degradation (see kelvin.training.train_run.about_process)."""
+        return read(self.model / "process.json")
+
+    def kept(self) -> tuple[list[int], np.ndarray]:
+        """Epochs, and the samples (E, n, C, H, W) uint8 that training kept after each."""
+        with np.load(self.model / "samples.npz", allow_pickle=False) as file:
+            return file["epochs"].tolist(), file["samples"]
+
+    def reconstructions(self) -> dict[str, np.ndarray]:
+        """One-shot restorations of a few held-out images after each kept epoch, all uint8:
+        restored (E, R, n, C, H, W), times (R,), truth (n, C, H, W), degraded (R, n, C, H, W)."""
+        names = {"restored": "reconstructions", "times": "reconstruct_times",
+                 "truth": "reconstruct_truth", "degraded": "reconstruct_degraded"}
+        with np.load(self.model / "samples.npz", allow_pickle=False) as file:
+            return {key: file[name] for key, name in names.items()}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of params.yaml with its replicates. family: hot, warm, cold, or folder (not trained)."""
+
+    name: str
+    title: str
+    family: str
+    config: RunConfig
+    replicates: list[Replicate]
+    image: tuple[int, int, int]
+
+    @property
+    def first(self) -> Replicate:
+        return self.replicates[0]
+
+    @property
+    def trained(self) -> bool:
+        return self.family != "folder"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return self.first.record
+
+    def values(self, key: str) -> list[float]:
+        """One record value per replicate."""
+        return [replicate.record[key] for replicate in self.replicates]
+
+    def mean(self, key: str) -> float:
+        return float(np.mean(self.values(key)))
+
+    def sampler_mean(self, sampler: str, key: str) -> float:
+        return float(np.mean([r.record["samplers"][sampler][key] for r in self.replicates]))
+
+    def restoration_mean(self, method: str, key: str) -> float:
+        return float(np.mean([r.record["restoration"][method][key] for r in self.replicates]))
+
+    @cached_property
+    def schedule(self) -> NoiseSchedule | None:
+        """The noise schedule of a hot run; None for any other, and for a growth that is its own."""
+        if self.family != "hot" or self.config.schedule.kind in growths.kinds():
+            return None
+        return build_schedule(self.config.schedule.model_dump(), f"runs.{self.name}.schedule")
+
+    @property
+    def signal_variance(self) -> np.ndarray:
+        """Share of the images' variance left at t = 0..T, (T + 1,): 1 (untouched) to 0 (gone)."""
+        return np.array(self.first.process["signal_variance"], float)
+
+    @property
+    def steps(self) -> int:
+        return self.config.schedule.model_dump()["steps"]
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A study's active runs in its own order, and the names of those that are not active."""
+
+    name: str
+    study: Study
+    runs: list[Run]
+    missing: list[str]
+
+    @property
+    def trained(self) -> list[Run]:
+        return [run for run in self.runs if run.trained]
+
+
+@dataclass(frozen=True)
+class Results:
+    plan: ReportPlan
+    store: PreparedStore
+    calibration: dict[str, Any]
+    classifier: dict[str, Any]
+    runs: dict[str, Run]
+    studies: list[StudyResults]
+    apart: dict[str, Run]  # runs on some classes only: scored by a scale of their own
+
+    @property
+    def every(self) -> dict[str, Run]:
+        """All active runs; `runs` are those on the whole data set, which share one scale."""
+        return self.runs | self.apart
+
+    @property
+    def replicates(self) -> list[int]:
+        return self.plan.replicates
+
+    def family(self, family: str) -> list[Run]:
+        return [run for run in self.runs.values() if run.family == family]
+
+    def best(self, family: str) -> Run | None:
+        """The run of lowest FMD that does not copy its training images; None without any."""
+        honest = [run for run in self.family(family) if not any(run.values("copier"))]
+        return min(honest, key=lambda run: run.mean("fmd"), default=None)
+
+
+def collect(plan: ReportPlan) -> Results:
+    """Read the active runs, and nothing else that lies in the folders.
+
+    KelvinError where a record is missing, belongs to another scale, or was made under another
+    protocol than the rest.
+    """
+    dataset = plan.dataset
+    store = PreparedStore(plan.folder("prepared"))
+    plan = plan.model_copy(update={"metrics": settled_metrics(plan.metrics, store.manifest)})
+    calibration = read(Path("reports/runs") / dataset / "calibration.json")
+    classifier = read(plan.folder("models") / "classifier" / "record.json")
+    every = {name: read_run(plan, name, store.images.shape[1:]) for name in plan.active}
+    runs = {name: run for name, run in every.items() if run.config.classes is None}
+    records = {f"{run.name}-{r.index}": r.record for run in runs.values() for r in run.replicates}
+    keys = {name: found["key"] for name, found in calibration["extractors"].items()}
+    refuse_mixed({**record, "run": name} for name, record in
+                 {"calibration": {**calibration, "extractors": keys}, **records}.items())
+    studies = [StudyResults(name, study, [every[r] for r in study.runs if r in every],
+                            [r for r in study.runs if r not in every])
+               for name, study in plan.studies.items()]
+    for study in studies:
+        refuse_mixed({**r.record, "run": f"{run.name}-{r.index}"} for run in study.runs
+                     for r in run.replicates)
+    apart = {name: run for name, run in every.items() if name not in runs}
+    return Results(plan, store, calibration, classifier, runs, studies, apart)
+
+
+def read(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except FileNotFoundError as error:
+        raise KelvinError(f"{path} is not there; run dvc repro, which makes it") from error
+
+
+def read_run(plan: ReportPlan, name: str, image: Iterable[int]) -> Run:
+    config, replicates = plan.run(name), []
+    for index in plan.replicates:
+        folder = f"{name}-{index}"
+        record = read(Path("reports/runs") / plan.dataset / f"{folder}.json")
+        if record["scale"] != plan.scale:
+            raise KelvinError(f"the record of {folder} was made at scale {record['scale']}, but "
+                              f"params.yaml asks for {plan.scale}; run dvc repro")
+        details = read(plan.folder("evaluations") / folder / "details.json")
+        replicates.append(Replicate(index, record, details, plan.folder("models") / folder,
+                                    plan.folder("samples") / folder))
+    family = "folder" if config.source == "folder" else temperature(config)
+    return Run(name, config.title or name, family, config, replicates, tuple(image))
+
+
+def temperature(config: RunConfig) -> str:
+    """hot: noise; cold: a degradation without noise; warm: both."""
+    return getattr(known_degradations.find(config.degradation.kind), "temperature", "cold")

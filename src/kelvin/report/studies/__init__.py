@@ -1,0 +1,1 @@
+"""One file a study: its figures, tables and findings."""

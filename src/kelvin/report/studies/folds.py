@@ -1,0 +1,219 @@
+"""Study E: what folds that leak hide, where training stopped, and what the study's rule cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kelvin.config.plan import ReportPlan
+from kelvin.datasets.sources.fruits import parse_class
+from kelvin.metrics.comparisons import LEAST
+from kelvin.report.kit import pictures
+from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new, ticks, whole
+from kelvin.report.kit.table import Row, number
+from kelvin.report.kit.words import named
+from kelvin.report.parts import strips
+from kelvin.report.results import Results, Run, StudyResults
+from kelvin.report.studies import black_samples
+from kelvin.report.studies.fold_tables import (
+    EXACT,
+    MEASURES,
+    error,
+    error_over,
+    measured,
+    over_time,
+    rules,
+    values,
+)
+
+KINDS = 12  # kinds that a figure shows at most; a third of them where every kind has many rows
+
+
+def figures(study: StudyResults, results: Results) -> list[Figure | None]:
+    runs = [run for run in study.trained if measured(run)]
+    decoded = strips.decoding_figure(f"{study.name}-decoding", study.trained, "Generation: two new "
+                                     "images of each run from x_T (left) to the sample, every T/10.")
+    return [loss_figure(study), *([fold_figure(study, runs), rule_figure(study, runs)] if runs else []),
+            *(rows_figure(study, run, results.plan) for run in runs), decoded,
+            *black_samples.figures(study)]
+
+
+def loss_figure(study: StudyResults) -> Figure:
+    """Train and validation loss of every fold; a cross where training stopped, a disc at the best."""
+    runs = study.trained
+    drawing = new(WIDTH, 3.2)
+    panels = drawing.subplots(1, len(runs), sharey=True, squeeze=False)[0]
+    for axes, run in zip(panels, runs, strict=True):
+        for i, r in enumerate(run.replicates):
+            x, colour = [row["epoch"] for row in r.history], look(i)["color"]
+            y = [row["val_loss_ema"] for row in r.history]
+            axes.plot(x, [row["train_loss"] for row in r.history], ":", color=colour)
+            axes.plot(x, y, "-", color=colour, label=f"fold {r.index}")
+            if best := r.record.get("best_epoch"):
+                axes.plot(best, y[best - 1], "o", color=colour)
+            if stopped := r.record.get("stopped_epoch"):
+                axes.plot(stopped, y[stopped - 1], "x", color=colour)
+        axes.set(title=run.title, xlabel="epoch", yscale="log")
+        whole(axes.xaxis)
+    panels[0].set(ylabel="loss after the epoch")
+    ticks(panels[0].yaxis)
+    legend_below(drawing, panels[0], 5)
+    return finish(drawing, f"{study.name}-loss", "Loss of every fold at fixed t and z. Dotted: training "
+                  "images (raw weights); line: held-out images (EMA weights), at most 1,024 of either. "
+                  "Disc: the epoch whose weights are kept, the one of the lowest loss on the held-out "
+                  "images themselves, which flatters it a little; cross: where training stopped early.")
+
+
+def fold_figure(study: StudyResults, runs: list[Run]) -> Figure:
+    """SSIM, PSNR and RMSE over t of every fold, by run."""
+    drawing = new(WIDTH, 6.4)
+    panels = drawing.subplots(len(MEASURES), len(runs), sharex=True, sharey="row", squeeze=False)
+    for axes, label in zip(panels[:, 0], MEASURES.values(), strict=True):
+        axes.set_ylabel(label)
+    for column, run in zip(panels.T, runs, strict=True):
+        t = [row["t"] for row in over_time(run, "test")[0]]
+        for axes, measure in zip(column, MEASURES, strict=True):
+            found = values(run, "test", EXACT, measure)
+            sd, se = (values(run, "test", EXACT, f"{measure}_{kind}") for kind in ("sd", "se"))
+            axes.fill_between(t, (found - sd).mean(0), (found + sd).mean(0), color="#E3E3E3", lw=0)
+            for i, r in enumerate(run.replicates):
+                axes.errorbar(t, found[i], se[i], label=f"fold {r.index}", capsize=1.5, lw=1,
+                              **(look(i) | {"marker": ""}))
+        column[0].set_title(run.title)
+        column[-1].set_xlabel("t")
+    legend_below(drawing, panels[0, 0], 5)
+    return finish(drawing, f"{study.name}-by-fold", "Single-shot x0_hat on held-out images over t by the "
+                  "exact rule. Line: mean of a fold's images; bar: its standard error; grey: standard "
+                  "deviation over images, mean over folds.")
+
+
+def rule_figure(study: StudyResults, runs: list[Run]) -> Figure:
+    """SSIM, PSNR and RMSE over t by run and rule; means over folds."""
+    drawing = new(WIDTH, 3.4)
+    panels, i = drawing.subplots(1, len(MEASURES)), 0
+    for run in runs:
+        t = [row["t"] for row in over_time(run, "test")[0]]
+        for rule in rules(run):
+            for axes, measure in zip(panels, MEASURES, strict=True):
+                found = values(run, "test", rule, measure)
+                axes.errorbar(t, found.mean(0), error(found, values(run, "test", rule, f"{measure}_se")),
+                              label=f"{run.title}: {black_samples.title(rule)}", **look(i))
+            i += 1
+    for axes, label in zip(panels, MEASURES.values(), strict=True):
+        axes.set(xlabel="t", ylabel=label)
+    legend_below(drawing, panels[0], 2)
+    return finish(drawing, f"{study.name}-rules", "Single-shot x0_hat on held-out images over t, by the "
+                  f"rule that turns the prediction into an image. Mean over folds; bar: "
+                  f"{error_over(runs[0])}.")
+
+
+def kind_of(name: str, plan: ReportPlan) -> str:
+    """What a class is one of: where a class is one object, the kind that its name says."""
+    return parse_class(name).kind if plan.images.groups == "folder" else name
+
+
+def shown_times(count: int) -> range:
+    """Indices of about ten of `count` times, the last one, T, among them."""
+    return range(count - 1, -1, -max(1, count // 10))[::-1]
+
+
+def rows_figure(study: StudyResults, run: Run, plan: ReportPlan) -> Figure:
+    """Truth, degraded and restored over t, ending at T, of one image of each kind."""
+    truth, times = run.first.array("at/test/truth"), run.first.array("at/times")
+    names = [kind_of(str(name), plan) for name in run.first.array("at/test/kinds")]
+    kinds, first = np.unique(names, return_index=True)
+    chosen = shown_times(len(times))
+    keys = [key for key in run.first.keys if key.startswith("at/test/rule/")]
+    arrays = {"degraded": run.first.array("at/test/degraded"),
+              **{black_samples.title(key.rsplit("/", 1)[1]): run.first.array(key) for key in keys}}
+    most = KINDS if len(keys) == 1 else KINDS // 3
+    panels = [pictures.table(str(kind), [[truth[i], *(x[k, i] for k in chosen)]
+                                          for x in arrays.values()],
+                             list(arrays), ["truth", *(str(times[k]) for k in chosen)])
+              for kind, i in list(zip(kinds, first, strict=True))[:most]]
+    which = f"each of the {len(kinds)}" if len(kinds) <= most else f"{most} of the {len(kinds)}"
+    caption = (f"{run.title}, fold {run.first.index}: the first held-out image of {which} kinds held out "
+               "(in a seeded order), degraded to t and restored in one shot.")
+    return pictures.show(f"{study.name}-{run.name}-rows", caption, panels, 1)
+
+
+def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:
+    runs = {run.config.split: run for run in reversed(study.trained)
+            if run.config.restorer.parameterisation == "eps"}
+    out = [objects(results.plan)] if "grouped" in runs else []
+    if {"grouped", "leaky"} <= runs.keys():
+        out.append(harm(runs["grouped"], runs["leaky"], results.plan.metrics.confidence))
+    if study.trained:
+        out.append(stopping(study.trained))
+    for run in study.trained:
+        out += rule_cost(run) + black_samples.findings(run)
+    return out
+
+
+def objects(plan: ReportPlan) -> str:
+    """What is kept together, and what the study's FMD is taken against."""
+    groups = plan.images.groups
+    said = ("An object is a folder of its frames" if groups == "folder" else
+            f"Who or what made an image is not told: {groups['blocks']} equal blocks of the file, one "
+            "after the other, stand for its makers" if isinstance(groups, dict) and "blocks" in groups
+            else "An object is told by file name or list" if groups else "Every image is its own object")
+    return (f"{said}. A fold's FMD is taken against the real images of all objects, held out or not, and "
+            "is no measure of what folds differ in.")
+
+
+def harm(grouped: Run, leaky: Run, level: float) -> str:
+    """Validation loss of leaky against grouped folds, in words; a verdict only with enough folds."""
+    ours, theirs = grouped.values("val_loss_ema"), leaky.values("val_loss_ema")
+    share = float(np.mean(theirs)) / float(np.mean(ours)) - 1
+    text = (f"With leaky folds the validation loss is {number(float(np.mean(theirs)))}, with grouped "
+            f"folds {number(float(np.mean(ours)))} ({100 * abs(share):.1f} % "
+            f"{'lower' if share < 0 else 'higher'} where it leaks)")
+    if measured(grouped) and measured(leaky):
+        ssim = [float(values(run, "test", EXACT, "ssim").mean()) for run in (grouped, leaky)]
+        text += (f"; SSIM of single-shot x0_hat, mean over t, is {number(ssim[0])} on objects that "
+                 f"training never showed, and {number(ssim[1])} on held-out images where it leaks: "
+                 "there no object is new, and what it would do on new ones the leaky fold cannot say")
+    if len(ours) < LEAST:
+        return text + (f". Folds count as replicates: with {len(ours)} of them no verdict is given "
+                       f"(at least {LEAST}).")
+    from scipy.stats import ttest_ind
+
+    p = float(ttest_ind(theirs, ours, equal_var=False).pvalue)
+    said = "no significant difference" if p >= 1 - level else "lower" if share < 0 else "higher"
+    return text + (f". Validation loss of {len(ours)} leaky against {len(ours)} grouped folds, Welch's "
+                   "t-test (they hold out different images; the folds of a kind share training images, "
+                   f"so p is rather too small): {said} (p = {number(p)}).")
+
+
+def stopping(runs: list[Run]) -> str:
+    """How many folds stopped early, and whether the others were still getting better."""
+    folds = [r for run in runs for r in run.replicates if r.record.get("best_epoch")]
+    if not folds:
+        return "None of these runs was to stop early."
+    early = [r.record["stopped_epoch"] for r in folds if r.record.get("stopped_epoch")]
+    late = [r for r in folds if not r.record.get("stopped_epoch")]
+    words = [f"{len(early)} of {len(folds)} trainings stopped early, after {min(early)} to {max(early)} "
+             "epochs"] if early else [f"None of the {len(folds)} trainings stopped early"]
+    if late:
+        last = sum(r.record["best_epoch"] == len(r.history) for r in late)
+        words.append(f"of those that ran to the end {last} had their lowest validation loss in the "
+                     "last epoch" + (", so that longer training would have gone on improving them"
+                                     if last == len(late) else ""))
+    return f"{'; '.join(words)}."
+
+
+def rule_cost(run: Run) -> list[str]:
+    """How much SSIM a rule other than the exact one loses, on average and at its worst t."""
+    out = []
+    for rule in rules(run)[1:]:
+        lost = values(run, "test", EXACT, "ssim") - values(run, "test", rule, "ssim")
+        t = [row["t"] for row in over_time(run, "test")[0]]
+        worst, each = int(lost.mean(0).argmax()), lost.mean(1)
+        spread = f" ± {number(each.std(ddof=1) / len(each) ** 0.5, 2)}" if len(each) > 1 else ""
+        over = (f"mean over t ± standard error over {len(each)} folds" if len(each) > 1
+                else f"mean over t, fold {run.first.index}")
+        out.append(f"{named(run.title)}: against the exact rule, {black_samples.title(rule)} loses "
+                   f"{number(float(each.mean()))}{spread} SSIM ({over}), at most "
+                   f"{number(float(lost.mean(0)[worst]))} at t = {t[worst]}.")
+    return out

@@ -1,0 +1,214 @@
+"""Study D's pre-training: what the first weights save, and what as many updates from scratch give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kelvin.report.kit.style import BAND, WIDTH, Figure, finish, legend_below, look, new, ticks, whole
+from kelvin.report.kit.table import NOTHING, Column, Row, Table, fixed, number, span
+from kelvin.report.kit.words import named, seeds
+from kelvin.report.parts.curves import Series, epochs, history, line
+from kelvin.report.results import Results, Run, StudyResults
+
+CURVES = {"loss": ("val_loss_ema", "validation loss", history), "fmd": ("fmd", "FMD", epochs)}
+
+
+def reached(x: np.ndarray, y: np.ndarray, level: float) -> float | None:
+    """The first x at which the line through (x, y) has fallen to `level`; None where it never does."""
+    below = np.flatnonzero(y <= level)
+    if not len(below):
+        return None
+    i = below[0]
+    if i == 0:
+        return float(x[0])
+    return float(x[i - 1] + (x[i] - x[i - 1]) * (y[i - 1] - level) / (y[i - 1] - y[i]))
+
+
+@dataclass(frozen=True)
+class Gain:
+    """When a run first is as good as its base at its end, means over seeds; None where on some seed
+    it never is.
+
+    at: epochs of its own. saved: how many earlier than the base itself first was there. total: updates
+    until then, those of pre-training included.
+    """
+
+    at: float | None
+    saved: float | None
+    total: float | None
+
+
+def gain(base: Series, run: Series, per_epoch: float, before: float) -> Gain:
+    """From curves over epochs by seed; `per_epoch` updates an epoch after `before` of pre-training."""
+    found = []
+    for theirs, own in zip(base[1], run[1], strict=True):
+        level = float(theirs[-1])
+        at = reached(run[0], own, level)
+        if at is None:
+            return Gain(None, None, None)
+        found.append((at, reached(base[0], theirs, level) - at))
+    at, saved = np.mean(found, axis=0).tolist()
+    return Gain(at, saved, before + per_epoch * at)
+
+
+def before(run: Run) -> int:
+    """Updates of pre-training."""
+    return run.record.get("pretrain_updates", 0)
+
+
+def per_epoch(run: Run) -> float:
+    return run.record["updates"] / run.config.training.epochs
+
+
+def total(run: Run) -> int:
+    """All updates, those of pre-training included."""
+    return before(run) + run.record["updates"]
+
+
+def equal_updates(run: Run, control: Run) -> tuple[float, float] | None:
+    """FMD of the samples kept last, and the control's after as many updates in all (interpolated);
+    means over seeds. None where the control has fewer."""
+    x, y = epochs(control, "fmd")
+    if total(run) > per_epoch(control) * x[-1]:
+        return None
+    theirs = np.interp(total(run), per_epoch(control) * x, y.mean(0))
+    return float(epochs(run, "fmd")[1][:, -1].mean()), float(theirs)
+
+
+def control_of(study: StudyResults) -> Run | None:
+    """The run from scratch with the most updates, but for the base; None without one."""
+    others = [run for run in study.trained if not before(run) and run is not base_of(study)]
+    return max(others, key=total, default=None)
+
+
+def base_of(study: StudyResults) -> Run | None:
+    """The run from scratch: the study's first, where it is active."""
+    first = study.runs[0] if study.runs else None
+    return first if first and first.name == study.study.runs[0] and first.trained else None
+
+
+def gains(study: StudyResults, run: Run) -> dict[str, Gain]:
+    """{"loss": Gain, "fmd": Gain} of a run against the one from scratch."""
+    base = base_of(study)
+    return {} if base is None else {
+        name: gain(get(base, key), get(run, key), per_epoch(run), before(run))
+        for name, (key, _, get) in CURVES.items()}
+
+
+def figure(study: StudyResults, caption: str) -> Figure:
+    """Loss and FMD over own epochs (above) and over all updates (below)."""
+    drawing = new(WIDTH, 5.6)
+    panels = drawing.subplots(2, 2, sharey="col")
+    row = study.trained[0].first.details["epochs"][0]
+    for column, (key, words, get) in enumerate(CURVES.values()):
+        for down, axes in enumerate(panels[:, column]):
+            if key == "fmd":
+                axes.axhspan(row["floor"] - row["floor_sd"], row["floor"] + row["floor_sd"], color=BAND,
+                             zorder=0)
+            for i, run in enumerate(study.trained):
+                x, y = get(run, key)
+                line(axes, (before(run) + per_epoch(run) * x if down else x, y), look(i), run.title)
+            axes.set(xlabel="updates, pre-training included" if down else "epoch of the run's own",
+                     ylabel=words, yscale="log")
+            ticks(axes.yaxis)
+            whole(axes.xaxis)
+    legend_below(drawing, panels[0, 0], 3)
+    return finish(drawing, f"{study.name}-curves", caption)
+
+
+def table(study: StudyResults, metrics: Mapping[str, Row]) -> Table | None:
+    """What each run cost and reached; None without a run."""
+    if not study.trained:
+        return None
+    rows: list[Row] = []
+    control = control_of(study)
+    for run in study.trained:
+        record, asked = metrics[run.name], run.config.pretrain
+        row = {"run": run.name, "title": run.title, "n": record["n"],
+               "pretrain_epochs": asked.epochs if asked else 0, "pretrain_updates": before(run),
+               "updates": record["updates"], "total_updates": total(run),
+               **{key: record[key] for key in ("val_loss_ema", "fmd", "fmd_low", "fmd_high",
+                                               "fmd_normalised")}}
+        pair = equal_updates(run, control) if control and before(run) else None
+        row |= {"fmd_kept_last": pair and pair[0], "fmd_control": pair and pair[1]}
+        for name, found in gains(study, run).items():
+            row |= {f"{name}_at": found.at, f"{name}_saved": found.saved, f"{name}_total": found.total}
+        rows.append(row)
+    columns = [
+        Column("run", lambda r: r["title"]),
+        Column("pre-training, epochs", lambda r: number(r["pretrain_epochs"])),
+        Column("updates in all", lambda r: number(r["total_updates"])),
+        Column("validation loss", lambda r: number(r["val_loss_ema"]), "val_loss_ema", "min"),
+        Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),
+        Column("normalised", lambda r: fixed(r["fmd_normalised"]), "fmd_normalised", "min")]
+    if base_of(study):
+        for name, words in (("loss", "loss"), ("fmd", "FMD")):
+            columns += [Column(f"epochs saved, {words}", lambda r, k=f"{name}_saved": saved(r[k])),
+                        Column(f"updates to equal {words}", lambda r, k=f"{name}_total": saved(r[k]))]
+    if control:
+        columns.append(Column("kept samples: FMD [control's]", lambda r: NOTHING
+                              if r["fmd_control"] is None else
+                              f"{number(r['fmd_kept_last'])} [{number(r['fmd_control'])}]"))
+    classes = study.trained[0].config.classes
+    return Table(study.name, f"{study.study.title}: n = {rows[0]['n']} samples, "
+                 + (f"scored against real images of the classes {', '.join(map(str, classes))} only: not "
+                    "comparable with other tables. " if classes else "")
+                 + "Epochs saved: by how many a run reaches the final value of the run from scratch "
+                 "earlier than that run first reached it (interpolated between epochs; negative: later); "
+                 "updates to equal it count those of pre-training. A run that is there after its first "
+                 "kept epoch counts as there at that epoch. –: never reached. Loss: of the EMA weights "
+                 "on validation images. Control: the longer run from scratch after as many updates in "
+                 "all, both by the samples that training kept.", columns, rows)
+
+
+def saved(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:,.1f}".replace("-", "−") if abs(value) < 100 else \
+        f"{value:,.0f}"
+
+
+def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:
+    base, count = base_of(study), len(results.replicates)
+    if base is None:
+        return [f"The run from scratch, {study.study.runs[0]}, is not active: what pre-training saves "
+                "cannot be said."]
+    others = [run for run in study.trained if run is not base]
+    pretrained = [run for run in others if before(run)]
+    out = [said_of(run.title, gains(study, run), before(run), base.title, base.record["updates"], count)
+           for run in pretrained]
+    if not out:
+        out = [f"No run with pre-training is active: nothing is held against {named(base.title)}."]
+    return out + [against(run.title, control.title, total(run), equal_updates(run, control), count)
+                  for control in others if not before(control) for run in pretrained]
+
+
+def said_of(title: str, found: Mapping[str, Gain], updates: int, base: str, base_updates: int,
+            count: int) -> str:
+    """What pre-training saved, and whether it still does when its own updates are counted."""
+    parts = []
+    for key, words in (("loss", "validation loss"), ("fmd", "FMD")):
+        g = found[key]
+        if g.at is None:
+            parts.append(f"never reaches its final {words}")
+            continue
+        way = f"{number(abs(g.saved))} epochs {'earlier' if g.saved > 0 else 'later'}"
+        cost = "fewer than" if g.total < base_updates else "no fewer than"
+        parts.append(f"reaches its final {words} after {number(g.at)} epochs of its own, {way} than it "
+                     f"did, and after {number(round(g.total))} updates in all, {cost} its "
+                     f"{number(base_updates)}")
+    return (f"Against {named(base)}, {named(title)} ({number(updates)} updates of pre-training) "
+            f"{seeds(count)} {'; it '.join(parts)}.")
+
+
+def against(title: str, control: str, updates: int, pair: tuple[float, float] | None, count: int
+            ) -> str:
+    """A pre-trained run beside the control from scratch, both after as many updates in all."""
+    if pair is None:
+        return (f"The control {named(control)} stops short of the {number(updates)} updates that "
+                f"{named(title)} has in all, so the two cannot be held against one another.")
+    way = "lower than" if pair[0] < pair[1] else "higher than" if pair[0] > pair[1] else "the same as"
+    return (f"After as many updates in all ({number(updates)}) the FMD of {named(title)} is {way} that "
+            f"of the control {named(control)}, which saw no other images, {seeds(count)}: "
+            f"{number(pair[0])} against {number(pair[1])}.")

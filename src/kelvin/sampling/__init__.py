@@ -1,0 +1,1 @@
+"""Using a restorer: samplers, trajectories, likelihood, and the images of a run."""

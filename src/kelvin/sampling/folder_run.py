@@ -1,0 +1,33 @@
+"""A run that is not trained: images somebody made, scored as if a run had drawn them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import write_arrays, write_json
+from kelvin.common.progress import log
+from kelvin.config.plan import TrainPlan
+from kelvin.datasets.sources.folders import load_folder_images
+from kelvin.datasets.store import PreparedStore
+
+
+def found_folder(path: str, roots: list[Path]) -> Path | None:
+    """The images of a run, relative to the project's root; under a queued experiment to its parent's."""
+    return next((root / path for root in roots if (root / path).exists()), None)
+
+
+def score_folder(plan: TrainPlan, store: PreparedStore, out: Path, roots: list[Path]) -> None:
+    """In place of training: read the images of `path`, refused unless they fit the data set."""
+    channels, height, width = store.split("train").shape[1:]
+    folder = found_folder(plan.path, roots)
+    if folder is None:
+        raise KelvinError(f"runs.{plan.run}.path = {plan.path!r} is not there; it must be a folder of "
+                          "images (or a tar or zip of one), relative to the project's root")
+    images, digest = load_folder_images(folder, (height, width), channels)
+    log.info("%s: %d images from %s", plan.run, len(images), plan.path)
+    out.mkdir(parents=True, exist_ok=True)
+    write_arrays(out / "samples.npz", samples=images)
+    write_json(out / "config.json", {"run": plan.run, "replicate": 0, "fingerprint": digest[:16],
+                                     "dataset": plan.dataset, "scale": plan.scale, "source": "folder",
+                                     "config": {"path": plan.path}, "data": digest})

@@ -1,0 +1,100 @@
+"""Study E's measurements: single-shot restoration at many t by each rule, and what ancestral sampling
+does to an image's brightness under each."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from kelvin.restoration.restorer import Restorer
+from kelvin.restoration.rules import EXACT, RULES
+from kelvin.sampling.trajectories import degrader, traced
+
+ANCESTRAL = {"kind": "ancestral", "steps": "all"}
+FED_BACK = {"kind": "fed-back", "steps": "all"}
+NEAR_BLACK = 0.05  # a pixel whose channels are all below this share of the range
+
+
+def rules_of(restorer: Restorer) -> Sequence[str]:
+    """The rules that have a meaning for its target, the exact one first."""
+    scaled = restorer.target_name == "scaled-eps"
+    return RULES if scaled else (EXACT,)
+
+
+def by_rule(restorer: Restorer, rule: str, clip: bool) -> Restorer:
+    """The same network under another rule."""
+    other = copy.copy(restorer)
+    other.rule, other.clip = rule, clip
+    return other
+
+
+def times(T: int, step: int) -> list[int]:
+    """step, 2 step, ..., and T at the end, be it a multiple of step or not."""
+    return [*range(step, T, step), T]
+
+
+@torch.no_grad()
+def single_shot(restorer: Restorer, images: torch.Tensor, seed: tuple, at: Sequence[int]
+                ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """x_t and x0_hat by rule, each (times, n, C, H, W) in [0, 1], of images in [0, 1].
+
+    One prediction serves all rules; x0_hat is clipped to the range, as any picture of it is.
+    """
+    degrade, decode = degrader(restorer, images, seed), restorer.image.decode
+    degraded, found = [], {rule: [] for rule in rules_of(restorer)}
+    for time in at:
+        x_t = degrade(time)[0].x
+        t = torch.full((len(images),), time, device=images.device)
+        prediction = restorer.predict(x_t, t).float()
+        degraded.append(decode(x_t).cpu())
+        for rule in found:
+            found[rule].append(decode(by_rule(restorer, rule, False).x0_hat(prediction, x_t, t)).cpu())
+    return torch.stack(degraded), {rule: torch.stack(x) for rule, x in found.items()}
+
+
+@dataclass(frozen=True)
+class Brightness:
+    """Along ancestral sampling, of n images clipped to their range as when drawn: `mean`, 0 black, 1
+    white; `shown`, the mean where the network's range is drawn as if it were [0, 1]; `finite`, the share
+    of pixels that are finite numbers; `black`, the share of near-black pixels. Each (times, n).
+    `first`, (times, C, H, W) in [0, 1]: the first image. Not a number counts as black: so 8-bit images
+    draw it."""
+
+    mean: torch.Tensor
+    shown: torch.Tensor
+    finite: torch.Tensor
+    black: torch.Tensor
+    first: torch.Tensor
+
+
+def brightness(restorer: Restorer, n: int, seed: tuple, count: int, device: str | torch.device = "cpu"
+               ) -> tuple[list[int], dict[str, Brightness]]:
+    """Times from T to 0, and what ancestral sampling over all steps makes of the same noise by every
+    rule, nothing clipped; `<rule>, clipped`: x0_hat clipped to the range at every step; `<rule>, fed
+    back`: x0_hat, not clipped, is taken for the next state (samplers.fed_back)."""
+    found, visited, image = {}, [], restorer.image
+    rules = rules_of(restorer)
+    ways = {rule: (rule, ANCESTRAL, False) for rule in rules}
+    if len(rules) > 1:
+        ways |= {f"{rule}, clipped": (rule, ANCESTRAL, True) for rule in rules}
+        ways |= {f"{rule}, fed back": (rule, FED_BACK, False) for rule in rules}
+    for name, (rule, sampler, clip) in ways.items():
+        visited, x = traced(by_rule(restorer, rule, clip), sampler, n, seed, count, device)
+        drawn = image.decode(x).nan_to_num(nan=0.0)
+        found[name] = Brightness(drawn.flatten(2).mean(2),
+                                 unmapped(drawn, image.low, image.high).flatten(2).mean(2),
+                                 x.isfinite().flatten(2).float().mean(2), near_black(drawn), drawn[:, 0])
+    return visited, found
+
+
+def near_black(images: torch.Tensor) -> torch.Tensor:
+    """The share of near-black pixels of images (..., C, H, W) in [0, 1], (...)."""
+    return (images.amax(-3) < NEAR_BLACK).float().mean((-2, -1))
+
+
+def unmapped(images, low: float, high: float):
+    """Images in [0, 1] as they look when their values in [low, high] are drawn as if in [0, 1]."""
+    return (low + (high - low) * images).clip(0, 1)

@@ -1,0 +1,186 @@
+"""Ways to consume a sampler: samples, strips and restorations; none depends on the batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from kelvin.common.files import finite
+from kelvin.common.streams import BlockRandom
+from kelvin.degradations import State
+from kelvin.restoration.restorer import Restorer
+from kelvin.sampling.linear import LinearRestorer
+from kelvin.sampling.samplers import samplers, times
+
+Progress = Callable[[int], Any]
+
+
+def silent(_: int) -> None:
+    """No progress to show."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images in [0, 1], shape (n, C, H, W), and the network evaluations that each of them took."""
+
+    images: torch.Tensor
+    nfe: int
+
+
+def trajectory(restorer: Restorer, section: Mapping[str, Any], state: State, start: int,
+               random: BlockRandom) -> tuple[list[int], Iterator[State]]:
+    """The times a sampler visits from `start` down to 0, and its states at times[1:].
+
+    A sampler without an option `steps` (direct) takes one.
+    """
+    kind = section["kind"]
+    part, options = samplers.check(section, f"samplers.{kind}")
+    visited = times(restorer.degradation.steps, section.get("steps", 1), start,
+                    f"samplers.{kind}.steps")
+    return visited, part(restorer, state, visited, random, **options)
+
+
+def last(states: Iterator[State]) -> State:
+    for state in states:  # noqa: B007 - only the last is wanted
+        pass
+    return state
+
+
+@torch.no_grad()
+def generate(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple, batch: int,
+             device: str | torch.device = "cpu", progress: Progress = silent,
+             labels: torch.Tensor | None = None, guidance: float = 1.0) -> Images:
+    """n new images from nothing but a seed; of the classes labels (n,), where they are given."""
+    out, evaluations = [], 0
+    for first in range(0, n, batch):
+        random = BlockRandom(first, min(first + batch, n), *seed)
+        state = to(restorer.degradation.prior.draw(random), device)
+        asked = restorer if labels is None else restorer.given(
+            labels[first:first + random.n].to(device), guidance)
+        before = asked.evaluations
+        _, states = trajectory(asked, section, state, restorer.degradation.steps, random)
+        out.append(restorer.image.decode(finite(last(states).x)).cpu())  # decoding hides infinity
+        evaluations += asked.evaluations - before
+        progress(len(out[-1]))
+    return Images(torch.cat(out), evaluations // len(out))
+
+
+def to(state: State, device: str | torch.device) -> State:
+    return State(state.x.to(device), None if state.z is None else state.z.to(device), state.hidden)
+
+
+def grid(T: int, count: int) -> list[int]:
+    """`count` + 1 evenly spaced times from 0 to T (fewer where T is small)."""
+    return sorted(set(torch.linspace(0, T, count + 1, dtype=torch.float64).round().long().tolist()))
+
+
+def decoding(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple, count: int,
+             device: str | torch.device = "cpu") -> tuple[list[int], torch.Tensor]:
+    """Times from T to 0 and the states there, (times, n, C, H, W) in [0, 1], of samples 0..n-1."""
+    visited, x = traced(restorer, section, n, seed, count, device)
+    return visited, restorer.image.decode(x)
+
+
+@torch.no_grad()
+def traced(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple, count: int,
+           device: str | torch.device = "cpu") -> tuple[list[int], torch.Tensor]:
+    """What `decoding` shows, in the model's range and not clipped."""
+    random = BlockRandom(0, n, *seed)
+    state = to(restorer.degradation.prior.draw(random), device)
+    visited, states = trajectory(restorer, section, state, restorer.degradation.steps, random)
+    wanted = {min(visited, key=lambda v, t=t: abs(v - t))
+              for t in grid(restorer.degradation.steps, count)}
+    kept = [(visited[0], state.x), *((t, s.x) for t, s in zip(visited[1:], states, strict=True)
+                                     if t in wanted)]
+    return [t for t, _ in kept], torch.stack([x.cpu() for _, x in kept])
+
+
+@torch.no_grad()
+def encoding(restorer: Restorer, images: torch.Tensor, seed: tuple, count: int
+             ) -> tuple[list[int], torch.Tensor]:
+    """Times from 0 to T and D(x0, t; z) there, (times, n, C, H, W) in [0, 1], z kept over t."""
+    chosen = grid(restorer.degradation.steps, count)
+    degrade = degrader(restorer, images, seed)
+    return chosen, torch.stack([restorer.image.decode(degrade(t)[0].x).cpu() for t in chosen])
+
+
+def degrader(restorer: Restorer, images: torch.Tensor, seed: tuple
+             ) -> Callable[[int], tuple[State, BlockRandom]]:
+    """degrade(t) -> (State, stream for a sampler) of images in [0, 1]; the same z at every t."""
+    x0 = restorer.image.encode(images)
+
+    def degrade(t: int) -> tuple[State, BlockRandom]:
+        random = BlockRandom(0, len(x0), *seed)
+        z = restorer.degradation.draw(random)
+        z = None if z is None else z.to(x0.device)
+        at = torch.full((len(x0),), t, device=x0.device)
+        return State(restorer.degradation.degrade(x0, at, z), z), random
+
+    return degrade
+
+
+@dataclass(frozen=True)
+class Restorations:
+    """Restorations of real degraded images: `times` (R,), images (R, n, C, H, W) by method."""
+
+    times: list[int]
+    degraded: torch.Tensor
+    methods: dict[str, torch.Tensor]
+
+
+@torch.no_grad()
+def restore(restorer: Restorer, sections: Mapping[str, Mapping[str, Any]], images: torch.Tensor,
+            fit_images: torch.Tensor, seed: tuple, count: int, progress: Progress = silent
+            ) -> Restorations:
+    """Degrade real images to `count` times and restore them: one-shot, by each sampler, linearly.
+
+    images: held-out, [0, 1]; fit_images: training images that the linear restorer learns from.
+    """
+    chosen = grid(restorer.degradation.steps, count)[1:]
+    degrade = degrader(restorer, images, seed)
+    degrade_fit = degrader(restorer, fit_images, (*seed, "linear"))
+    decode = restorer.image.decode
+    methods: dict[str, list[torch.Tensor]] = {}
+    degraded = []
+    for t in chosen:
+        state, random = degrade(t)
+        degraded.append(decode(state.x).cpu())
+        at = torch.full((len(images),), t, device=images.device)
+        found = {"one-shot": restorer(state.x, at).x0_hat,
+                 "linear": LinearRestorer(degrade_fit(t)[0].x,
+                                          restorer.image.encode(fit_images))(state.x)}
+        process = restorer.degradation  # the noise that spoilt an image is not given away
+        state = State(state.x, process.public(state.z), hidden=process.can_estimate_z)
+        for name, section in sections.items():
+            if section["kind"] != "direct":  # direct is the one-shot restoration
+                found[name] = last(trajectory(restorer, section, state, t, random)[1]).x
+        for name, x in found.items():
+            methods.setdefault(name, []).append(decode(finite(x)).cpu())
+        progress(1)
+    return Restorations(chosen, torch.stack(degraded),
+                        {name: torch.stack(x) for name, x in methods.items()})
+
+
+@torch.no_grad()
+def error_at_log_snr(restorer: Restorer, images: torch.Tensor, log_snr: list[float], seed: tuple
+                     ) -> tuple[list[float], torch.Tensor]:
+    """Squared x0 error per pixel and image at the times nearest to common log-SNR values.
+
+    What makes losses of different parameterisations and schedules comparable: the error of the
+    unclipped x0_hat, in [0, 1] units, at equal signal-to-noise ratio. Returns the log-SNR values
+    within the process's reach and errors (values, n). Only for hot processes.
+    """
+    table = restorer.degradation.log_snr().cpu()[1:]
+    reach = [v for v in log_snr if table.min() <= v <= table.max()]
+    degrade, scale = degrader(restorer, images, seed), restorer.image.high - restorer.image.low
+    x0, errors = restorer.image.encode(images), []
+    for value in reach:
+        nearest = int((table - value).abs().argmin()) + 1
+        t = torch.full((len(images),), nearest, device=images.device)
+        state, _ = degrade(nearest)
+        x0_hat = restorer.x0_hat(restorer.predict(state.x, t).float(), state.x, t)
+        errors.append((((x0_hat - x0) / scale) ** 2).flatten(1).mean(1).cpu())
+    return reach, torch.stack(errors) if errors else torch.empty(0, len(images))

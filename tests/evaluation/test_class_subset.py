@@ -1,0 +1,75 @@
+"""Runs on some classes: floor, reference and ceiling are of those classes, by the same extractors."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from kelvin.config.schema import SmallProtocol
+from kelvin.datasets.sources.raw import RawData
+from kelvin.datasets.store import PreparedStore, write_store
+from kelvin.evaluation.class_subset import restrict
+from kelvin.evaluation.protocol import Protocol
+from kelvin.features import reference
+from kelvin.features.classifier import Judge
+from kelvin.features.classifier_network import Classifier
+from kelvin.features.extractor import Extractor
+from kelvin.metrics.frechet import frechet_from_features
+from kelvin.metrics.moments import moments
+from kelvin.networks import Shape
+
+CLASSES = [0, 1]
+
+
+@pytest.fixture(scope="module")
+def made(params, tmp_path_factory):
+    """(protocol, about, store) of digits in four classes, judged by an untrained network."""
+    import torch
+    from sklearn.datasets import load_digits
+
+    found = load_digits(n_class=4)
+    images = (found.images[:600, None] * 255 / 16).round().astype(np.uint8)
+    raw = RawData(images, found.target[:600].astype(int), list("0123"), np.arange(600), checksums={})
+    folder = tmp_path_factory.mktemp("store") / "s"
+    write_store(folder, "s", raw, np.repeat([0, 1, 2], [300, 60, 240]),
+                SimpleNamespace(licence="free", seed=0))
+    store = PreparedStore(folder)
+    torch.manual_seed(0)
+    network = Classifier(Shape(1, 8, 8), [8, 8], 32, 4).eval().requires_grad_(False)
+    judge = Judge(network, {"features": 32, "hash": "h"})
+    extractor = Extractor("classifier", 32, "none", "h", lambda images: judge(images)[0])
+    small = SmallProtocol(images=16, reference=60, draws=5)
+    config = params.metrics.model_copy(update={"limit": None, "small": small})
+    references = {"classifier": reference.measure(extractor, config, store)}
+    about = {"reference": "train+validation", "reference_n": 360, "extractor": "h"}
+    return Protocol.of(config, judge, references, store, "none", 100), about, store
+
+
+def test_without_classes_nothing_changes(made):
+    protocol, about, store = restrict(*made, None)
+    assert protocol is made[0] and about == made[1] and store is made[2]
+
+
+def test_reference_and_floor_are_of_the_classes(made):
+    whole, _, store = made
+    protocol, about, subset = restrict(*made, CLASSES)
+    real, test = store.reference(), store.split("test")
+    mine = [np.asarray(part.images)[np.isin(part.labels, CLASSES)] for part in (real, test)]
+    features = [whole.judge(images)[0] for images in mine]
+    expected = moments(features[0])
+    np.testing.assert_allclose(protocol.reference.moments.mean, expected.mean, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(protocol.reference.moments.cov, expected.cov, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(protocol.reference.heldout, features[1], rtol=1e-4, atol=1e-5)
+    assert about["classes"] == CLASSES and about["reference_n"] == len(mine[0]) < 360
+    assert len(subset.split("test").images) == len(mine[1])
+    assert protocol.small().n == 16
+    share = len(mine[1]) / 240
+    assert protocol.config.small.reference == round(60 * share)
+    # images of other classes are farther from this reference
+    others = np.asarray(test.images)[~np.isin(test.labels, CLASSES)][:40]
+    ours = mine[1][:40]
+    distance = [frechet_from_features(whole.judge(images)[0], protocol.reference.moments)
+                for images in (ours, others)]
+    assert distance[1] > 1.2 * distance[0]
+    record, _ = protocol.score(ours, protocol.scale(40))
+    assert record["n"] == 40 and record["fmd"] == pytest.approx(distance[0], rel=1e-3)

@@ -1,0 +1,82 @@
+"""Study E's black samples: what the report says of each suspect follows from the numbers."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from kelvin.report.studies import black_samples
+
+
+def run(real_shown=0.4, **found):
+    """way -> (brightness, shown, share of finite pixels) at t = 0; at t = 100 all is mid-grey."""
+    names = {way.replace("_", "-").replace("-fed-back", ", fed back").replace("-clipped", ", clipped"): x
+             for way, x in found.items()}
+    bright = [{"way": way, "t": t, "n": 16, "real": 0.6, "real_shown": real_shown, **dict(zip(
+        ("brightness", "shown", "finite"), (0.5, 0.1, 1.0) if t else x, strict=True)),
+        "brightness_se": 0.01, "shown_se": 0.02, "black": 0.03 if "clipped" in way else 0.16,
+        "real_black": 0.02, "near_black": 0.05} for way, x in names.items() for t in (100, 0)]
+    arrays = {f"drawn/{way}": np.zeros((2, 1, 8, 8), np.uint8) for way in names}
+    arrays["brightness_times"] = np.array([100, 0])
+    return SimpleNamespace(name="e", title="study E", first=SimpleNamespace(
+        index=0, details={"brightness": bright}, array=arrays.__getitem__))
+
+
+def test_only_the_exact_rule_has_nothing_to_say():
+    assert black_samples.findings(run(exact=(0.6, 0.4, 1.0))) == []
+    assert black_samples.table(SimpleNamespace(name="folds"), run(exact=(0.6, 0.4, 1.0))) is None
+
+
+def test_dark_dark_unmapped_and_black():
+    values, unmapped, overflow, black = black_samples.findings(run(
+        exact=(0.58, 0.4, 1.0), study_e=(0.1, 0.0, 1.0), unscaled=(0.5, 0.1, 1.0),
+        study_e_fed_back=(0.0, 0.0, 0.0)))
+    assert "16 images of replicate 0 (real images 0.600)" in values
+    assert "Dark, below 50 % of that: study E's scaler (0.100). Not dark" in values
+    assert values.endswith("exact rule (0.580); factor left out (0.500).")
+    assert "dark: factor left out (0.100); not dark: exact rule (0.400)." in unmapped
+    assert "the next state (0 % of pixels finite, brightness 0)" in overflow
+    assert black.startswith("Wholly black: study E's scaler, x0_hat taken for the next state.")
+
+
+def test_overflow_that_is_partly_drawn_is_named_but_not_called_black():
+    values, _, overflow, black = black_samples.findings(run(
+        exact=(0.58, 0.4, 1.0), unscaled=(0.25, 0.1, 0.5), as_eps=(0.5, 0.3, 0.0)))
+    assert "Dark, below 50 % of that: none. Not dark" in values and "left out" not in values
+    assert "factor left out (50 % of pixels finite, brightness 0.250)" in overflow
+    assert "scaled noise taken for eps (0 % of pixels finite, brightness 0.500)" in overflow
+    assert black.startswith("Wholly black: none.")
+
+
+def test_a_dark_exact_rule_accuses_the_network():
+    assert "the network itself does" in black_samples.findings(
+        run(exact=(0.2, 0.0, 1.0), study_e=(0.1, 0.0, 1.0)))[1]
+    assert "the network itself does" not in " ".join(black_samples.findings(
+        run(exact=(0.58, 0.4, 1.0), study_e=(0.1, 0.0, 1.0))))
+
+
+def test_clipping_that_mends_the_exact_rule_is_said_to():
+    found = black_samples.findings(run(exact=(0.2, 0.0, 1.0), exact_clipped=(0.55, 0.3, 1.0)))
+    assert found[1] == ("Near-black pixels (real images 2 %) without and with x0_hat clipped: "
+                        "exact rule 16 % and 3 %.")
+    assert found[2].endswith("that fail: with x0_hat clipped it does not.")
+
+
+def test_a_range_of_0_to_1_is_not_drawn_twice():
+    same = run(real_shown=0.6, exact=(0.6, 0.6, 1.0), unscaled=(0.5, 0.5, 1.0))
+    assert not any("mapping" in text for text in black_samples.findings(same))
+    assert len(black_samples.table(SimpleNamespace(name="folds"), same).columns) == 5
+
+
+def test_table_and_figures():
+    study_e = run(exact=(0.58, 0.4, 1.0), exact_clipped=(0.55, 0.35, 1.0),
+                  study_e_fed_back=(0.0, 0.0, 0.0))
+    table = black_samples.table(SimpleNamespace(name="folds"), study_e)
+    assert [[text for text, _ in row] for row in table.cells()] == [
+        ["exact rule", "0.580 ± 0.010", "0.400 ± 0.020", "16 %", "100 %", ""],
+        ["exact rule, x0_hat clipped", "0.550 ± 0.010", "0.350 ± 0.020", "3 %", "100 %", ""],
+        ["study E's scaler, x0_hat taken for the next state",
+         "0 ± 0.010", "0 ± 0.020", "16 %", "0 %", "0"]]
+    assert "all channels below 5 % of the range; of the real 2 %." in table.caption
+    figures = black_samples.figures(SimpleNamespace(name="folds", trained=[study_e]))
+    assert [figure.name for figure in figures] == ["folds-brightness", "folds-ancestral"]
+    assert all(figure.png.startswith(b"\x89PNG") for figure in figures)

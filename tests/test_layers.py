@@ -1,0 +1,39 @@
+"""Imports run downward: the contracts of pyproject.toml hold, and each can fail."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+LINT = "from importlinter.cli import lint_imports_command as lint; lint(['--no-cache', '--no-logo'])"
+
+
+def lint(folder):
+    return subprocess.run([sys.executable, "-c", LINT], cwd=folder, text=True, capture_output=True,
+                          env=os.environ | {"PYTHONPATH": str(folder / "src")})
+
+
+def test_the_contracts_hold():
+    done = lint(ROOT)
+    assert done.returncode == 0 and " 0 broken" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file, line, contract", [
+    ("datasets/store.py", "import kelvin.training.loop", "Imports run downward"),
+    ("networks/base.py", "import kelvin.degradations", "Imports run downward"),
+    ("report/kit/style.py", "import kelvin.report.studies.grid", "No circle between the rooms"),
+    ("report/kit/style.py", "import torch", "The report and the tracking read results"),
+    ("sampling/samplers.py", "import kelvin.metrics.kid", "Sampling knows no metric"),
+    ("metrics/kid.py", "import torch", "Metrics see arrays alone"),
+    ("lost.py", "import os", "Imports run downward")])
+def test_a_line_that_breaks_one_is_named(file, line, contract, tmp_path):
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / "src/kelvin" / file).open("a", encoding="utf-8") as module:
+        module.write(f"\n{line}\n")
+    done = lint(tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert contract in done.stdout.partition("Broken contracts")[2]

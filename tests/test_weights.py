@@ -1,0 +1,94 @@
+"""Weight files: what is saved comes back, what does not fit is refused, the README's example draws."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from safetensors.torch import load_file, save_file
+
+import kelvin
+from kelvin.common.errors import KelvinError
+from kelvin.config.resolve import merge
+from kelvin.config.schema import RunConfig
+from kelvin.networks import Shape
+from kelvin.restoration import assemble
+from kelvin.training.fitting import fit_process
+from kelvin.weights import load, publish
+
+SHAPE = Shape(1, 8, 8)
+
+
+@pytest.fixture
+def saved(params, tmp_path):
+    run = RunConfig(**merge(params.run("blur-strong").model_dump(), {
+        "network": {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1}}))
+    torch.manual_seed(0)
+    restorer = assemble.build(run, SHAPE)
+    fit_process(restorer, np.random.default_rng(0).integers(0, 256, (80, 1, 8, 8), np.uint8), None)
+    path = tmp_path / "ema.safetensors"
+    assemble.save(path, restorer.network, restorer, run, SHAPE)
+    return path
+
+
+def test_published_weights_draw_images_from_a_seed(saved, tmp_path):
+    path = tmp_path / "weights" / "cold.safetensors"
+    publish(saved, {"kind": "improved", "steps": "all", "z": "kept"}, {"run": "x"}, path)
+    model = kelvin.load(str(path))
+    first = model.sample(5)
+    assert first.images.shape == (5, 1, 8, 8) and 0 <= first.images.min() <= first.images.max() <= 1
+    np.testing.assert_allclose(model.sample(20).images[:5], first.images, atol=1e-6)
+    first.save(tmp_path / "out.png")
+    assert (tmp_path / "out.png").stat().st_size > 50 and model.about == {"run": "x"}
+
+
+def test_equal_weights_make_equal_bytes(saved, tmp_path):
+    """Several entries of metadata come in any order; ten files of four entries all alike: 24**-9."""
+    sampler = {"kind": "direct", "steps": "all"}
+    for i in range(10):
+        publish(saved, sampler, {"run": "x", "scale": "laptop"}, tmp_path / f"{i}.safetensors")
+        sampler = dict(reversed(sampler.items()))
+    assert len({(tmp_path / f"{i}.safetensors").read_bytes() for i in range(10)}) == 1
+
+
+def test_what_is_published_takes_the_place_of_what_was(saved, tmp_path):
+    path, sampler = tmp_path / "cold.safetensors", {"kind": "direct"}
+    publish(saved, sampler, {"run": "x"}, path)
+    publish(saved, sampler, {"run": "y"}, path)
+    assert load(path).about == {"run": "y"}
+    tensors = load_file(saved)
+    assemble.write(saved, {k: v + 1 for k, v in tensors.items()}, assemble.about(saved))
+    publish(saved, sampler, {"run": "y"}, path)
+    assert all(torch.equal(v, tensors[k] + 1) for k, v in load_file(path).items())
+    path.write_bytes(b"cut short")
+    publish(saved, sampler, {"run": "y"}, path)
+    assert load(path).about == {"run": "y"}
+
+
+@pytest.mark.parametrize("kind", ["hot", "cold"])
+def test_the_repositorys_own_weights(kind):
+    path = ROOT / "weights" / f"{kind}.safetensors"
+    assert path.stat().st_size < 2_000_000
+    images = load(path).sample(32, seed=1).images
+    assert images.shape == (32, 1, 8, 8) and images.std() > 0.2 and np.ptp(images.mean((1, 2, 3))) > 0.05
+
+
+def test_files_that_do_not_fit_are_refused(saved, tmp_path):
+    with pytest.raises(KelvinError, match="no such weight file"):
+        assemble.load(tmp_path / "nothing")
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(saved.read_bytes()[:200])
+    with pytest.raises(KelvinError, match="is not a weight file of Kelvin"):
+        assemble.load(broken)
+    plain = tmp_path / "plain.safetensors"
+    save_file(load_file(saved), plain)
+    with pytest.raises(KelvinError, match="is not a weight file of Kelvin"):
+        assemble.load(plain)
+
+
+def test_weights_of_another_shape_are_refused(saved, params):
+    run = params.run("blur-strong")
+    network = assemble.build(RunConfig(**merge(run.model_dump(), {
+        "network": {"kind": "unet", "channels": 16, "multipliers": [1], "blocks": 1}})), SHAPE).network
+    tensors = {k: v for k, v in load_file(saved).items() if not k.startswith(("prior.", "degradation."))}
+    with pytest.raises(KelvinError, match=r"tensor '.*' is \(.*\) in the file but \(.*\) in the network"):
+        assemble.load_weights(network, tensors, saved)
