@@ -5,8 +5,8 @@ import json
 from helpers import ROOT
 from ruamel.yaml import YAML
 
+from kelvin.common.trees import leaves
 from kelvin.report.build import FIRST, build
-from kelvin.trees import leaves
 
 
 def test_the_best_of_each_family_with_its_sampler(project):
