@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from kelvin.runs import fit_process
+from kelvin.training.fitting import fit_process
 
 from kelvin.config.resolve import merge
 from kelvin.config.schema import RunConfig

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from kelvin.runs import fit_process
+from kelvin.training.fitting import fit_process
 from sklearn.datasets import load_digits
 from trainers import FP32, SHAPE, config, digits, make
 

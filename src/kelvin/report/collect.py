@@ -51,7 +51,7 @@ class Replicate:
 
     @cached_property
     def process(self) -> dict[str, Any]:
-        """What training measured of the degradation (see kelvin.runs.about_process)."""
+        """What training measured of the degradation (see kelvin.training.train_run.about_process)."""
         return read(self.model / "process.json")
 
     def kept(self) -> tuple[list[int], np.ndarray]:
