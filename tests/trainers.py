@@ -2,13 +2,13 @@
 
 import numpy as np
 import torch
-from kelvin.training.fitting import fit_process
 
 from kelvin.config.resolve import merge
 from kelvin.config.schema import RunConfig
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint
+from kelvin.training.fitting import fit_process
 from kelvin.training.loop import Trainer
 from kelvin.training.precision import Precision
 

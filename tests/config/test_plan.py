@@ -42,6 +42,9 @@ def every(*stages, runs=RUNS):
     return {f"{stage}/{run}-0" for stage in stages for run in runs}
 
 
+# the first stage that knows images and runs refuses what the images cannot carry, and so is remade by
+# what is held against their number; where no run starts from others' weights it takes a second
+CHECKED = "pretrain"
 EDITS = {
     "a title": ([("runs.ddpm-default.title", "new")], {"report", "track"}),
     "the protocol's confidence": ([("metrics.confidence", 0.9)],
@@ -50,7 +53,7 @@ EDITS = {
     "features of the random network": ([("metrics.random_dim", 32)],
                                        {"reference", "calibrate", "report"} | every("evaluate")),
     "n": ([("scales.smoke.metrics.images", 40)],
-          {"calibrate", "report"} | every("sample", "evaluate")),
+          {"calibrate", "report", CHECKED} | every("sample", "evaluate")),
     "a sampler preset that no run names": ([("samplers.mine", {"kind": "ddim", "steps": 7})],
                                            {"report"}),
     "a sampler preset that one run names": (
@@ -59,7 +62,7 @@ EDITS = {
                                 {"train/ddpm-default-0", "report"}),
     "pictures in a strip": ([("defaults.sampling.strip", 5)], {"report"} | every("sample")),
     "a run's guidance is for the report and sampling alone": (
-        [("runs.ddpm-default.sampling", {"many": 60})], {"sample/ddpm-default-0", "report"}),
+        [("runs.ddpm-default.sampling", {"many": 60})], {"sample/ddpm-default-0", "report", CHECKED}),
     "an inactive run": ([("runs.ddpm-long.title", "new"), ("runs.ddpm-long.schedule.steps", 900)], set()),
     "a further run": ([("active", [*RUNS, "bad-no-noise"])],
                       {"pretrain", "report", "track"}

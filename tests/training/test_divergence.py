@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from kelvin.training.fitting import fit_process
 from sklearn.datasets import load_digits
 from trainers import FP32, SHAPE, config, digits, make
 
@@ -25,6 +24,7 @@ from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.classifier import train_classifier
 from kelvin.training.divergence import WORDS, not_finite
+from kelvin.training.fitting import fit_process
 from kelvin.training.pretraining import Pretrainer
 
 
