@@ -11,7 +11,7 @@ from kelvin.datasets.store import PreparedStore
 from kelvin.evaluation import evaluate
 from kelvin.files import write_json
 from kelvin.protocol import Protocol
-from kelvin.settle import settled_metrics
+from kelvin.settle import sample_size, settled_metrics
 from kelvin.stage import log, main, set_threads
 from kelvin.subset_protocol import restrict
 
@@ -26,6 +26,7 @@ def work(plan: EvaluatePlan) -> None:
     protocol = Protocol.of(metrics, judge, references, store, about["fid_why"],
                            metrics.count(len(store.split("test"))))
     protocol, about, store = restrict(protocol, about, store, plan.classes)
+    protocol = replace(protocol, n=sample_size(plan.metrics, store.manifest, len(store.split("test"))))
     if plan.split != "given":  # what the run could have copied
         view = split_for(store, plan.split, plan.fold, plan.replicate)
         protocol = replace(protocol, train_images=view.split("train").images)

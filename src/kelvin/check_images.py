@@ -17,7 +17,7 @@ from kelvin.config.plan import Checked, CheckedMetrics, CheckedRun
 from kelvin.degradations import ImageSpec
 from kelvin.errors import KelvinError
 from kelvin.networks import Shape
-from kelvin.settle import Manifest, counted, settled_metrics, settled_run
+from kelvin.settle import Manifest, counted, of_classes, settled_metrics, settled_run
 from kelvin.training.peak import training_memory
 
 LEAST = 8                # samples from which an interval is made (kelvin.metrics.intervals)
@@ -50,7 +50,7 @@ def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = N
     built: dict[str, list[str]] = {}
     faults: dict[str, list[str]] = {}
     for name, run in checked.runs.items():
-        for line in run_faults(name, run, metrics, manifest, shape, built, memory):
+        for line in run_faults(run, checked.metrics, metrics, manifest, shape, built, memory):
             faults.setdefault(line, []).append(name)
     for line, names in faults.items():
         more = len(names) - 1
@@ -94,22 +94,23 @@ def shape_faults(metrics: CheckedMetrics, reference: int, shape: Shape) -> Itera
                f"{metrics.pixel_dim} images, but {fitted} lie outside the test set; lower it")
 
 
-def run_faults(name: str, run: CheckedRun, metrics: CheckedMetrics, manifest: Manifest, shape: Shape,
-               built: dict[str, list[str]], memory: int | None) -> list[str]:
+def run_faults(run: CheckedRun, asked: CheckedMetrics, metrics: CheckedMetrics, manifest: Manifest,
+               shape: Shape, built: dict[str, list[str]], memory: int | None) -> list[str]:
     """What the images do not bear of one run, each line without `runs.<name>.`; `built`: what is known of
     networks and processes that other runs share."""
     sizes = manifest["sizes"]
     if run.classes is not None:
         if lines := class_faults(run.classes, manifest):
             return lines
-        sizes = {part: sum(manifest["classes"][i][part] for i in run.classes) for part in PARTS}
-        for line in protocol_faults(of_classes(metrics, sizes["test"], manifest), sizes["test"]):
+        sizes = of_classes(manifest, run.classes)["sizes"]
+        for line in protocol_faults(class_protocol(asked, metrics, sizes["test"], manifest),
+                                    sizes["test"]):
             return [f"classes = {run.classes} leaves {sizes['test']} test images: {line}; or name more "
                     "classes"]
     if run.source == "folder":
         return []
     if metrics.bounded:
-        run = settled_run(run, metrics.limit, manifest)
+        run = settled_run(run, metrics.limit, of_classes(manifest, run.classes))
     return [*count_faults(run, metrics, sizes, prod(manifest["image_shape"]), memory),
             *model_faults(run, shape, len(manifest["classes"]), built, memory)]
 
@@ -125,11 +126,17 @@ def class_faults(classes: list[int], manifest: Manifest) -> list[str]:
             if not any(manifest["classes"][i][part] for i in classes)]
 
 
-def of_classes(metrics: CheckedMetrics, test: int, manifest: Manifest) -> CheckedMetrics:
-    """The protocol of a run that learns some classes (kelvin.subset_protocol)."""
+def class_protocol(asked: CheckedMetrics, metrics: CheckedMetrics, test: int, manifest: Manifest
+               ) -> CheckedMetrics:
+    """The protocol of a run that learns some classes (kelvin.subset_protocol); asked: not settled yet."""
     share, small = test / manifest["sizes"]["test"], metrics.small
-    return metrics.model_copy(update={"small": small.model_copy(
-        update={"reference": max(2, round(share * small.reference))})})
+    images = metrics.images
+    if isinstance(images, int) and (asked.images is None or asked.bounded):
+        images = round(images * share)
+    least = 1 / (counted(test, metrics.limit) - 1) if metrics.bounded and test > 1 else 0
+    return metrics.model_copy(update={
+        "images": images, "copy_quantile": max(metrics.copy_quantile, least), "small": small.model_copy(
+            update={"reference": max(2, round(share * small.reference))})})
 
 
 def count_faults(run: CheckedRun, metrics: CheckedMetrics, sizes: Mapping[str, int], pixels: int,

@@ -70,8 +70,8 @@ EDITS = {
     "the classifier's epochs": ([("scales.smoke.classifier.epochs", 1)], {"classifier"}),
     "a study's question": ([("studies.schedules.question", "new?")], {"report"}),
     "a record": ([("records.full.title", "new")], set()),
-    "the licence of another data set": ([("datasets.mnist.images.licence", "new")], set()),
-    "the split's seed": ([("datasets.digits.images.seed", 1)], {"prepare/digits", "report"}),
+    "the licence of another data set": ([("datasets.mnist.licence", "new")], set()),
+    "the split's seed": ([("datasets.digits.seed", 1)], {"prepare/digits", "report"}),
     "the seed of everything": ([("seed", 1)], {"classifier", "pretrain"} | every(
         "train", "sample", "evaluate")),
 }
@@ -197,9 +197,9 @@ RAW_EDITS = {
 def test_raw_images_remake_their_preparation(name, tmp_path):
     fruit(tmp_path)
     (tmp_path / "groups.csv").write_text("")
-    images = {**RAW["datasets"]["cifar10-jpeg"]["images"], "path": "pictures",
+    images = {**RAW["datasets"]["cifar10-jpeg"], "path": "pictures",
               "groups": {"csv": "groups.csv"}}
-    params = edited(("dataset", "cifar10-jpeg"), ("datasets.cifar10-jpeg.images", images))
+    params = edited(("dataset", "cifar10-jpeg"), ("datasets.cifar10-jpeg", images))
     environ = {"KELVIN_DATA": str(tmp_path)}
     before = plans(params, environ)
     RAW_EDITS[name](tmp_path)
@@ -207,8 +207,8 @@ def test_raw_images_remake_their_preparation(name, tmp_path):
 
 
 def test_another_place_of_raw_data_remakes_its_preparation(tmp_path):
-    images = {**RAW["datasets"]["cifar10-jpeg"]["images"], "path": "pictures"}
-    params = edited(("dataset", "cifar10-jpeg"), ("datasets.cifar10-jpeg.images", images))
+    images = {**RAW["datasets"]["cifar10-jpeg"], "path": "pictures"}
+    params = edited(("dataset", "cifar10-jpeg"), ("datasets.cifar10-jpeg", images))
     for name in ("a", "b"):
         fruit(tmp_path / name)
     picture(tmp_path / "b/pictures/apple/9.png")
@@ -232,7 +232,7 @@ def test_morphing_depends_on_the_images_it_blends_towards():
     plan = plans(params)[plan_path("pretrain")]
     assert [start.name for start in plan.starts] == ["tied-morph-0"] and not plan.scratch
     assert plan.starts[0].blend.dataset == "photos"
-    other = edited(("active", ["tied-morph"]), ("datasets.photos.images.seed", 5))
+    other = edited(("active", ["tied-morph"]), ("datasets.photos.seed", 5))
     assert remade(plans(params), plans(other)) == {"pretrain"}
 
 

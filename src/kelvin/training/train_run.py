@@ -16,7 +16,7 @@ from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import Degradation, Graded
 from kelvin.files import as_uint8, write_arrays, write_csv, write_json
 from kelvin.restoration import assemble
-from kelvin.settle import settled_run
+from kelvin.settle import of_classes, settled_run
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.device import pick_device
 from kelvin.training.fitting import fit_process, load_blend
@@ -34,7 +34,7 @@ def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> 
     """
     run, shape, device = plan.config, assemble.shape_of(store), pick_device()
     if plan.bounded:
-        run = settled_run(run, plan.limit, store.manifest)
+        run = settled_run(run, plan.limit, of_classes(store.manifest, run.classes))
     data, store = store.digest, split_for(store, run.split, run.fold, plan.replicate)
     torch.manual_seed(plan.seed)  # initial weights
     restorer = assemble.build(run, shape, f"runs.{plan.run}", len(store.class_names))
