@@ -1,20 +1,23 @@
-"""Make what trainings start from: weights, one training for all that can share it; images to blend."""
+"""Make what trainings start from: weights, one training for all that can share it; images to blend.
 
+What the prepared images cannot carry of any run or of the protocol is refused here, before any training.
+"""
+
+from kelvin.common.hardware import set_threads
 from kelvin.common.progress import log
 from kelvin.config.plan import PretrainPlan
+from kelvin.config.resolve import refusal
+from kelvin.datasets.store import PreparedStore
+from kelvin.pipeline.checks.images import manifest_faults, physical_memory
 from kelvin.pipeline.stage import main
 from kelvin.training.starts import make_starts
 
 
 def work(plan: PretrainPlan) -> None:
-    if plan.starts:
-        from kelvin.common.hardware import set_threads
-        from kelvin.datasets.store import PreparedStore
-
-        set_threads(plan.threads)
-        store = PreparedStore(plan.folder("prepared"))
-    else:
-        store = None
+    set_threads(plan.threads)
+    store = PreparedStore(plan.folder("prepared"))
+    if lines := manifest_faults(plan.checked, store.manifest, physical_memory()):
+        raise refusal(lines)  # before anything is trained
     made = make_starts(plan, store, plan.folder("starts"))
     log.info("starts: %s", ", ".join(made) or "nothing that was not there")
 

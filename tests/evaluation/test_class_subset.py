@@ -73,3 +73,13 @@ def test_reference_and_floor_are_of_the_classes(made):
     assert distance[1] > 1.2 * distance[0]
     record, _ = protocol.score(ours, protocol.scale(40))
     assert record["n"] == 40 and record["fmd"] == pytest.approx(distance[0], rel=1e-3)
+
+
+def test_black_images_have_no_mmd_where_few_held_out_ones_are_beside_them(made):
+    """n of 200 leaves 40 of 240 test images: most pairs are of equal rows, and the row is null, no error."""
+    from dataclasses import replace
+
+    protocol = replace(made[0], n=200)
+    black, _ = protocol.judge(np.zeros((200, 1, 8, 8), np.uint8))
+    assert protocol.discrepancy(black) == {"mmd": None, "mmd_p": None}
+    assert replace(made[0], n=100).discrepancy(black[:100])["mmd"] > 0

@@ -8,7 +8,7 @@ from scipy import stats
 
 from kelvin.common.errors import KelvinError
 from kelvin.metrics import mmd as module
-from kelvin.metrics.mmd import mmd
+from kelvin.metrics.mmd import NoScale, mmd
 
 
 def slow(x, y, bandwidths):
@@ -99,3 +99,11 @@ def test_many_rows_take_their_median_from_seeded_ones(monkeypatch):
 def test_bad_input_is_refused(x, y, keywords, match):
     with pytest.raises(KelvinError, match=match):
         mmd(x, y, **keywords)
+
+
+def test_equal_rows_are_told_apart_from_other_faults():
+    """71 % of equal rows leave most pairs equal: 0.71^2 > 1/2. Then there is no scale, and no number."""
+    x, rest = np.zeros((71, 3)), np.random.default_rng(0).normal(size=(29, 3))
+    with pytest.raises(NoScale):
+        mmd(x, rest)
+    assert mmd(x[:69], np.concatenate([rest, rest + 1])).value > 0

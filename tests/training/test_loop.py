@@ -254,7 +254,7 @@ def test_kill_minus_nine_and_go_on(params, tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.DEVNULL)
     checkpoint = tmp_path / "killed.pt"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300  # two cores may be shared with other tests
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)

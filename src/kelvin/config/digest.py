@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 PACKAGE = Path(__file__).parents[1]
-# what no result depends on: the resolved parameters stand in the plan, an error ends the stage; and
-# the package's own __init__, which loads published weights
-LEFT_OUT = ("kelvin.config", "kelvin.common.errors")
+# what no result depends on: the resolved parameters stand in the plan, an error or a check ends the
+# stage; and the package's own __init__, which loads published weights
+LEFT_OUT = ("kelvin.config", "kelvin.common.errors", "kelvin.pipeline.checks")
 
 
 def fingerprint(*parts: Any) -> str:

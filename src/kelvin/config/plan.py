@@ -22,11 +22,13 @@ from kelvin.config.schema import (
     Kinded,
     MetricsConfig,
     MetricsCount,
+    ModelConfig,
     Name,
     ReferenceConfig,
     RunConfig,
     SamplingConfig,
     Section,
+    SmallProtocol,
     Study,
     TrainedRun,
 )
@@ -94,12 +96,52 @@ class Start(Section):
         return f"{self.run}-{self.replicate}"
 
 
+class CheckedMetrics(MetricsCount):
+    """Of the protocol, what a small data set may not carry."""
+
+    small: SmallProtocol | None
+    copy_quantile: float
+    ssim_window: int
+    neighbours: int
+    pixel_dim: int
+
+
+class CheckedTraining(Section):
+    batch: Count
+    images: Count | None
+
+
+class CheckedSampling(Section):
+    epoch_images: int
+    restore_images: int
+    restore_times: int
+    many: int | None
+
+
+class CheckedRun(ModelConfig):
+    """Of a run, what the images may not bear."""
+
+    source: str
+    split: str
+    classes: list[Index] | None
+    training: CheckedTraining
+    sampling: CheckedSampling
+
+
+class Checked(Section):
+    """What is held against the prepared images before any run is trained (kelvin.check_images)."""
+
+    metrics: CheckedMetrics
+    runs: dict[Name, CheckedRun]
+
+
 class PretrainPlan(StagePlan):
     """scratch: the trainings that start from nothing but a seed."""
 
     seed: Index
     scratch: list[str]
     starts: list[Start]
+    checked: Checked
 
 
 class ReplicatePlan(StagePlan):

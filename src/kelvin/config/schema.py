@@ -39,6 +39,7 @@ LONG = at_most(10_000_000, "more takes years")
 FITS = at_most(65_536, "a square table of that side must fit into memory")
 Count = Annotated[int, Field(ge=1), LONG]
 Width = Annotated[int, Field(ge=1), FITS]
+Features = Annotated[int, Field(ge=1), at_most(16_384, "their covariance would take more than 2 GiB")]
 Drawn = Annotated[int, Field(ge=2), LONG]  # images
 Index = Annotated[int, Field(ge=0), LONG]
 Positive = Annotated[float, Field(ge=1e-12, le=1e6)]  # float32 tells it from 0, its square from infinity
@@ -127,7 +128,7 @@ class ClassifierConfig(Section):
     """The network whose penultimate features FMD is measured in; None: see kelvin.datasets.settle."""
 
     channels: Annotated[list[Width], Field(min_length=1)]
-    features: Width | None = None
+    features: Features | None = None
     epochs: Count | None = None
     batch: Count
     lr: Positive
@@ -159,8 +160,8 @@ class Discrepancy(Section):
     """MMD: Gaussian kernels at multiples of the median distance; permutations behind its p-value."""
 
     multiples: Annotated[list[Positive], Field(min_length=1)]
-    permutations: Annotated[int, Field(ge=1), at_most(1_000_000, "more tells no smaller p apart")]
-    rows: Annotated[int, Field(ge=2), FITS]
+    permutations: Annotated[int, Field(ge=1), at_most(100_000, "their labels are held in memory")]
+    rows: Annotated[int, Field(ge=2), at_most(20_000, "each is compared with each, in each permutation")]
 
 
 def odd(value: int) -> int:
@@ -191,8 +192,8 @@ class ReferenceConfig(Section):
 
     limit: Annotated[int, Field(ge=8), LONG] | None
     extractors: Annotated[list[Literal["pixels", "random"]], AfterValidator(once)]
-    pixel_dim: Width
-    random_dim: Width
+    pixel_dim: Features
+    random_dim: Features
     fid_resize: Literal["pytorch-fid", "tf1", "clean"]
     fid_download: bool
     kept: Annotated[int, Field(ge=8), LONG]

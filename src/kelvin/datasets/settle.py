@@ -13,6 +13,7 @@ from kelvin.config.schema import (
     MetricsCount,
     SmallProtocol,
     TrainedRun,
+    sample_count,
 )
 
 TEST = 0.3               # share of the images, where the source gives no test part
@@ -69,6 +70,17 @@ def settled_images(metrics: MetricsConfig | MetricsCount, manifest: Manifest) ->
         else metrics.images
 
 
+def sample_size(metrics: MetricsConfig | MetricsCount, manifest: Manifest, test: int) -> int:
+    """n of a run that is held against `test` of the test images; KelvinError where the floor needs more.
+
+    A number that was settled by a rule counts for all classes: a run of some gets its share of it.
+    """
+    images, whole = settled_images(metrics, manifest), manifest["sizes"]["test"]
+    if isinstance(images, int) and (metrics.images is None or metrics.bounded):
+        images = round(images * test / whole)
+    return sample_count(images, test)
+
+
 def settled_classifier(classifier: ClassifierConfig, limit: int | None, manifest: Manifest
                        ) -> ClassifierConfig:
     """The classifier with no value left open; KelvinError where a data set is too small.
@@ -115,6 +127,14 @@ def settled_run(run: R, limit: int | None, manifest: Manifest) -> R:
     sampling = settled_sampling(run.sampling, limit, manifest)
     training = run.training.model_copy(update={"batch": min(run.training.batch, outside // 2)})
     return run.model_copy(update={"sampling": sampling, "training": training})
+
+
+def of_classes(manifest: Manifest, classes: list[int] | None) -> Manifest:
+    """The manifest, its sizes those of some classes."""
+    if classes is None:
+        return manifest
+    return {**manifest, "sizes": {part: sum(manifest["classes"][i][part] for i in classes)
+                                  for part in manifest["sizes"]}}
 
 
 def counted(images: int, limit: int | None) -> int:

@@ -27,6 +27,9 @@ def restrict(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
     share = len(subset.split("test")) / len(store.split("test"))
     small = config.small.model_copy(update={"reference": max(2, round(share * config.small.reference))})
     config = config.model_copy(update={"small": small})
+    if config.bounded:  # as kelvin.settle does for all classes
+        least = 1 / (len(subset.split("test").first(config.limit)) - 1)
+        config = config.model_copy(update={"copy_quantile": max(config.copy_quantile, least)})
     references = {name: measure(r.extractor, config, subset) for name, r in protocol.references.items()}
     about = {**about, "classes": list(classes),
              "reference_n": len(subset.reference().first(config.limit))}

@@ -30,7 +30,7 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
     config, arrays = read_json(model / "config.json"), read_arrays(samples / "samples.npz")
     cost = read_json(samples / "cost.json")
     metrics = protocol.config
-    scale = protocol.scale(metrics.count(len(store.split("test"))))
+    scale = protocol.scale(protocol.n)
     scored = {name.removeprefix("samples/"): protocol.score(images, scale)
               for name, images in arrays.items() if name.startswith("samples/")}
     if "labels" in arrays:

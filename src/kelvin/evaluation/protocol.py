@@ -19,7 +19,7 @@ from kelvin.metrics.fmd import Scale, make_scale, small_scale
 from kelvin.metrics.intervals import frechet_interval
 from kelvin.metrics.kid import kid
 from kelvin.metrics.manifold import density_coverage, precision_recall
-from kelvin.metrics.mmd import mmd
+from kelvin.metrics.mmd import NoScale, mmd
 from kelvin.metrics.nearest import memorisation
 
 if TYPE_CHECKING:
@@ -132,11 +132,15 @@ class Protocol:
         return out
 
     def discrepancy(self, features: np.ndarray) -> dict[str, float | None]:
-        """MMD against held-out images with a permutation p-value; a constant set has no bandwidth."""
+        """MMD against held-out images with a permutation p-value; null where most images are equal, as
+        black ones with few held-out images beside them: there is no median distance then."""
         config = self.config.mmd
         rows = np.random.default_rng(self.config.seed).permutation(len(self.rest))
-        found = mmd(features[:config.rows], self.rest[rows[:config.rows]],
-                    config.multiples, config.permutations, self.config.seed)
+        try:
+            found = mmd(features[:config.rows], self.rest[rows[:config.rows]],
+                        config.multiples, config.permutations, self.config.seed)
+        except NoScale:
+            return {"mmd": None, "mmd_p": None}
         return {"mmd": found.value, "mmd_p": found.p}
 
     @cached_property

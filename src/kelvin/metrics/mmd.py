@@ -17,6 +17,10 @@ TILE = 1024  # rows and columns of the kernel matrix that exist at one time
 MEDIAN_ROWS = 2000  # as many rows give the median distance
 
 
+class NoScale(KelvinError):
+    """Most rows are equal: their median distance is 0, and a kernel has no bandwidth."""
+
+
 @dataclass(frozen=True)
 class MMD:
     """value: unbiased squared MMD, -1 to 2, around 0 for equal distributions. p: share of permutations
@@ -40,7 +44,7 @@ def mmd(x: np.ndarray, y: np.ndarray, multiples: Sequence[float] = (0.25, 0.5, 1
     in it, so the test is exact. p = (1 + #{permuted >= observed}) / (1 + permutations) (Phipson and
     Smyth 2010). Rows must be independent: copies of one image count as many images.
     Cost: each tile of the (n + m)^2 kernel matrix is made once, used for all permutations, and
-    dropped. KelvinError: fewer than 2 rows a side, most rows equal, or an improper parameter.
+    dropped. KelvinError: fewer than 2 rows a side, or an improper parameter; NoScale: most rows equal.
     """
     x = check_features(x, "features", 2)
     y = check_features(y, "reference features", 2, x.shape[1])
@@ -99,7 +103,7 @@ def _median_distance(pooled: np.ndarray, rng: np.random.Generator) -> float:
     median = float(np.sqrt(np.median(_squared_distances(some, some)[above])))
     # what equal rows leave is rounding, a hundred-millionth of the size of the rows
     if median <= 1e-7 * float(np.sqrt((some**2).sum(1).max())):
-        raise KelvinError("MMD's median distance is 0: most of the rows are equal, so there is no scale "
+        raise NoScale("MMD's median distance is 0: most of the rows are equal, so there is no scale "
                           "for its kernel")
     return median
 

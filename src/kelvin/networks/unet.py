@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from kelvin.networks.base import Shape, networks
-from kelvin.networks.blocks import ResBlock, Share, Width, norm, pad_to_multiple
+from kelvin.networks.blocks import ResBlock, Share, Width, norm, pad_to_multiple, refuse_tiny
 from kelvin.networks.embeddings import TimeEmbedding
 
 
@@ -26,6 +26,7 @@ class UNet(nn.Module):
                  dropout: Share = 0.0):
         super().__init__()
         widths = [channels * m for m in multipliers]
+        refuse_tiny(shape, len(widths) - 1, "multipliers")
         self.multiple = 2 ** (len(widths) - 1)
         self.time = TimeEmbedding(4 * channels)
         self.stem = nn.Conv2d(shape.channels, widths[0], 3, padding=1)

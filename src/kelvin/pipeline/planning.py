@@ -14,6 +14,9 @@ from kelvin.config.plan import (
     FOLDER,
     PARAMETERS,
     CalibratePlan,
+    Checked,
+    CheckedMetrics,
+    CheckedRun,
     ClassifierPlan,
     EvaluatePlan,
     Plan,
@@ -29,8 +32,8 @@ from kelvin.config.plan import (
     checksum,
     plan_path,
 )
-from kelvin.config.resolve import Params, load
-from kelvin.config.schema import MetricsCount, ReferenceConfig, RunConfig
+from kelvin.config.resolve import Params, load, refusal
+from kelvin.config.schema import Kinded, MetricsCount, ReferenceConfig, RunConfig, Section
 from kelvin.datasets.sources.raw_state import folder_fingerprint, raw_fingerprint
 
 OWN_PART = re.compile(r'"kind": "([A-Za-z_][\w.]*):[A-Za-z_]\w*"')
@@ -117,7 +120,22 @@ class Planner:
             else:
                 scratch.append(f"{name}-{replicate}")
         return self.made(PretrainPlan, "pretrain", **self.common, seed=self.house.seed, scratch=scratch,
-                         starts=starts)
+                         starts=starts, checked=self.checked())
+
+    def checked(self) -> Checked:
+        """What the first stage that knows the images and the runs refuses."""
+        return Checked(metrics=part(CheckedMetrics, self.params.metrics),
+                       runs={name: part(CheckedRun, self.params.run(name)) for name in self.house.active})
+
+
+def part(model: type[Section], whole: Section) -> Any:
+    """The keys of a section that a smaller one has."""
+    values = whole.model_dump(include=set(model.model_fields))
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section) \
+                and not issubclass(field.annotation, Kinded):
+            values[name] = part(field.annotation, getattr(whole, name))
+    return model(**values)
 
 
 def write_plan(script: Path, environ: Mapping[str, str]) -> list[Path]:
@@ -125,21 +143,49 @@ def write_plan(script: Path, environ: Mapping[str, str]) -> list[Path]:
     of no stage instance are removed; returns what was written."""
     file, code = Path("params.yaml"), Code()
     state = {"sha256": checksum(file), "checked": code.digest(script, left_out=())}
-    if PARAMETERS.exists() and read_json(PARAMETERS) == state:
-        params = load(file)
-    else:
+    fresh = not PARAMETERS.exists() or read_json(PARAMETERS) != state
+    if fresh:
         from kelvin.pipeline.checks.params import checked_params  # its imports take seconds
 
         params = checked_params(file)
-    changed, planned = [], {PARAMETERS}
-    for path, plan in Planner(params, script.parent, environ, code).files():
-        planned.add(path)
-        text = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+    else:
+        params = load(file)
+    plans = dict(Planner(params, script.parent, environ, code).files())
+    if fresh:
+        refuse_for_images(params.house.dataset, plans)
+    changed, texts = [], {path: text_of(plan) for path, plan in plans.items()}
+    for path, text in texts.items():
+        if not is_written(path, text):
             write_text(path, text)
             changed.append(path)
-    for path in [path for path in FOLDER.rglob("*.json") if path not in planned]:
+    for path in [path for path in FOLDER.rglob("*.json") if path not in {PARAMETERS, *texts}]:
         path.unlink()
     write_text(PARAMETERS, json.dumps(state) + "\n")
     code.remember()
     return changed
+
+
+def text_of(plan: Plan) -> str:
+    return json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+
+
+def is_written(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+def refuse_for_images(dataset: str, plans: Mapping[Path, Plan]) -> None:
+    """KelvinError where the images that were prepared by this very plan cannot carry what is planned; the
+    stage `pretrain` says so of images that are yet to be prepared."""
+    manifest, planned = Path("data/prepared") / dataset / "manifest.json", plan_path("prepare", dataset)
+    if not manifest.exists() or not is_written(planned, text_of(plans[planned])) \
+            or manifest.stat().st_mtime_ns < planned.stat().st_mtime_ns:
+        return  # no images yet, or those of another plan
+    from kelvin.pipeline.checks.images import manifest_faults, physical_memory
+
+    try:
+        known = read_json(manifest)
+    except ValueError:  # damaged: the stages that read it say so
+        return
+    pretrain = plans[plan_path("pretrain")]
+    if lines := manifest_faults(pretrain.checked, known, physical_memory()):
+        raise refusal(lines)

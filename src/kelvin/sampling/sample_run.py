@@ -16,8 +16,8 @@ from kelvin.common.hardware import pick_device
 from kelvin.common.progress import progress_bar
 from kelvin.common.streams import BlockRandom
 from kelvin.config.plan import SamplePlan
-from kelvin.config.schema import SamplingConfig, sample_count
-from kelvin.datasets.settle import settled_images, settled_sampling
+from kelvin.config.schema import SamplingConfig
+from kelvin.datasets.settle import of_classes, sample_size, settled_sampling
 from kelvin.datasets.splitting.held_out import FoldView, split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import HotProcess
@@ -35,7 +35,7 @@ LINEAR_FIT = 5000  # training images at most that the linear restorer learns fro
 
 def sample_run(plan: SamplePlan, store: PreparedStore, model: Path, out: Path) -> None:
     """Write samples.npz (see `drawn`), cost.json and config.json for a run."""
-    n = sample_count(settled_images(plan.metrics, store.manifest), len(store.split("test")))
+    n = sample_size(plan.metrics, store.manifest, len(store.split("test")))
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "config.json", {"sampling": plan.sampling.model_dump(), "samplers": {
         name: section.model_dump() for name, section in plan.samplers.items()}})
@@ -67,7 +67,8 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: Path, n: int
     store = split_for(store, plan.split, plan.fold, plan.replicate)
     options, primary = plan.sampling, plan.sampling.samplers[0]
     if plan.metrics.bounded:
-        options = settled_sampling(options, plan.metrics.limit, store.manifest)
+        options = settled_sampling(options, plan.metrics.limit,
+                                   of_classes(store.manifest, plan.classes))
     sections = {s: plan.samplers[s].model_dump() for s in options.samplers}
     weights = {f"{primary}@w={w:g}": w for w in options.guidance}
     restorer = assemble.load(model / "ema.safetensors", device)

@@ -13,7 +13,7 @@ from kelvin.common.files import as_uint8, write_arrays, write_csv, write_json
 from kelvin.common.hardware import hardware, pick_device, resolve
 from kelvin.config.digest import fingerprint
 from kelvin.config.plan import TrainPlan
-from kelvin.datasets.settle import settled_run
+from kelvin.datasets.settle import of_classes, settled_run
 from kelvin.datasets.splitting.held_out import FoldView, split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import Degradation, Graded
@@ -33,7 +33,7 @@ def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> 
     """
     run, shape, device = plan.config, assemble.shape_of(store), pick_device()
     if plan.bounded:
-        run = settled_run(run, plan.limit, store.manifest)
+        run = settled_run(run, plan.limit, of_classes(store.manifest, run.classes))
     data, store = store.digest, split_for(store, run.split, run.fold, plan.replicate)
     torch.manual_seed(plan.seed)  # initial weights
     restorer = assemble.build(run, shape, f"runs.{plan.run}", len(store.class_names))

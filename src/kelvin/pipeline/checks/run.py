@@ -88,7 +88,7 @@ def together_faults(params: Params, name: str, run: RunConfig) -> list[str]:
     lines += told(lambda: check_weighting(run.training.weighting.model_dump(), run.training.loss, process,
                                           kind, f"{at}.training"))
     if not lines and process.temperature == "hot" and name in params.house.active:
-        lines += told(lambda: check_table(run, at))
+        lines += named(told(lambda: check_table(run, at)), at)
     lines += sampler_faults(params, at, run, process)
     if run.training.mmd.weight and run.training.batch < 2:
         lines.append(f"{at}.training.batch = 1, but training.mmd compares images within a batch: at "
@@ -133,7 +133,8 @@ def sampler_faults(params: Params, at: str, run: RunConfig, process: Any) -> lis
         if needs and isinstance(process, type) and not issubclass(process, needs):
             lines.append(f"{where}: it needs {MEANS[needs]}, which {kind} is not; choose improved, naive "
                          "or direct")
-        if sampler["kind"] == "dissipation" and run.restorer.parameterisation != "previous":
+        if sampler["kind"] == "dissipation" and run.restorer.parameterisation != "previous" \
+                and run.restorer.parameterisation in process.parameterisations:
             lines.append(f"{where}: it needs {at}.restorer.parameterisation = 'previous', not "
                          f"{run.restorer.parameterisation!r}")
         if sampler.get("z") == "estimated" and not process.can_estimate_z:
@@ -169,5 +170,10 @@ def process_faults(params: Params, at: str, run: RunConfig) -> list[str]:
                                      run.prior.model_dump())
         check_parameterisation(run.restorer.parameterisation, process, "restorer.parameterisation")
 
-    return [f"{at}.{line}" if SECTIONS.match(line) else f"{at}.degradation: {line}"
-            for line in told(build)]
+    return named(told(build), at)
+
+
+def named(lines: Iterable[str], at: str) -> list[str]:
+    """What a part says of itself, with the run's key before it."""
+    return [line if line.startswith(at) else f"{at}.{line}" if SECTIONS.match(line)
+            else f"{at}.degradation: {line}" for line in lines]

@@ -1,0 +1,212 @@
+"""What params.yaml alone cannot tell, but the manifest of the prepared images can."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from math import ceil, prod
+from typing import Any
+
+import torch
+
+from kelvin import degradations, networks
+from kelvin.common.errors import KelvinError
+from kelvin.config.plan import Checked, CheckedMetrics, CheckedRun
+from kelvin.datasets.settle import Manifest, counted, of_classes, settled_metrics, settled_run
+from kelvin.degradations import ImageSpec
+from kelvin.networks import Shape
+from kelvin.pipeline.checks.run import told
+from kelvin.training.memory_count import training_memory
+
+LEAST = 8                # samples from which an interval is made (kelvin.metrics.intervals)
+FITTED = 20_000          # reference images at most that the principal components are fitted to
+PARTS = ("train", "validation", "test")
+LARGE = 512**2           # pixels of images beyond which no process is built for a check
+SECTION = re.compile(r"(schedule|degradation|prior|restorer|network|conditioning)\b")
+
+
+def physical_memory() -> int | None:
+    """Bytes of this machine's memory; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = None) -> list[str]:
+    """A line for everything that cannot be trained or measured on these images; [] where all can.
+
+    memory: bytes of the machine, None for no bound. A fault that several runs share is told once.
+    """
+    lines = told(lambda: settled_metrics(checked.metrics, manifest))
+    if lines:
+        return lines
+    metrics, shape = settled_metrics(checked.metrics, manifest), Shape(*manifest["image_shape"])
+    sizes = manifest["sizes"]
+    lines += protocol_faults(metrics, sizes["test"])
+    lines += shape_faults(metrics, sizes["train"] + sizes["validation"], shape)
+    built: dict[str, list[str]] = {}
+    faults: dict[str, list[str]] = {}
+    for name, run in checked.runs.items():
+        for line in run_faults(run, checked.metrics, metrics, manifest, shape, built, memory):
+            faults.setdefault(line, []).append(name)
+    for line, names in faults.items():
+        more = len(names) - 1
+        lines.append(f"runs.{names[0]}.{line}" + (
+            f" (and so for {more} more run{'s' * (more > 1)})" if more else ""))
+    return list(dict.fromkeys(lines))
+
+
+def protocol_faults(metrics: CheckedMetrics, test: int) -> Iterator[str]:
+    """What `test` test images cannot carry of the settled protocol."""
+    images, held = metrics.images, counted(test, metrics.limit)
+    n = round(images * test) if isinstance(images, float) else images
+    if n < LEAST:
+        yield (f"metrics.images = {images} comes to {n} of {test} test images, but at least {LEAST} are "
+               "needed; raise it")
+    elif n >= held:
+        yield (f"metrics.images = {images} asks for {n} images, but the floor is drawn from {held} test "
+               f"images; take fewer than {held}")
+    elif metrics.neighbours >= min(n, held - n):
+        yield (f"metrics.neighbours = {metrics.neighbours} must be less than the images compared: n = "
+               f"{n} and the {held - n} other test images")
+    if held * metrics.copy_quantile < 1:
+        needed = ceil(1 / metrics.copy_quantile)
+        yield (f"metrics.copy_quantile = {metrics.copy_quantile:g} needs {needed} test images, but "
+               f"{held} count; take at least {ceil(1e4 / held) / 1e4:g}")
+    small = metrics.small
+    if small.reference + small.images >= held:
+        yield (f"metrics.small takes {small.reference} + {small.images} images and needs one more, but "
+               f"{held} test images count; lower metrics.small.reference or metrics.small.images")
+
+
+def shape_faults(metrics: CheckedMetrics, reference: int, shape: Shape) -> Iterator[str]:
+    """What images of that shape, and so many outside the test set, cannot carry."""
+    side, pixels = min(shape.height, shape.width), shape.channels * shape.height * shape.width
+    if metrics.ssim_window > side:
+        yield (f"metrics.ssim_window = {metrics.ssim_window} is larger than images of {shape.height}x"
+               f"{shape.width}; take at most {side - 1 + side % 2}")
+    fitted = min(counted(reference, metrics.limit), FITTED)
+    if pixels > metrics.pixel_dim >= fitted:
+        yield (f"metrics.pixel_dim = {metrics.pixel_dim} principal components need more than "
+               f"{metrics.pixel_dim} images, but {fitted} lie outside the test set; lower it")
+
+
+def run_faults(run: CheckedRun, asked: CheckedMetrics, metrics: CheckedMetrics, manifest: Manifest,
+               shape: Shape, built: dict[str, list[str]], memory: int | None) -> list[str]:
+    """What the images do not bear of one run, each line without `runs.<name>.`; `built`: what is known of
+    networks and processes that other runs share."""
+    sizes = manifest["sizes"]
+    if run.classes is not None:
+        if lines := class_faults(run.classes, manifest):
+            return lines
+        sizes = of_classes(manifest, run.classes)["sizes"]
+        for line in protocol_faults(class_protocol(asked, metrics, sizes["test"], manifest),
+                                    sizes["test"]):
+            return [f"classes = {run.classes} leaves {sizes['test']} test images: {line}; or name more "
+                    "classes"]
+    if run.source == "folder":
+        return []
+    if metrics.bounded:
+        run = settled_run(run, metrics.limit, of_classes(manifest, run.classes))
+    return [*count_faults(run, metrics, sizes, prod(manifest["image_shape"]), memory),
+            *model_faults(run, shape, len(manifest["classes"]), built, memory)]
+
+
+def class_faults(classes: list[int], manifest: Manifest) -> list[str]:
+    """Classes that are not there, or leave a part without an image."""
+    known = len(manifest["classes"])
+    if odd := [i for i in classes if i >= known]:
+        return [f"classes names {odd[0]}, but the data set has {known}, 0 to {known - 1}"]
+    if len(set(classes)) < len(classes):
+        return [f"classes = {classes} names a class twice"]
+    return [f"classes = {classes} leaves no {part} image; name more classes" for part in PARTS
+            if not any(manifest["classes"][i][part] for i in classes)]
+
+
+def class_protocol(asked: CheckedMetrics, metrics: CheckedMetrics, test: int, manifest: Manifest
+               ) -> CheckedMetrics:
+    """The protocol of a run that learns some classes (kelvin.subset_protocol); asked: not settled yet."""
+    share, small = test / manifest["sizes"]["test"], metrics.small
+    images = metrics.images
+    if isinstance(images, int) and (asked.images is None or asked.bounded):
+        images = round(images * share)
+    least = 1 / (counted(test, metrics.limit) - 1) if metrics.bounded and test > 1 else 0
+    return metrics.model_copy(update={
+        "images": images, "copy_quantile": max(metrics.copy_quantile, least), "small": small.model_copy(
+            update={"reference": max(2, round(share * small.reference))})})
+
+
+def count_faults(run: CheckedRun, metrics: CheckedMetrics, sizes: Mapping[str, int], pixels: int,
+                 memory: int | None) -> Iterator[str]:
+    """Numbers of images that the parts do not hold, or the memory does not."""
+    held, sampling, training = counted(sizes["test"], metrics.limit), run.sampling, run.training
+    for key in ("restore_images", "epoch_images"):
+        if (value := getattr(sampling, key)) >= held:
+            yield (f"sampling.{key} = {value} must be less than the {held} test images that count, of "
+                   "which the floor is drawn")
+    if metrics.small.images > sampling.epoch_images:
+        yield (f"sampling.epoch_images = {sampling.epoch_images} is less than metrics.small.images = "
+               f"{metrics.small.images}, which are scored of them")
+    outside = sizes["train"] + (0 if run.split == "given" else sizes["validation"])
+    taken = min(outside, training.images or outside)
+    if training.batch > taken:
+        yield (f"training.batch = {training.batch} is more than the {taken} training images: no batch "
+               "would be full")
+    components = run.prior.model_dump().get("components")
+    if isinstance(components, int) and components > taken:
+        yield f"prior.components = {components} is more than the {taken} training images"
+    restored = min(sampling.restore_times, run.schedule.model_dump().get("steps", 1)) \
+        * sampling.restore_images
+    for key, images in (("many", sampling.many or 0), ("restore_times", restored)):
+        if memory and images * pixels * 4 > memory:
+            yield (f"sampling.{key} = {getattr(sampling, key)} needs {size(images * pixels * 4)} for its "
+                   f"images, but this machine has {size(memory)}; lower it")
+
+
+def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, list[str]],
+                 memory: int | None) -> list[str]:
+    """What network and process say to images of that shape, and the memory of a training step."""
+    learned = run.restorer.variance == "learned"
+    asked = replace(shape, outputs=2) if learned else shape
+    image = ImageSpec(shape.channels, shape.height, shape.width, run.restorer.low, run.restorer.high)
+    sections = {key: getattr(run, key).model_dump()
+                for key in ("network", "conditioning", "degradation", "schedule", "prior")}
+
+    def network() -> None:
+        with torch.device("meta"):  # shapes alone: no memory, however wide
+            net = networks.build(sections["network"], asked)
+            net = networks.condition(sections["conditioning"], net, classes)
+        needed = training_memory(net, shape, run.training.batch).total
+        if memory and needed > memory:
+            raise KelvinError(f"network: a training step of training.batch = {run.training.batch} images "
+                              f"needs {size(needed)}, but this machine has {size(memory)}; lower its "
+                              "widths, or the batch")
+
+    def process() -> None:
+        if shape.height * shape.width <= LARGE:
+            degradations.build(image, sections["degradation"], sections["schedule"], sections["prior"])
+
+    return [*shared(built, network, [sections["network"], sections["conditioning"], learned,
+                                     run.training.batch], "network: "),
+            *shared(built, process, [sections["degradation"], sections["schedule"], sections["prior"],
+                                     image], "degradation: ")]
+
+
+def shared(built: dict[str, list[str]], build: Callable[[], Any], key: Any, prefix: str) -> list[str]:
+    """The lines of a build, made once for all runs of the same key; a line begins with its section."""
+    if (mark := repr(key)) not in built:
+        built[mark] = [line if SECTION.match(line) else prefix + line for line in told(build)]
+    return built[mark]
+
+
+def size(count: int) -> str:
+    """Bytes in words: 3.2 GiB."""
+    value = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.3g} {unit}"
+        value /= 1024
+    return f"{value:.4g} TiB"

@@ -1,0 +1,173 @@
+"""What the prepared images cannot carry is refused before any training, by the user's key."""
+
+import copy
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from helpers import planned
+from kelvin.config.planning import write_plan
+from ruamel.yaml import YAML
+
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import write_json
+from kelvin.config.plan import plan_path
+from kelvin.config.resolve import Params, read
+from kelvin.pipeline.checks.images import manifest_faults
+
+RAW = read(ROOT / "params.yaml")
+GIB = 2**30
+
+
+def manifest(train=1077, validation=180, test=540, shape=(1, 8, 8), classes=10):
+    """A store's manifest, as near to digits as the numbers are; every class has as many images."""
+    sizes = {"train": train, "validation": validation, "test": test}
+    table = [{"name": str(i)} | {part: n // classes + (i < n % classes) for part, n in sizes.items()}
+             for i in range(classes)]
+    return {"sizes": sizes, "image_shape": list(shape), "classes": table, "grey_levels": 17}
+
+
+def checked(*changes, **top):
+    raw = {**copy.deepcopy(RAW), **top}
+    for key, value in changes:
+        *above, last = key.split(".")
+        node = raw
+        for name in above:
+            node = node.setdefault(name, {})
+        node[last] = value
+    return planned(Params(raw), "pretrain").checked
+
+
+def test_the_default_runs_fit_the_default_data_set_at_the_default_scale():
+    assert manifest_faults(checked(), manifest(), 4 * GIB) == []
+
+
+@pytest.mark.parametrize("scale", RAW["scales"])
+def test_every_run_fits_large_images(scale):
+    """28x28, 60,000 of them: what MNIST is; a network or process of no run is in the way."""
+    active = [name for name in RAW["runs"] if not name.startswith("fruits") and name != "tied-desaturate"]
+    made = manifest(55000, 5000, 10000, (1, 28, 28))
+    assert manifest_faults(checked(scale=scale, dataset="mnist", active=active), made, 512 * GIB) == []
+
+
+ONE = {"active": ["ddpm-default"]}
+AT = "runs.ddpm-default.scales.laptop"
+
+
+@pytest.mark.parametrize(("changes", "line"), [
+    ([("datasets.digits.metrics.images", 600)], "metrics.images = 600 asks for 600 images, but the"),
+    ([("datasets.digits.metrics.images", 0.01)], "metrics.images = 0.01 comes to 5 of 540 test images"),
+    ([("datasets.digits.metrics.images", 0.9999)], "metrics.images = 0.9999 asks for 540 images"),
+    ([("metrics.neighbours", 270)], "metrics.neighbours = 270 must be less than the images compared: n ="),
+    ([("metrics.copy_quantile", 1e-3)], "metrics.copy_quantile = 0.001 needs 1000 test images, but 540"),
+    ([("datasets.digits.metrics.small", {"images": 32, "reference": 508, "draws": 15})],
+     "metrics.small takes 508 + 32 images and needs one more, but 540 test images count"),
+    ([("metrics.ssim_window", 9)], "metrics.ssim_window = 9 is larger than images of 8x8; take at most 7"),
+    ([(f"{AT}.sampling", {"restore_images": 540})],
+     "runs.ddpm-default.sampling.restore_images = 540 must be less than the 540 test images"),
+    ([(f"{AT}.sampling", {"epoch_images": 600})],
+     "runs.ddpm-default.sampling.epoch_images = 600 must be less than the 540 test images"),
+    ([(f"{AT}.training", {"batch": 2000})],
+     "runs.ddpm-default.training.batch = 2000 is more than the 1077 training images"),
+    ([("runs.ddpm-default.classes", [10])],
+     "runs.ddpm-default.classes names 10, but the data set has 10, 0 to 9"),
+    ([("runs.ddpm-default.classes", [3, 3])], "runs.ddpm-default.classes = [3, 3] names a class twice"),
+    ([("runs.ddpm-default.classes", [3]), (f"{AT}.sampling", {"restore_images": 20, "epoch_images": 32})],
+     "runs.ddpm-default.classes = [3] leaves 54 test images: metrics.copy_quantile = 0.01 needs 100"),
+    ([("scales.laptop.run.network.multipliers", [1] * 6)],
+     "runs.ddpm-default.network.multipliers: 6 levels halve the image 5 times, which 8x8 pixels do not"),
+    ([(f"{AT}.network", {"kind": "unet-resnet", "channels": 8, "multipliers": [1, 2], "blocks": [1, 1],
+                         "attention": [5]})],
+     "runs.ddpm-default.network.attention names 5, but the levels on 8x8 images have sides of 8, 4"),
+    ([("runs.ddpm-default.prior", {"kind": "mixture", "components": 5000, "jitter": 0.0})],
+     "runs.ddpm-default.prior.components = 5000 is more than the 1077 training images"),
+    ([("scales.laptop.run.network.channels", 60000)],
+     "runs.ddpm-default.network: a training step of training.batch = 128 images needs "),
+    ([(f"{AT}.sampling", {"many": 10**7})], "runs.ddpm-default.sampling.many = 10000000 needs 2.38 GiB"),
+])
+def test_what_the_images_do_not_carry(changes, line):
+    lines = manifest_faults(checked(*changes, **ONE), manifest(), 2 * GIB)
+    assert len(lines) == 1 and lines[0].startswith(line), lines
+    assert "\n" not in lines[0] and len(lines[0]) < 250
+
+
+def test_desaturation_of_grey_images_that_only_the_store_knows_to_be_grey():
+    changes = ("datasets.digits.channels", None)
+    (line,) = manifest_faults(checked(changes, active=["tied-desaturate"]), manifest())
+    assert line.startswith("runs.tied-desaturate.degradation.kind = 'desaturate' needs RGB images")
+    assert manifest_faults(checked(changes, active=["tied-desaturate"]), manifest(shape=(3, 8, 8))) == []
+
+
+def test_all_are_told_at_once_and_shared_ones_once():
+    lines = manifest_faults(checked(
+        ("metrics.neighbours", 400), ("scales.laptop.run.sampling.restore_images", 540),
+        active=["ddpm-default", "ddpm-short", "blur-strong"]), manifest())
+    assert [line.partition(" = ")[0] for line in lines] == [
+        "metrics.neighbours", "runs.ddpm-default.sampling.restore_images"]
+    assert lines[1].endswith("(and so for 2 more runs)")
+
+
+@pytest.mark.parametrize("test", [55, 99, 101, 333, 999])
+def test_the_advised_quantile_is_taken(test):
+    made = manifest(test=test)
+    small = {"images": 8, "reference": 16, "draws": 15}
+    options = [("datasets.digits.metrics.small", small), ("metrics.copy_quantile", 1e-4),
+               (f"{AT}.sampling", {"restore_images": 16, "epoch_images": 16})]
+    (line,) = manifest_faults(checked(*options, **ONE), made)
+    advised = float(line.rpartition(" ")[2])
+    options[1] = ("metrics.copy_quantile", advised)
+    assert manifest_faults(checked(*options, **ONE), made) == []
+    assert advised < 1 / test + 1e-3
+
+
+def test_a_small_data_set_of_ones_own_gives_way():
+    """Whoever adds a data set and says nothing of the protocol is not refused for its size."""
+    raw_set = {"source": "folder", "path": "pictures.tar"}
+    asked = checked(("datasets.mine", raw_set), dataset="mine")
+    assert manifest_faults(asked, manifest(280, 30, 130, (3, 32, 32))) == []
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("src", "stages"):
+        (tmp_path / name).symlink_to(ROOT / name)
+
+    def write(**changes):
+        with open("params.yaml", "w", encoding="utf-8") as file:
+            YAML().dump({**copy.deepcopy(RAW), "active": ["ddpm-default"], **changes}, file)
+        return write_plan(Path("stages/plan.py"), {})
+
+    return write
+
+
+TOO_FEW = {"metrics": RAW["metrics"] | {"copy_quantile": 1e-3}}
+
+
+def test_the_plan_refuses_what_its_own_prepared_images_do_not_carry(project):
+    project()
+    write_json(Path("data/prepared/digits/manifest.json"), manifest())
+    before = plan_path("pretrain").read_text()
+    with pytest.raises(KelvinError, match="^params.yaml: metrics.copy_quantile = 0.001 needs 1000"):
+        project(**TOO_FEW)
+    assert plan_path("pretrain").read_text() == before
+
+
+@pytest.mark.parametrize("state", ["absent", "older", "of another plan", "damaged"])
+def test_the_plan_leaves_images_alone_that_are_not_its_own(project, state):
+    project()
+    made = Path("data/prepared/digits/manifest.json")
+    if state != "absent":
+        write_json(made, manifest())
+    if state == "older":
+        os.utime(made, (1, 1))
+    elif state == "damaged":
+        made.write_text("{")
+    elif state == "of another plan":
+        path = plan_path("prepare", "digits")
+        path.write_text(path.read_text().replace("digits", "other"))
+        os.utime(path, (1, 1))
+    assert project(**TOO_FEW)
+    shutil.rmtree("data")
