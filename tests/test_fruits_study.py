@@ -44,7 +44,7 @@ def made(tmp_path_factory):
     environment = make_copy(ROOT, copy, {
         "scale": "smoke", "dataset": "fruits360", "datasets.fruits360.image_size": 16,
         "scales.smoke.metrics.small.reference": 50, "active": RUNS}) | {"KELVIN_DATA": str(root)}
-    stages = [["check"], ["prepare", "fruits360"], ["prepare", "photos"], ["classifier"], ["reference"],
+    stages = [["plan"], ["prepare", "fruits360"], ["classifier"], ["reference"],
               ["calibrate"], ["pretrain"], *([stage, run, "0"] for run in RUNS
                                              for stage in ("train", "sample", "evaluate")), ["report"]]
     said, machine = {}, Machine(1)
