@@ -35,10 +35,12 @@ def physical_memory() -> int | None:
         return None
 
 
-def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = None) -> list[str]:
+def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = None,
+                    built: dict[str, list[str]] | None = None) -> list[str]:
     """A line for everything that cannot be trained or measured on these images; [] where all can.
 
-    memory: bytes of the machine, None for no bound. A fault that several runs share is told once.
+    memory: bytes of the machine, None for no bound. built: what an earlier call knows of networks and
+    processes. A fault that several runs share is told once.
     """
     lines = told(lambda: settled_metrics(checked.metrics, manifest))
     if lines:
@@ -47,7 +49,7 @@ def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = N
     sizes = manifest["sizes"]
     lines += protocol_faults(metrics, sizes["test"])
     lines += shape_faults(metrics, sizes["train"] + sizes["validation"], shape)
-    built: dict[str, list[str]] = {}
+    built = {} if built is None else built
     faults: dict[str, list[str]] = {}
     for name, run in checked.runs.items():
         for line in run_faults(run, checked.metrics, metrics, manifest, shape, built, memory):
@@ -189,7 +191,7 @@ def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, l
         if shape.height * shape.width <= LARGE:
             degradations.build(image, sections["degradation"], sections["schedule"], sections["prior"])
 
-    return [*shared(built, network, [sections["network"], sections["conditioning"], learned,
+    return [*shared(built, network, [sections["network"], sections["conditioning"], asked,
                                      run.training.batch], "network: "),
             *shared(built, process, [sections["degradation"], sections["schedule"], sections["prior"],
                                      image], "degradation: ")]

@@ -21,6 +21,7 @@ from kelvin.degradations.gaussian import GaussianProcess, HotProcess
 from kelvin.degradations.graded import Graded
 from kelvin.degradations.priors import priors
 from kelvin.degradations.schedules import NoiseSchedule, build_schedule, schedules
+from kelvin.errors import KelvinError
 
 __all__ = ["Degradation", "GaussianProcess", "Graded", "HotProcess", "ImageSpec", "NoiseSchedule",
            "Prior", "State", "build", "build_schedule", "degradations", "priors", "schedules"]
@@ -30,5 +31,8 @@ def build(image: ImageSpec, degradation: Mapping[str, Any], schedule: Mapping[st
           prior: Mapping[str, Any]) -> Degradation:
     """The degradation that a run's sections name, with its prior attached."""
     process = degradations.build(degradation, image, schedule)
+    if not isinstance(process, Degradation):
+        raise KelvinError(f"degradation.kind = {degradation['kind']!r} makes a {type(process).__name__}, "
+                          "but a degradation is a kelvin.degradations.Degradation")
     process.prior = priors.build(prior, image, process)
     return process

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from kelvin.config.registry import Registry
+from kelvin.errors import KelvinError
 
 networks = Registry("network")
 
@@ -31,7 +32,11 @@ class Shape:
 
 def build(section: Mapping[str, Any], shape: Shape, where: str = "network") -> nn.Module:
     """The network that a section of params.yaml names: forward(x (n, C, H, W), time (n,) in [0, 1])."""
-    return networks.build(section, shape, where=where)
+    network = networks.build(section, shape, where=where)
+    if not isinstance(network, nn.Module):
+        raise KelvinError(f"{where}.kind = {section['kind']!r} makes a {type(network).__name__}, but a "
+                          "network is a torch.nn.Module")
+    return network
 
 
 def parameter_count(network: nn.Module) -> int:
