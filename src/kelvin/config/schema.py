@@ -110,7 +110,9 @@ class Images(Section):
     @classmethod
     def _rule(cls, value: Any) -> Any:
         types = {"pattern": str, "csv": str, "blocks": int}
-        if value in (None, "folder") or isinstance(value, dict) and len(value) == 1 and all(
+        if value in (None, "folder"):
+            return value
+        if isinstance(value, dict) and len(value) == 1 and all(
                 type(option) is types.get(key) for key, option in value.items()):
             if value.get("blocks", 2) < 2:
                 raise ValueError("blocks should be at least 2: groups are told apart by them")
