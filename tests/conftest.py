@@ -12,8 +12,8 @@ torch.set_num_threads(1)
 
 
 # files of few but long tests: xdist would start them last, and one core would wait for the other
-LONG = ("test_pipeline.py", "test_plan_repro.py", "test_as_dvc.py", "test_dask.py", "test_fruits_study.py",
-        "test_killed_stage.py", "test_kills.py")
+LONG = ("test_pipeline.py", "test_plan_repro.py", "test_as_dvc.py", "test_dask.py",
+        "test_fruits_study.py", "test_killed_stage.py", "test_kills.py")
 
 
 def pytest_collection_modifyitems(items):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -109,8 +110,16 @@ class Images(Section):
     @classmethod
     def _rule(cls, value: Any) -> Any:
         types = {"pattern": str, "csv": str, "blocks": int}
-        if value in (None, "folder") or isinstance(value, dict) and len(value) == 1 and all(
+        if value in (None, "folder"):
+            return value
+        if isinstance(value, dict) and len(value) == 1 and all(
                 type(option) is types.get(key) for key, option in value.items()):
+            if value.get("blocks", 2) < 2:
+                raise ValueError("blocks should be at least 2: groups are told apart by them")
+            try:
+                re.compile(value.get("pattern", ""))
+            except re.error as error:
+                raise ValueError(f"its pattern is no regular expression: {error}") from error
             return value
         raise ValueError("it should be null, folder, {pattern: regex}, {csv: file} or {blocks: count}")
 

@@ -41,7 +41,7 @@ def without(raw: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
     out = {key: dict(value) if key in ENTRIES and isinstance(value, Mapping) else value
            for key, value in raw.items()}
     for complaint in error.errors(include_url=False):
-        key, *inner = place(complaint, raw)
+        key, *inner = place(complaint, raw) or complaint["loc"][:1]
         if key in STAND_INS:
             out[key] = STAND_INS[key]
         elif inner and isinstance(out.get(key), dict):

@@ -17,7 +17,7 @@ from kelvin.config.plan import Checked, CheckedMetrics, CheckedRun
 from kelvin.datasets.settle import Manifest, counted, of_classes, settled_metrics, settled_run
 from kelvin.degradations import ImageSpec
 from kelvin.networks import Shape
-from kelvin.pipeline.checks.run import told
+from kelvin.pipeline.checks.run import refuse_other_than_degradation, told
 from kelvin.training.memory_count import training_memory
 
 LEAST = 8                # samples from which an interval is made (kelvin.metrics.intervals)
@@ -35,10 +35,12 @@ def physical_memory() -> int | None:
         return None
 
 
-def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = None) -> list[str]:
+def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = None,
+                    built: dict[str, list[str]] | None = None) -> list[str]:
     """A line for everything that cannot be trained or measured on these images; [] where all can.
 
-    memory: bytes of the machine, None for no bound. A fault that several runs share is told once.
+    memory: bytes of the machine, None for no bound. built: what an earlier call knows of networks and
+    processes. A fault that several runs share is told once.
     """
     lines = told(lambda: settled_metrics(checked.metrics, manifest))
     if lines:
@@ -47,7 +49,7 @@ def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = N
     sizes = manifest["sizes"]
     lines += protocol_faults(metrics, sizes["test"])
     lines += shape_faults(metrics, sizes["train"] + sizes["validation"], shape)
-    built: dict[str, list[str]] = {}
+    built = {} if built is None else built
     faults: dict[str, list[str]] = {}
     for name, run in checked.runs.items():
         for line in run_faults(run, checked.metrics, metrics, manifest, shape, built, memory):
@@ -178,6 +180,9 @@ def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, l
     def network() -> None:
         with torch.device("meta"):  # shapes alone: no memory, however wide
             net = networks.build(sections["network"], asked)
+            if not isinstance(net, torch.nn.Module):
+                raise KelvinError(f"network.kind = {sections['network']['kind']!r} makes a "
+                                  f"{type(net).__name__}, but a network is a torch.nn.Module")
             net = networks.condition(sections["conditioning"], net, classes)
         needed = training_memory(net, shape, run.training.batch).total
         if memory and needed > memory:
@@ -187,9 +192,10 @@ def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, l
 
     def process() -> None:
         if shape.height * shape.width <= LARGE:
+            refuse_other_than_degradation(sections["degradation"], image, sections["schedule"])
             degradations.build(image, sections["degradation"], sections["schedule"], sections["prior"])
 
-    return [*shared(built, network, [sections["network"], sections["conditioning"], learned,
+    return [*shared(built, network, [sections["network"], sections["conditioning"], asked,
                                      run.training.batch], "network: "),
             *shared(built, process, [sections["degradation"], sections["schedule"], sections["prior"],
                                      image], "degradation: ")]

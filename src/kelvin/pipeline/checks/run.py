@@ -166,11 +166,22 @@ def process_faults(params: Params, at: str, run: RunConfig) -> list[str]:
     image = ImageSpec(params.images.channels or 3, SIDE, SIDE, run.restorer.low, run.restorer.high)
 
     def build() -> None:
+        refuse_other_than_degradation(run.degradation.model_dump(), image, run.schedule.model_dump())
         process = degradations.build(image, run.degradation.model_dump(), run.schedule.model_dump(),
                                      run.prior.model_dump())
         check_parameterisation(run.restorer.parameterisation, process, "restorer.parameterisation")
 
     return named(told(build), at)
+
+
+def refuse_other_than_degradation(section: Mapping[str, Any], image: ImageSpec,
+                                  schedule: Mapping[str, Any]) -> None:
+    """KelvinError where a user's own part (`module:name`) makes something else."""
+    if ":" in section["kind"]:
+        made = degradations.degradations.build(section, image, schedule, where="degradation")
+        if not isinstance(made, degradations.Degradation):
+            raise KelvinError(f"degradation.kind = {section['kind']!r} makes a {type(made).__name__}, "
+                              "but a degradation is a kelvin.degradations.Degradation")
 
 
 def named(lines: Iterable[str], at: str) -> list[str]:
