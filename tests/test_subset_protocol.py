@@ -76,7 +76,7 @@ def test_reference_and_floor_are_of_the_classes(made):
 
 
 def test_black_images_have_no_mmd_where_few_held_out_ones_are_beside_them(made):
-    """n of 200 leaves 40 of 240 test images: most pairs are of equal rows, and the row is null, no error."""
+    """n of 200 leaves 40 of 240 test images: most pairs are of equal rows, and MMD is null."""
     from dataclasses import replace
 
     protocol = replace(made[0], n=200)

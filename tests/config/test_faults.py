@@ -99,7 +99,7 @@ def test_all_faults_are_told_a_line_each_the_first_as_a_sentence(tmp_path):
      "datasets.digits.metrics.images = 1.0: input should be a valid integer, or less than 1"),
     ("datasets.digits.groups", {"blocks": 0}, "datasets.digits.groups: blocks should be at least 2"),
     ("datasets.digits.groups", {"pattern": "("}, "datasets.digits.groups: its pattern is no regular"),
-    ("runs.ddpm-default.network", {"kind": "os:path"}, "runs.ddpm-default.network.kind = 'os:path' is no "),
+    ("runs.ddpm-default.network", {"kind": "os:path"}, "runs.ddpm-default.network.kind = 'os:path'"),
     ("records.full.runs", "some", "records.full.runs = 'some': input should be 'all', or a valid list"),
     ("datasets.digits.validation", True,
      "datasets.digits.validation = True: input should be a valid integer, or a valid number"),

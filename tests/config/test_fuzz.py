@@ -21,20 +21,21 @@ from kelvin.restoration import assemble
 from kelvin.trees import leaves
 
 RAW = read(ROOT / "params.yaml")
-ACTIVE = ["ddpm-default", "blur-strong", "tied-noise", "tied-heat", "guided", "fold-grouped", "pretrain-10"]
+ACTIVE = ["ddpm-default", "blur-strong", "tied-noise", "tied-heat", "guided", "fold-grouped",
+          "pretrain-10"]
 KEPT = {*ACTIVE, "blur-best", "pretrain-0", "ddpm-cosine", "ddpm-p2", "arch-resnet", "arch-simple"}
 RAW |= {"scale": "smoke", "active": ACTIVE,  # fewer runs, the same kinds of keys: an edit takes less time
         "runs": {name: run for name, run in RAW["runs"].items() if name in KEPT},
         "studies": {"schedules": RAW["studies"]["schedules"] | {"runs": ["ddpm-default", "ddpm-cosine"]}},
         "records": {"one": RAW["records"]["full"]}}
-VALUES = [None, True, -1, 0, 1, 2, 3, 10**6, 10**12, 2**32, 2**64, -1e300, 1e-300, 0.5, 1.5, 1e9, math.inf,
-          math.nan, "", "x", "a\nb", "z" * 500, "all", "../../x", [], [[]], [None], ["x"], [1e-300],
+VALUES = [None, True, -1, 0, 1, 2, 3, 10**6, 10**12, 2**32, 2**64, -1e300, 1e-300, 0.5, 1.5, 1e9,
+          math.inf, math.nan, "", "x", "a\nb", "z" * 500, "all", "../../x", [], [[]], [None], ["x"], [1e-300],
           [10**12], [0, 0], {}, {"x": 1}, {"kind": "x"}, {"kind": None}]
 SECTIONS = ("datasets", "scales", "classifier", "metrics", "defaults", "samplers", "runs", "studies",
             "records")
 COUNT = 500  # edits of one value; the structural ones and those of bytes are more
 KEY = re.compile(rf"(?:{'|'.join(RAW)})(?:[ .]|$)|x |'")
-# train, validation and test images of digits by hand: what a store's manifest says
+# digits by hand: what a store's manifest says
 SIZES = {"train": 1077, "validation": 180, "test": 540}
 MANIFEST = {"sizes": SIZES, "image_shape": [1, 8, 8], "grey_levels": 17, "classes": [
     {"name": str(i)} | {part: n // 10 + (i < n % 10) for part, n in SIZES.items()} for i in range(10)]}
@@ -96,7 +97,8 @@ BY_HAND = [
     ("defaults.training.grad_clip", math.inf), ("runs.blur-strong.prior.jitter", math.inf),
     ("metrics.mmd.multiples", [1e-300]), ("runs.blur-strong.degradation.sigma", 1e-300),
     ("runs.blur-best.degradation.growth", "constant"),
-    ("runs.blur-strong.schedule", {"kind": "matched", "steps": 20, "beta_min": 1e-4, "alpha_bar_end": 0.01}),
+    ("runs.blur-strong.schedule",
+     {"kind": "matched", "steps": 20, "beta_min": 1e-4, "alpha_bar_end": 0.01}),
     ("replicates", ["2023-05-09"]), ("active", None), ("dataset", ""), ("datasets.digits.folds", None),
     ("datasets.digits.groups", {"pattern": "("}), ("datasets.digits.classes", [99]),
     ("metrics.ssim_window", 8), ("metrics.ssim_window", 99), ("metrics.neighbours", 10**6),
@@ -161,10 +163,13 @@ def follow(checked):
 
 
 @pytest.mark.parametrize("content", [
-    "title: Grün\n".encode("latin-1"), "seed: 0\n".encode("utf-16"), b"\xff\xfe", b"\x00", b"", b"[]", b"x",
-    b"seed: 0\nseed: 1\n", b"a: {b: 1, b: 2}\n", b"a: [1,\n", b"\tseed: 0\n", b"a: &x *y\n", b"!!python/x {}\n",
+    "title: Grün\n".encode("latin-1"), "seed: 0\n".encode("utf-16"), b"\xff\xfe", b"\x00", b"", b"[]",
+    b"x",
+    b"seed: 0\nseed: 1\n", b"a: {b: 1, b: 2}\n", b"a: [1,\n", b"\tseed: 0\n", b"a: &x *y\n",
+    b"!!python/x {}\n",
     b"<<<<<<< HEAD\nseed: 0\n=======\nseed: 1\n>>>>>>> x\n", b"a: 2023-13-45\n", b"a: 2023-05-09\n",
-    b"? [1, 2]\n: 3\n", b"{1: 2}\n", b"a: !!binary x\n", b"- &a [*a]\n", b"a: &a {b: *a}\n", b"---\na: 1\n---\n"])
+    b"? [1, 2]\n: 3\n", b"{1: 2}\n", b"a: !!binary x\n", b"- &a [*a]\n", b"a: &a {b: *a}\n",
+    b"---\na: 1\n---\n"])
 def test_bytes_that_are_no_parameters_are_refused(content, tmp_path):
     path = tmp_path / "params.yaml"
     path.write_bytes(content)
