@@ -28,7 +28,10 @@ def config(params, run="blur-strong", **training):
              "training": {"epochs": 4, "batch": 32, "sample_every": 2, "checkpoint_every": 1,
                           **training},
              "sampling": {"epoch_images": 4, "batch": 4}}
-    return RunConfig(**merge(params.run(run).model_dump(), small))
+    lr = small["training"].pop("lr", None)  # set unchecked: params.yaml takes none that diverges at once
+    run = RunConfig(**merge(params.run(run).model_dump(), small))
+    return run if lr is None else run.model_copy(
+        update={"training": run.training.model_copy(update={"lr": lr})})
 
 
 def make(run, folder, name="a", seed=0, n=128, sampler=SAMPLER, *, precision):

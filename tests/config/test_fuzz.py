@@ -29,8 +29,8 @@ RAW |= {"scale": "smoke", "active": ACTIVE,  # fewer runs, the same kinds of key
         "studies": {"schedules": RAW["studies"]["schedules"] | {"runs": ["ddpm-default", "ddpm-cosine"]}},
         "records": {"one": RAW["records"]["full"]}}
 VALUES = [None, True, -1, 0, 1, 2, 3, 10**6, 10**12, 2**32, 2**64, -1e300, 1e-300, 0.5, 1.5, 1e9,
-          math.inf, math.nan, "", "x", "a\nb", "z" * 500, "all", "../../x", [], [[]], [None], ["x"], [1e-300],
-          [10**12], [0, 0], {}, {"x": 1}, {"kind": "x"}, {"kind": None}]
+          math.inf, math.nan, "", "x", "a\nb", "z" * 500, "all", "../../x", [], [[]], [None], ["x"],
+          [1e-300], [10**12], [0, 0], {}, {"x": 1}, {"kind": "x"}, {"kind": None}]
 SECTIONS = ("datasets", "scales", "classifier", "metrics", "defaults", "samplers", "runs", "studies",
             "records")
 COUNT = 500  # edits of one value; the structural ones and those of bytes are more

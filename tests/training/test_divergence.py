@@ -93,7 +93,8 @@ def test_pre_training_is_named(params, tmp_path):
 @pytest.mark.parametrize("images", [64, 256])
 def test_the_classifier_is_named(lr, images):
     data = load_digits()
-    settings = ClassifierConfig(channels=[4, 4], features=16, epochs=1, batch=64, lr=lr, images=images)
+    settings = ClassifierConfig(channels=[4, 4], features=16, epochs=1, batch=64, lr=1.0, images=images)
+    settings = settings.model_copy(update={"lr": lr})  # more than params.yaml takes
     with pytest.raises(KelvinError, match="^training of the classifier diverged: .*; try a lower "
                                           "classifier.lr") as error:
         train_classifier(settings, Classifier(SHAPE, [4, 4], 16, 10), digits(256), data.target[:256], 0)
