@@ -44,7 +44,7 @@ class Code:
         with suppress(OSError, ValueError):
             said = json.loads(memory.read_text(encoding="utf-8"))
             self.known = said["files"] if said["python"] == platform.python_version() else {}
-        self.changed = False
+        self.changed, self._digests = False, {}
 
     def digest(self, script: Path, own: tuple[str, ...] = (), left_out: tuple[str, ...] = LEFT_OUT
                ) -> str:
@@ -52,10 +52,12 @@ class Code:
 
         own: further modules, by name: those of a user's own parts (`module:name` in params.yaml).
         """
-        digest = hashlib.sha256(self.module(script.resolve()).digest.encode())
-        for name, path in sorted(self.reach(script, own, left_out).items()):
-            digest.update(f"{name} {self.module(path).digest}\n".encode())
-        return digest.hexdigest()[:16]
+        if (key := (script, own, left_out)) not in self._digests:
+            digest = hashlib.sha256(self.module(script.resolve()).digest.encode())
+            for name, path in sorted(self.reach(script, own, left_out).items()):
+                digest.update(f"{name} {self.module(path).digest}\n".encode())
+            self._digests[key] = digest.hexdigest()[:16]
+        return self._digests[key]
 
     def reach(self, script: Path, own: tuple[str, ...] = (), left_out: tuple[str, ...] = LEFT_OUT
               ) -> dict[str, Path]:

@@ -127,12 +127,15 @@ class LockFile:
     def write(self, stage: PipelineStage) -> bool:
         """Whether the stage's entry changed the file."""
         before = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        entries = to_lockfile(stage)
         if before != self._text:  # not read yet, or written by another program
             data = load_yaml(self.path) if before else {"schema": "2.0"}
             stages = data.pop("stages", {})
+            if all(stages.get(name) == entry for name, entry in entries.items()):
+                return False
             self._head, self._old = dumps_yaml(data), list(stages)
             self._blocks = {name: self.block(name, entry) for name, entry in stages.items()}
-        self._blocks |= {name: self.block(name, entry) for name, entry in to_lockfile(stage).items()}
+        self._blocks |= {name: self.block(name, entry) for name, entry in entries.items()}
         new = sorted(self._blocks.keys() - set(self._old), key=self._order.index)
         self._text = f"{self._head}stages:\n" + "".join(self._blocks[name] for name in [*self._old, *new])
         if self._text == before:

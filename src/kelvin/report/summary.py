@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from importlib.metadata import version
 from typing import Any
 
 from kelvin.report.results import Results, Run
 
 FAMILIES = ("hot", "warm", "cold")
-SHOWN = ("sampler", "nfe", "fmd", "fmd_low", "fmd_high", "fmd_normalised", "nearest_ratio")
+SHOWN = ("sampler", "nfe", "fmd", "fmd_low", "fmd_high")
 
 
 def summary(results: Results, records: dict[str, dict[str, Any]], costs: dict[str, dict[str, Any]]
@@ -21,13 +20,10 @@ def summary(results: Results, records: dict[str, dict[str, Any]], costs: dict[st
         **{family: one(run, records[run.name]) for family, run in best.items()},
         "protocol": {"dataset": results.plan.dataset, "scale": results.plan.scale,
                      "runs": len(results.every), "seeds": len(results.replicates),
-                     "n": results.calibration["n"], "floor": results.calibration["floor"],
-                     "ceiling": results.calibration["ceiling"],
-                     "classifier_accuracy": results.classifier["accuracy"]},
+                     "n": results.calibration["n"], "floor": results.calibration["floor"]},
         "seconds": {"training": sum(cost["train_seconds"] for cost in spent),
                     "sampling": sum(sum(cost["sample_seconds"].values()) for cost in spent)},
-        "versions": {"kelvin": version("kelvin-diffusion"), "torch": version("torch"),
-                     "python": platform.python_version()}}
+        "versions": {"kelvin": version("kelvin-diffusion"), "torch": version("torch")}}
 
 
 def one(run: Run, record: dict[str, Any]) -> dict[str, Any]:
