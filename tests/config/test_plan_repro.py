@@ -99,7 +99,7 @@ RAW = {
     "a list of groups": lambda p: ((p.root / "groups.csv").write_text("file,group\n" + "".join(
         f"{kind}/{i}.png,{i}\n" for kind in ("dark", "light") for i in range(IMAGES))),
         p.set("datasets.mine.groups", {"csv": str(p.root / "groups.csv")})),
-    "an edited list of groups": lambda p: p.edit("groups.csv", " "),
+    "an edited list of groups": lambda p: p.edit("groups.csv", "\n"),
     "a changed picture": lambda p: picture(p.root.parent / "raw/pictures/dark/0.png", 77),
     "another KELVIN_DATA": lambda p: p.environment.update(KELVIN_DATA=str(p.root.parent / "other")),
 }

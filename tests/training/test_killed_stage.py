@@ -26,8 +26,9 @@ def project(tmp_path_factory):
     environment = make_copy(ROOT, folder, {
         "scale": "smoke", "active": [RUN], "scales.smoke.run.training.epochs": EPOCHS,
         "defaults.training.checkpoint_every": 1})
-    subprocess.run([sys.executable, "stages/prepare.py", "digits"], cwd=folder, env=environment,
-                   check=True, capture_output=True)
+    for words in (["stages/plan.py"], ["stages/prepare.py", "digits"]):
+        subprocess.run([sys.executable, *words], cwd=folder, env=environment, check=True,
+                       capture_output=True)
     return folder, environment
 
 
