@@ -24,7 +24,7 @@ LONG = {"kind": "linear", "steps": 5000, "beta_min": 1e-4, "beta_max": 0.1}
 def edited(run, **sections):
     raw = copy.deepcopy(RAW)
     raw["runs"][run] |= sections
-    return Params(raw)
+    return Params(raw | {"active": [run]})
 
 
 def test_every_run_passes():
@@ -44,7 +44,7 @@ def test_every_run_passes():
 def test_refused_before_any_stage(run, sections, sentence):
     with pytest.raises(KelvinError) as error:
         check(edited(run, **sections))
-    assert str(error.value).startswith(sentence) and "\n" not in str(error.value)
+    assert str(error.value).startswith(f"params.yaml: {sentence}") and "\n" not in str(error.value)
 
 
 def test_another_target_takes_the_same_schedule():

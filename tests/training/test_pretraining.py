@@ -146,7 +146,7 @@ def test_runs_share_one_training_that_is_made_once(project):
 def test_a_pre_training_that_diverges_leaves_no_weights(project):
     project.make()
     for run in ("one", "two"):
-        project.raw["runs"][run]["training"] = {"epochs": 1, "batch": 64, "lr": 1e30, "warmup": 0.0}
+        project.raw["runs"][run]["training"] = {"epochs": 1, "batch": 64, "lr": 1e6, "warmup": 0.0}
     with pytest.raises(KelvinError, match="^pre-training diverged: "):
         project.make()
     assert not list(Path("data/starts").rglob("weights.safetensors"))
