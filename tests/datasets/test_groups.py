@@ -95,7 +95,8 @@ def test_tables_that_do_not_fit_are_one_sentence(load, tmp_path, text, message):
 )
 def test_params_refuse_unknown_rules(params, rule):
     images = params.house.datasets["fruits360"].images.model_dump() | {"groups": rule}
-    with pytest.raises(KelvinError, match=r"datasets\.groups( = .*)?: it should be null, folder, \{pattern"):
+    sentence = r"datasets\.groups( = .*)?: it should be null, folder, \{pattern"
+    with pytest.raises(KelvinError, match=sentence):
         validated(Images, images, "datasets")
     for good in (None, "folder", {"pattern": "(a)"}, {"csv": "x"}, {"blocks": 3}):
         assert validated(Images, images | {"groups": good}, "datasets").groups == good
