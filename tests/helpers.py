@@ -1,5 +1,6 @@
 """Builders that several tests use."""
 
+import copy
 from pathlib import Path
 
 import torch
@@ -45,3 +46,15 @@ def plans(params, environ=None, code=None):
 def planned(params, stage, *item):
     """What the stage instance of these names would read."""
     return plans(params)[plan_path(stage, *map(str, item))]
+
+
+def with_values(raw, *changes):
+    """A copy of `raw` with (dotted key, value) set, keys that are missing made."""
+    out = copy.deepcopy(raw)
+    for path, value in changes:
+        node = out
+        *parents, last = path.split(".")
+        for key in parents:
+            node = node.setdefault(key, {})
+        node[last] = value
+    return out

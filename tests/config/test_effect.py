@@ -1,9 +1,9 @@
 """An edit that changes nothing any stage reads is refused, naming the key and what would help."""
 
-import copy
 
 import pytest
 from conftest import ROOT
+from helpers import with_values
 
 from kelvin.common.errors import KelvinError
 from kelvin.config.effect import edits, refuse_idle, reverted, stage_values
@@ -14,14 +14,7 @@ MINE = {"source": "folder", "path": "pictures.tar"}
 
 
 def edited(*changes):
-    raw = copy.deepcopy(RAW)
-    for path, value in changes:
-        node = raw
-        *parents, last = path.split(".")
-        for key in parents:
-            node = node.setdefault(key, {})
-        node[last] = value
-    return raw
+    return with_values(RAW, *changes)
 
 
 def judge(*changes, compared=stage_values):

@@ -5,6 +5,7 @@ import math
 
 import pytest
 from conftest import ROOT
+from helpers import with_values
 
 from kelvin.common.errors import KelvinError
 from kelvin.config.registry import Registry
@@ -15,14 +16,7 @@ RAW = read(ROOT / "params.yaml")
 
 
 def edited(*changes):
-    raw = copy.deepcopy(RAW)
-    for path, value in changes:
-        node = raw
-        *parents, last = path.split(".")
-        for key in parents:
-            node = node.setdefault(key, {})
-        node[last] = value
-    return raw
+    return with_values(RAW, *changes)
 
 
 def test_the_committed_file_has_no_fault():

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 from conftest import ROOT
+from helpers import with_values
 
 from kelvin.common.errors import KelvinError
 from kelvin.config.digest import fingerprint
@@ -156,14 +157,7 @@ def repository(tmp_path):
     def edit(*changes):
         from ruamel.yaml import YAML
 
-        raw = copy.deepcopy(RAW)
-        for path, value in changes:
-            node = raw
-            *parents, last = path.split(".")
-            for key in parents:
-                node = node.setdefault(key, {})
-            node[last] = value
-        YAML().dump(raw, (tmp_path / "params.yaml").open("w"))
+        YAML().dump(with_values(RAW, *changes), (tmp_path / "params.yaml").open("w"))
         return checked_params(tmp_path / "params.yaml")
 
     return edit

@@ -1,13 +1,12 @@
 """What an edit remakes: by plan files here, through `dvc repro` in test_plan_repro.py."""
 
-import copy
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ROOT, plans
+from helpers import ROOT, plans, with_values
 from PIL import Image
 
 from kelvin.common.errors import KelvinError
@@ -22,14 +21,7 @@ RUNS = ["ddpm-default", "blur-strong"]
 
 
 def edited(*changes):
-    raw = copy.deepcopy(RAW) | {"scale": "smoke", "active": list(RUNS)}
-    for key, value in changes:
-        *above, last = key.split(".")
-        node = raw
-        for name in above:
-            node = node.setdefault(name, {})
-        node[last] = value
-    return Params(raw)
+    return Params(with_values(RAW | {"scale": "smoke", "active": list(RUNS)}, *changes))
 
 
 def remade(before, after):
