@@ -24,7 +24,8 @@ from kelvin.config.schema import (
     RunLayers,
 )
 from kelvin.config.sentences import Place, choices, dotted, sentences
-from kelvin.config.written import house
+from kelvin.config.vary import Variant
+from kelvin.config.written import house, variants
 
 
 def read(path: Path | str = "params.yaml") -> dict[str, Any]:
@@ -79,7 +80,8 @@ class Params:
     house: House
     classifier: ClassifierConfig
     metrics: MetricsConfig
-    runs: dict[str, RunConfig]
+    runs: dict[str, RunConfig]  # those of `runs`, and the active ones of the records' grids
+    variants: dict[str, Variant]
 
     def __init__(self, raw: Mapping[str, Any], faults: list[str] | None = None):
         """faults: gets a line for each fault, and what is wrong is left out of this object; without it,
@@ -89,6 +91,7 @@ class Params:
         if whole is None:
             raise refusal(lines)
         self.house, self.images = whole, whole.datasets[whole.dataset].images
+        self.variants = variants(whole, [])  # what is wrong with them was told by `house`
         # an entry that was left out, being wrong, is not told of again as missing
         self.left_out = {key: set(raw[key]) - set(getattr(whole, key))
                          for key in ("runs", "samplers", "datasets")}
@@ -97,13 +100,13 @@ class Params:
             setattr(self, key, config)
             lines += wrong + odd
         self.runs, odd = {}, {}
-        for name in whole.runs:
+        for name in (*whole.runs, *self.variants):
             run, wrong, together = self.resolved(name, whole.scale)
             # a link of `like` is told of once, not by every run above it
             told = {line.partition(" = ")[0] for line in lines if ".like = " in line}
             lines += [line for line in wrong if line.partition(" = ")[0] not in told]
             odd[name] = self.lasting(name, together, lambda scale, n=name: self.resolved(n, scale)[2])
-            if run is not None:
+            if run is not None and (name in whole.runs or name in whole.active):
                 self.runs[name] = run
         lines += self.by_cause(odd)
         if lines and faults is None:
@@ -119,6 +122,11 @@ class Params:
     def layers(self, name: str, scale: str | None = None) -> Layers:
         """The layers of a run, lowest first, with the place each is written in."""
         h, scale = self.house, scale or self.house.scale
+        if point := self.variants.get(name):
+            below = self.layers(point.run, scale)
+            title = next((layer["title"] for _, layer in reversed(below) if "title" in layer), point.run)
+            return [*below, (f"records.{point.record}.vary", point.layer),
+                    (f"records.{point.record}.title", {"title": f"{title}, {point.words}"})]
         layers = [("defaults", h.defaults),
                   (f"datasets.{h.dataset}.run", h.datasets[h.dataset].run),
                   (f"scales.{scale}.run", h.scales[scale].run)]
@@ -180,6 +188,11 @@ class Params:
                 ((lines, lines) for lines in causes.values())]
 
     def run(self, name: str) -> RunConfig:
+        if name in self.variants and name not in self.runs:
+            run, wrong, odd = self.resolved(name, self.house.scale)
+            if run is None:
+                raise refusal(wrong + odd)
+            return run
         if name not in self.runs:
             raise KelvinError(f"runs has no entry {name!r}; known are {choices(name, self.runs)}")
         return self.runs[name]

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from kelvin.common.errors import KelvinError
+from kelvin.config import vary as grids
 from kelvin.config.sentences import FOLDER, NAME, dotted, sentences
 
 
@@ -392,19 +393,33 @@ class Study(Section):
 
 
 class Record(Section):
-    """A recorded study: which runs and seeds, and what it sets in params.yaml besides."""
+    """A recorded study: which runs and seeds, and what it sets in params.yaml besides.
+
+    vary: {dotted key of a run: values}; each of its runs is then a grid (kelvin.config.vary).
+    tuned_by: the record that chose its values, whose seeds it must not share.
+    """
 
     title: str
     folder: Annotated[str, Field(pattern=FOLDER)]
     runs: Literal["all"] | list[Name] | None
     studies: list[Name] = []
-    replicates: Annotated[list[Seed], Field(min_length=1)] = [0]
+    replicates: Annotated[list[Seed], Field(min_length=1), AfterValidator(once)] = [0]
     set: Layer = {}
+    vary: dict[str, list[Any]] = {}
+    tuned_by: Name | None = None
+
+    @field_validator("vary")
+    @classmethod
+    def _grid(cls, value: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        grids.check(value)
+        return value
 
     @model_validator(mode="after")
     def _runs(self) -> Record:
         if not self.runs and not self.studies:
             raise ValueError("runs or studies must name what is recorded")
+        if self.vary and not isinstance(self.runs, list):
+            raise ValueError("vary goes with a list of runs")
         return self
 
 

@@ -29,6 +29,7 @@ from kelvin.config.plan import (
     Start,
     TrackPlan,
     TrainPlan,
+    Varied,
     checksum,
     plan_path,
 )
@@ -85,6 +86,8 @@ class Planner:
         yield plan_path("report"), self.made(
             ReportPlan, "report", dataset=house.dataset, scale=house.scale, active=house.active,
             replicates=house.replicates, runs={name: self.params.run(name) for name in house.active},
+            varied={name: Varied(run=point.run, values=dict(point.values))
+                    for name, point in self.params.variants.items() if name in house.active},
             studies=house.studies, samplers=house.samplers, metrics=metrics, images=self.params.images)
         yield plan_path("track"), self.made(
             TrackPlan, "track", studies={name: study.runs for name, study in house.studies.items()},
