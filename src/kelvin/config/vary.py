@@ -52,7 +52,7 @@ def check(vary: Mapping[str, Sequence[Any]]) -> None:
     """ValueError for keys that cannot vary, and values that make no name."""
     for key, values in vary.items():
         if not KEY.fullmatch(key) or key in OWN:
-            raise ValueError(f"{key!r} is no key of a run that can vary; write it by dots, as training.lr")
+            raise ValueError(f"{key!r} cannot vary; write a key of a run by dots, as training.lr")
         words = [word(value) for value in values]
         if not words or len(set(words)) < len(words):
             raise ValueError(f"{key} should list values, each once")
@@ -77,7 +77,7 @@ def word(value: Any) -> str:
         return f"{'-' * (value < 0)}{text}" + (f"e{exponent}" if exponent else "")
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", value):
         return value
-    raise ValueError(f"{value!r} is neither a number nor a word of letters, digits and -: it makes no name")
+    raise ValueError(f"{value!r} is neither a number nor a word of letters, digits and -")
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:

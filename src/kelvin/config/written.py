@@ -53,8 +53,8 @@ def variants(house: House, lines: list[str]) -> dict[str, Variant]:
             continue
         for name, point in made.items():
             if len(name) > 80:
-                lines.append(f"records.{record}.vary makes the run {name!r}: a name has at most 80 letters; "
-                             "vary fewer keys")
+                lines.append(f"records.{record}.vary makes the run {name!r}: a name has at most 80 "
+                             "letters; vary fewer keys")
             elif name in house.runs:
                 lines.append(f"records.{record}.vary makes the run {name!r}, which is in runs already")
             elif name in out and (out[name].run, out[name].values) != (point.run, point.values):
@@ -108,8 +108,8 @@ def name_faults(house: House, raw: Mapping[str, Any]) -> list[str]:
         if tuner not in raw["records"]:
             lines.append(f"records.{record}.tuned_by = {tuner!r} is not in records")
         elif tuner in h.records and (both := set(entry.replicates) & set(h.records[tuner].replicates)):
-            lines.append(f"records.{record}.replicates holds {min(both)}, which is a seed of records.{tuner}, "
-                         "that tuned it; take others")
+            lines.append(f"records.{record}.replicates holds {min(both)}, which is a seed of "
+                         f"records.{tuner}, that tuned it; take others")
     for key, entries in (("active", h.active), ("replicates", h.replicates)):
         if len(set(entries)) < len(entries):
             lines.append(f"{key} names an entry twice")

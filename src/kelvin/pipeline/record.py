@@ -48,8 +48,8 @@ def possible(config: Params, names: list[str]) -> tuple[list[str], dict[str, str
 
 
 def wanted(config: Params, what: str) -> list[str]:
-    """A record's runs: its list, or the grid of what it varies of them, every run (the default's first), or
-    the default's of its studies."""
+    """A record's runs: its list, or the grid of what it varies of them; every run, the default's first;
+    or the default's of its studies."""
     entry, active = config.house.records[what], list(config.house.active)
     if entry.runs == "all":
         return [*active, *(name for name in config.house.runs if name not in active)]
