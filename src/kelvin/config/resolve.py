@@ -148,11 +148,12 @@ class Params:
     def _names(self, name: str, run: RunConfig) -> list[str]:
         """What the run names that is not there, and a batch that nothing fills."""
         h, at = self.house, f"runs.{name}"
+        drawn = run.sampling.samplers
+        drawn = h.every if drawn == "every" else drawn
         lines = [f"{at}.sampling names the sampler {sampler!r}, which is not in samplers; known are "
                  f"{choices(sampler, h.samplers)}"
-                 for sampler in dict.fromkeys([*run.sampling.samplers, run.sampling.epoch_sampler])
+                 for sampler in dict.fromkeys([*drawn, run.sampling.epoch_sampler])
                  if sampler not in {*h.samplers, *self.left_out["samplers"]}]
-        drawn = run.sampling.samplers
         lines += [f"{at}.sampling.restore_samplers names {sampler!r}, which is not among its samplers: "
                   f"{', '.join(drawn)}"
                   for sampler in run.sampling.restore_samplers or () if sampler not in drawn]

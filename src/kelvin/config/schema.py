@@ -304,7 +304,9 @@ class EpochSampling(Section):
 
 
 class SamplingConfig(EpochSampling):
-    samplers: Annotated[list[Name], Field(min_length=1), AfterValidator(once)]
+    """samplers: by name, or `every` one of the file's list that the run's degradation can take."""
+
+    samplers: Literal["every"] | Annotated[list[Name], Field(min_length=1), AfterValidator(once)]
     many: Drawn | None
     bound_times: Count
     strip: Annotated[int, Field(ge=2), at_most(1000, "it is one row of a figure")]
@@ -474,6 +476,7 @@ class House(Section):
     metrics: Layer
     defaults: Layer
     samplers: dict[Name, Kinded]
+    every: Annotated[list[Name], Field(min_length=1), AfterValidator(once)]
     runs: dict[Name, RunLayers]
     studies: dict[Name, Study]
     records: dict[Name, Record]

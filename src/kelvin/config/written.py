@@ -13,7 +13,8 @@ from kelvin.config.sentences import choices, place, sentences
 from kelvin.config.vary import Variant, points
 
 ENTRIES = ("datasets", "scales", "samplers", "runs", "studies", "records")
-STAND_INS = {"seed": 0, "threads": 1, "replicates": [0], "classifier": {}, "metrics": {}, "defaults": {}}
+STAND_INS = {"seed": 0, "threads": 1, "replicates": [0], "classifier": {}, "metrics": {}, "defaults": {},
+             "every": ["ddim-50"]}
 
 
 def house(raw: Any, lines: list[str]) -> House | None:
@@ -92,7 +93,8 @@ def name_faults(house: House, raw: Mapping[str, Any]) -> list[str]:
         lines.append(f"blend and dataset both name {h.dataset!r}: morphing needs images of another data "
                      "set")
     for key, names, known in (("dataset", [h.dataset], datasets), ("blend", [h.blend], datasets),
-                              ("scale", [h.scale], scales), ("active", h.active, known_runs)):
+                              ("scale", [h.scale], scales), ("active", h.active, known_runs),
+                              ("every", h.every, raw["samplers"])):
         lines += [f"{key} names {name!r}, which is not defined; known are {choices(name, known)}"
                   for name in names if name not in known]
     for study, entry in h.studies.items():

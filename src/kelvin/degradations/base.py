@@ -47,6 +47,11 @@ class ImageSpec:
         """The model's range -> [0, 1], not clipped."""
         return (x - self.low) / (self.high - self.low)
 
+    def rounded(self, x: torch.Tensor) -> torch.Tensor:
+        """x in the model's range, at the nearest 8-bit grey level, which may lie beyond the range."""
+        step = (self.high - self.low) / 255
+        return self.low + step * ((x - self.low) / step).round()
+
     def decode(self, x: torch.Tensor) -> torch.Tensor:
         """The model's range -> [0, 1], clipped there."""
         return self.to_unit(x).clamp(0, 1)

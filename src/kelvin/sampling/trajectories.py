@@ -135,7 +135,8 @@ class Restorations:
 def restore(restorer: Restorer, sections: Mapping[str, Mapping[str, Any]], images: torch.Tensor,
             fit_images: torch.Tensor, seed: tuple, count: int, progress: Progress = silent
             ) -> Restorations:
-    """Degrade real images to `count` times and restore them: one-shot, by each sampler, linearly.
+    """Degrade real images to `count` times and restore them: one-shot, by each sampler, linearly
+    (also from x_t rounded to 8 bits, as it would lie in a file).
 
     images: held-out, [0, 1]; fit_images: training images that the linear restorer learns from.
     """
@@ -149,9 +150,9 @@ def restore(restorer: Restorer, sections: Mapping[str, Mapping[str, Any]], image
         state, random = degrade(t)
         degraded.append(decode(state.x).cpu())
         at = torch.full((len(images),), t, device=images.device)
-        found = {"one-shot": restorer(state.x, at).x0_hat,
-                 "linear": LinearRestorer(degrade_fit(t)[0].x,
-                                          restorer.image.encode(fit_images))(state.x)}
+        pairs = degrade_fit(t)[0].x, restorer.image.encode(fit_images)
+        found = {"one-shot": restorer(state.x, at).x0_hat, "linear": LinearRestorer(*pairs)(state.x),
+                 "linear-8-bit": LinearRestorer(*pairs, restorer.image)(state.x)}
         process = restorer.degradation  # the noise that spoilt an image is not given away
         state = State(state.x, process.public(state.z), hidden=process.can_estimate_z)
         for name, section in sections.items():
