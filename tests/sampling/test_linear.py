@@ -19,8 +19,8 @@ def pairs(n=60, side=3, noise=0.3, seed=0):
 
 
 def test_equal_to_scikit_learn_and_close_to_wiener():
-    """Predictions equal least squares to 1e-9 (no ridge is needed here); on white data with noise the gain
-    is s2 / (s2 + n2)."""
+    """Predictions equal least squares to 1e-9 (no ridge is needed here); on white data with noise the
+    gain is s2 / (s2 + n2)."""
     x_t, x0 = pairs(4000)
     ours = LinearRestorer(x_t, x0)
     model = LinearRegression().fit(x_t.flatten(1).numpy(), x0.flatten(1).numpy())
@@ -56,7 +56,7 @@ def test_a_singular_problem_is_still_solved():
 
 @pytest.fixture(scope="module")
 def halfway(params):
-    """RMSE of held-out digits, restored from T/2 of D1's blur and noise, and numpy's by a truncated SVD."""
+    """RMSE of held-out digits, restored from T/2 of D1's blur and noise."""
     units = torch.from_numpy(load_digits().images).float()[:, None] / 16
     image, out = ImageSpec(1, 8, 8, -1.0, 1.0), {}
     for name in ("tied-blur", "tied-noise"):
@@ -74,8 +74,8 @@ def halfway(params):
 
 
 def test_equal_signal_variance_is_no_equal_recoverability(halfway):
-    """The blur is undone by least squares, nearly without loss in float32, and with 8 bits 15 times better
-    than the noise."""
+    """The blur is undone by least squares, nearly without loss in float32, and with 8 bits 15 times
+    better than the noise."""
     assert halfway["tied-blur"] < 1e-3
     assert 0.005 < halfway["tied-blur-8-bit"] < 0.02
     assert halfway["tied-noise"] == pytest.approx(halfway["tied-noise-8-bit"], rel=0.01)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import torch
 
+from kelvin.common.errors import KelvinError
 from kelvin.degradations.base import ImageSpec, degradations
 from kelvin.degradations.gaussian import HotProcess
 from kelvin.degradations.graded import growths
-from kelvin.degradations.schedules import build_schedule
+from kelvin.degradations.schedules import build_schedule, tie_of
 
 
 @degradations.register("gaussian-noise")
@@ -38,6 +39,9 @@ class Interpolation(HotProcess):
         self.image = image
         if schedule["kind"] in growths.kinds():
             u = torch.from_numpy(growths.build(schedule))
+        elif tie_of(schedule) != "variance":
+            raise KelvinError("schedule.tie = 'recoverability' has no meaning for interpolation: its "
+                              "noise is its own; set tie to variance")
         else:
             u = 1 - torch.from_numpy(build_schedule(schedule).alpha_bar).sqrt()
         self.steps, self.signal, self.noise = len(u) - 1, 1 - u, u

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,8 @@ from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_arrays, write_arrays
 from kelvin.datasets.sources.convert import convert_images
 from kelvin.datasets.store import PreparedStore
+from kelvin.degradations import Degradation, Graded
+from kelvin.degradations.recoverability import Moments, curve_times
 from kelvin.networks import Shape
 from kelvin.restoration.restorer import Restorer
 
@@ -19,12 +23,37 @@ FITTED = 20_000  # training images at most that a prior or a severity is fitted 
 BLEND = "blend.npz"
 
 
-def fit_process(restorer: Restorer, images: np.ndarray, other: Callable[[], torch.Tensor]) -> None:
-    """Fit degradation and prior to training images (a part of them in a large set)."""
+def fit_process(restorer: Restorer, images: np.ndarray, other: Callable[[], torch.Tensor]
+                ) -> torch.Tensor:
+    """Fit degradation and prior to training images (a part of them in a large set), which are returned in
+    the model's range."""
     chosen = torch.from_numpy(np.ascontiguousarray(images[:FITTED])).float() / 255
     x0 = restorer.image.encode(chosen)
     restorer.degradation.fit(x0, lambda: restorer.image.encode(other()))
     restorer.degradation.prior.fit(x0)
+    return x0
+
+
+def about_process(process: Degradation, x0: torch.Tensor) -> dict[str, Any]:
+    """What is said of a fitted process: the signal variance left at every t, and at some the share that
+    linear least squares gets back from 8 bits (kelvin.degradations.recoverability); where severity is
+    tied to a noise schedule, by what (`tie`), the values wanted, and from which t on they are out of reach.
+
+    `wanted`: alpha-bar_t, where S_t is tied to it. x0: training images in the model's range.
+    """
+    process = copy.deepcopy(process).to("cpu")
+    tied = isinstance(process, Graded) and process.tied
+    times = curve_times(process.steps, x0[0].numel())
+    data = Moments(process, x0.cpu())
+    return {"temperature": process.temperature,
+            "signal_variance": process.signal_variance().double().tolist(),
+            "tie": process.tie if tied else None,
+            "wanted": process.alpha_bar.tolist() if tied and process.tie == "variance" else None,
+            "recoverability_times": times.tolist(),
+            "recoverability": data.of(process, times).tolist(),
+            "wanted_recoverability": process.wanted[times].tolist()
+            if tied and process.wanted is not None else None,
+            "clamped_from": process.clamped_from() if tied else None}
 
 
 def save_blend(folder: Path, store: PreparedStore, shape: Shape) -> None:
