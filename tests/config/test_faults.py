@@ -202,7 +202,7 @@ def test_an_inactive_run_is_still_checked_where_no_scale_is_the_cause():
 def test_a_fault_of_a_parent_is_told_once():
     lines = faults(edited(("runs.blur-strong.restorer.parameterisation", "eps")))
     assert lines == ["runs.blur-strong.restorer.parameterisation = 'eps' has no meaning for "
-                     "gaussian-blur; it takes x0 (and so for 5 more runs)"]
+                     "gaussian-blur; it takes x0, residual, linear+ (and so for 5 more runs)"]
 
 
 def test_check_tells_all_lines_too():

@@ -237,7 +237,8 @@ class MetricsConfig(ReferenceConfig):
 class RestorerConfig(Section):
     """What the network predicts, the pixel range it sees, and the clipping of x0_hat."""
 
-    parameterisation: Literal["eps", "x0", "v", "velocity", "previous", "scaled-eps"]
+    parameterisation: Literal["eps", "x0", "v", "velocity", "previous", "scaled-eps", "residual",
+                              "linear+"]
     rule: Literal["exact", "study-e", "unscaled", "as-eps"]
     low: Annotated[float, Field(ge=-1000, le=1000)]
     high: Annotated[float, Field(ge=-1000, le=1000)]

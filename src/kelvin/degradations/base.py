@@ -13,6 +13,7 @@ from kelvin.common.errors import KelvinError
 from kelvin.config.registry import Registry
 
 degradations = Registry("degradation")
+OF_ANY = ("x0", "residual", "linear+")  # targets that have a meaning for every process
 
 
 class Random(Protocol):
@@ -80,7 +81,7 @@ class Degradation(ABC):
     steps: int
     prior: "Prior"  # noqa: UP037 - set by kelvin.degradations.build
     temperature = "cold"  # hot: noise; cold: no noise; warm: a cold part and noise
-    parameterisations: tuple[str, ...] = ("x0",)  # what a network may be asked to predict
+    parameterisations: tuple[str, ...] = OF_ANY  # what a network may be asked to predict
     can_estimate_z = False  # does z (or its hidden part) follow from (x_t, x0)?
 
     def fit(self, x0: torch.Tensor, other: Callable[[], torch.Tensor]) -> None:  # noqa: B027

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from kelvin.common.errors import KelvinError
-from kelvin.degradations.base import ImageSpec, degradations
+from kelvin.degradations.base import OF_ANY, ImageSpec, degradations
 from kelvin.degradations.gaussian import HotProcess
 from kelvin.degradations.graded import growths
 from kelvin.degradations.schedules import build_schedule, tie_of
@@ -17,7 +17,7 @@ from kelvin.degradations.schedules import build_schedule, tie_of
 class GaussianNoise(HotProcess):
     """x_t = sqrt(alpha-bar_t) x0 + sqrt(1 - alpha-bar_t) z (Ho et al. 2020, eq. 4)."""
 
-    parameterisations = ("eps", "x0", "v", "velocity", "scaled-eps")
+    parameterisations = ("eps", "v", "velocity", "scaled-eps", *OF_ANY)
 
     def __init__(self, image: ImageSpec, schedule: Mapping):
         self.image, self.schedule = image, build_schedule(schedule)
@@ -33,7 +33,7 @@ class Interpolation(HotProcess):
     Tied to a noise schedule 1 - u_t = sqrt(alpha-bar_t): the same signal, with noise u_t.
     """
 
-    parameterisations = ("x0", "velocity")  # at T no signal is left for eps to be turned into x0
+    parameterisations = ("velocity", *OF_ANY)  # at T no signal is left for eps to be turned into x0
 
     def __init__(self, image: ImageSpec, schedule: Mapping):
         self.image = image

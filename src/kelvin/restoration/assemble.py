@@ -17,6 +17,8 @@ from kelvin.common.errors import KelvinError
 from kelvin.config.schema import ModelConfig
 from kelvin.degradations import ImageSpec
 from kelvin.networks import Shape
+from kelvin.restoration import linear_map
+from kelvin.restoration.parameterisation import LINEAR as LINEAR_TARGET
 from kelvin.restoration.restorer import Restorer
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 # would have other checksums
 ABOUT = "kelvin"
 # how the prior's and the degradation's tensors are named beside the network's
-PRIOR, PROCESS = "prior.", "degradation."
+PRIOR, PROCESS, LINEAR = "prior.", "degradation.", "linear."
 
 
 def shape_of(store: PreparedStore) -> Shape:
@@ -64,6 +66,8 @@ def save(path: Path, network: torch.nn.Module, restorer: Restorer, run: ModelCon
     """Weights, fitted prior and resolved configuration in one safetensors file."""
     tensors = {name: tensor.detach().cpu().contiguous()
                for name, tensor in network.state_dict().items()}
+    tensors |= {LINEAR + name: tensor.cpu().contiguous()
+                for name, tensor in linear_map.tensors(restorer.degradation).items()}
     for prefix, part in ((PRIOR, restorer.degradation.prior), (PROCESS, restorer.degradation)):
         tensors |= {prefix + name: tensor.cpu().contiguous()
                     for name, tensor in part.tensors().items()}
@@ -100,9 +104,15 @@ def load(path: Path | str, device: str | torch.device = "cpu") -> Restorer:
     except (SafetensorError, KeyError, ValueError) as error:
         raise KelvinError(f"{path} is not a weight file of Kelvin: {error}") from error
     restorer = build(run, shape, classes=classes)
-    for prefix, part in ((PRIOR, restorer.degradation.prior), (PROCESS, restorer.degradation)):
-        part.load({name.removeprefix(prefix): tensors.pop(name) for name in list(tensors)
-                   if name.startswith(prefix)})
+
+    def own(prefix: str) -> dict[str, torch.Tensor]:
+        return {name.removeprefix(prefix): tensors.pop(name) for name in list(tensors)
+                if name.startswith(prefix)}
+
+    restorer.degradation.prior.load(own(PRIOR))
+    restorer.degradation.load(own(PROCESS))
+    if run.restorer.parameterisation == LINEAR_TARGET:
+        linear_map.load(restorer.degradation, own(LINEAR))
     load_weights(restorer.network, tensors, path)
     restorer.network.eval().requires_grad_(False).to(device)
     restorer.degradation.to(device)

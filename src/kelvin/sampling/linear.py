@@ -13,11 +13,11 @@ WORSE = 1.01  # a smaller ridge is taken where its error is not above that of th
 class LinearRestorer:
     """x0_hat = (x_t - mean_t) W + mean_0, W by least squares on n training pairs at one t.
 
-    Of the ridges that float64 tells from none, the smallest whose leave-one-out error on these pairs (in
-    closed form) is within 1 % of the least: next to none where x_t determines x0, more where rounding
-    or noise would be amplified. image: x_t is first rounded to the 8 bits of its range, in fit and use; None:
-    x_t as it is. `ridge`: what was taken, relative to the mean pixel variance; `error`: its leave-one-out
-    RMSE, in the model's range.
+    Of the ridges that float64 tells from none, the smallest whose leave-one-out error on these pairs
+    (in closed form) is within 1 % of the least: next to none where x_t determines x0, more where rounding
+    or noise would be amplified. image: x_t is first rounded to the 8 bits of its range, in fit and use;
+    None: x_t as it is. `ridge`: what was taken, relative to the mean variance of a pixel; `error`: its
+    leave-one-out RMSE, in the model's range.
     """
 
     def __init__(self, x_t: torch.Tensor, x0: torch.Tensor, image: ImageSpec | None = None):
