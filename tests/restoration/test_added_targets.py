@@ -57,7 +57,7 @@ def test_the_right_prediction_gives_the_image_and_zero_the_known_one(params, nam
 
 
 def test_zero_with_linear_plus_is_scikit_learns_least_squares(params):
-    """At each t of noise, where no ridge is needed: predictions equal to 0.03, what a ridge of 1 % may change."""
+    """At each t of noise: predictions to 0.03, what a ridge of little cost may change."""
     restorer = fitted(params, "tied-noise", "linear+")
     process, n = restorer.degradation, len(IMAGES)
     x0 = restorer.image.encode(torch.from_numpy(IMAGES).float() / 255)

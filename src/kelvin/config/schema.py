@@ -314,6 +314,7 @@ class SamplingConfig(EpochSampling):
     restore_images: Drawn
     restore_samplers: Annotated[list[Name], AfterValidator(once)] | None
     guidance: list[Weight] = []
+    starts: Annotated[list[Literal["held-out", "constant"]], AfterValidator(once)] = []
     restore_times: Annotated[int, Field(ge=2), at_most(100_000, "no process has more times")]
     restore_at: Count | None
 

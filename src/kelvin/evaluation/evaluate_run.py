@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kelvin.common.files import read_arrays, read_json
 from kelvin.evaluation.calibration import scale_record
+from kelvin.evaluation.gate_rows import consistency_rows, gate_rows, process_rows
 from kelvin.evaluation.protocol import Protocol
 from kelvin.evaluation.rows import (
     bound_summary,
@@ -57,6 +58,15 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
         record |= final_losses(model / "history.csv", model_cost.get("best_epoch"))
         record |= {key: model_cost[key] for key in ("best_epoch", "stopped_epoch") if key in model_cost}
         record |= {key: model_cost[key] for key in ("updates", "parameters", "flops_per_image")}
+        # a backward pass costs twice a forward pass (Kaplan et al. 2020, section 2.1)
+        record["training_flops"] = 3 * model_cost["flops_per_image"] * model_cost["updates"] \
+            * config["config"]["training"]["batch"]
+        process = read_json(model / "process.json")
+        record |= {key: process[key] for key in ("tie", "clamped_from")}
+        details |= {"gates": gate_rows(arrays, process), "process": process_rows(process),
+                    "consistency": consistency_rows(arrays)}
+        ratios = [row["ratio"] for row in details["gates"] if row["ratio"] is not None]
+        record["one_shot_over_linear"] = max(ratios) if ratios else None
         record["training_precision"] = model_cost["precision"]
         rows = restoration_rows(arrays, metrics.ssim_window, protocol)
         record["prior"] = protocol.score(arrays["prior"], scale)[0]

@@ -10,6 +10,7 @@ import numpy as np
 
 from kelvin.common.errors import KelvinError
 from kelvin.config.schema import MetricsConfig
+from kelvin.datasets.splitting.held_out import apart
 from kelvin.evaluation import over_n
 from kelvin.features.classifier import Judge
 from kelvin.features.reference import Reference
@@ -52,8 +53,7 @@ class Protocol:
     def apart(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the held-out images: n that calibrate as if they were samples, and the rest, with which
         samples of any kind are compared: real images must not find themselves there."""
-        order = np.random.default_rng((self.config.seed, 1)).permutation(len(self.heldout_images))
-        return np.sort(order[:self.n]), np.sort(order[self.n:])
+        return apart(len(self.heldout_images), self.n, self.config.seed)
 
     @cached_property
     def rest(self) -> np.ndarray:

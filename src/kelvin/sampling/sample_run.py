@@ -18,17 +18,20 @@ from kelvin.common.streams import BlockRandom
 from kelvin.config.plan import SamplePlan
 from kelvin.config.schema import SamplingConfig
 from kelvin.datasets.settle import of_classes, sample_size, settled_sampling
-from kelvin.datasets.splitting.held_out import FoldView, split_for
+from kelvin.datasets.splitting.held_out import FoldView, apart, split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import HotProcess
 from kelvin.restoration import assemble
 from kelvin.restoration.guidance import asked_labels
 from kelvin.sampling import single_shot as single
+from kelvin.sampling.consistency import applies, consistency
+from kelvin.sampling.gates import one_shot_errors
 from kelvin.sampling.likelihood import bits_per_dimension, why_not
 from kelvin.sampling.trajectories import decoding, encoding, error_at_log_snr, generate, restore
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
 STRIP_IMAGES = 4
+WATCHED = 32  # samples whose consistency is followed
 BRIGHT = 16  # samples whose brightness is followed
 LINEAR_FIT = 5000  # training images at most that the linear restorer learns from
 
@@ -61,7 +64,9 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: Path, n: int
     A conditional run is asked for every class alike, labels (n,), with guidance 1; by its first
     sampler also with other weights, samples/<sampler>@w=<weight>. Real images are restored, and their
     likelihood is bounded, without a class: as by any other run. Of further averages of the weights the
-    first sampler draws samples/<sampler>@ema=<decay>, from the same starting states.
+    first sampler draws samples/<sampler>@ema=<decay>, from the same starting states. With
+    `sampling.starts` the first sampler of each kind also draws samples/<sampler>@start=<start>, not from
+    the prior but from x_T of held-out images or of the mean training image.
     """
     device = pick_device()
     store = split_for(store, plan.split, plan.fold, plan.replicate)
@@ -76,21 +81,28 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: Path, n: int
     more = {f"{primary}@ema={d:g}": assemble.load(assemble.average_file(model, d), device)
             for d in plan.ema_more}
     seed = (plan.seed, "samples")
+    first_of = {section["kind"]: s for s, section in reversed(sections.items())
+                if section["kind"] != "direct"}
+    begun = {f"{s}@start={start}": (s, images) for start, images in
+             start_images(options.starts, store, n, plan).items()
+             for s in sections if s in first_of.values()}
     restoring = {s: sections[s] for s in options.restore_samplers or sections}
     classes = getattr(restorer.network, "classes", 0)
     labels = asked_labels(max(n, options.many or 0), classes) if classes else None
     arrays: dict[str, np.ndarray] = {} if labels is None else {"labels": labels[:n].numpy()}
     cost: dict[str, Any] = {"nfe": {}, "seconds": {}}
-    total = n * (len(sections) + 1 + len(weights) + len(more)) + (options.many or 0) \
+    total = n * (len(sections) + 1 + len(weights) + len(more) + len(begun)) + (options.many or 0) \
         + options.restore_times
     with progress_bar(total, f"sample {plan.name}", "image") as bar:
-        for key, source, section, w in [
-                *((s, restorer, sections[s], 1.0) for s in sections),
-                *((key, restorer, sections[primary], w) for key, w in weights.items()),
-                *((key, average, sections[primary], 1.0) for key, average in more.items()),
-                ("raw", raw, sections[primary], 1.0)]:
+        for key, source, section, w, start in [
+                *((s, restorer, sections[s], 1.0, None) for s in sections),
+                *((key, restorer, sections[primary], w, None) for key, w in weights.items()),
+                *((key, average, sections[primary], 1.0, None) for key, average in more.items()),
+                *((key, restorer, sections[s], 1.0, images) for key, (s, images) in begun.items()),
+                ("raw", raw, sections[primary], 1.0, None)]:
             started = time.perf_counter()
-            images = generate(source, section, n, seed, options.batch, device, bar.update, labels, w)
+            images = generate(source, section, n, seed, options.batch, device, bar.update, labels, w,
+                              start)
             arrays[f"samples/{key}"] = as_uint8(images.images)
             cost["nfe"][key] = images.nfe
             cost["seconds"][key] = time.perf_counter() - started
@@ -98,6 +110,7 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: Path, n: int
             arrays["many"] = as_uint8(generate(restorer, sections[primary], options.many, seed,
                                                options.batch, device, bar.update, labels).images)
         arrays["prior"] = as_uint8(starts(restorer, n, seed))
+        arrays |= consistencies(restorer, sections, seed, device, labels)
         arrays |= strips(options.strip, restorer, sections, store, seed, device, labels)
         arrays |= bound(options, restorer, store, seed, device)
         arrays |= restorations(options, restorer, restoring, store, seed, device, bar.update)
@@ -128,6 +141,38 @@ def starts(restorer: assemble.Restorer, n: int, seed: tuple) -> torch.Tensor:
     return restorer.image.decode(restorer.degradation.prior.draw(BlockRandom(0, n, *seed)).x).cpu()
 
 
+def start_images(starts: list[str], store: PreparedStore | FoldView, n: int, plan: SamplePlan
+                 ) -> dict[str, torch.Tensor]:
+    """Images in [0, 1] that samples start from, degraded to T: n held-out ones, of those that calibrate
+    as samples and are not compared with; the mean training image, the same for all."""
+    out = {}
+    if "held-out" in starts:
+        test = store.split("test").first(plan.metrics.limit).images
+        rows = apart(len(test), n, plan.seed_of_subsample)[0]
+        if len(rows) < n:
+            raise KelvinError(f"runs.{plan.run}.sampling.starts: held-out needs {n} test images, but "
+                              f"there are {len(test)}; lower metrics.images, or leave it out")
+        out["held-out"] = torch.from_numpy(test[rows]).float() / 255
+    if "constant" in starts:
+        train = torch.from_numpy(store.split("train").first(LINEAR_FIT).images).float() / 255
+        out["constant"] = train.mean(0, keepdim=True)
+    return out
+
+
+def consistencies(restorer: assemble.Restorer, sections: dict, seed: tuple, device: torch.device,
+                  labels: torch.Tensor | None) -> dict[str, np.ndarray]:
+    """consistency_times/<sampler> (k,), consistency/<sampler> (k, n), see kelvin.sampling.consistency;
+    not of `direct`, nor of processes with Gaussian noise."""
+    out = {}
+    for name, section in sections.items() if applies(restorer) else ():
+        if section["kind"] == "direct":
+            continue
+        times, gaps = consistency(restorer, section, WATCHED, seed, device,
+                                  None if labels is None else labels[:WATCHED])
+        out |= {f"consistency_times/{name}": np.array(times), f"consistency/{name}": gaps.numpy()}
+    return out
+
+
 def strips(count: int, restorer: assemble.Restorer, sections: dict, store: PreparedStore,
            seed: tuple, device: torch.device, labels: torch.Tensor | None = None
            ) -> dict[str, np.ndarray]:
@@ -145,7 +190,8 @@ def strips(count: int, restorer: assemble.Restorer, sections: dict, store: Prepa
 def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections: dict,
                  store: PreparedStore, seed: tuple, device: torch.device, progress: Any
                  ) -> dict[str, np.ndarray]:
-    """restore_times, restore_truth, restore_degraded, restore/<method>; x0 error on a log-SNR grid."""
+    """restore_times, restore_truth, restore_degraded, restore/<method>; gate_times,
+    gate_one_shot, gate_linear (see kelvin.sampling.gates); x0 error on a log-SNR grid."""
     test = head(store, "test", options.restore_images, device)
     fit = head(store, "train", LINEAR_FIT, device)
     found = restore(restorer, sections, test.float() / 255, fit.float() / 255, seed,
@@ -153,6 +199,9 @@ def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections:
     out = {"restore_times": np.array(found.times), "restore_truth": test.cpu().numpy(),
            "restore_degraded": as_uint8(found.degraded)}
     out |= {f"restore/{name}": as_uint8(images) for name, images in found.methods.items()}
+    times, network, linear = one_shot_errors(restorer, test.float() / 255, fit.float() / 255, seed)
+    out |= {"gate_times": np.array(times), "gate_one_shot": network.numpy(),
+            "gate_linear": linear.numpy()}
     if isinstance(restorer.degradation, HotProcess):
         grid, errors = error_at_log_snr(restorer, test.float() / 255, LOG_SNR_GRID, seed)
         out |= {"log_snr": np.array(grid), "log_snr_error": errors.cpu().numpy()}

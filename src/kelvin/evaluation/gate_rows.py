@@ -1,0 +1,46 @@
+"""What is shown over t of a run's process and of its restorations, before any verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+GREY = 0.5 / 255  # half a grey level, in units of [0, 1]: below it nothing can be told apart
+
+
+def gate_rows(arrays: Mapping[str, np.ndarray], process: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row a t: RMSE over all pixels and images of the network's one-shot restorations and of those by
+    least squares from 8 bits, their ratio (None where the latter is below half a grey level), and whether
+    the severity is clamped there."""
+    clamped, rows = process["clamped_from"], []
+    for t, one_shot, linear in zip(arrays["gate_times"].tolist(), arrays["gate_one_shot"],
+                                   arrays["gate_linear"], strict=True):
+        network, least_squares = (float(np.sqrt(errors.astype(np.float64).mean()))
+                                  for errors in (one_shot, linear))
+        rows.append({"t": t, "n": len(one_shot), "one_shot_rmse": network, "linear_rmse": least_squares,
+                     "ratio": network / least_squares if least_squares > GREY else None,
+                     "clamped": clamped is not None and t >= clamped})
+    return rows
+
+
+def process_rows(process: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row a t of the curves of a degradation: signal variance left, recoverability, and what was
+    wanted of the one that severity is tied by (None: nothing)."""
+    clamped = process["clamped_from"]
+    wanted = process["wanted_recoverability"] or [None] * len(process["recoverability_times"])
+    return [{"t": t, "signal_variance": process["signal_variance"][t], "recoverability": share,
+             "wanted": process["wanted"][t] if process["wanted"] else want,
+             "clamped": clamped is not None and t >= clamped}
+            for t, share, want in zip(process["recoverability_times"], process["recoverability"], wanted,
+                                      strict=True)]
+
+
+def consistency_rows(arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """One row a sampler and t: RMSE of D(x0_hat, t, z) from x_t, mean over images and standard error."""
+    return [{"sampler": key.removeprefix("consistency/"), "t": t, "n": len(gaps),
+             "rmse": float(gaps.mean()), "rmse_se": float(gaps.std(ddof=1) / len(gaps) ** 0.5)}
+            for key, array in arrays.items() if key.startswith("consistency/")
+            for t, gaps in zip(arrays[key.replace("consistency/", "consistency_times/")].tolist(), array,
+                               strict=True)]
