@@ -91,6 +91,7 @@ class Images(Section):
     classes: Annotated[list[int | str], Field(min_length=1)] | None = None
     validation: Count | Share = 0.1
     test: Count | Share | None = None
+    split_by: Literal["images", "groups"] = "images"
     seed: Seed = 0
     licence: str = "not stated"
     on_error: Literal["refuse", "skip"] = "refuse"
@@ -131,12 +132,19 @@ class Images(Section):
             raise ValueError(f"source: {self.source} needs a {wanted}")
         if getattr(self, other) is not None:
             raise ValueError(f"source: {self.source} takes a {wanted} and no {other}")
+        if self.split_by == "groups" and self.groups is None:
+            raise ValueError("split_by: groups needs groups, such as {blocks: 13}")
         return self
 
 
 class ClassifierConfig(Section):
-    """The network whose penultimate features FMD is measured in; None: see kelvin.datasets.settle."""
+    """The network whose penultimate features FMD is measured in; None: see kelvin.datasets.settle.
 
+    seeds: how many are trained, from other seeds; the first serves all measures, the FMD of a verdict is
+    the median over all.
+    """
+
+    seeds: Annotated[int, Field(ge=1), at_most(99, "each is a training of its own")] = 5
     channels: Annotated[list[Width], Field(min_length=1)]
     features: Features | None = None
     epochs: Count | None = None

@@ -12,7 +12,7 @@ from kelvin.datasets.sources.find import data_roots, load_source
 from kelvin.datasets.sources.folders import log_left_out
 from kelvin.datasets.splitting import folds as folding
 from kelvin.datasets.splitting import leakage
-from kelvin.datasets.splitting.splits import make_split
+from kelvin.datasets.splitting.splits import make_group_split, make_split
 from kelvin.datasets.store import write_store
 
 
@@ -28,10 +28,13 @@ def prepare(name: str, spec, environ: Mapping[str, str], folder: Path) -> dict:
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as room:
         try:
             raw = load_source(spec, data_roots(environ), Path(room) / "images.npy")
-            split = make_split(
-                raw.labels, raw.class_names, spec.validation,
-                size_of_test(spec.test, raw.given_test is not None), spec.seed, raw.given_test
-            )
+            test = size_of_test(spec.test, raw.given_test is not None)
+            if spec.split_by == "groups":
+                split = make_group_split(raw.labels, raw.class_names, raw.groups, spec.validation, test,
+                                         spec.seed, raw.given_test)
+            else:
+                split = make_split(raw.labels, raw.class_names, spec.validation, test, spec.seed,
+                                   raw.given_test)
             folds = make_folds(raw, split, spec.folds)
         except KelvinError as error:
             raise KelvinError(f"datasets.{name}: {error}") from error

@@ -13,14 +13,16 @@ from kelvin.config.schema import MetricsConfig
 from kelvin.datasets.splitting.held_out import apart
 from kelvin.evaluation import over_n
 from kelvin.features.classifier import Judge
-from kelvin.features.reference import Reference
+from kelvin.features.reference import OTHER, Reference
 from kelvin.metrics.authenticity import authenticity
 from kelvin.metrics.classes import class_view
 from kelvin.metrics.fmd import Scale, make_scale, small_scale
+from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.intervals import frechet_interval
 from kelvin.metrics.kid import kid
 from kelvin.metrics.manifold import density_coverage, precision_recall
 from kelvin.metrics.mmd import NoScale, mmd
+from kelvin.metrics.moments import Moments, moments
 from kelvin.metrics.nearest import memorisation
 
 if TYPE_CHECKING:
@@ -42,12 +44,14 @@ class Protocol:
     heldout_images: np.ndarray
     fid_why: str | None
     n: int  # samples of a run
+    validation_images: np.ndarray | None = None  # what settings are chosen by
 
     @classmethod
     def of(cls, config: MetricsConfig, judge: Judge, references: dict[str, Reference],
            store: PreparedStore, fid_why: str | None, n: int) -> Protocol:
         return cls(config, judge, references, store.split("train").images,
-                   store.split("test").first(config.limit).images, fid_why, n)
+                   store.split("test").first(config.limit).images, fid_why, n,
+                   store.split("validation").first(config.limit).images)
 
     @cached_property
     def apart(self) -> tuple[np.ndarray, np.ndarray]:
@@ -85,6 +89,8 @@ class Protocol:
         config = self.config
         features, probabilities = self.judge(images)
         found = scale.score(features)
+        by_seed = [found.value, *(frechet_from_features(r.extractor(images), r.moments)
+                                  for name, r in self.references.items() if name.startswith(OTHER))]
         interval = frechet_interval(features, scale.reference, config.groups, config.seed,
                                     config.confidence)
         span = scale.ceiling - scale.band.mean
@@ -95,6 +101,8 @@ class Protocol:
         manifold = precision_recall(self.rest, features, config.neighbours)
         record = {
             "n": len(images), "fmd": found.value,
+            "fmd_by_classifier": by_seed, "fmd_median": float(np.median(by_seed)),
+            "fmd_validation": self.against_validation(features),
             "fmd_low": interval.low_at_n, "fmd_high": interval.high_at_n,
             "fmd_debiased": interval.debiased, "fmd_debiased_low": interval.low,
             "fmd_debiased_high": interval.high,
@@ -108,6 +116,16 @@ class Protocol:
         order = np.argsort(memory.distance, kind="stable")[:8]
         return record, {"histogram": view.histogram.tolist(), "nearest_sample": order.tolist(),
                         "nearest_training": memory.index[order].tolist()}
+
+    def against_validation(self, features: np.ndarray) -> float | None:
+        """FMD against the validation images alone, by which settings are chosen; None where they are too
+        few for a covariance."""
+        return None if self.validation is None else frechet_from_features(features, self.validation)
+
+    @cached_property
+    def validation(self) -> Moments | None:
+        images = self.validation_images
+        return None if images is None or len(images) < 2 else moments(self.judge(images)[0])
 
     def more(self, images: np.ndarray) -> dict[str, Any]:
         """What is measured of a run's first sampler only: distances, kernels, manifold, copies."""
@@ -123,7 +141,8 @@ class Protocol:
             **self.discrepancy(features),
             "density": spread.density, "coverage": spread.coverage,
             "authentic": copies.auth_pct, "authentic_heldout": copies.heldout_auth_pct,
-            "c_t": copies.c_t, "fid": None, "fid_why": self.fid_why}
+            "c_t": copies.c_t, "c_t_within": copies.c_t_within,
+            "copies_equivalent": copies.share, "fid": None, "fid_why": self.fid_why}
         for extractor, key in DISTANCES.items():
             if extractor in self.references:
                 scale = self.scale(len(images), extractor)
