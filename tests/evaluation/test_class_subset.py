@@ -86,8 +86,10 @@ def test_black_images_have_no_mmd_where_few_held_out_ones_are_beside_them(made):
 
 
 def test_a_verdict_is_of_the_median_classifier_and_choices_are_by_validation_images(made):
-    """Two judges beside the first: each distance by hand, in its own features, against its own moments."""
+    """Two judges beside the first: each distance by hand, in its own features and moments."""
     from dataclasses import replace
+
+    import torch
 
     whole, _, store = made
     real, images = store.reference().images, store.split("test").images[:80]
