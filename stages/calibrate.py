@@ -17,7 +17,7 @@ from kelvin.pipeline.stage import main
 
 def work(plan: CalibratePlan) -> None:
     set_threads(plan.threads)
-    store, models = PreparedStore(plan.folder("prepared")), plan.folder("models")
+    store, models = PreparedStore.verified(plan.folder("prepared")), plan.folder("models")
     judge = classifier.load(models / "classifier")
     references, about = reference.load(models / "reference", plan.metrics, store, judge,
                                        os.environ.get("KELVIN_DATA"))

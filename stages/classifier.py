@@ -14,7 +14,7 @@ from kelvin.pipeline.stage import main
 
 def work(plan: ClassifierPlan) -> None:
     set_threads(plan.threads)
-    store = PreparedStore(plan.folder("prepared"))
+    store = PreparedStore.verified(plan.folder("prepared"))
     config = settled_classifier(plan.classifier, plan.limit, store.manifest)
     train = store.split("train").first(config.images)
     test = store.split("test").first(plan.limit)

@@ -20,7 +20,7 @@ from kelvin.pipeline.stage import main
 
 def work(plan: EvaluatePlan) -> None:
     set_threads(plan.threads)
-    store, models = PreparedStore(plan.prepared), plan.folder("models").parent
+    store, models = PreparedStore.verified(plan.prepared), plan.folder("models").parent
     judge = classifier.load(models / "classifier")
     references, about = reference.load(models / "reference", plan.metrics, store, judge,
                                        os.environ.get("KELVIN_DATA"))

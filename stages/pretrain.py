@@ -15,7 +15,7 @@ from kelvin.training.starts import make_starts
 
 def work(plan: PretrainPlan) -> None:
     set_threads(plan.threads)
-    store = PreparedStore(plan.folder("prepared"))
+    store = PreparedStore.verified(plan.folder("prepared"))
     if lines := manifest_faults(plan.checked, store.manifest, physical_memory()):
         raise refusal(lines)  # before anything is trained
     made = make_starts(plan, store, plan.folder("starts"))

@@ -12,7 +12,7 @@ from kelvin.pipeline.stage import main
 
 def work(plan: ReferencePlan) -> None:
     set_threads(plan.threads)
-    store, models = PreparedStore(plan.folder("prepared")), plan.folder("models")
+    store, models = PreparedStore.verified(plan.folder("prepared")), plan.folder("models")
     about = reference.build(models / "reference", plan.metrics, store,
                             classifier.load(models / "classifier"), os.environ.get("KELVIN_DATA"),
                             log.info)

@@ -10,7 +10,7 @@ from kelvin.sampling.sample_run import sample_run
 
 def work(plan: SamplePlan) -> None:
     set_threads(plan.threads)
-    store = restricted(PreparedStore(plan.prepared), plan.classes)
+    store = restricted(PreparedStore.verified(plan.prepared), plan.classes)
     sample_run(plan, store, plan.folder("models"), plan.folder("samples"))
 
 

@@ -11,7 +11,7 @@ from kelvin.pipeline.stage import main
 
 def work(plan: TrainPlan) -> None:
     set_threads(plan.threads)
-    store, out = PreparedStore(plan.prepared), plan.folder("models")
+    store, out = PreparedStore.verified(plan.prepared), plan.folder("models")
     if plan.config is None:
         from kelvin.sampling.folder_run import score_folder
 

@@ -1,5 +1,7 @@
 """The prepared store: a folder of plain arrays and a manifest that vouches for them."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -48,7 +50,7 @@ class Split:
         """The images, uint8 (n, C, H, W): a fresh copy in memory at every use, kept by its user only."""
         return np.asarray(self.stored[self.indices])
 
-    def first(self, n: int | None) -> "Split":
+    def first(self, n: int | None) -> Split:
         """The first n of these images; all of them for None."""
         return Split(self.stored, self.labels[:n], self.groups[:n], self.indices[:n])
 
@@ -129,8 +131,18 @@ class PreparedStore:
         """SHA-256 of the manifest, which holds the SHA-256 of every array."""
         return hashlib.sha256(self._text).hexdigest()
 
+    @classmethod
+    def verified(cls, folder: Path | str) -> PreparedStore:
+        """The store of a folder, every array read and its bytes compared with the manifest's checksums.
+
+        What a stage opens: a file cut short in a cache can keep its shape.
+        """
+        store = cls(folder)
+        store.verify()
+        return store
+
     def verify(self) -> None:
-        """Read every array and compare its bytes with the manifest's checksum."""
+        """KelvinError where an array's bytes have not the manifest's checksum."""
         for key in ARRAYS:
             path = self.folder / f"{key}.npy"
             if file_hash(path, "sha256") != self.manifest["sha256"][key]:
