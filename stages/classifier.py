@@ -14,14 +14,14 @@ from kelvin.pipeline.stage import main
 
 def work(plan: ClassifierPlan) -> None:
     set_threads(plan.threads)
-    store = PreparedStore.verified(plan.folder("prepared"))
+    store = PreparedStore.verified(plan.folders.prepared)
     config = settled_classifier(plan.classifier, plan.limit, store.manifest)
     train = store.split("train").first(config.images)
     test = store.split("test").first(plan.limit)
     network = Classifier(Shape(*train.shape[1:]), config.channels, config.features,
                          len(store.class_names)).to(pick_device())
     history = train_classifier(config, network, train.images, train.labels, plan.seed)
-    record = save(plan.folder("models") / "classifier", network, config, history,
+    record = save(plan.folders.classifier, network, config, history,
                   test.images, test.labels)
     log.info("classifier: test accuracy %.4f on %d images", record["accuracy"], record["n"])
 

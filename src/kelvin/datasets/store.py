@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kelvin.artifacts.folders import MANIFEST
 from kelvin.common.errors import KelvinError
 from kelvin.datasets.sources.archives import file_hash
 from kelvin.datasets.sources.raw import RawData
@@ -20,7 +21,6 @@ from kelvin.datasets.sources.raw import RawData
 PARTS = ("train", "validation", "test")
 ARRAYS = ("images", "labels", "groups", "split")
 _DTYPES = {"images": "uint8", "labels": "int64", "groups": "int64", "split": "uint8"}
-_MANIFEST = "manifest.json"
 _RANGE_TOLERANCE = 1e-6
 
 
@@ -85,7 +85,7 @@ def write_store(
         for key, array in arrays.items():
             hashes[key] = _save(fresh / f"{key}.npy", array.astype(_DTYPES[key], copy=False))
         manifest = _manifest(name, raw, split, spec, hashes)
-        for file, text in ({_MANIFEST: _text(manifest)} | dict(beside or {})).items():
+        for file, text in ({MANIFEST: _text(manifest)} | dict(beside or {})).items():
             (fresh / file).write_text(text, encoding="utf-8")
         if folder.exists():
             os.replace(folder, scratch / "old")
@@ -105,7 +105,7 @@ class PreparedStore:
     def __init__(self, folder: Path | str):
         self.folder = Path(folder)
         try:
-            self._text = (self.folder / _MANIFEST).read_bytes()
+            self._text = (self.folder / MANIFEST).read_bytes()
             self.manifest = json.loads(self._text)
             arrays = {
                 key: np.load(self.folder / f"{key}.npy", mmap_mode="r" if key == "images" else None)

@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kelvin.common.errors import KelvinError
-from kelvin.common.files import read_arrays, write_arrays
+from kelvin.artifacts.starts import StartFolder
 from kelvin.datasets.sources.convert import convert_images
 from kelvin.datasets.store import PreparedStore
 from kelvin.networks import Shape
 from kelvin.restoration.restorer import Restorer
 
 FITTED = 20_000  # training images at most that a prior or a severity is fitted to
-BLEND = "blend.npz"
 
 
 def fit_process(restorer: Restorer, images: np.ndarray, other: Callable[[], torch.Tensor]) -> None:
@@ -30,14 +28,9 @@ def fit_process(restorer: Restorer, images: np.ndarray, other: Callable[[], torc
 def save_blend(folder: Path, store: PreparedStore, shape: Shape) -> None:
     """Training images of another data set, brought to this shape, uint8 (n, C, H, W)."""
     images = store.split("train").first(FITTED).images
-    write_arrays(folder / BLEND, images=convert_images(images, (shape.height, shape.width),
-                                                           shape.channels))
+    StartFolder(folder).write_blend(convert_images(images, (shape.height, shape.width), shape.channels))
 
 
 def load_blend(folder: Path) -> torch.Tensor:
     """The images that a morphing run blends towards, (n, C, H, W) in [0, 1]."""
-    try:
-        images = read_arrays(folder / BLEND)["images"]
-    except FileNotFoundError as error:
-        raise KelvinError(f"{folder} holds no images to blend towards; run dvc repro pretrain") from error
-    return torch.from_numpy(images).float() / 255
+    return torch.from_numpy(StartFolder(folder).blend()).float() / 255
