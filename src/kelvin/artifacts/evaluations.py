@@ -32,8 +32,9 @@ class Details(TypedDict):
 
 
 class Calibration(TypedDict):
-    """calibration.json: what is said of the reference (kelvin.artifacts.features.About), floor and ceiling
-    of n samples and of study A's few (small_), held-out images over n, and the calibrating rows."""
+    """calibration.json: what is said of the reference (kelvin.artifacts.features.About), floor and
+    ceiling of n samples and of study A's few (small_), held-out images over n, and the calibrating
+    rows."""
 
     dataset: str
     reference: str

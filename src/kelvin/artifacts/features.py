@@ -115,8 +115,8 @@ class ReferenceFolder:
         path = self.statistics_file(extractor)
         file = ArrayFile(path, "reference")
         found = Statistics(*(file.take(name, *shape) for name, shape in SHAPES.items()))
-        d = len(found.mean)
-        if found.cov.shape != (d, d) or {x.shape[1] for x in (found.kept, found.heldout, found.black)} != {d}:
+        d, rows = len(found.mean), (found.kept, found.heldout, found.black)
+        if found.cov.shape != (d, d) or {x.shape[1] for x in rows} != {d}:
             raise damaged(path, f"its arrays are not all of {d} features", "reference")
         return found
 

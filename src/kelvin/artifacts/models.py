@@ -160,8 +160,8 @@ class ModelFolder:
         is not that of `updates`, if given: a file may be cut short between two rows."""
         rows = read_rows(self.history_file, self.stage, ("epoch", "updates"))
         if updates is not None and rows[-1]["updates"] != updates:
-            raise damaged(self.history_file, f"it ends after {rows[-1]['updates']:g} updates of {updates}",
-                          self.stage)
+            last = rows[-1]["updates"]
+            raise damaged(self.history_file, f"it ends after {last:g} updates of {updates}", self.stage)
         return rows
 
     def write_history(self, rows: list[dict[str, float]]) -> None:

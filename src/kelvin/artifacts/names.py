@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 RAW, FOLDER = "raw", "folder"  # samples by the last weights; images that no run of ours drew
-ONE_SHOT, UNTOUCHED = "one-shot", "untouched"  # restorations: x0_hat from x_t at once, and x_t itself
 GUIDED, AVERAGED = "@w=", "@ema="
 NOTHING_CLIPPED, CLIPPED, FED_BACK = "", "clipped", "fed back"
 

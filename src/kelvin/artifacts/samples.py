@@ -141,7 +141,8 @@ class Samples:
             out |= {f"decoding_times/{name}": strip.times, f"decoding/{name}": strip.states}
         if self.bound:
             out |= {"bound": self.bound.parts, "bound_times": self.bound.times,
-                    "bound_terms": self.bound.terms, "bound_grey_levels": np.array(self.bound.grey_levels)}
+                    "bound_terms": self.bound.terms,
+                    "bound_grey_levels": np.array(self.bound.grey_levels)}
         if self.restorations:
             r = self.restorations
             out |= {"restore_times": r.times, "restore_truth": r.truth, "restore_degraded": r.degraded,

@@ -17,8 +17,8 @@ STAGE = "pretrain"
 
 class Note(TypedDict):
     """start.json. pretrain: the run's section, null where it starts from no weights; fingerprint: names
-    the start where it was made; of weights also sha256 over names, shapes and values, updates, images, and
-    made_for: what they must have been made with."""
+    the start where it was made; of weights also sha256 over names, shapes and values, updates, images,
+    and made_for: what they must have been made with."""
 
     pretrain: dict[str, Any] | None
     fingerprint: NotRequired[str]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from kelvin.artifacts.evaluations import IDENTITY, Details, Record
 from kelvin.artifacts.models import ModelFolder
-from kelvin.artifacts.names import ONE_SHOT
 from kelvin.artifacts.samples import SampleFolder
 from kelvin.evaluation.calibration import scale_record
 from kelvin.evaluation.protocol import Protocol
@@ -64,12 +63,13 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
         record["prior"] = protocol.score(drawn.prior, scale)[0]
         details |= {"restoration": rows, "epochs": epoch_rows(protocol, training.kept()),
                     "log_snr": log_snr_rows(drawn.snr_errors), "cost": {**model_cost, **cost}}
-        one_shot = mean_over_t(rows, ONE_SHOT)
+        one_shot = mean_over_t(rows, "one-shot")
         record |= {name: one_shot[name] for name in ("ssim", "psnr", "rmse")}
         if (times := drawn.at_times) is not None:
             parts = drawn.parts
             details["over_time"] = over_time_rows(times, parts, metrics.ssim_window)
-            details["brightness"] = brightness_rows(drawn.brightness, parts["test"].truth)
+            bright = drawn.brightness
+            details["brightness"] = brightness_rows(bright, parts["test"].truth) if bright else []
         if bound := drawn.bound:
             values, details["bound"] = bound_summary(bound)
             record |= values

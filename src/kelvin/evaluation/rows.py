@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from kelvin.artifacts.models import LOSSES, KeptFile
-from kelvin.artifacts.names import UNTOUCHED
 from kelvin.artifacts.samples import Bound, Restorations, SnrErrors
 from kelvin.evaluation.protocol import Protocol
 from kelvin.metrics.similarity import psnr, rmse, ssim
@@ -67,7 +66,7 @@ def restoration_rows(found: Restorations, window: int, protocol: Protocol
     """
     truth, rows = found.truth / UNIT, []
     scale = protocol.scale(len(truth))
-    for method, images in {UNTOUCHED: found.degraded, **found.methods}.items():
+    for method, images in {"untouched": found.degraded, **found.methods}.items():
         for t, restored in zip(found.times.tolist(), images / UNIT, strict=True):
             row: dict[str, Any] = {"method": method, "t": t, "n": len(truth)}
             for name, measure in (("ssim", ssim(truth, restored, window)),

@@ -35,12 +35,10 @@ def over_time_rows(times: np.ndarray, parts: Mapping[str, SingleShot], window: i
     return rows
 
 
-def brightness_rows(found: Brightness | None, held_out: np.ndarray) -> list[dict[str, Any]]:
+def brightness_rows(found: Brightness, held_out: np.ndarray) -> list[dict[str, Any]]:
     """Mean brightness, 0..1, along ancestral sampling by way and t, and that of uint8 `held_out`;
     `shown`: where the network's range is drawn without being mapped back to [0, 1]; `finite`, `black`:
     the shares of pixels that are finite numbers and near black (sampling.single_shot.Brightness)."""
-    if found is None:
-        return []
     truth, low, high = held_out / 255, found.low, found.high
     real = {"real": float(truth.mean()),
             "real_shown": float((low + (high - low) * truth).clip(0, 1).mean()),

@@ -127,8 +127,8 @@ def load(folder: Path, config: ReferenceConfig, store: PreparedStore, judge: Jud
                           "run dvc repro -f reference")
     for name, extractor in found.items():
         if about["extractors"][name]["key"] != key(extractor, config, store):
-            raise KelvinError(f"{files.statistics_file(name)} was made with another extractor or other data; run "
-                              "dvc repro reference")
+            raise KelvinError(f"{files.statistics_file(name)} was made with another extractor or other "
+                              "data; run dvc repro reference")
     return {name: Reference(found[name], Moments.from_arrays(vars(s)), s.kept.astype(np.float64),
                             s.heldout.astype(np.float64), s.black)
             for name, s in stored.items()}, about

@@ -69,9 +69,9 @@ def sample_run(plan: SamplePlan, store: PreparedStore, model: Path, out: Path) -
 def drawn(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: int) -> tuple[Samples, Cost]:
     """n samples by every sampler and, by the first one, with the raw weights; sampling.many of its own.
 
-    A conditional run is asked for every class alike, with guidance 1; by its first sampler also with other
-    weights. Real images are restored, and their likelihood is bounded, without a class: as by any other
-    run. Of further averages of the weights the first sampler draws from the same starting states.
+    A conditional run is asked for every class alike, with guidance 1; by its first sampler also with
+    other weights. Real images are restored, and their likelihood is bounded, without a class: as by any
+    other run. Of further averages of the weights the first sampler draws from the same starting states.
     """
     device = pick_device()
     store = split_for(store, plan.split, plan.fold, plan.replicate)
@@ -111,13 +111,14 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: int) ->
         encoded, decoded = strips(options.strip, restorer, sections, store, seed, device, labels)
         at = single.times(restorer.degradation.steps, options.restore_at) if options.restore_at else None
         parts = single_shots(options, restorer, store, seed, device, at) if at else {}
+        bright = brightness(options, restorer, parts["test"].truth, seed, device) if parts else None
         return Samples(
             samples, None if labels is None else labels[:n].numpy(), many,
             as_uint8(starts(restorer, n, seed)), encoded, decoded,
             bound(options, restorer, store, seed, device),
             restorations(options, restorer, restoring, store, seed, device, bar.update),
             snr_errors(options, restorer, store, seed, device), at and np.array(at), parts,
-            brightness(options, restorer, parts["test"].truth, seed, device) if at else None), cost
+            bright), cost
 
 
 def bound(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedStore, seed: tuple,
@@ -178,8 +179,8 @@ def snr_errors(options: SamplingConfig, restorer: assemble.Restorer, store: Prep
 
 def single_shots(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedStore | FoldView,
                  seed: tuple, device: torch.device, at: list[int]) -> dict[str, SingleShot]:
-    """Of held-out images (`test`) and, on a fold, of seen objects: what each rule restores at these times.
-    A part of fewer than two images is left out."""
+    """What each rule restores of held-out images (`test`) and, on a fold, of seen objects; parts of
+    fewer than two images are left out."""
     out = {}
     for part in ("test", "seen") if isinstance(store, FoldView) else ("test",):
         held = store.split(part).first(options.restore_images)
