@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def damaged(path: Path, why: object, stage: str) -> KelvinError:
     """The error of a file that the stage instance `stage` wrote, as train@ddpm-best-0."""
     reason = (str(why).splitlines() or [repr(why)])[0].rstrip(".")
-    return KelvinError(f"{path} is damaged ({reason}); run `dvc repro -s -f {stage}`, which writes it "
+    return KelvinError(f"{path} is damaged ({reason}); run dvc repro -s -f {stage}, which writes it "
                        "again")
 
 
@@ -35,7 +35,7 @@ def reading(path: Path, stage: str) -> Iterator[None]:
     except KelvinError:
         raise
     except FileNotFoundError as error:
-        raise KelvinError(f"{path} is not there; run `dvc repro {stage}`, which makes it") from error
+        raise KelvinError(f"{path} is not there; run dvc repro {stage}, which makes it") from error
     except PermissionError as error:
         raise KelvinError(f"{path} may not be read: {error.strerror}; give the permission to read "
                           "it") from error

@@ -45,7 +45,7 @@ def read_weights(path: Path) -> Weights:
     """What `write_weights` wrote; KelvinError where the file is missing, damaged or another's."""
     from safetensors import SafetensorError, safe_open
 
-    cure = "run `make repro`, or `git checkout` where it is published"
+    cure = "run make repro, or git checkout where it is published"
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
