@@ -1,9 +1,8 @@
 """The scale of every measure: floor, ceiling, the calibrating rows, and the floor over n."""
 
 import os
-from pathlib import Path
 
-from kelvin.common.files import write_json
+from kelvin.artifacts.evaluations import write_calibration
 from kelvin.common.hardware import set_threads
 from kelvin.common.progress import log
 from kelvin.config.plan import CalibratePlan
@@ -17,9 +16,9 @@ from kelvin.pipeline.stage import main
 
 def work(plan: CalibratePlan) -> None:
     set_threads(plan.threads)
-    store, models = PreparedStore(plan.folder("prepared")), plan.folder("models")
-    judge = classifier.load(models / "classifier")
-    references, about = reference.load(models / "reference", plan.metrics, store, judge,
+    store = PreparedStore.verified(plan.folders.prepared)
+    judge = classifier.load(plan.folders.classifier)
+    references, about = reference.load(plan.folders.reference, plan.metrics, store, judge,
                                        os.environ.get("KELVIN_DATA"))
     metrics = settled_metrics(plan.metrics, store.manifest)
     n = metrics.count(len(store.split("test")))
@@ -31,10 +30,9 @@ def work(plan: CalibratePlan) -> None:
         record, details = protocol.score(images, scale)
         rows[name] = {"title": title, **record, **protocol.more(images),
                       "histogram": details["histogram"]}
-    write_json(Path("reports/runs") / plan.dataset / "calibration.json",
-               {"dataset": plan.dataset, **about, **scale_record(scale, ""),
-                **scale_record(small, "small_"),
-                "bias": protocol.bias(protocol.heldout_images), "rows": rows})
+    write_calibration(plan.folders.calibration, {
+        "dataset": plan.dataset, **about, **scale_record(scale, ""), **scale_record(small, "small_"),
+        "bias": protocol.bias(protocol.heldout_images), "rows": rows})
     log.info("FMD floor %.3f, ceiling %.1f at n = %d", scale.band.mean, scale.ceiling, scale.n)
 
 

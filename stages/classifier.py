@@ -14,11 +14,11 @@ from kelvin.pipeline.stage import main
 
 def work(plan: ClassifierPlan) -> None:
     set_threads(plan.threads)
-    store = PreparedStore(plan.folder("prepared"))
+    store = PreparedStore.verified(plan.folders.prepared)
     config = settled_classifier(plan.classifier, plan.limit, store.manifest)
     train = store.split("train").first(config.images)
     test = store.split("test").first(plan.limit)
-    out = plan.folder("models") / "classifier"
+    out = plan.folders.classifier
     for k in range(config.seeds):
         network = Classifier(Shape(*train.shape[1:]), config.channels, config.features,
                              len(store.class_names)).to(pick_device())

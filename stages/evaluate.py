@@ -2,9 +2,8 @@
 
 import os
 from dataclasses import replace
-from pathlib import Path
 
-from kelvin.common.files import write_json
+from kelvin.artifacts.evaluations import EvaluationFolder, write_record
 from kelvin.common.hardware import set_threads
 from kelvin.common.progress import log
 from kelvin.config.plan import EvaluatePlan
@@ -20,9 +19,9 @@ from kelvin.pipeline.stage import main
 
 def work(plan: EvaluatePlan) -> None:
     set_threads(plan.threads)
-    store, models = PreparedStore(plan.prepared), plan.folder("models").parent
-    judge = classifier.load(models / "classifier")
-    references, about = reference.load(models / "reference", plan.metrics, store, judge,
+    store = PreparedStore.verified(plan.folders.prepared)
+    judge = classifier.load(plan.folders.classifier)
+    references, about = reference.load(plan.folders.reference, plan.metrics, store, judge,
                                        os.environ.get("KELVIN_DATA"))
     metrics = settled_metrics(plan.metrics, store.manifest)
     protocol = Protocol.of(metrics, judge, references, store, about["fid_why"],
@@ -32,9 +31,9 @@ def work(plan: EvaluatePlan) -> None:
     if plan.split != "given":  # what the run could have copied
         view = split_for(store, plan.split, plan.fold, plan.replicate)
         protocol = replace(protocol, train_images=view.split("train").images)
-    record, details = evaluate(protocol, about, store, plan.folder("models"), plan.folder("samples"))
-    write_json(plan.folder("evaluations") / "details.json", details)
-    write_json(Path("reports/runs") / plan.dataset / f"{plan.name}.json", record)
+    record, details = evaluate(protocol, about, store, plan.results.model, plan.results.samples)
+    EvaluationFolder(plan.results.evaluation).write_details(details)
+    write_record(plan.results.record, record)
     log.info("%s: normalised FMD %.4f (n = %d)", plan.name, record["fmd_normalised"], record["n"])
 
 

@@ -1,8 +1,8 @@
 """Raw images -> the prepared store: uint8 arrays, labels, split, manifest with checksums."""
 
 import os
-from pathlib import Path
 
+from kelvin.artifacts.folders import DatasetFolders
 from kelvin.common.files import read_json
 from kelvin.common.progress import log
 from kelvin.config.plan import PreparePlan
@@ -12,7 +12,7 @@ from kelvin.pipeline.stage import main
 
 
 def work(plan: PreparePlan) -> None:
-    dataset, folder = plan.source.dataset, Path("data/prepared") / plan.source.dataset
+    dataset, folder = plan.source.dataset, DatasetFolders(plan.source.dataset).prepared
     manifest = prepare(dataset, plan.source.images, os.environ, folder)
     log.info("%s: %s", dataset, ", ".join(f"{n} {split}" for split, n in manifest["sizes"].items()))
     for entry in manifest["skipped"]:

@@ -15,10 +15,10 @@ from kelvin.training.starts import make_starts
 
 def work(plan: PretrainPlan) -> None:
     set_threads(plan.threads)
-    store = PreparedStore(plan.folder("prepared"))
+    store = PreparedStore.verified(plan.folders.prepared)
     if lines := manifest_faults(plan.checked, store.manifest, physical_memory()):
         raise refusal(lines)  # before anything is trained
-    made = make_starts(plan, store, plan.folder("starts"))
+    made = make_starts(plan, store, plan.folders.starts)
     log.info("starts: %s", ", ".join(made) or "nothing that was not there")
 
 

@@ -12,9 +12,9 @@ from kelvin.pipeline.stage import main
 
 def work(plan: ReferencePlan) -> None:
     set_threads(plan.threads)
-    store, models = PreparedStore(plan.folder("prepared")), plan.folder("models")
-    about = reference.build(models / "reference", plan.metrics, store,
-                            classifier.load(models / "classifier"), os.environ.get("KELVIN_DATA"),
+    store = PreparedStore.verified(plan.folders.prepared)
+    about = reference.build(plan.folders.reference, plan.metrics, store,
+                            classifier.load(plan.folders.classifier), os.environ.get("KELVIN_DATA"),
                             log.info)
     if about["fid_why"]:
         log.warning("%s", about["fid_why"])

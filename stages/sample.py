@@ -10,8 +10,8 @@ from kelvin.sampling.sample_run import sample_run
 
 def work(plan: SamplePlan) -> None:
     set_threads(plan.threads)
-    store = restricted(PreparedStore(plan.prepared), plan.classes)
-    sample_run(plan, store, plan.folder("models"), plan.folder("samples"))
+    store = restricted(PreparedStore.verified(plan.folders.prepared), plan.classes)
+    sample_run(plan, store, plan.results.model, plan.results.samples)
 
 
 main(work, SamplePlan, "run", "replicate")

@@ -11,7 +11,7 @@ from kelvin.pipeline.stage import main
 
 def work(plan: TrainPlan) -> None:
     set_threads(plan.threads)
-    store, out = PreparedStore(plan.prepared), plan.folder("models")
+    store, out = PreparedStore.verified(plan.folders.prepared), plan.results.model
     if plan.config is None:
         from kelvin.sampling.folder_run import score_folder
 
@@ -20,7 +20,7 @@ def work(plan: TrainPlan) -> None:
         from kelvin.datasets.splitting.classes import restricted
         from kelvin.training.train_run import train_run
 
-        train_run(plan, restricted(store, plan.config.classes), out, plan.folder("starts"))
+        train_run(plan, restricted(store, plan.config.classes), out, plan.results.start)
 
 
 main(work, TrainPlan, "run", "replicate")

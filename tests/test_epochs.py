@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from kelvin.common.files import write_arrays
 from kelvin.evaluation.rows import epoch_rows
 from kelvin.metrics.fmd import make_scale
 from kelvin.metrics.moments import stream_moments
@@ -26,11 +25,11 @@ def a_protocol(references):
                            small=lambda: small, judge=lambda images: (features(images), None))
 
 
-def test_fid_per_epoch_joins_where_inception_is_there(tmp_path, monkeypatch):
+def test_fid_per_epoch_joins_where_inception_is_there(monkeypatch):
     images = np.random.default_rng(1).integers(0, 256, (2, 20, 1, 8, 8), dtype=np.uint8)
-    write_arrays(tmp_path / "samples.npz", epochs=np.array([1, 5]), samples=images)
-    without = epoch_rows(a_protocol(["classifier"]), tmp_path / "samples.npz")
-    rows = epoch_rows(a_protocol(["classifier", "inception"]), tmp_path / "samples.npz")
+    kept = SimpleNamespace(epochs=np.array([1, 5]), samples=images)
+    without = epoch_rows(a_protocol(["classifier"]), kept)
+    rows = epoch_rows(a_protocol(["classifier", "inception"]), kept)
     assert [row["epoch"] for row in rows] == [1, 5] and "fid" not in without[0]
     assert all(row["fid"] == row["fmd"] and row["fid_floor"] == row["floor"] for row in rows)
     for found, panels in ((without, 3), (rows, 4)):

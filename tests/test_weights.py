@@ -7,6 +7,7 @@ from conftest import ROOT
 from safetensors.torch import load_file, save_file
 
 import kelvin
+from kelvin.artifacts.weights import Weights, read_weights, write_weights
 from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import merge
 from kelvin.config.schema import RunConfig
@@ -56,7 +57,9 @@ def test_what_is_published_takes_the_place_of_what_was(saved, tmp_path):
     publish(saved, sampler, {"run": "y"}, path)
     assert load(path).about == {"run": "y"}
     tensors = load_file(saved)
-    assemble.write(saved, {k: v + 1 for k, v in tensors.items()}, assemble.about(saved))
+    weights = read_weights(saved)
+    write_weights(saved, Weights(*({k: v + 1 for k, v in part.items()} for part in (
+        weights.network, weights.prior, weights.process)), weights.about))
     publish(saved, sampler, {"run": "y"}, path)
     assert all(torch.equal(v, tensors[k] + 1) for k, v in load_file(path).items())
     path.write_bytes(b"cut short")

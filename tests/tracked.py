@@ -42,7 +42,7 @@ def add_result(root, run="ddpm-default", fmd=0.25, mark="0123456789abcdef", sour
     trained, sampler = source == "train", "ddim-50" if source == "train" else "folder"
     head = {"run": run, "replicate": 0, "dataset": dataset, "scale": "smoke", "fingerprint": mark}
     write(root / f"reports/runs/{name}.json", head | {
-        "sampler": sampler, "fmd": fmd, "updates": 8, "fid": None, "fid_why": "not asked for",
+        "sampler": sampler, "fmd": fmd, "updates": 4 * EPOCHS, "fid": None, "fid_why": "not asked for",
         "copier": False, "samplers": {sampler: {"fmd": fmd, "fid": None},
                                       **({f"{sampler}@w=2": {"fmd": 1.5}} if trained else {})},
         "restoration": {"one-shot": {"ssim": 0.5}}})
@@ -55,13 +55,15 @@ def add_result(root, run="ddpm-default", fmd=0.25, mark="0123456789abcdef", sour
         write(root / f"data/models/{name}/ema.safetensors", "weights")
         write(root / f"data/models/{name}/history.csv", "epoch,updates,train_loss,val_loss\n" + "".join(
             f"{e},{4 * e},{1 / e},{2 / e}\n" for e in range(1, EPOCHS + 1)))
-        arrays |= {"encoding": np.zeros((3, *shape), np.uint8),
+        arrays |= {"encoding_times": np.arange(3), "encoding": np.zeros((3, *shape), np.uint8),
+                   f"decoding_times/{sampler}": np.arange(3),
                    f"decoding/{sampler}": np.zeros((3, *shape), np.uint8)}
-    write(root / f"data/evaluations/{name}/details.json", {"epochs": [
+    write(root / f"data/evaluations/{name}/details.json", {"histograms": {}, "nearest": {}, "epochs": [
         {"epoch": e, "n": 8, "fmd": 1 / e, "small_fmd": None} for e in KEPT], "cost": {
         "updates": 8, "train_seconds": 2.5, "hardware": "an abacus", "nfe": {"ddim-50": 50}}}
-        if trained else {"histograms": {}})
-    write(root / f"data/samples/{name}/config.json", {"sampling": {"samplers": ["ddim-50"]}})
+        if trained else {"histograms": {}, "nearest": {}})
+    write(root / f"data/samples/{name}/config.json", {
+        "sampling": {"samplers": ["ddim-50"]}, "samplers": {}})
     np.savez(root / f"data/samples/{name}/samples.npz", **arrays)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
+from kelvin.artifacts.weights import read_weights, write_weights
 from kelvin.common.files import as_uint8
 from kelvin.restoration import assemble
 from kelvin.restoration.restorer import Restorer
@@ -63,13 +63,13 @@ def publish(weights: Path, sampler: Mapping[str, Any], about: Mapping[str, Any],
 
     The same weights make the same bytes, so the repository does not grow by them.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assemble.write(path, load_file(weights), assemble.about(weights) | {
-        "sampler": dict(sampler), "about": dict(about)})
+    trained = read_weights(weights)
+    write_weights(path, replace(trained, about={**trained.about, "sampler": dict(sampler),
+                                                "about": dict(about)}))
 
 
 def load(path: str | Path) -> Published:
     """A file that `publish` wrote; KelvinError where it is missing or is something else."""
-    restorer = assemble.load(path)
-    said = assemble.about(Path(path))
-    return Published(restorer, said["sampler"], said["about"])
+    path = Path(path)
+    weights = read_weights(path)
+    return Published(assemble.restored(weights, path), weights.about["sampler"], weights.about["about"])

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 from kelvin.datasets.preparation import prepare
-from kelvin.datasets.sources.fruits import parse_class, parse_frame
+from kelvin.datasets.sources.fruits import parse_class
 from kelvin.datasets.splitting.held_out import FoldView
 from kelvin.datasets.store import PreparedStore
 
@@ -56,13 +56,10 @@ def test_every_listed_image_is_in_the_store_under_its_class_and_part(listed, fol
         "Validation"}
 
 
-def test_every_name_says_its_fruit_axis_and_frame(listed):
+def test_every_name_says_its_fruit(listed):
     fruits = {name: parse_class(name) for name in {PurePosixPath(file).parent.name for file in listed}}
     assert len(set(fruits.values())) == CLASSES  # no two classes are one fruit
     assert fruits["Apple Golden 2"].kind == "Apple" and fruits["Apple Golden 2"].variety == "Golden 2"
-    frames = [(PurePosixPath(file).parent.name, parse_frame(file)) for file in listed]
-    assert len(set(frames)) == len(listed)  # the parts of one fruit share no frame
-    assert {frame.axis for _, frame in frames} == {0, 1}
 
 
 def test_no_fruit_is_on_both_sides_of_a_grouped_fold(folder):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers import planned
 
+from kelvin.artifacts.samples import SampleFolder
 from kelvin.common.errors import KelvinError
 from kelvin.config import resolve as P
 from kelvin.config.schema import RunConfig
@@ -85,20 +86,20 @@ def test_from_training_to_rows(store, tmp_path, monkeypatch):
     cost = json.loads((model / "cost.json").read_text())
     assert cost["best_epoch"] == 1 and cost["stopped_epoch"] == 2  # no gain is above 100
     sample_run(planned(params, "sample", "fold-study-e", 1), store, model, samples)
-    with np.load(samples / "samples.npz") as file:
-        arrays = dict(file)
-    rows = over_time_rows(arrays, 7)
+    file = SampleFolder(samples).samples()
+    parts, brightness = file.parts, file.brightness
+    rows = over_time_rows(file.at_times, parts, 7)
     assert {(r["part"], r["rule"], r["t"]) for r in rows} == {
         (p, r, t) for p in ("test", "seen") for r in RULES for t in (20, 40)}
     assert all(r["ssim_se"] == pytest.approx(r["ssim_sd"] / r["n"] ** 0.5) for r in rows)
-    bright = brightness_rows(arrays)
+    bright = brightness_rows(brightness, parts["test"].truth)
     ways = {*RULES, *(f"{rule}, {how}" for rule in RULES for how in ("clipped", "fed back"))}
-    assert {r["way"] for r in bright} == ways and {f"drawn/{way}" for way in ways} <= arrays.keys()
+    assert {r["way"] for r in bright} == ways and brightness.ways.keys() == ways
     assert all(r["finite"] == 1 for r in bright if r["way"] in RULES) and bright[0]["n"] == 16
     assert all(0 <= r["black"] <= 1 for r in bright)
-    black = (arrays["at/test/truth"].max(1) < 0.05 * 255).mean()
+    black = (parts["test"].truth.max(1) < 0.05 * 255).mean()
     assert bright[0]["real_black"] == pytest.approx(black, abs=1e-6) and 0 < black < 1
-    assert arrays["drawn/exact"].dtype == np.uint8 and arrays["drawn/exact"].shape[1:] == (1, 8, 8)
-    assert arrays["brightness_range"].tolist() == [-1, 1] and all(r["shown"] <= 1 for r in bright)
+    assert brightness.ways["exact"].drawn.shape[1:] == (1, 8, 8)
+    assert (brightness.low, brightness.high) == (-1, 1) and all(r["shown"] <= 1 for r in bright)
     unseen = FoldView(store, "grouped", 1).split("test").images
-    assert np.array_equal(arrays["at/test/truth"], unseen[:16])
+    assert np.array_equal(parts["test"].truth, unseen[:16])

@@ -9,8 +9,8 @@ from conftest import ROOT
 from helpers import image, planned
 
 from kelvin import degradations
+from kelvin.artifacts.models import ModelFolder
 from kelvin.common.errors import KelvinError
-from kelvin.common.files import read_arrays
 from kelvin.config import resolve
 from kelvin.config.schema import Images, validated
 from kelvin.datasets.preparation import prepare
@@ -66,7 +66,7 @@ def test_morphing_blends_towards_images_of_both_sides(store, tmp_path):
 def test_a_folder_run_has_both_sides(store, with_folder_run, make_tree, picture, tmp_path, size):
     make_tree({f"{i}.png": picture(10 * i, size) for i in range(5)}, "theirs")
     score_folder(with_folder_run, store, tmp_path / "out", [tmp_path])
-    samples = read_arrays(tmp_path / "out/samples.npz")["samples"]
+    samples = ModelFolder(tmp_path / "out").images()
     assert samples.shape == (5, 1, H, W)
     assert samples[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40]
 

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 
 from kelvin.common.errors import KelvinError
-from kelvin.features.extractor import Extractor, classifier_extractor
+from kelvin.features.extractor import Extractor
 from kelvin.metrics.moments import moments, stream_moments
 
 IMAGES = np.random.default_rng(0).random((23, 1, 4, 4)).astype(np.float32)
@@ -32,14 +31,6 @@ def test_the_function_is_given_float32_in_unit_range_whatever_was_stored():
 
     Extractor("pixels", 16, "none", "none", watch)((IMAGES * 255).astype(np.uint8))
     assert seen[0][0] == np.float32 and 0.9 < seen[0][1] <= 1
-
-
-def test_a_torch_function_is_wrapped_without_gradients():
-    layer = torch.nn.Linear(16, 3)
-    extractor = classifier_extractor(lambda x: layer(x.flatten(1)), 3, "abc")
-    assert (extractor.name, extractor.dim, extractor.hash) == ("classifier", 3, "abc")
-    weight, bias = (p.detach().numpy() for p in layer.parameters())
-    np.testing.assert_allclose(extractor(IMAGES), flat(IMAGES) @ weight.T + bias, atol=1e-6)
 
 
 def test_wrong_images_and_wrong_features_are_refused():

@@ -85,7 +85,7 @@ def test_nothing_else_does(config):
 
 def test_stale_statistics_are_refused_in_a_sentence(tmp_path, config):
     data, judge = store(), Judge()
-    with pytest.raises(KelvinError, match="holds no reference; run dvc repro reference"):
+    with pytest.raises(KelvinError, match="about.json is not there; run dvc repro reference"):
         load(tmp_path, config, data, judge, None)
     build(tmp_path, config, data, judge, None, print)
     other = Judge()

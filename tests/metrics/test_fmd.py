@@ -7,8 +7,8 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 
 from kelvin.common.errors import KelvinError
-from kelvin.features.extractor import classifier_extractor
-from kelvin.metrics.fmd import make_scale, normalise, score_band, small_protocol, small_scale
+from kelvin.features.extractor import Extractor
+from kelvin.metrics.fmd import make_scale, normalise, score_band, small_scale
 from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.moments import moments
 
@@ -56,7 +56,12 @@ def extractor():
             torch.nn.AvgPool2d(2),
             torch.nn.Flatten(),
         )
-    return classifier_extractor(net, 64, "seed 0")
+
+    def features(images):
+        with torch.inference_mode():
+            return net(torch.from_numpy(images)).numpy()
+
+    return Extractor("classifier", 64, "none", "seed 0", features)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +125,7 @@ def test_study_a_small_protocol_by_hand(digits, extractor):
     """32 samples against the first 128 test images, floor from the rest, step by step."""
     test, samples = extractor(digits[:400]), extractor(digits[900:932])
     black = extractor(np.zeros((1, 1, 8, 8)))
-    got = small_protocol(samples, test, 128, 32, 15, 7, black)
+    got = small_scale(test, 128, 32, 15, 7, black).score(samples)
     rng, reference = np.random.default_rng(7), moments(test[:128])
     rest = test[128:]
     drawn = [rest[rng.choice(272, 32, replace=False)] for _ in range(15)]

@@ -79,7 +79,8 @@ class Project:
         write_store(root / "data/prepared/digits", "digits", raw_images, np.repeat([0, 1, 2], 10),
                     SimpleNamespace(licence="free", seed=0))
         write(root / "data/models/digits/classifier/record.json",
-              {"accuracy": 0.9, "n": 20, "features": 8, "hash": "abc"})
+              {"accuracy": 0.9, "n": 20, "features": 8, "hash": "abc", "channels": [8], "classes": 2,
+               "shape": list(self.shape), "loss": [0.1]})
         rows = {name: {"title": name, "histogram": HISTOGRAM, **scores(fmd), **MORE}
                 for name, fmd in (("held-out", 1.1), ("copies", 0.5), ("pixel-gaussian", 9.0),
                                   ("black", 50.0))}

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from kelvin.artifacts.samples import Brightness, Way
 from kelvin.report.studies import black_samples
 
 
@@ -15,10 +16,11 @@ def run(real_shown=0.4, **found):
         ("brightness", "shown", "finite"), (0.5, 0.1, 1.0) if t else x, strict=True)),
         "brightness_se": 0.01, "shown_se": 0.02, "black": 0.03 if "clipped" in way else 0.16,
         "real_black": 0.02, "near_black": 0.05} for way, x in names.items() for t in (100, 0)]
-    arrays = {f"drawn/{way}": np.zeros((2, 1, 8, 8), np.uint8) for way in names}
-    arrays["brightness_times"] = np.array([100, 0])
+    black, drawn = np.zeros((2, 16), np.float32), np.zeros((2, 1, 8, 8), np.uint8)
+    brightness = Brightness(np.array([100, 0]), -1.0, 1.0, 0.05, black[0],
+                            {way: Way(black, black, black, black, drawn) for way in names})
     return SimpleNamespace(name="e", title="study E", first=SimpleNamespace(
-        index=0, details={"brightness": bright}, array=arrays.__getitem__))
+        index=0, details={"brightness": bright}, samples=SimpleNamespace(brightness=brightness)))
 
 
 def test_only_the_exact_rule_has_nothing_to_say():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from kelvin.artifacts.samples import SingleShot
 from kelvin.report.kit.table import number
 from kelvin.report.studies import fold_tables, folds
 
@@ -119,11 +120,10 @@ def test_objects_and_kinds_are_told_as_the_data_set_tells_them():
 def test_figures_show_every_fold_every_rule_and_one_image_of_each_kind(monkeypatch):
     study_e = run("leaky", [1.0, 0.9], 0.6, "scaled-eps", ("exact", "study-e"))
     names = ["Apple Red 1", "Apple Red 2", "Pear 1", "Apple Red 1"]
-    arrays = {"at/times": np.array([50, 100]), "at/test/kinds": np.array(names),
-              "at/test/truth": np.arange(4, dtype=np.uint8).repeat(64).reshape(4, 1, 8, 8),
-              **{f"at/test/{key}": np.zeros((2, 4, 1, 8, 8), np.uint8)
-                 for key in ("degraded", "rule/exact", "rule/study-e")}}
-    study_e.first.keys, study_e.first.array = arrays, arrays.__getitem__
+    black = np.zeros((2, 4, 1, 8, 8), np.uint8)
+    part = SingleShot(np.array(names), np.arange(4, dtype=np.uint8).repeat(64).reshape(4, 1, 8, 8), black,
+                      {"exact": black, "study-e": black})
+    study_e.first.samples = SimpleNamespace(at_times=np.array([50, 100]), parts={"test": part})
     shown = []
     monkeypatch.setattr(folds.pictures, "table", lambda title, *rest: shown.append((title, rest)))
     monkeypatch.setattr(folds.pictures, "show", lambda name, caption, panels, across: caption)

@@ -65,7 +65,7 @@ def test_as_eps_is_ho_et_als_step_with_the_scaled_noise_in_the_place_of_eps():
 def fed_back(restorer, x, times):
     process = restorer.degradation
     states = samplers.find("fed-back")(restorer, State(x, None), times,
-                                       BatchRandom(len(x), generator(0)), steps="all")
+                                       BatchRandom(len(x), generator(0)))
     return process, [state.x for state in states]
 
 

@@ -33,13 +33,19 @@ def test_v_of_0_and_1_are_the_two_bounds_of_the_paper():
     t = torch.tensor([2, 3, 10, 500, 1000])
     beta, alpha_bar = (torch.from_numpy(x) for x in (process.schedule.beta, process.schedule.alpha_bar))
     tilde = (1 - alpha_bar[t - 1]) / (1 - alpha_bar[t]) * beta[t]
-    x = torch.zeros(5, 1, 8, 8)
-    found = {v: restorer(process, v)(x, t).log_variance[:, 0, 3, 4] for v in (0.0, 0.25, 1.0)}
-    torch.testing.assert_close(found[0.0], tilde.log(), rtol=1e-9, atol=0)
-    torch.testing.assert_close(found[1.0], beta[t].log(), rtol=1e-9, atol=0)
-    torch.testing.assert_close(found[0.25], 0.25 * beta[t].log() + 0.75 * tilde.log(), rtol=1e-9, atol=0)
-    at_1 = restorer(process, 0.3)(x[:1], torch.tensor([1])).log_variance
-    assert torch.equal(at_1, restorer(process, 0.3)(x[:1], torch.tensor([2])).log_variance)
+    between = {v: log_variance(process, torch.tensor(v), t, t - 1).flatten() for v in (0.0, 0.25, 1.0)}
+    torch.testing.assert_close(between[0.0], tilde.log(), rtol=1e-9, atol=0)
+    torch.testing.assert_close(between[1.0], beta[t].log(), rtol=1e-9, atol=0)
+    torch.testing.assert_close(between[0.25], 0.25 * beta[t].log() + 0.75 * tilde.log(),
+                               rtol=1e-9, atol=0)
+    at_1, at_2 = (log_variance(process, torch.tensor(0.3), torch.tensor([t]), torch.tensor([t - 1]))
+                  for t in (1, 2))
+    assert torch.equal(at_1, at_2)
+
+
+def test_the_network_says_v_by_pixel():
+    x, t = torch.zeros(5, 1, 8, 8), torch.tensor([1, 3, 10, 500, 1000])
+    torch.testing.assert_close(restorer(noise(), 0.25)(x, t).v, torch.full_like(x, 0.25))
 
 
 @pytest.mark.parametrize("zero", [False, True])
@@ -62,8 +68,8 @@ def test_an_ancestral_step_has_the_learned_variance_and_ddim_its_own():
     learned, fixed = restorer(process, v), restorer(process, v, "fixed")
     for t, s in ((1000, 900), (500, 499), (2, 1)):
         at, to = torch.full((3,), t), torch.full((3,), s)
-        out = [next(iter(samplers.find("ancestral")(r, State(x, x), [t, s], BlockRandom(0, 3, t),
-                                                    steps="all"))).x for r in (learned, fixed)]
+        out = [next(iter(samplers.find("ancestral")(r, State(x, x), [t, s], BlockRandom(0, 3, t)))).x
+               for r in (learned, fixed)]
         mean, std = process.posterior(x, fixed(x, at).x0_hat, at, to)
         drawn = BlockRandom(0, 3, t).normal(1, 8, 8)
         sigma = (log_variance(process, torch.tensor(v), at, to) / 2).exp()
@@ -71,7 +77,7 @@ def test_an_ancestral_step_has_the_learned_variance_and_ddim_its_own():
         torch.testing.assert_close(out[1], mean + std * drawn)
         assert (out[0] - out[1]).abs().max() > 2e-5
         ddim = [next(iter(samplers.find("ddim")(r, State(x, x), [t, s], BlockRandom(0, 3, t),
-                                                steps="all", eta=0.5))).x for r in (learned, fixed)]
+                                                eta=0.5))).x for r in (learned, fixed)]
         assert torch.equal(*ddim)
 
 

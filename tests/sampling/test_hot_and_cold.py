@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from kelvin import degradations
+from kelvin.artifacts.samples import Gaps, Gates
 from kelvin.common.streams import BlockRandom
 from kelvin.degradations import ImageSpec
 from kelvin.evaluation.gate_rows import GREY, consistency_rows, gate_rows, process_rows
@@ -79,19 +80,18 @@ def test_one_shot_errors_are_those_of_a_slow_loop():
 
 
 def test_rows_of_the_gates_flag_clamped_times_and_compare_what_can_be_seen():
-    arrays = {"gate_times": np.array([1, 2]), "gate_one_shot": np.array([[1e-6, 3e-6], [0.04, 0.04]]),
-              "gate_linear": np.array([[1e-6, 1e-6], [0.01, 0.03]]),
-              "consistency/naive-5": np.array([[0.1, 0.3]]), "consistency_times/naive-5": np.array([4])}
+    gates = Gates(np.array([1, 2]), np.array([[1e-6, 3e-6], [0.04, 0.04]]),
+                  np.array([[1e-6, 1e-6], [0.01, 0.03]]))
     process = {"clamped_from": 2, "signal_variance": [1.0, 0.5, 0.1], "wanted": [1.0, 0.5, 0.05],
                "recoverability_times": [0, 2], "recoverability": [1.0, 0.2],
                "wanted_recoverability": None}
-    first, second = gate_rows(arrays, process)
+    first, second = gate_rows(gates, process)
     assert first["ratio"] is None and not first["clamped"] and second["clamped"]
     assert second["ratio"] == pytest.approx((0.04 / 0.02) ** 0.5)
     assert process_rows(process) == [
         {"t": 0, "signal_variance": 1.0, "recoverability": 1.0, "wanted": 1.0, "clamped": False},
         {"t": 2, "signal_variance": 0.1, "recoverability": 0.2, "wanted": 0.05, "clamped": True}]
-    row, = consistency_rows(arrays)
+    row, = consistency_rows({"naive-5": Gaps(np.array([4]), np.array([[0.1, 0.3]]))})
     assert (row["sampler"], row["t"], row["n"]) == ("naive-5", 4, 2)
     assert (row["rmse"], row["rmse_se"]) == (pytest.approx(0.2), pytest.approx(0.1))
 

@@ -11,11 +11,12 @@ from kelvin.common.errors import KelvinError
 from kelvin.common.streams import BlockRandom
 from kelvin.degradations import State
 from kelvin.restoration.restorer import Restorer
-from kelvin.sampling.samplers import samplers, times
+from kelvin.sampling.samplers import check, samplers, times
 from kelvin.sampling.trajectories import degrader, generate, last, restore, trajectory
 
 SPEC = image()
 MEAN, SD = 0.3, 0.5  # of the Gaussian data below
+FIXED = "direct", "dissipation"  # their entries have no option `steps`
 
 
 def eps_network(x, time):
@@ -34,7 +35,7 @@ def gaussian_restorer(process, spec=SPEC, mean=MEAN, sd=SD):
 
 
 def run(restorer, kind, steps="all", n=64, seed=0, **options):
-    section = {"kind": kind, **({} if kind == "direct" else {"steps": steps}), **options}
+    section = {"kind": kind, **({} if kind in FIXED else {"steps": steps}), **options}
     random = BlockRandom(0, n, seed)
     state = restorer.degradation.prior.draw(random)
     return trajectory(restorer, section, state, restorer.degradation.steps, random)[1]
@@ -71,7 +72,7 @@ def test_ddim_equals_diffusers(eta, clip):
         eps = eps_network(x, torch.full((3,), t / 1000))
         x = theirs.step(eps, t - 1, x, eta=eta, use_clipped_model_output=True,
                         variance_noise=draw if s > 0 else torch.zeros_like(draw)).prev_sample
-        ours = next(iter(samplers.find("ddim")(restorer, ours, [t, s], stream, steps="all", eta=eta)))
+        ours = next(iter(samplers.find("ddim")(restorer, ours, [t, s], stream, eta=eta)))
         torch.testing.assert_close(ours.x, x, rtol=1e-4, atol=1e-4)
 
 
@@ -121,7 +122,7 @@ def test_order_of_convergence_to_the_exact_flow(process, kind, order):
     def error(steps):
         visited = list(range(1000, 99, -900 // steps))
         state = State(start, start)
-        out = last(samplers.find(kind)(restorer, state, visited, BlockRandom(0, 64, 0), steps=steps,
+        out = last(samplers.find(kind)(restorer, state, visited, BlockRandom(0, 64, 0),
                                        **options)).x
         return float((out - exact).abs().mean())
 
@@ -137,7 +138,7 @@ def test_dpm_solver_equals_diffusers():
     theirs.set_timesteps(20)
     x = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     visited = [*(int(t) + 1 for t in theirs.timesteps), 0]  # theirs counts from 0
-    ours = samplers.find("dpm-solver++")(restorer, State(x, x), visited, BlockRandom(0, 3, 0), steps=20)
+    ours = samplers.find("dpm-solver++")(restorer, State(x, x), visited, BlockRandom(0, 3, 0))
     for t, state in zip(visited, ours, strict=False):
         x = theirs.step(eps_network(x, torch.full((3,), t / 1000)), t - 1, x).prev_sample
         torch.testing.assert_close(state.x, x, rtol=1e-4, atol=1e-4)
@@ -155,7 +156,7 @@ def test_dissipation_is_its_prediction_plus_noise():
         return process.mean(x0, t - 1, None) - x
 
     restorer = Restorer(network, "previous", process, SPEC, clip=False)
-    section = {"kind": "dissipation", "steps": "all", "noise": 0.02}
+    section = {"kind": "dissipation", "noise": 0.02}
     state = State(process.degrade(x0, torch.full((320,), 10), torch.zeros_like(x0)), None)
     visited, states = trajectory(restorer, section, state, 10, BlockRandom(0, 320, 0))
     for s, found in zip(visited[1:], states, strict=True):
@@ -168,8 +169,7 @@ def test_dissipation_and_solvers_refuse_what_they_cannot_do():
         last(run(gaussian_restorer(noise(steps=5)), "dissipation", noise=0.01))
     restorer = Restorer(lambda x, time: x, "x0", blur(), SPEC, clip=False)
     with pytest.raises(KelvinError, match="needs a hot process"):
-        x = torch.zeros(2, 1, 8, 8)
-        last(samplers.find("heun")(restorer, State(x, x), [8, 0], BlockRandom(0, 2, 0), steps=1))
+        refused(restorer, {"kind": "heun", "steps": 1})
 
 
 @pytest.mark.parametrize("kind", ["naive", "improved", "direct"])
@@ -245,13 +245,25 @@ def test_a_restoration_is_not_told_the_noise(kind, options):
 
 def test_gaussian_samplers_refuse_a_blur():
     restorer = Restorer(lambda x, time: x, "x0", blur(), SPEC, clip=False)
-    with pytest.raises(KelvinError, match="needs a Gaussian process"):
-        last(restorer_states(restorer))
+    with pytest.raises(KelvinError, match="needs a process with Gaussian noise"):
+        refused(restorer, {"kind": "ddim", "steps": 1, "eta": 0.0})
 
 
-def restorer_states(restorer):
-    x = torch.zeros(2, 1, 8, 8)
-    return samplers.find("ddim")(restorer, State(x, x), [8, 0], BlockRandom(0, 2, 0), steps=1, eta=0.0)
+def refused(restorer, section):
+    trajectory(restorer, section, State(torch.zeros(2, 1, 8, 8), None), 8, BlockRandom(0, 2, 0))
+
+
+@pytest.mark.parametrize("kind", FIXED)
+def test_a_sampler_of_fixed_steps_takes_no_option_steps(kind):
+    options = {"noise": 0.01} if kind == "dissipation" else {}
+    with pytest.raises(KelvinError, match="steps is not a known parameter"):
+        check({"kind": kind, "steps": 5, **options}, "samplers.mine")
+    assert check({"kind": kind, **options}, "samplers.mine").steps == (1 if kind == "direct" else "all")
+
+
+def test_other_samplers_must_say_their_steps():
+    with pytest.raises(KelvinError, match="samplers.mine.steps is missing; ddim takes eta, steps"):
+        check({"kind": "ddim", "eta": 0.0}, "samplers.mine")
 
 
 def test_blur_cannot_estimate_z():
@@ -259,7 +271,7 @@ def test_blur_cannot_estimate_z():
     with pytest.raises(KelvinError, match="use the sampler option z = kept"):
         x = torch.zeros(2, 1, 8, 8)
         last(samplers.find("improved")(restorer, State(x, None), [8, 0], BlockRandom(0, 2, 0),
-                                       steps=1, z="estimated"))
+                                       z="estimated"))
 
 
 @pytest.mark.parametrize("section", [{"kind": "ancestral", "steps": 20},

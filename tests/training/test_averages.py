@@ -9,6 +9,7 @@ from conftest import ROOT
 from helpers import planned
 from sklearn.datasets import load_digits
 
+from kelvin.artifacts.models import ModelFolder
 from kelvin.common.errors import KelvinError
 from kelvin.config import resolve as kelvin_params
 from kelvin.config.resolve import Params, merge
@@ -115,10 +116,13 @@ def test_weights_are_saved_and_drawn_from(tmp_path, monkeypatch, precision):
     store, params, arrays, cost = PreparedStore(tmp_path / "store"), Params(raw), {}, {}
     for name in ("two", "one"):
         train_run(planned(params, "train", name, 0), store, tmp_path / name, tmp_path)
-        arrays[name], cost[name] = drawn(planned(params, "sample", name, 0), store, tmp_path / name, 6)
-    assert assemble.average_file(tmp_path / "two", 0.2).name == "ema-0.2.safetensors"
+        arrays[name], cost[name] = drawn(planned(params, "sample", name, 0), store,
+                                        ModelFolder(tmp_path / name), 6)
+        arrays[name] = arrays[name].arrays()
+    further = ModelFolder(tmp_path / "two").average(0.2)
+    assert further.name == "ema-0.2.safetensors"
     weights = [assemble.load(path).network for path in (
-        assemble.average_file(tmp_path / "two", 0.2), tmp_path / "one/ema.safetensors")]
+        further, tmp_path / "one/ema.safetensors")]
     assert same(*weights)
     names = [key for key in arrays["two"] if key.startswith("samples/")]
     assert names == ["samples/ddim-5", "samples/ddim-5@ema=0.2", "samples/raw"]

@@ -15,6 +15,7 @@ from conftest import ROOT
 from sklearn.datasets import load_digits
 from trainers import FP32, SHAPE, config, digits, make
 
+from kelvin.artifacts.samples import Bound, SnrErrors
 from kelvin.common.divergence import WORDS, not_finite
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import write_json
@@ -138,20 +139,19 @@ def test_the_sentence_has_a_line_of_its_own_on_a_terminal(tmp_path):
 def test_errors_too_large_for_their_squares_are_null_with_a_reason(tmp_path):
     """Finite values whose spread overflows, infinite ones, and usual ones, which stay as they are."""
     errors = np.array([[1.0, 3.0], [1e30, 3e30], [np.inf, 1.0], [np.nan, 1.0]], np.float32)
-    rows = log_snr_rows({"log_snr": np.array([-2.0, 0.0, 2.0, 4.0]), "log_snr_error": errors})
+    rows = log_snr_rows(SnrErrors(np.array([-2.0, 0.0, 2.0, 4.0]), errors))
     assert rows[0] == {"log_snr": -2.0, "x0_error": 2.0, "x0_error_se": pytest.approx(1.0)}
     for row in rows[1:]:
         assert row["x0_error"] is None and row["x0_error_se"] is None and "too large" in row["why"]
     write_json(tmp_path / "rows.json", rows)
 
 
-@pytest.mark.parametrize("key", ["bound", "bound_terms"])
+@pytest.mark.parametrize("key", ["parts", "terms"])
 def test_a_bound_that_is_not_finite_is_null_with_a_reason(tmp_path, key):
-    arrays = {"bound": np.ones((4, 3)), "bound_times": np.arange(2.0), "bound_terms": np.ones((2, 2)),
-              "bound_grey_levels": np.array(17)}
-    record, rows = bound_summary(arrays)
+    bound = Bound(parts=np.ones((4, 3)), times=np.arange(2.0), terms=np.ones((2, 2)), grey_levels=17)
+    record, rows = bound_summary(bound)
     assert record["bits_per_dim"] == 3 and len(rows) == 2
-    arrays[key][0, 0] = np.inf
-    record, rows = bound_summary(arrays)
+    getattr(bound, key)[0, 0] = np.inf
+    record, rows = bound_summary(bound)
     assert record["bits_per_dim"] is None and "too large" in record["bits_why"] and rows == []
     write_json(tmp_path / "record.json", record)

@@ -113,7 +113,7 @@ class Project:
     def train(self, name):
         plan, out = planned(self.params, "train", name, 0), Path("models") / name
         store = restricted(self.store, plan.config.classes)
-        train_run(plan, store, out, plan.folder("starts"))
+        train_run(plan, store, out, plan.results.start)
         return json.loads((out / "config.json").read_text())
 
 

@@ -6,22 +6,30 @@ import csv
 import io
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from kelvin.common.errors import KelvinError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
-def write_text(path: Path, text: str) -> None:
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A path beside this one to write to, which then takes its place: whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    yield part
     os.replace(part, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    with replaced(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -35,7 +43,7 @@ def rounded(value: Any) -> Any:
         return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [rounded(item) for item in value]
-    if isinstance(value, np.generic):
+    if type(value).__module__ == "numpy":  # a scalar
         value = value.item()
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
@@ -55,16 +63,10 @@ def read_json(path: Path) -> Any:
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
     """A compressed .npz; numpy stamps its members with a fixed date, so bytes repeat."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    import numpy as np
+
+    with replaced(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    os.replace(part, path)
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
 
 
 def as_uint8(images: torch.Tensor) -> np.ndarray:

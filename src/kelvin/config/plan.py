@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
+from kelvin.artifacts.folders import DATA, DatasetFolders, RunFolders, run_name
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_json
 from kelvin.config.digest import Code
@@ -33,7 +34,7 @@ from kelvin.config.schema import (
     TrainedRun,
 )
 
-FOLDER = Path("data/plan")
+FOLDER = DATA / "plan"
 PARAMETERS = FOLDER / "parameters.json"  # the checksum of params.yaml: no stage depends on it
 T = TypeVar("T", bound="Plan")
 
@@ -63,9 +64,9 @@ class StagePlan(Plan):
     dataset: Name
     threads: Count
 
-    def folder(self, kind: str) -> Path:
-        """data/<kind>/<dataset>."""
-        return Path("data") / kind / self.dataset
+    @property
+    def folders(self) -> DatasetFolders:
+        return DatasetFolders(self.dataset)
 
 
 class ClassifierPlan(StagePlan):
@@ -93,7 +94,7 @@ class Start(Section):
 
     @property
     def name(self) -> str:
-        return f"{self.run}-{self.replicate}"
+        return run_name(self.run, self.replicate)
 
 
 class CheckedMetrics(MetricsCount):
@@ -151,15 +152,12 @@ class ReplicatePlan(StagePlan):
 
     @property
     def name(self) -> str:
-        return f"{self.run}-{self.replicate}"
+        return run_name(self.run, self.replicate)
 
     @property
-    def prepared(self) -> Path:
-        return super().folder("prepared")
-
-    def folder(self, kind: str) -> Path:
-        """data/<kind>/<dataset>/<run>-<replicate>."""
-        return super().folder(kind) / self.name
+    def results(self) -> RunFolders:
+        """The folders of this run and replicate."""
+        return self.folders.run(self.run, self.replicate)
 
 
 class TrainPlan(ReplicatePlan):
@@ -222,9 +220,9 @@ class ReportPlan(Plan):
     def run(self, name: str) -> RunConfig:
         return self.runs[name]
 
-    def folder(self, kind: str) -> Path:
-        """data/<kind>/<dataset>."""
-        return Path("data") / kind / self.dataset
+    @property
+    def folders(self) -> DatasetFolders:
+        return DatasetFolders(self.dataset)
 
 
 class TrackPlan(Plan):

@@ -77,14 +77,19 @@ class Registry:
                               f"options can be read ({error})") from error
         return part
 
-    def check(self, section: Mapping[str, Any], where: str) -> tuple[Callable, dict[str, Any]]:
+    def check(self, section: Mapping[str, Any], where: str, shared: Mapping[str, Any] | None = None
+              ) -> tuple[Callable, dict[str, Any]]:
         """The part that a section of params.yaml names, and its validated options.
 
-        KelvinError with a line for every option that is wrong.
+        shared: options, name -> type, that the section must have besides the part's own. KelvinError
+        with a line for every option that is wrong.
         """
         options = {key: value for key, value in section.items() if key != "kind"}
         part = self.find(section["kind"], where)
         model = options_model(part)
+        if shared:
+            fields = {name: (kind, ...) for name, kind in shared.items()}
+            model = create_model(part.__name__, __base__=model, **fields)
         try:
             return part, dict(model.model_validate(options))
         except ValidationError as error:

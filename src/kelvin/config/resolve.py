@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from kelvin.artifacts.folders import DatasetFolders
 from kelvin.common.errors import KelvinError
 from kelvin.config.explain import places
 from kelvin.config.layers import Layers, merge
@@ -205,9 +206,9 @@ class Params:
         """Every (run, replicate) of this pipeline."""
         return [(run, r) for run in self.house.active for r in self.house.replicates]
 
-    def folder(self, kind: str) -> Path:
-        """data/<kind>/<dataset>."""
-        return Path("data") / kind / self.house.dataset
+    @property
+    def folders(self) -> DatasetFolders:
+        return DatasetFolders(self.house.dataset)
 
 
 def checked(model: type[BaseModel], layers: Layers, where: str) -> tuple[Any, list[str], list[str]]:

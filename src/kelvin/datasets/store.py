@@ -1,5 +1,7 @@
 """The prepared store: a folder of plain arrays and a manifest that vouches for them."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kelvin.artifacts.folders import MANIFEST
 from kelvin.common.errors import KelvinError
 from kelvin.datasets.sources.archives import file_hash
 from kelvin.datasets.sources.raw import RawData
@@ -18,7 +21,6 @@ from kelvin.datasets.sources.raw import RawData
 PARTS = ("train", "validation", "test")
 ARRAYS = ("images", "labels", "groups", "split")
 _DTYPES = {"images": "uint8", "labels": "int64", "groups": "int64", "split": "uint8"}
-_MANIFEST = "manifest.json"
 _RANGE_TOLERANCE = 1e-6
 
 
@@ -48,7 +50,7 @@ class Split:
         """The images, uint8 (n, C, H, W): a fresh copy in memory at every use, kept by its user only."""
         return np.asarray(self.stored[self.indices])
 
-    def first(self, n: int | None) -> "Split":
+    def first(self, n: int | None) -> Split:
         """The first n of these images; all of them for None."""
         return Split(self.stored, self.labels[:n], self.groups[:n], self.indices[:n])
 
@@ -83,7 +85,7 @@ def write_store(
         for key, array in arrays.items():
             hashes[key] = _save(fresh / f"{key}.npy", array.astype(_DTYPES[key], copy=False))
         manifest = _manifest(name, raw, split, spec, hashes)
-        for file, text in ({_MANIFEST: _text(manifest)} | dict(beside or {})).items():
+        for file, text in ({MANIFEST: _text(manifest)} | dict(beside or {})).items():
             (fresh / file).write_text(text, encoding="utf-8")
         if folder.exists():
             os.replace(folder, scratch / "old")
@@ -103,7 +105,7 @@ class PreparedStore:
     def __init__(self, folder: Path | str):
         self.folder = Path(folder)
         try:
-            self._text = (self.folder / _MANIFEST).read_bytes()
+            self._text = (self.folder / MANIFEST).read_bytes()
             self.manifest = json.loads(self._text)
             arrays = {
                 key: np.load(self.folder / f"{key}.npy", mmap_mode="r" if key == "images" else None)
@@ -129,8 +131,18 @@ class PreparedStore:
         """SHA-256 of the manifest, which holds the SHA-256 of every array."""
         return hashlib.sha256(self._text).hexdigest()
 
+    @classmethod
+    def verified(cls, folder: Path | str) -> PreparedStore:
+        """The store of a folder, every array read and its bytes compared with the manifest's checksums.
+
+        What a stage opens: a file cut short in a cache can keep its shape.
+        """
+        store = cls(folder)
+        store.verify()
+        return store
+
     def verify(self) -> None:
-        """Read every array and compare its bytes with the manifest's checksum."""
+        """KelvinError where an array's bytes have not the manifest's checksum."""
         for key in ARRAYS:
             path = self.folder / f"{key}.npy"
             if file_hash(path, "sha256") != self.manifest["sha256"][key]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kelvin.common.files import read_arrays, read_json
+from kelvin.artifacts.evaluations import IDENTITY, Details, Record
+from kelvin.artifacts.models import ModelFolder
+from kelvin.artifacts.samples import SampleFolder
 from kelvin.evaluation.calibration import scale_record
 from kelvin.evaluation.gate_rows import consistency_rows, gate_rows, process_rows
 from kelvin.evaluation.protocol import Protocol
@@ -26,20 +28,18 @@ if TYPE_CHECKING:
 
 
 def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore, model: Path,
-             samples: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+             samples: Path) -> tuple[Record, Details]:
     """Record and details of one run; a folder of images has neither history nor restorations."""
-    config, arrays = read_json(model / "config.json"), read_arrays(samples / "samples.npz")
-    cost = read_json(samples / "cost.json")
+    training, sampling = ModelFolder(model), SampleFolder(samples)
+    config, cost, drawn = training.config(), sampling.cost(), sampling.samples()
     metrics = protocol.config
     scale = protocol.scale(protocol.n)
-    scored = {name.removeprefix("samples/"): protocol.score(images, scale)
-              for name, images in arrays.items() if name.startswith("samples/")}
-    if "labels" in arrays:
+    scored = {name: protocol.score(drawn.samples(name), scale) for name in drawn.samplers}
+    if (labels := drawn.labels) is not None:
         for name, (scores, _) in scored.items():
-            probabilities = protocol.judge(arrays[f"samples/{name}"])[1]
-            scores |= asked_accuracy(probabilities, arrays["labels"], metrics.confidence)
+            scores |= asked_accuracy(protocol.judge(drawn.samples(name))[1], labels, metrics.confidence)
     primary = next(iter(scored))
-    record = {key: config[key] for key in ("run", "replicate", "dataset", "scale", "fingerprint")}
+    record = {key: config[key] for key in IDENTITY}
     record |= {"sampler": primary, "nfe": cost["nfe"].get(primary),
                "reference": about["reference"], "reference_n": about["reference_n"],
                "extractor": about["extractor"],
@@ -48,40 +48,44 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
         record |= {"classes": about["classes"], **scale_record(scale, "")}
     if start := config.get("start"):
         record["pretrain_updates"] = start["updates"]
-    record |= scored[primary][0] | protocol.more(arrays[f"samples/{primary}"])
-    details = {"histograms": {name: d["histogram"] for name, (_, d) in scored.items()},
+    record |= scored[primary][0] | protocol.more(drawn.samples(primary))
+    details: Details = {
+        "histograms": {name: d["histogram"] for name, (_, d) in scored.items()},
                "nearest": {k: scored[primary][1][k] for k in ("nearest_sample", "nearest_training")}}
-    if "many" in arrays:
-        details |= {"bias": protocol.bias(arrays["many"]), "slips": protocol.slips(arrays["many"])}
+    if (many := drawn.many) is not None:
+        details |= {"bias": protocol.bias(many), "slips": protocol.slips(many)}
     if config["source"] == "train":
-        model_cost = read_json(model / "cost.json")
-        record |= final_losses(model / "history.csv", model_cost.get("best_epoch"))
+        model_cost = training.cost()
+        record |= final_losses(training.history(model_cost["updates"]), model_cost.get("best_epoch"))
         record |= {key: model_cost[key] for key in ("best_epoch", "stopped_epoch") if key in model_cost}
         record |= {key: model_cost[key] for key in ("updates", "parameters", "flops_per_image")}
         # a backward pass costs twice a forward pass (Kaplan et al. 2020, section 2.1)
         record["training_flops"] = 3 * model_cost["flops_per_image"] * model_cost["updates"] \
             * config["config"]["training"]["batch"]
-        process = read_json(model / "process.json")
+        process = training.process()
         record |= {key: process[key] for key in ("tie", "clamped_from")}
-        details |= {"gates": gate_rows(arrays, process), "process": process_rows(process),
-                    "consistency": consistency_rows(arrays)}
+        details |= {"gates": gate_rows(drawn.gates, process), "process": process_rows(process),
+                    "consistency": consistency_rows(drawn.consistency)}
         ratios = [row["ratio"] for row in details["gates"] if row["ratio"] is not None]
         record["one_shot_over_linear"] = max(ratios) if ratios else None
         record["training_precision"] = model_cost["precision"]
-        rows = restoration_rows(arrays, metrics.ssim_window, protocol)
-        record["prior"] = protocol.score(arrays["prior"], scale)[0]
-        details |= {"restoration": rows, "epochs": epoch_rows(protocol, model / "samples.npz"),
-                    "log_snr": log_snr_rows(arrays), "cost": {**model_cost, **cost}}
+        rows = restoration_rows(drawn.restorations, metrics.ssim_window, protocol)
+        record["prior"] = protocol.score(drawn.prior, scale)[0]
+        details |= {"restoration": rows, "epochs": epoch_rows(protocol, training.kept()),
+                    "log_snr": log_snr_rows(drawn.snr_errors), "cost": {**model_cost, **cost}}
         one_shot = mean_over_t(rows, "one-shot")
         record |= {name: one_shot[name] for name in ("ssim", "psnr", "rmse")}
-        if "at/times" in arrays:
-            details["over_time"] = over_time_rows(arrays, metrics.ssim_window)
-            details["brightness"] = brightness_rows(arrays)
-        if "bound" in arrays:
-            bound, details["bound"] = bound_summary(arrays)
-            record |= bound
+        if (times := drawn.at_times) is not None:
+            parts = drawn.parts
+            details["over_time"] = over_time_rows(times, parts, metrics.ssim_window)
+            bright = drawn.brightness
+            details["brightness"] = brightness_rows(bright, parts["test"].truth) if bright else []
+        if bound := drawn.bound:
+            values, details["bound"] = bound_summary(bound)
+            record |= values
         record["restoration"] = {method: mean_over_t(rows, method)
                                  for method in dict.fromkeys(r["method"] for r in rows)}
-    record["samplers"] = {name: {"nfe": cost["nfe"].get(name), **scores}
+    record["samplers"] = {name: {"nfe": cost["nfe"].get(name), **scores,
+                                 **protocol.distances(drawn.samples(name))}
                           for name, (scores, _) in scored.items()}
     return record, details

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
+
+from kelvin.artifacts.evaluations import Row
+from kelvin.artifacts.models import Process
+from kelvin.artifacts.samples import Gaps, Gates
 
 GREY = 0.5 / 255  # half a grey level, in units of [0, 1]: below it nothing can be told apart
 
 
-def gate_rows(arrays: Mapping[str, np.ndarray], process: Mapping[str, Any]) -> list[dict[str, Any]]:
+def gate_rows(gates: Gates, process: Process) -> list[Row]:
     """One row a t: RMSE over all pixels and images of the network's one-shot restorations and of those by
     least squares from 8 bits, their ratio (None where the latter is below half a grey level), and whether
     the severity is clamped there."""
-    clamped, rows = process["clamped_from"], []
-    for t, one_shot, linear in zip(arrays["gate_times"].tolist(), arrays["gate_one_shot"],
-                                   arrays["gate_linear"], strict=True):
+    clamped = process["clamped_from"]
+    rows: list[Row] = []
+    for t, one_shot, linear in zip(gates.times.tolist(), gates.one_shot, gates.linear, strict=True):
         network, least_squares = (float(np.sqrt(errors.astype(np.float64).mean()))
                                   for errors in (one_shot, linear))
         rows.append({"t": t, "n": len(one_shot), "one_shot_rmse": network, "linear_rmse": least_squares,
@@ -25,7 +28,7 @@ def gate_rows(arrays: Mapping[str, np.ndarray], process: Mapping[str, Any]) -> l
     return rows
 
 
-def process_rows(process: Mapping[str, Any]) -> list[dict[str, Any]]:
+def process_rows(process: Process) -> list[Row]:
     """One row a t of the curves of a degradation: signal variance left, recoverability, and what was
     wanted of the one that severity is tied by (None: nothing)."""
     clamped = process["clamped_from"]
@@ -37,10 +40,9 @@ def process_rows(process: Mapping[str, Any]) -> list[dict[str, Any]]:
                                       strict=True)]
 
 
-def consistency_rows(arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+def consistency_rows(found: Mapping[str, Gaps]) -> list[Row]:
     """One row a sampler and t: RMSE of D(x0_hat, t, z) from x_t, mean over images and standard error."""
-    return [{"sampler": key.removeprefix("consistency/"), "t": t, "n": len(gaps),
-             "rmse": float(gaps.mean()), "rmse_se": float(gaps.std(ddof=1) / len(gaps) ** 0.5)}
-            for key, array in arrays.items() if key.startswith("consistency/")
-            for t, gaps in zip(arrays[key.replace("consistency/", "consistency_times/")].tolist(), array,
-                               strict=True)]
+    return [{"sampler": sampler, "t": t, "n": len(gap), "rmse": float(gap.mean()),
+             "rmse_se": float(gap.std(ddof=1) / len(gap) ** 0.5)}
+            for sampler, gaps in found.items()
+            for t, gap in zip(gaps.times.tolist(), gaps.rmse, strict=True)]

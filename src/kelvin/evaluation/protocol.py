@@ -143,12 +143,24 @@ class Protocol:
             "authentic": copies.auth_pct, "authentic_heldout": copies.heldout_auth_pct,
             "c_t": copies.c_t, "c_t_within": copies.c_t_within,
             "copies_equivalent": copies.share, "fid": None, "fid_why": self.fid_why}
+        return out | self.distances(images)
+
+    def distances(self, images: np.ndarray) -> dict[str, float]:
+        """Frechet distances in the features of further extractors."""
+        out = {}
         for extractor, key in DISTANCES.items():
             if extractor in self.references:
-                scale = self.scale(len(images), extractor)
-                found = scale.score(self.references[extractor].extractor(images))
+                name = len(images), extractor
+                if name not in self.scales:
+                    self.scales[name] = self.scale(*name)
+                found = self.scales[name].score(self.references[extractor].extractor(images))
                 out |= {key: found.value, f"{key}_normalised": found.normalised}
         return out
+
+    @cached_property
+    def scales(self) -> dict[tuple[int, str], Scale]:
+        """Those that were asked for: the floor of each is drawn once."""
+        return {}
 
     def discrepancy(self, features: np.ndarray) -> dict[str, float | None]:
         """MMD against held-out images with a permutation p-value; null where most images are equal, as

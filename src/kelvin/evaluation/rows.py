@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kelvin.common.files import read_arrays
+from kelvin.artifacts.models import LOSSES, KeptFile
+from kelvin.artifacts.samples import Bound, Restorations, SnrErrors
 from kelvin.evaluation.protocol import Protocol
 from kelvin.metrics.similarity import psnr, rmse, ssim
 
@@ -18,37 +16,35 @@ OVERFLOW = "the values are too large for 32-bit numbers: the network has all but
 RESTORED = ("ssim", "psnr", "rmse", "fmd", "fmd_normalised")  # what a restoration is measured by
 
 
-def bound_summary(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], list[dict[str, float]]]:
+def bound_summary(bound: Bound) -> tuple[dict[str, Any], list[dict[str, float]]]:
     """The variational bound's parts, means over images in bits per dimension; and its terms over t."""
-    parts, n = arrays["bound"], len(arrays["bound"])  # (n, 3): L_0, between, L_T
-    if not all(np.isfinite(arrays[key]).all() for key in ("bound", "bound_terms")):
+    parts, n = bound.parts, len(bound.parts)
+    if not all(np.isfinite(values).all() for values in (parts, bound.terms)):
         return {"bits_per_dim": None, "bits_why": OVERFLOW}, []
     total = parts.sum(1)
     record = {"bits_per_dim": float(total.mean()),
               "bits_per_dim_se": float(total.std(ddof=1) / n ** 0.5), "bits_n": n,
-              "grey_levels": int(arrays["bound_grey_levels"]),
+              "grey_levels": bound.grey_levels,
               **{key: float(value) for key, value in zip(
                   ("bits_l0", "bits_between", "bits_prior"), parts.mean(0), strict=True)}}
-    terms = zip(arrays["bound_times"].tolist(), arrays["bound_terms"].T.tolist(), strict=True)
+    terms = zip(bound.times.tolist(), bound.terms.T.tolist(), strict=True)
     return record, [{"t": t, "bits": bits, "bits_se": error} for t, (bits, error) in terms]
 
 
-def final_losses(path: Path, epoch: int | None = None) -> dict[str, float]:
-    """Losses of history.csv: its last row, or that of the epoch whose weights were kept."""
-    with path.open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+def final_losses(rows: list[dict[str, float]], epoch: int | None = None) -> dict[str, float]:
+    """Losses of training's history: its last row, or that of the epoch whose weights were kept."""
     last = rows[-1 if epoch is None else epoch - 1]
-    return {key: float(last[key]) for key in ("train_loss", "val_loss", "val_loss_ema")}
+    return {key: last[key] for key in LOSSES}
 
 
-def epoch_rows(protocol: Protocol, path: Path) -> list[dict[str, float]]:
+def epoch_rows(protocol: Protocol, kept: KeptFile) -> list[dict[str, float]]:
     """FMD of the samples that training kept, by the honest protocol and by study A's small one; and FID,
     where Inception's weights are there."""
-    kept, fid = read_arrays(path), protocol.references.get("inception")
-    n, rows = kept["samples"].shape[1], []
+    samples, fid = kept.samples, protocol.references.get("inception")
+    n, rows = samples.shape[1], []
     scale, small = protocol.scale(n), protocol.small()
     fid_scale = protocol.scale(n, "inception") if fid else None
-    for epoch, images in zip(kept["epochs"].tolist(), kept["samples"], strict=True):
+    for epoch, images in zip(kept.epochs.tolist(), samples, strict=True):
         features, _ = protocol.judge(images)
         honest, few = scale.score(features), small.score(features[:small.n])
         rows.append({"epoch": epoch, "n": n, "fmd": honest.value,
@@ -62,18 +58,16 @@ def epoch_rows(protocol: Protocol, path: Path) -> list[dict[str, float]]:
     return rows
 
 
-def restoration_rows(arrays: Mapping[str, np.ndarray], window: int, protocol: Protocol
+def restoration_rows(found: Restorations, window: int, protocol: Protocol
                      ) -> list[dict[str, Any]]:
     """SSIM, PSNR and RMSE over t: mean, standard deviation over images, standard error; and FMD.
 
     FMD of restored images is at their own n and never stands in one column with that of samples.
     """
-    truth, rows = arrays["restore_truth"] / UNIT, []
+    truth, rows = found.truth / UNIT, []
     scale = protocol.scale(len(truth))
-    methods = {"untouched": arrays["restore_degraded"]} | {
-        key.removeprefix("restore/"): a for key, a in arrays.items() if key.startswith("restore/")}
-    for method, images in methods.items():
-        for t, restored in zip(arrays["restore_times"].tolist(), images / UNIT, strict=True):
+    for method, images in {"untouched": found.degraded, **found.methods}.items():
+        for t, restored in zip(found.times.tolist(), images / UNIT, strict=True):
             row: dict[str, Any] = {"method": method, "t": t, "n": len(truth)}
             for name, measure in (("ssim", ssim(truth, restored, window)),
                                   ("psnr", psnr(truth, restored)), ("rmse", rmse(truth, restored))):
@@ -81,8 +75,8 @@ def restoration_rows(arrays: Mapping[str, np.ndarray], window: int, protocol: Pr
                 values = np.minimum(measure, 20 * np.log10(UNIT)) if name == "psnr" else measure
                 row |= {name: float(values.mean()), f"{name}_sd": float(values.std(ddof=1)),
                         f"{name}_se": float(values.std(ddof=1) / len(values) ** 0.5)}
-            found = scale.score(protocol.judge(np.round(restored * UNIT).astype(np.uint8))[0])
-            rows.append(row | {"fmd": found.value, "fmd_normalised": found.normalised})
+            score = scale.score(protocol.judge(np.round(restored * UNIT).astype(np.uint8))[0])
+            rows.append(row | {"fmd": score.value, "fmd_normalised": score.normalised})
     return rows
 
 
@@ -92,15 +86,15 @@ def mean_over_t(rows: list[dict[str, Any]], method: str) -> dict[str, float]:
     return {name: float(np.mean([row[name] for row in chosen])) for name in RESTORED}
 
 
-def log_snr_rows(arrays: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
+def log_snr_rows(found: SnrErrors | None) -> list[dict[str, float]]:
     """Mean squared x0 error on the common log-SNR grid; empty for a process without noise.
 
     Of a network that has nearly diverged the squares may overflow: null, and `why`.
     """
-    if "log_snr" not in arrays:
+    if found is None:
         return []
     rows = []
-    for value, errors in zip(arrays["log_snr"].tolist(), arrays["log_snr_error"], strict=True):
+    for value, errors in zip(found.log_snr.tolist(), found.errors, strict=True):
         with np.errstate(over="ignore", invalid="ignore"):
             mean, se = float(errors.mean()), float(errors.std(ddof=1) / len(errors) ** 0.5)
         row = {"log_snr": value, "x0_error": mean, "x0_error_se": se}

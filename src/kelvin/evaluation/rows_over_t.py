@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.artifacts.samples import Brightness, SingleShot
 from kelvin.metrics.similarity import psnr, rmse, ssim
 
 CAP = 20 * np.log10(255)  # PSNR of one grey level in all pixels, in place of infinity
@@ -18,38 +19,32 @@ def summary(values: np.ndarray, name: str) -> dict[str, float]:
     return {name: float(values.mean()), f"{name}_sd": sd, f"{name}_se": sd / len(values) ** 0.5}
 
 
-def over_time_rows(arrays: Mapping[str, np.ndarray], window: int) -> list[dict[str, Any]]:
+def over_time_rows(times: np.ndarray, parts: Mapping[str, SingleShot], window: int
+                   ) -> list[dict[str, Any]]:
     """SSIM, PSNR (dB) and RMSE of uint8 images: one row a part ('test', 'seen'), rule and t."""
     rows = []
-    for key, images in arrays.items():
-        if not key.startswith("at/") or "/rule/" not in key:
-            continue
-        _, part, _, rule = key.split("/")
-        truth = arrays[f"at/{part}/truth"] / 255.0
-        for t, restored in zip(arrays["at/times"].tolist(), images, strict=True):
-            x = restored / 255.0
-            rows.append({"part": part, "rule": rule, "t": t, "n": len(truth),
-                         **summary(ssim(truth, x, window), "ssim"),
-                         **summary(np.minimum(psnr(truth, x), CAP), "psnr"),
-                         **summary(rmse(truth, x), "rmse")})
+    for name, part in parts.items():
+        truth = part.truth / 255.0
+        for rule, images in part.rules.items():
+            for t, restored in zip(times.tolist(), images, strict=True):
+                x = restored / 255.0
+                rows.append({"part": name, "rule": rule, "t": t, "n": len(truth),
+                             **summary(ssim(truth, x, window), "ssim"),
+                             **summary(np.minimum(psnr(truth, x), CAP), "psnr"),
+                             **summary(rmse(truth, x), "rmse")})
     return rows
 
 
-def brightness_rows(arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Mean brightness, 0..1, along ancestral sampling by way and t, and that of the real images;
+def brightness_rows(found: Brightness, held_out: np.ndarray) -> list[dict[str, Any]]:
+    """Mean brightness, 0..1, along ancestral sampling by way and t, and that of uint8 `held_out`;
     `shown`: where the network's range is drawn without being mapped back to [0, 1]; `finite`, `black`:
     the shares of pixels that are finite numbers and near black (sampling.single_shot.Brightness)."""
-    if "brightness_times" not in arrays:
-        return []
-    truth, (low, high) = arrays["at/test/truth"] / 255, arrays["brightness_range"]
+    truth, low, high = held_out / 255, found.low, found.high
     real = {"real": float(truth.mean()),
             "real_shown": float((low + (high - low) * truth).clip(0, 1).mean()),
-            "real_black": float(arrays["brightness_black"].mean()),
-            "near_black": float(arrays["near_black"])}
-    return [{"way": way, "t": t, "n": len(means), **real, **summary(means, "brightness"),
+            "real_black": float(found.real_black.mean()), "near_black": found.near_black}
+    return [{"way": way, "t": t, "n": len(mean), **real, **summary(mean, "brightness"),
              **summary(shown, "shown"), "finite": float(finite.mean()), **summary(black, "black")}
-            for way in (key.split("/")[1] for key in arrays if key.startswith("brightness/"))
-            for t, means, shown, finite, black in zip(
-                arrays["brightness_times"].tolist(), *(
-                    arrays[f"{name}/{way}"] for name in ("brightness", "shown", "finite", "black")),
-                strict=True)]
+            for way, x in found.ways.items()
+            for t, mean, shown, finite, black in zip(
+                found.times.tolist(), x.mean, x.shown, x.finite, x.black, strict=True)]

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file, save_file
 
+from kelvin.artifacts.features import ClassifierFolder, ClassifierRecord
 from kelvin.common.errors import KelvinError
-from kelvin.common.files import read_json, write_json
 from kelvin.config.schema import ClassifierConfig
 from kelvin.features.classifier_network import Classifier
 from kelvin.features.classifier_training import features_and_probabilities
@@ -28,7 +24,7 @@ class Judge:
     """
 
     network: Classifier
-    record: Mapping[str, Any]
+    record: ClassifierRecord
     others: tuple[Judge, ...] = ()
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -46,18 +42,19 @@ def feature_hash(network: Classifier) -> str:
 
 
 def save(folder: Path, network: Classifier, config: ClassifierConfig, history: list[float],
-         test_images: np.ndarray, test_labels: np.ndarray) -> dict[str, Any]:
+         test_images: np.ndarray, test_labels: np.ndarray) -> ClassifierRecord:
     """Write weights.safetensors and record.json; returns the record."""
     _, probabilities = features_and_probabilities(network, test_images)
     first = network.body[0]
-    record = {"accuracy": float((probabilities.argmax(1) == test_labels).mean()),
+    record: ClassifierRecord = {
+        "accuracy": float((probabilities.argmax(1) == test_labels).mean()),
               "n": len(test_labels), "hash": feature_hash(network), "features": config.features,
               "channels": config.channels, "classes": network.head.out_features,
               "shape": [first.in_channels, *test_images.shape[2:]], "loss": history}
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.detach().cpu().contiguous()
-               for name, tensor in network.state_dict().items()}, folder / "weights.safetensors")
-    write_json(folder / "record.json", record)
+    files = ClassifierFolder(folder)
+    files.write_weights({name: tensor.detach().cpu().contiguous()
+                         for name, tensor in network.state_dict().items()})
+    files.write_record(record)
     return record
 
 
@@ -69,12 +66,13 @@ def other_folder(folder: Path, k: int) -> Path:
 def load(folder: Path) -> Judge:
     """The classifier in `folder` with those of other seeds below it; KelvinError where one is missing or
     its weights do not fit."""
+    files = ClassifierFolder(folder)
+    record = files.record()
+    network = Classifier(Shape(*record["shape"]), record["channels"], record["features"],
+                         record["classes"])
     try:
-        record = read_json(folder / "record.json")
-        network = Classifier(Shape(*record["shape"]), record["channels"], record["features"],
-                             record["classes"])
-        network.load_state_dict(load_file(folder / "weights.safetensors"))
-    except (FileNotFoundError, json.JSONDecodeError, RuntimeError) as error:
+        network.load_state_dict(files.weights())
+    except RuntimeError as error:
         raise KelvinError(f"{folder} holds no usable classifier ({str(error).splitlines()[0]}); run "
                           "dvc repro classifier") from error
     if feature_hash(network) != record["hash"]:

@@ -43,17 +43,3 @@ class Extractor:
         """Features of all images, (n, dim) float64."""
         check_images(images[:1], "images to extract from")
         return np.concatenate(list(self.batches(images, batch_size)))
-
-
-def classifier_extractor(feature_fn, dim, hash, preprocessing="none", device="cpu"):
-    """An Extractor around a torch function (b, C, H, W) in [0, 1] -> (b, dim).
-
-    preprocessing: what feature_fn does to the images first, in words.
-    """
-    import torch
-
-    def function(images):
-        with torch.inference_mode():
-            return feature_fn(torch.from_numpy(images).to(device)).float().cpu().numpy()
-
-    return Extractor("classifier", dim, preprocessing, hash, function)

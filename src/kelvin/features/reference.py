@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kelvin.artifacts.features import About, ReferenceFolder, Statistics
 from kelvin.common.errors import KelvinError
-from kelvin.common.files import read_arrays, read_json, write_arrays, write_json
 from kelvin.config.digest import fingerprint
 from kelvin.config.schema import ReferenceConfig
 from kelvin.features.classifier import Judge
@@ -95,35 +95,35 @@ def measure(extractor: Extractor, config: ReferenceConfig, store: PreparedStore)
 
 
 def build(folder: Path, config: ReferenceConfig, store: PreparedStore, judge: Judge,
-          data_root: str | None, log: Callable[..., None]) -> dict[str, Any]:
+          data_root: str | None, log: Callable[..., None]) -> About:
     """Measure and write every extractor's statistics and about.json, which is returned."""
     real, shape = store.reference().first(config.limit), store.images.shape[1:]
     projection = fit_projection(real.first(FITTED).images, config.pixel_dim)
     found, why = extractors(config, judge, shape, data_root, projection, log)
-    write_arrays(folder / "projection.npz", **projection)
+    files = ReferenceFolder(folder)
+    files.write_projection(projection)
     described = {}
     for name, extractor in found.items():
         r = measure(extractor, config, store)
-        write_arrays(folder / f"{name}.npz", **r.moments.to_arrays(), kept=r.kept, heldout=r.heldout,
-                     black=r.black)
+        files.write_statistics(name, Statistics(**r.moments.to_arrays(), kept=r.kept, heldout=r.heldout,
+                                                black=r.black))
         described[name] = {"dim": extractor.dim, "preprocessing": extractor.preprocessing,
                            "hash": extractor.hash, "key": key(extractor, config, store)}
-    about = {"reference": REFERENCE, "reference_n": len(real), "data": store.digest,
+    about: About = {
+        "reference": REFERENCE, "reference_n": len(real), "data": store.digest,
              "test_n": len(store.split("test").first(config.limit)),
              "extractor": judge.record["hash"], "classifier_accuracy": judge.record["accuracy"],
              "fid_why": why, "extractors": described}
-    write_json(folder / "about.json", about)
+    files.write_about(about)
     return about
 
 
 def load(folder: Path, config: ReferenceConfig, store: PreparedStore, judge: Judge, data_root: str | None
-         ) -> tuple[dict[str, Reference], dict[str, Any]]:
+         ) -> tuple[dict[str, Reference], About]:
     """What `build` wrote; refused where data, extractor or preprocessing are not those it was made of."""
-    try:
-        about, projection = read_json(folder / "about.json"), read_arrays(folder / "projection.npz")
-        stored = {name: read_arrays(folder / f"{name}.npz") for name in about["extractors"]}
-    except (FileNotFoundError, KeyError) as error:
-        raise KelvinError(f"{folder} holds no reference; run dvc repro reference") from error
+    files = ReferenceFolder(folder)
+    about, projection = files.about(), files.projection()
+    stored = {name: files.statistics(name) for name in about["extractors"]}
     found, why = extractors(config, judge, store.images.shape[1:], data_root, projection)
     if set(found) != set(stored):
         odd = sorted(set(found) ^ set(stored))[0]
@@ -132,8 +132,8 @@ def load(folder: Path, config: ReferenceConfig, store: PreparedStore, judge: Jud
                           "run dvc repro -f reference")
     for name, extractor in found.items():
         if about["extractors"][name]["key"] != key(extractor, config, store):
-            raise KelvinError(f"{folder}/{name}.npz was made with another extractor or other data; run "
-                              "dvc repro reference")
-    return {name: Reference(found[name], Moments.from_arrays(a), a["kept"].astype(np.float64),
-                            a["heldout"].astype(np.float64), a["black"])
-            for name, a in stored.items()}, about
+            raise KelvinError(f"{files.statistics_file(name)} was made with another extractor or other "
+                              "data; run dvc repro reference")
+    return {name: Reference(found[name], Moments.from_arrays(vars(s)), s.kept.astype(np.float64),
+                            s.heldout.astype(np.float64), s.black)
+            for name, s in stored.items()}, about

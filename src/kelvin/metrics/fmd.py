@@ -108,8 +108,3 @@ def small_scale(test_features, k, n, draws, seed, black_features):
     if k < 2:
         raise KelvinError(f"k = {k} test images make no reference, at least 2 are needed.")
     return make_scale(moments(x[:k]), x[k:], n, draws, seed, black_features)
-
-
-def small_protocol(sample_features, test_features, k, n, draws, seed, black_features):
-    """Study A's Score: n samples against the first k test images, 0 = real, 1 = black."""
-    return small_scale(test_features, k, n, draws, seed, black_features).score(sample_features)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from kelvin.artifacts.folders import DatasetFolders
 from kelvin.common.files import project_root, read_json, write_text
 from kelvin.config.digest import Code
 from kelvin.config.plan import (
@@ -155,7 +156,7 @@ def write_plan(script: Path, environ: Mapping[str, str]) -> list[Path]:
     of no stage instance are removed; returns what was written."""
     file, code = Path("params.yaml"), Code()
     state = {"sha256": checksum(file), "checked": code.digest(script, left_out=())}
-    fresh = not PARAMETERS.exists() or read_json(PARAMETERS) != state
+    fresh = not is_written(PARAMETERS, json.dumps(state) + "\n")
     if fresh:
         from kelvin.pipeline.checks.params import checked_params  # its imports take seconds
 
@@ -188,7 +189,7 @@ def is_written(path: Path, text: str) -> bool:
 def refuse_for_images(dataset: str, plans: Mapping[Path, Plan]) -> None:
     """KelvinError where the images that were prepared by this very plan cannot carry what is planned; the
     stage `pretrain` says so of images that are yet to be prepared."""
-    manifest, planned = Path("data/prepared") / dataset / "manifest.json", plan_path("prepare", dataset)
+    manifest, planned = DatasetFolders(dataset).manifest, plan_path("prepare", dataset)
     if not manifest.exists() or not is_written(planned, text_of(plans[planned])) \
             or manifest.stat().st_mtime_ns < planned.stat().st_mtime_ns:
         return  # no images yet, or those of another plan

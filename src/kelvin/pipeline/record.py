@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kelvin import degradations
+from kelvin.artifacts.folders import COST, METRICS, RECORDED, REPORTS, DatasetFolders
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_json, write_json
 from kelvin.common.hardware import hardware
@@ -28,12 +29,12 @@ from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import ImageSpec
 from kelvin.pipeline.throwaway import temporary_copy
 
-KEPT = ("metrics.json", "cost.json", "index.html", "tables")
+KEPT = (METRICS, COST, "index.html", "tables")
 
 
 def possible(config: Params, names: list[str]) -> tuple[list[str], dict[str, str]]:
     """The runs that this data set's images can carry, and why the others cannot."""
-    image_shape = PreparedStore(config.folder("prepared")).images.shape[1:]
+    image_shape = PreparedStore(config.folders.prepared).images.shape[1:]
     kept, refused = [], {}
     for name in names:
         run = config.run(name)
@@ -66,7 +67,7 @@ def record(what: str, jobs: str) -> Path:
         raise KelvinError(f"records has no entry {what!r}; known are {', '.join(config.house.records)}")
     entry, names, refused = config.house.records[what], wanted(config, what), {}
     if entry.runs == "all":
-        if not config.folder("prepared").exists() and subprocess.run(  # it says what can be carried
+        if not config.folders.prepared.exists() and subprocess.run(  # it says what can be carried
                 [sys.executable, "stages/prepare.py", config.house.dataset]).returncode:
             raise KelvinError(f"record {what}: the data set could not be prepared (see above)")
         names, refused = possible(config, names)
@@ -82,15 +83,14 @@ def record(what: str, jobs: str) -> Path:
         if done.returncode:
             raise KelvinError(f"record {what}: the pipeline failed (see above); what was finished is in "
                               "DVC's cache, so that the next try goes on from there")
-        target = Path("reports/reference") / entry.folder
+        target = RECORDED / entry.folder
         before = earlier(target / "record.json", entry.set, names, entry.replicates)
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for name in KEPT:
-            source = copy / "reports" / name
+            source = copy / REPORTS / name
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, target / name)
-        manifest = read_json(copy / "data/prepared" / values.get("dataset", config.house.dataset)
-                             / "manifest.json")
+        manifest = read_json(copy / DatasetFolders(values.get("dataset", config.house.dataset)).manifest)
     write_json(target / "record.json", {
         "command": f"make record NAME={what}", "title": entry.title, "set": entry.set, "vary": entry.vary,
         "runs": names,

@@ -6,8 +6,12 @@ import re
 import sys
 from pathlib import Path
 
+from kelvin.artifacts.evaluations import read_calibration
+from kelvin.artifacts.folders import METRICS, REPORTS
+from kelvin.artifacts.models import ModelFolder
+from kelvin.artifacts.reading import read_json
 from kelvin.common.errors import KelvinError
-from kelvin.common.files import read_json, write_text
+from kelvin.common.files import write_text
 from kelvin.config.resolve import Params, load
 from kelvin.weights import publish
 
@@ -84,14 +88,11 @@ def write_between(path: Path, mark: str, text: str) -> None:
 def main() -> None:
     params = load()
     dataset = params.house.dataset
-    try:
-        metrics = {name: record for name, record in read_json(Path("reports/metrics.json")).items()
-                   if not record.get("classes")}  # runs of some classes have a scale of their own
-        calibration = read_json(Path("reports/runs") / dataset / "calibration.json")
-    except FileNotFoundError as error:
-        raise KelvinError(f"{error.filename} is not there: run make repro first") from error
+    metrics = {name: record for name, record in read_json(REPORTS / METRICS, "report").items()
+               if not record.get("classes")}  # runs of some classes have a scale of their own
+    calibration = read_calibration(params.folders.calibration)
     for kind, run in best_runs(metrics).items():
-        source = params.folder("models") / f"{run}-{params.house.replicates[0]}" / "ema.safetensors"
+        source = ModelFolder(params.folders.run(run, params.house.replicates[0]).model).ema
         path = Path("weights") / f"{kind}.safetensors"
         publish(source, params.sampler(metrics[run]["sampler"]),
                 {"run": run, "dataset": dataset, "scale": params.house.scale,

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from kelvin.artifacts.folders import COST, METRICS, REPORTS, SUMMARY
 from kelvin.common.files import write_csv, write_json, write_text
 from kelvin.config.plan import ReportPlan
 from kelvin.report.aggregate import costs, metrics
@@ -30,14 +31,14 @@ FIRST = ("ranking", "overview", "best-hot", "best-cold", "temperature-fmd", "tem
          "hyperparameters-mistakes", "steps-fmd-over-steps", "iterations-over-t", "metrics-bias")
 
 
-def build(plan: ReportPlan, out: Path = Path("reports")) -> Results:
+def build(plan: ReportPlan, out: Path = REPORTS) -> Results:
     """metrics.json, cost.json, tables/, curves/, figures/ and index.html, each whole or absent."""
     results = collect(plan)
     records, spent = metrics(results), costs(results)
     written = tables(results, records, spent)
-    write_json(out / "summary.json", summary(results, records, spent))
-    write_json(out / "metrics.json", records)
-    write_json(out / "cost.json", spent)
+    write_json(out / SUMMARY, summary(results, records, spent))
+    write_json(out / METRICS, records)
+    write_json(out / COST, spent)
     with Folder(out / "tables") as folder:
         for table in written:
             for name, text in table.files().items():

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kelvin.artifacts.evaluations import (
+    Calibration,
+    Details,
+    EvaluationFolder,
+    Record,
+    read_calibration,
+    read_record,
+)
+from kelvin.artifacts.features import ClassifierFolder, ClassifierRecord
+from kelvin.artifacts.models import KeptFile, ModelFolder, Process
+from kelvin.artifacts.samples import SampleFolder, SamplesFile
 from kelvin.common.errors import KelvinError
-from kelvin.common.files import read_json
 from kelvin.config.plan import ReportPlan
 from kelvin.config.schema import RunConfig, Study
 from kelvin.datasets.settle import settled_metrics
@@ -22,52 +30,35 @@ from kelvin.degradations import degradations as known_degradations
 from kelvin.degradations.graded import growths
 from kelvin.metrics.comparable import refuse_mixed
 
-EMA_MARK = "@ema="  # <sampler>@ema=<decay>: see kelvin.sampling.sample_run.drawn
-
 
 @dataclass(frozen=True)
 class Replicate:
-    """One training of a run: its record, its details, and its arrays, read when asked for."""
+    """One training of a run: its record and details, and its arrays, read when asked for."""
 
     index: int
-    record: dict[str, Any]
-    details: dict[str, Any]
-    model: Path
-    samples: Path
-
-    def array(self, key: str) -> np.ndarray:
-        """One array of the sample stage (see kelvin.sampling.sample_run.drawn)."""
-        with np.load(self.samples / "samples.npz", allow_pickle=False) as file:
-            return file[key]
+    record: Record
+    details: Details
+    model: ModelFolder
+    samples_folder: SampleFolder
 
     @cached_property
-    def keys(self) -> list[str]:
-        with np.load(self.samples / "samples.npz", allow_pickle=False) as file:
-            return list(file.files)
+    def samples(self) -> SamplesFile:
+        return self.samples_folder.samples()
+
+    @cached_property
+    def kept(self) -> KeptFile:
+        """What training kept after some epochs."""
+        return self.model.kept()
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
         """The rows of history.csv, one an epoch."""
-        with (self.model / "history.csv").open(encoding="utf-8") as file:
-            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        return self.model.history(self.record["updates"])
 
     @cached_property
-    def process(self) -> dict[str, Any]:
-        """What training measured of the degradation (see kelvin.training.train_run.about_process)."""
-        return read(self.model / "process.json")
-
-    def kept(self) -> tuple[list[int], np.ndarray]:
-        """Epochs, and the samples (E, n, C, H, W) uint8 that training kept after each."""
-        with np.load(self.model / "samples.npz", allow_pickle=False) as file:
-            return file["epochs"].tolist(), file["samples"]
-
-    def reconstructions(self) -> dict[str, np.ndarray]:
-        """One-shot restorations of a few held-out images after each kept epoch, all uint8:
-        restored (E, R, n, C, H, W), times (R,), truth (n, C, H, W), degraded (R, n, C, H, W)."""
-        names = {"restored": "reconstructions", "times": "reconstruct_times",
-                 "truth": "reconstruct_truth", "degraded": "reconstruct_degraded"}
-        with np.load(self.model / "samples.npz", allow_pickle=False) as file:
-            return {key: file[name] for key, name in names.items()}
+    def process(self) -> Process:
+        """What training measured of the degradation."""
+        return self.model.process()
 
 
 @dataclass(frozen=True)
@@ -141,8 +132,8 @@ class StudyResults:
 class Results:
     plan: ReportPlan
     store: PreparedStore
-    calibration: dict[str, Any]
-    classifier: dict[str, Any]
+    calibration: Calibration
+    classifier: ClassifierRecord
     runs: dict[str, Run]
     studies: list[StudyResults]
     apart: dict[str, Run]  # runs on some classes only: scored by a scale of their own
@@ -171,11 +162,10 @@ def collect(plan: ReportPlan) -> Results:
     KelvinError where a record is missing, belongs to another scale, or was made under another
     protocol than the rest.
     """
-    dataset = plan.dataset
-    store = PreparedStore(plan.folder("prepared"))
+    store = PreparedStore(plan.folders.prepared)
     plan = plan.model_copy(update={"metrics": settled_metrics(plan.metrics, store.manifest)})
-    calibration = read(Path("reports/runs") / dataset / "calibration.json")
-    classifier = read(plan.folder("models") / "classifier" / "record.json")
+    calibration = read_calibration(plan.folders.calibration)
+    classifier = ClassifierFolder(plan.folders.classifier).record()
     every = {name: read_run(plan, name, store.images.shape[1:]) for name in plan.active}
     runs = {name: run for name, run in every.items() if run.config.classes is None}
     records = {f"{run.name}-{r.index}": r.record for run in runs.values() for r in run.replicates}
@@ -192,24 +182,17 @@ def collect(plan: ReportPlan) -> Results:
     return Results(plan, store, calibration, classifier, runs, studies, apart)
 
 
-def read(path: Path) -> Any:
-    try:
-        return read_json(path)
-    except FileNotFoundError as error:
-        raise KelvinError(f"{path} is not there; run dvc repro, which makes it") from error
-
-
 def read_run(plan: ReportPlan, name: str, image: Iterable[int]) -> Run:
     config, replicates = plan.run(name), []
     for index in plan.replicates:
-        folder = f"{name}-{index}"
-        record = read(Path("reports/runs") / plan.dataset / f"{folder}.json")
+        files = plan.folders.run(name, index)
+        record = read_record(files.record)
         if record["scale"] != plan.scale:
-            raise KelvinError(f"the record of {folder} was made at scale {record['scale']}, but "
+            raise KelvinError(f"the record of {files.name} was made at scale {record['scale']}, but "
                               f"params.yaml asks for {plan.scale}; run dvc repro")
-        details = read(plan.folder("evaluations") / folder / "details.json")
-        replicates.append(Replicate(index, record, details, plan.folder("models") / folder,
-                                    plan.folder("samples") / folder))
+        details = EvaluationFolder(files.evaluation).details()
+        replicates.append(Replicate(index, record, details, ModelFolder(files.model),
+                                    SampleFolder(files.samples)))
     family = "folder" if config.source == "folder" else temperature(config)
     return Run(name, config.title or name, family, config, replicates, tuple(image))
 

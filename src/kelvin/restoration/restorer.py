@@ -14,19 +14,16 @@ from kelvin.restoration.guidance import Guided
 from kelvin.restoration.parameterisation import PARAMETERISATIONS, check
 from kelvin.restoration.rules import EXACT, check_rule, restore
 from kelvin.restoration.variance import check as check_variance
-from kelvin.restoration.variance import log_variance
 
 Network = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Restoration:
-    """x0_hat (n, C, H, W); log_variance of p(x_{t-1} | x_t) where the network learns it, and the v behind
-    it, for other steps (kelvin.restoration.variance); the mean of x_{t-1} (`previous`) where the network
-    predicts that."""
+    """x0_hat (n, C, H, W); v of a learned variance (kelvin.restoration.variance), (n, C, H, W), where the
+    network gives it; the mean of x_{t-1} (`previous`) where the network predicts that."""
 
     x0_hat: torch.Tensor
-    log_variance: torch.Tensor | None = None
     v: torch.Tensor | None = None
     previous: torch.Tensor | None = None
 
@@ -69,8 +66,8 @@ class Restorer:
                      ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The bare prediction, and v of a learned variance, (n, C, H, W); None where it is fixed."""
         self.evaluations += getattr(self.network, "evaluations", 1)
-        told = () if labels is None else (labels,)
-        out = self.network(x_t, t.to(x_t.dtype) / self.degradation.steps, *told)
+        condition = () if labels is None else (labels,)
+        out = self.network(x_t, t.to(x_t.dtype) / self.degradation.steps, *condition)
         if self.variance == "fixed":
             return out, None
         if out.shape[1] != 2 * x_t.shape[1]:
@@ -97,5 +94,4 @@ class Restorer:
         if self.clip:
             x0_hat = x0_hat.clamp(self.image.low, self.image.high)
         previous = self.parameterisation.previous
-        variance = None if v is None else log_variance(self.degradation, v, t, t - 1)
-        return Restoration(x0_hat, variance, v, previous and previous(prediction, x_t))
+        return Restoration(x0_hat, v, previous and previous(prediction, x_t))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kelvin.artifacts.models import ModelFolder
 from kelvin.common.errors import KelvinError
-from kelvin.common.files import write_arrays, write_json
 from kelvin.common.progress import log
 from kelvin.config.plan import TrainPlan
 from kelvin.datasets.sources.folders import load_folder_images
@@ -26,8 +26,8 @@ def score_folder(plan: TrainPlan, store: PreparedStore, out: Path, roots: list[P
                           "images (or a tar or zip of one), relative to the project's root")
     images, digest = load_folder_images(folder, (height, width), channels)
     log.info("%s: %d images from %s", plan.run, len(images), plan.path)
-    out.mkdir(parents=True, exist_ok=True)
-    write_arrays(out / "samples.npz", samples=images)
-    write_json(out / "config.json", {"run": plan.run, "replicate": 0, "fingerprint": digest[:16],
-                                     "dataset": plan.dataset, "scale": plan.scale, "source": "folder",
-                                     "config": {"path": plan.path}, "data": digest})
+    model = ModelFolder(out)
+    model.write_images(images)
+    model.write_config({"run": plan.run, "replicate": 0, "fingerprint": digest[:16],
+                        "dataset": plan.dataset, "scale": plan.scale, "source": "folder",
+                        "config": {"path": plan.path}, "data": digest})

@@ -2,27 +2,62 @@
 
 sampler(restorer, state, times, random, *, options): `times` decreases and ends in 0; the first
 element yielded is the state at times[1], the last is the sample. `random` gives stochastic samplers
-their noise; deterministic ones leave it alone. One line each names paper and algorithm.
+their noise; deterministic ones leave it alone. One line each names paper and algorithm, whose letters
+the code keeps. `@sampler` enters one, with the process it needs and, where they are fixed, its steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
 
 from kelvin.common.errors import KelvinError
 from kelvin.config.registry import Registry
-from kelvin.degradations import GaussianProcess, HotProcess, State
+from kelvin.degradations import Degradation, GaussianProcess, HotProcess, State
 from kelvin.degradations.base import Random
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.variance import log_variance
 
 samplers = Registry("sampler")
-Subset = Annotated[int, Field(ge=1)] | Literal["all"]
+Steps = Annotated[int, Field(ge=1)] | Literal["all"]
 Which = Literal["kept", "estimated"]  # the z that Algorithms 1 and 2 degrade x0_hat with
+MEANS = {GaussianProcess: "a process with Gaussian noise", HotProcess: "a hot process (noise alone)"}
+
+
+def sampler(kind: str, process: type = Degradation, steps: Steps | None = None) -> Callable:
+    """Decorator: enter a sampler under `kind`.
+
+    process: the class of degradations that it needs. steps: how many it takes whatever its entry in
+    params.yaml; None where the entry says so by an option `steps`.
+    """
+    def enter(function: Callable) -> Callable:
+        function.process, function.steps = process, steps
+        return samplers.register(kind)(function)
+    return enter
+
+
+class Sampler(NamedTuple):
+    """What a section of `samplers` names: the function, its steps ("all": T of them), its options."""
+
+    function: Callable
+    steps: Steps
+    options: dict[str, Any]
+
+
+def check(section: Mapping[str, Any], where: str) -> Sampler:
+    """The sampler of a section; KelvinError with a line for every option that is wrong."""
+    fixed = getattr(samplers.find(section["kind"], where), "steps", None)
+    function, options = samplers.check(section, where, {} if fixed else {"steps": Steps})
+    return Sampler(function, fixed or options.pop("steps"), options)
+
+
+def unfit(function: Callable, process: type) -> str | None:
+    """What the sampler needs, in words, where a process of that class is something else."""
+    needed = getattr(function, "process", Degradation)
+    return None if issubclass(process, needed) else MEANS[needed]
 
 
 def times(T: int, steps: int | str, start: int | None = None, where: str = "steps") -> list[int]:
@@ -40,11 +75,10 @@ def times(T: int, steps: int | str, start: int | None = None, where: str = "step
     return sorted(set(grid), reverse=True)
 
 
-def pairs(restorer: Restorer, state: State, times: Sequence[int]) -> Iterator[tuple]:
-    """(t, s) as long tensors (n,) for each step from t down to s."""
-    n, device = len(state.x), state.x.device
+def pairs(times: Sequence[int], x: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """(t, s) as long tensors (n,) for each step from t down to s, for images x (n, C, H, W)."""
     for t, s in zip(times, times[1:], strict=False):
-        yield (torch.full((n,), t, device=device), torch.full((n,), s, device=device))
+        yield tuple(torch.full((len(x),), time, device=x.device) for time in (t, s))
 
 
 def known_z(restorer: Restorer, state: State, x0_hat: torch.Tensor, t: torch.Tensor
@@ -59,31 +93,22 @@ def known_z(restorer: Restorer, state: State, x0_hat: torch.Tensor, t: torch.Ten
     return state.z
 
 
-def gaussian(restorer: Restorer, name: str, kind: type = GaussianProcess) -> Any:
-    """The restorer's process; KelvinError where it is not Gaussian (or not hot, as `kind` wants)."""
-    if not isinstance(restorer.degradation, kind):
-        what = "a hot process (noise alone)" if kind is HotProcess else "a Gaussian process"
-        raise KelvinError(f"sampler {name} needs {what}, but the degradation is "
-                          f"{type(restorer.degradation).__name__}: use improved, naive or direct")
-    return restorer.degradation
-
-
-@samplers.register("ancestral")
-def ancestral(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
-              steps: Subset) -> Iterator[State]:
+@sampler("ancestral", GaussianProcess)
+def ancestral(restorer: Restorer, state: State, times: Sequence[int], random: Random
+              ) -> Iterator[State]:
     """Ho et al. 2020, Algorithm 2: draw from the posterior q(x_s | x_t, x0_hat)."""
-    yield from ddim(restorer, state, times, random, steps=steps, eta=1.0)
+    yield from ddim(restorer, state, times, random, eta=1.0)
 
 
-@samplers.register("ddim")
+@sampler("ddim", GaussianProcess)
 def ddim(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
-         steps: Subset, eta: Annotated[float, Field(ge=0, le=1)]) -> Iterator[State]:
+         eta: Annotated[float, Field(ge=0, le=1)]) -> Iterator[State]:
     """Song et al. 2021 (DDIM), eq. 12 and 16; eta = 0 is deterministic, eta = 1 ancestral.
 
     A learned variance takes the place of the posterior's at eta = 1 alone: sigma_eta is DDIM's own.
     """
-    process = gaussian(restorer, "ddim")
-    for t, s in pairs(restorer, state, times):
+    process = restorer.degradation
+    for t, s in pairs(times, state.x):
         restored = restorer(state.x, t)
         mean, std = process.posterior(state.x, restored.x0_hat, t, s, eta, state.z)
         if eta == 1 and restored.v is not None:
@@ -94,16 +119,16 @@ def ddim(restorer: Restorer, state: State, times: Sequence[int], random: Random,
         yield state
 
 
-@samplers.register("fed-back")
-def fed_back(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
-             steps: Subset) -> Iterator[State]:
+@sampler("fed-back", GaussianProcess)
+def fed_back(restorer: Restorer, state: State, times: Sequence[int], random: Random
+             ) -> Iterator[State]:
     """A mistake, kept to be shown: x_s is x0_hat itself plus the posterior's noise.
 
     A network told s meets an image without the noise of s, and a factor of the rule for x0_hat acts
     anew at every step. Suspected of study E's black samples; whether it sampled so is not known.
     """
-    process = gaussian(restorer, "fed-back")
-    for t, s in pairs(restorer, state, times):
+    process = restorer.degradation
+    for t, s in pairs(times, state.x):
         x = restorer(state.x, t).x0_hat
         if int(s[0]) > 0:
             _, std = process.posterior(state.x, x, t, s, 1.0, state.z)
@@ -112,62 +137,62 @@ def fed_back(restorer: Restorer, state: State, times: Sequence[int], random: Ran
         yield state
 
 
-@samplers.register("heun")
-def heun(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
-         steps: Subset) -> Iterator[State]:
+@sampler("heun", HotProcess)
+def heun(restorer: Restorer, state: State, times: Sequence[int], random: Random) -> Iterator[State]:
     """Karras et al. 2022, Algorithm 1 (deterministic), on the straight line from image to noise.
 
-    y = x / (signal + noise) moves along dy/dr = (y - x0_hat) / r, r = noise / (signal + noise) from
-    at most 1 down to 0: finite where the signal is gone. Two evaluations a step, one the last.
+    With sigma the share of noise / (signal + noise), from at most 1 down to 0 and finite where no
+    signal is left, y = x / (signal + noise) moves along dy/dsigma = (y - x0_hat) / sigma. Two
+    evaluations a step, one the last.
     """
-    process = gaussian(restorer, "heun", HotProcess)
+    process = restorer.degradation
 
     def line(t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         signal, noise = process.gain(t, None), process.std(t)
         return (signal + noise).to(state.x.dtype), (noise / (signal + noise)).to(state.x.dtype)
 
-    for t, s in pairs(restorer, state, times):
-        (size_t, r_t), (size_s, r_s) = line(t), line(s)
-        y = state.x / size_t
-        slope = (y - restorer(state.x, t).x0_hat) / r_t
-        ahead = y + (r_s - r_t) * slope
-        if int(s[0]) > 0:
-            slope_s = (ahead - restorer(size_s * ahead, s).x0_hat) / r_s
-            ahead = y + (r_s - r_t) * (slope + slope_s) / 2
-        state = State(size_s * ahead, state.z, state.hidden)
+    for t, s in pairs(times, state.x):
+        (scale_t, sigma_t), (scale_s, sigma_s) = line(t), line(s)
+        y = state.x / scale_t
+        d = (y - restorer(state.x, t).x0_hat) / sigma_t
+        y_s = y + (sigma_s - sigma_t) * d  # Euler
+        if int(s[0]) > 0:  # second-order correction
+            d_prime = (y_s - restorer(scale_s * y_s, s).x0_hat) / sigma_s
+            y_s = y + (sigma_s - sigma_t) * (d + d_prime) / 2
+        state = State(scale_s * y_s, state.z, state.hidden)
         yield state
 
 
-@samplers.register("dpm-solver++")
-def dpm_solver_2m(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
-                  steps: Subset) -> Iterator[State]:
+@sampler("dpm-solver++", HotProcess)
+def dpm_solver_2m(restorer: Restorer, state: State, times: Sequence[int], random: Random
+                  ) -> Iterator[State]:
     """Lu et al. 2022 (DPM-Solver++), Algorithm 2 (2M): x0_hat extrapolated in log-SNR.
 
-    The first and the last step are of first order (DDIM), as the paper does for few steps.
+    lambda = log(alpha / sigma), h its step, r = h_before / h, D the x0_hat that a step uses. The first
+    and the last step are of first order (DDIM), as the paper does for few steps.
     """
-    process = gaussian(restorer, "dpm-solver++", HotProcess)
-    before = None  # the last step's x0_hat and its width in half log-SNR
-    for t, s in pairs(restorer, state, times):
-        a_t, a_s = process.gain(t, None), process.gain(s, None)
-        noise_t, noise_s = process.std(t), process.std(s)
-        x0_hat = restorer(state.x, t).x0_hat
-        width = (a_s / noise_s).log() - (a_t / noise_t).log()
-        used = x0_hat
-        if before is not None and int(s[0]) > 0:
-            share = (width / before[1] / 2).to(x0_hat.dtype)  # 1 / 2r; 0 after a step from no signal
-            used = x0_hat + share * (x0_hat - before[0])
-        shrink = noise_s / noise_t
-        x = shrink.to(used.dtype) * state.x + (a_s - shrink * a_t).to(used.dtype) * used
-        before, state = (x0_hat, width), State(x, state.z, state.hidden)
+    process = restorer.degradation
+    x0_before = h_before = None
+    for t, s in pairs(times, state.x):
+        alpha_t, alpha_s = process.gain(t, None), process.gain(s, None)
+        sigma_t, sigma_s = process.std(t), process.std(s)
+        D = x0_hat = restorer(state.x, t).x0_hat
+        h = (alpha_s / sigma_s).log() - (alpha_t / sigma_t).log()
+        if h_before is not None and int(s[0]) > 0:
+            half_r = (h / h_before / 2).to(x0_hat.dtype)  # 1 / 2r; 0 after a step from no signal
+            D = x0_hat + half_r * (x0_hat - x0_before)
+        ratio = sigma_s / sigma_t
+        x = ratio.to(D.dtype) * state.x + (alpha_s - ratio * alpha_t).to(D.dtype) * D
+        x0_before, h_before, state = x0_hat, h, State(x, state.z, state.hidden)
         yield state
 
 
-@samplers.register("dissipation")
+@sampler("dissipation", steps="all")
 def dissipation(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
-                steps: Literal["all"], noise: Annotated[float, Field(ge=0)]) -> Iterator[State]:
+                noise: Annotated[float, Field(ge=0)]) -> Iterator[State]:
     """Rissanen et al. 2023, Algorithm 2: the predicted mean of x_{t-1}, plus `noise` (in [0, 1])."""
     level = noise * (restorer.image.high - restorer.image.low)
-    for t, s in pairs(restorer, state, times):
+    for t, s in pairs(times, state.x):
         x = restorer(state.x, t).previous
         if x is None:
             raise KelvinError("sampler dissipation needs a network that predicts the previous state: "
@@ -178,15 +203,15 @@ def dissipation(restorer: Restorer, state: State, times: Sequence[int], random: 
         yield state
 
 
-@samplers.register("naive")
+@sampler("naive")
 def naive(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
-          steps: Subset, z: Which | Literal["fresh"]) -> Iterator[State]:
+          z: Which | Literal["fresh"]) -> Iterator[State]:
     """Bansal et al. 2022, Algorithm 1: x_s = D(x0_hat, s, z).
 
     z `kept` from the start, `estimated` anew from (x_t, x0_hat), or drawn `fresh` at every step.
     """
     process = restorer.degradation
-    for t, s in pairs(restorer, state, times):
+    for t, s in pairs(times, state.x):
         x0_hat = restorer(state.x, t).x0_hat
         if z == "fresh":
             drawn = process.draw(random)
@@ -197,16 +222,16 @@ def naive(restorer: Restorer, state: State, times: Sequence[int], random: Random
         yield state
 
 
-@samplers.register("improved")
+@sampler("improved")
 def improved(restorer: Restorer, state: State, times: Sequence[int], random: Random, *,
-             steps: Subset, z: Which) -> Iterator[State]:
+             z: Which) -> Iterator[State]:
     """Bansal et al. 2022, Algorithm 2: x_s = x_t - D(x0_hat, t, z) + D(x0_hat, s, z).
 
     z `kept` from the start, or `estimated` anew from (x_t, x0_hat) at every step; the latter under
     Gaussian noise is DDIM with eta = 0.
     """
     D = restorer.degradation.degrade
-    for t, s in pairs(restorer, state, times):
+    for t, s in pairs(times, state.x):
         x0_hat = restorer(state.x, t).x0_hat
         used = chosen_z(restorer, state, x0_hat, t, z)
         state = State(state.x - D(x0_hat, t, used) + D(x0_hat, s, used), used)
@@ -220,8 +245,8 @@ def chosen_z(restorer: Restorer, state: State, x0_hat: torch.Tensor, t: torch.Te
     return known_z(restorer, state, x0_hat, t)
 
 
-@samplers.register("direct")
+@sampler("direct", steps=1)
 def direct(restorer: Restorer, state: State, times: Sequence[int], random: Random) -> Iterator[State]:
     """One shot: x0_hat from x_T, whatever the times in between."""
-    t, _ = next(pairs(restorer, state, times))
+    t, _ = next(pairs(times, state.x))
     yield State(restorer(state.x, t).x0_hat, state.z)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import torch
 
+from kelvin.artifacts.names import CLIPPED, FED_BACK, way
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.rules import EXACT, RULES
 from kelvin.sampling.trajectories import degrader, traced
 
 ANCESTRAL = {"kind": "ancestral", "steps": "all"}
-FED_BACK = {"kind": "fed-back", "steps": "all"}
+FED = {"kind": "fed-back", "steps": "all"}
 NEAR_BLACK = 0.05  # a pixel whose channels are all below this share of the range
 
 
@@ -77,10 +78,10 @@ def brightness(restorer: Restorer, n: int, seed: tuple, count: int, device: str 
     back`: x0_hat, not clipped, is taken for the next state (samplers.fed_back)."""
     found, visited, image = {}, [], restorer.image
     rules = rules_of(restorer)
-    ways = {rule: (rule, ANCESTRAL, False) for rule in rules}
+    ways = {way(rule): (rule, ANCESTRAL, False) for rule in rules}
     if len(rules) > 1:
-        ways |= {f"{rule}, clipped": (rule, ANCESTRAL, True) for rule in rules}
-        ways |= {f"{rule}, fed back": (rule, FED_BACK, False) for rule in rules}
+        ways |= {way(rule, CLIPPED): (rule, ANCESTRAL, True) for rule in rules}
+        ways |= {way(rule, FED_BACK): (rule, FED, False) for rule in rules}
     for name, (rule, sampler, clip) in ways.items():
         visited, x = traced(by_rule(restorer, rule, clip), sampler, n, seed, count, device)
         drawn = image.decode(x).nan_to_num(nan=0.0)

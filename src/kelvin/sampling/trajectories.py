@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
+from kelvin.common.errors import KelvinError
 from kelvin.common.files import finite
 from kelvin.common.streams import BlockRandom
 from kelvin.degradations import State
 from kelvin.restoration.restorer import Restorer
 from kelvin.sampling.linear import LinearRestorer
-from kelvin.sampling.samplers import samplers, times
+from kelvin.sampling.samplers import check, times, unfit
 
 Progress = Callable[[int], Any]
 NEAR = 0.1  # nats of log-SNR from a time beyond which nothing is said between times
@@ -36,13 +37,15 @@ def trajectory(restorer: Restorer, section: Mapping[str, Any], state: State, sta
                random: BlockRandom) -> tuple[list[int], Iterator[State]]:
     """The times a sampler visits from `start` down to 0, and its states at times[1:].
 
-    A sampler without an option `steps` (direct) takes one.
+    KelvinError where the sampler cannot take the restorer's process.
     """
-    kind = section["kind"]
-    part, options = samplers.check(section, f"samplers.{kind}")
-    visited = times(restorer.degradation.steps, section.get("steps", 1), start,
-                    f"samplers.{kind}.steps")
-    return visited, part(restorer, state, visited, random, **options)
+    where, process = f"samplers.{section['kind']}", restorer.degradation
+    function, steps, options = check(section, where)
+    if needed := unfit(function, type(process)):
+        raise KelvinError(f"sampler {section['kind']} needs {needed}, but the degradation is "
+                          f"{type(process).__name__}: use improved, naive or direct")
+    visited = times(process.steps, steps, start, f"{where}.steps")
+    return visited, function(restorer, state, visited, random, **options)
 
 
 def last(states: Iterator[State]) -> State:

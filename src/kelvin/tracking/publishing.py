@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kelvin.tracking.results import Result, parsed, results
+from kelvin.artifacts.reading import read_json
+from kelvin.tracking.results import Result, results
 from kelvin.tracking.store import Tags, database, experiment, opened, rehome, runs_in, runs_of
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def log_files(client: MlflowClient, run_id: str, result: Result) -> None:
         client.log_image(run_id, picture, artifact_file=f"figures/{name}.png")
     for path in result.files:
         client.log_artifact(run_id, str(path), "model")
-    about, digest = parsed(result.manifest), result.data_digest
+    about, digest = read_json(result.manifest, "prepare"), result.data_digest
     source = {"uri": str(result.manifest.parent), "licence": about["licence"],
               "sources": about["sources"]}
     profile = {"sha256": digest, "sizes": about["sizes"], "image_shape": about["image_shape"]}

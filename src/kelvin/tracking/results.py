@@ -6,7 +6,6 @@ asks at its every end whether something is missing.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import math
@@ -16,14 +15,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kelvin.artifacts.evaluations import IDENTITY as HEAD
+from kelvin.artifacts.evaluations import Details, EvaluationFolder, Record, read_record
+from kelvin.artifacts.folders import DatasetFolders, RunFolders, record_files
+from kelvin.artifacts.models import ModelFolder, Trained
+from kelvin.artifacts.samples import SampleFolder, Sampling
 from kelvin.common.errors import KelvinError
 from kelvin.common.trees import leaves
 
 if TYPE_CHECKING:
     import numpy as np
 
-RECORDS, CALIBRATION = Path("reports/runs"), "calibration.json"
-IDENTITY = ("run", "replicate", "scale", "fingerprint")
+IDENTITY = tuple(key for key in HEAD if key != "dataset")  # tags; the experiment is the data set's
 CONSTANT = ("epoch", "n", "small_n")  # columns of the rows per epoch that are no curve
 GRID = 8  # samples shown a side
 SIDE = 40  # pixels that a small image is enlarged to, about
@@ -31,7 +34,7 @@ SIDE = 40  # pixels that a small image is enlarged to, about
 
 def results() -> list[Result]:
     """Every record of every data set, in the order of their names."""
-    return [Result(path) for path in sorted(RECORDS.glob("*/*.json")) if path.name != CALIBRATION]
+    return [Result(path) for path in record_files()]
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,8 @@ class Result:
     path: Path
 
     @cached_property
-    def record(self) -> dict[str, Any]:
-        record = parsed(self.path)
-        if missing := [key for key in (*IDENTITY, "dataset") if key not in record]:
-            raise KelvinError(f"{self.path} has no {missing[0]!r}; run the stage `evaluate` again")
-        return record
+    def record(self) -> Record:
+        return read_record(self.path)
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -54,30 +54,42 @@ class Result:
 
     @property
     def name(self) -> str:
-        return f"{self.record['run']}-{self.record['replicate']}"
+        return self.folders.name
 
     @property
     def dataset(self) -> str:
         return self.record["dataset"]
 
-    def folder(self, kind: str) -> Path:
-        return Path("data") / kind / self.dataset / self.name
+    @property
+    def folders(self) -> RunFolders:
+        return DatasetFolders(self.dataset).run(self.record["run"], self.record["replicate"])
+
+    @property
+    def model(self) -> ModelFolder:
+        return ModelFolder(self.folders.model)
+
+    @property
+    def samples(self) -> SampleFolder:
+        return SampleFolder(self.folders.samples)
+
+    @property
+    def evaluation(self) -> EvaluationFolder:
+        return EvaluationFolder(self.folders.evaluation)
 
     @property
     def manifest(self) -> Path:
-        return Path("data/prepared") / self.dataset / "manifest.json"
+        return DatasetFolders(self.dataset).manifest
 
     @cached_property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Trained | dict[str, Any]:
         """config.json of the training behind the record; empty where that is not there."""
-        path = self.folder("models") / "config.json"
-        config = parsed(path) if path.exists() else {}
+        config = self.model.config() if self.model.config_file.exists() else {}
         return config if config.get("fingerprint") == self.record["fingerprint"] else {}
 
     @cached_property
-    def sampling(self) -> dict[str, Any]:
+    def sampling(self) -> Sampling:
         """How it was sampled, with the options of its samplers."""
-        return parsed(self.folder("samples") / "config.json")
+        return self.samples.config()
 
     @property
     def trained(self) -> bool:
@@ -87,8 +99,8 @@ class Result:
     @cached_property
     def files(self) -> list[Path]:
         """What is logged as it stands; without weights and curves for a folder of images."""
-        names = ["config.json", "ema.safetensors", "history.csv"] if self.trained else ["config.json"]
-        return [self.folder("models") / name for name in names]
+        model = self.model
+        return [model.config_file, *((model.ema, model.history_file) if self.trained else ())]
 
     @cached_property
     def complete(self) -> bool:
@@ -97,8 +109,7 @@ class Result:
             return False
         if self.trained and self.config["data"] != self.data_digest:
             return False
-        rest = [self.folder("evaluations") / "details.json",
-                *(self.folder("samples") / name for name in ("samples.npz", "config.json"))]
+        rest = [self.evaluation.details_file, self.samples.samples_file, self.samples.config_file]
         return all(path.exists() for path in [*self.files, *rest])
 
     @cached_property
@@ -110,7 +121,7 @@ class Result:
         """SHA-256 of the record and, where all is there, of everything else but the weights."""
         digest = hashlib.sha256(self.path.read_bytes())
         if self.complete:
-            for path in [self.folder("evaluations") / "details.json", *self.files]:
+            for path in [self.evaluation.details_file, *self.files]:
                 if path.suffix != ".safetensors":  # named by the fingerprint, and large
                     digest.update(path.read_bytes())
         return digest.hexdigest()
@@ -121,8 +132,8 @@ class Result:
         return hashlib.sha256(self.manifest.read_bytes()).hexdigest()
 
     @cached_property
-    def details(self) -> dict[str, Any]:
-        return parsed(self.folder("evaluations") / "details.json") if self.complete else {}
+    def details(self) -> Details | dict[str, Any]:
+        return self.evaluation.details() if self.complete else {}
 
     def parameters(self) -> dict[str, str]:
         """The resolved configuration in dotted keys, and the words of the cost (hardware)."""
@@ -152,26 +163,21 @@ class Result:
             return
         rows: list[dict[str, Any]] = list(self.details.get("epochs", []))
         if self.trained:
-            path = self.folder("models") / "history.csv"
-            with path.open(encoding="utf-8") as file:
-                rows += csv.DictReader(file)
+            rows += self.model.history(self.record["updates"])
         for row in rows:
             for key, value in row.items():
-                if key not in CONSTANT and value not in (None, ""):
-                    where = f"{self.name}: {key} of epoch {row['epoch']}"
+                if key not in CONSTANT and value is not None:
+                    where = f"{self.name}: {key} of epoch {row['epoch']:g}"
                     yield int(row["epoch"]), key, number(value, where)
 
     def pictures(self) -> dict[str, np.ndarray]:
         """Name -> uint8 (height, width, C): a grid of samples, and the strips where there are."""
-        import numpy as np
-
-        with np.load(self.folder("samples") / "samples.npz", allow_pickle=False) as file:
-            sampler = self.record["sampler"]
-            images = file[f"samples/{sampler}"][:GRID * GRID]
-            found = {"samples": [images[i:i + GRID] for i in range(0, len(images), GRID)]}
-            for name, key in (("encoding", "encoding"), ("decoding", f"decoding/{sampler}")):
-                if key in file.files:  # (times, images, C, H, W)
-                    found[name] = list(file[key].swapaxes(0, 1))
+        samples, sampler = self.samples.samples(), self.record["sampler"]
+        images = samples.samples(sampler)[:GRID * GRID]
+        found = {"samples": [images[i:i + GRID] for i in range(0, len(images), GRID)]}
+        for name, strip in (("encoding", samples.encoding), ("decoding", samples.decoding(sampler))):
+            if strip:
+                found[name] = list(strip.states.swapaxes(0, 1))
         return {name: tiled(rows) for name, rows in found.items()}
 
 
@@ -192,13 +198,6 @@ def tiled(rows: list[np.ndarray]) -> np.ndarray:
         sheet[i, :len(row), :, 1:-1, 1:-1] = row.repeat(zoom, axis=2).repeat(zoom, axis=3)
     sheet = sheet.transpose(0, 3, 1, 4, 2)
     return sheet.reshape(size[0] * size[3], size[1] * size[4], channels)
-
-
-def parsed(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise KelvinError(f"{path} is not JSON ({error}); run its stage again") from error
 
 
 def number(value: Any, where: str) -> float:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from kelvin.common.errors import KelvinError
-from kelvin.common.files import read_arrays, write_arrays
+from kelvin.artifacts.models import Process
+from kelvin.artifacts.starts import StartFolder
 from kelvin.common.streams import BatchRandom, generator
 from kelvin.datasets.sources.convert import convert_images
 from kelvin.datasets.store import PreparedStore
@@ -23,9 +22,8 @@ from kelvin.restoration.parameterisation import LINEAR
 from kelvin.restoration.restorer import Restorer
 from kelvin.sampling.linear import LinearRestorer
 
-FITTED = 20_000  # training images at most that a prior or a severity is fitted to
 LINEAR_FIT = 5000  # training images at most that the linear maps of the target linear+ are fitted to
-BLEND = "blend.npz"
+FITTED = 20_000  # training images at most that a prior or a severity is fitted to
 
 
 def fit_process(restorer: Restorer, images: np.ndarray, other: Callable[[], torch.Tensor]
@@ -51,7 +49,7 @@ def fit_linear(restorer: Restorer, x0: torch.Tensor) -> None:
                    torch.stack([m.mean_0 - m.mean_t @ m.weights for m in maps]))
 
 
-def about_process(process: Degradation, x0: torch.Tensor) -> dict[str, Any]:
+def about_process(process: Degradation, x0: torch.Tensor) -> Process:
     """What is said of a fitted process: the signal variance left at every t, and at some the share that
     linear least squares gets back from 8 bits (kelvin.degradations.recoverability); where severity is
     tied to a noise schedule, by what (`tie`), the values wanted, and from which t on they are out of
@@ -77,14 +75,9 @@ def about_process(process: Degradation, x0: torch.Tensor) -> dict[str, Any]:
 def save_blend(folder: Path, store: PreparedStore, shape: Shape) -> None:
     """Training images of another data set, brought to this shape, uint8 (n, C, H, W)."""
     images = store.split("train").first(FITTED).images
-    write_arrays(folder / BLEND, images=convert_images(images, (shape.height, shape.width),
-                                                           shape.channels))
+    StartFolder(folder).write_blend(convert_images(images, (shape.height, shape.width), shape.channels))
 
 
 def load_blend(folder: Path) -> torch.Tensor:
     """The images that a morphing run blends towards, (n, C, H, W) in [0, 1]."""
-    try:
-        images = read_arrays(folder / BLEND)["images"]
-    except FileNotFoundError as error:
-        raise KelvinError(f"{folder} holds no images to blend towards; run dvc repro pretrain") from error
-    return torch.from_numpy(images).float() / 255
+    return torch.from_numpy(StartFolder(folder).blend()).float() / 255

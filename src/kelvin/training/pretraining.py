@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
+from kelvin.artifacts.starts import Note, StartFolder
 from kelvin.common.errors import KelvinError
-from kelvin.common.files import read_json
 from kelvin.common.hardware import Precision
 from kelvin.common.trees import leaves
 from kelvin.config.schema import RunConfig
@@ -24,7 +22,6 @@ from kelvin.restoration.restorer import Restorer
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.loop import Trainer
 
-WEIGHTS, NOTE = "weights.safetensors", "start.json"
 FITS = ("network", "schedule", "degradation", "restorer")  # sections that weights are made for
 Tensors = dict[str, torch.Tensor]
 
@@ -89,13 +86,12 @@ def made_for(run: RunConfig, shape: Shape) -> dict[str, Any]:
 
 def save_start(folder: Path, tensors: Tensors) -> str:
     """Write the weights; returns their digest."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / WEIGHTS)
+    StartFolder(folder).write_weights(tensors)
     return digest(tensors)
 
 
 def load_start(folder: Path, name: str, run: RunConfig, shape: Shape, network: torch.nn.Module
-               ) -> dict[str, Any]:
+               ) -> Note:
     """Put pre-trained weights into the network; returns the note beside them.
 
     Only weights are taken: process and prior are fitted to the run's own images, and the optimizer
@@ -103,20 +99,22 @@ def load_start(folder: Path, name: str, run: RunConfig, shape: Shape, network: t
     degradation, pixel range, image size or pre-training.
     """
     again = "run dvc repro pretrain, which makes them for this run"
-    try:
-        note, tensors = read_json(folder / NOTE), load_file(folder / WEIGHTS)
-    except FileNotFoundError as error:
-        raise KelvinError(f"{folder} holds no weights for runs.{name} to start from; {again}") from error
-    except (SafetensorError, ValueError) as error:
-        raise KelvinError(f"{folder} cannot be read ({error}); {again}") from error
+    start = StartFolder(folder)
+    weights = start.weights_file
+    if not (start.note_file.exists() and weights.exists()):
+        raise KelvinError(f"{folder} holds no weights for runs.{name} to start from; {again}")
+    note, tensors = start.note(), start.weights()
+    if not note["pretrain"]:
+        raise KelvinError(f"{start.note_file} says of no weights that runs.{name} could start from; "
+                          f"{again}")
     there = dict(leaves({"pretrain": note["pretrain"], **note["made_for"]}))
     wanted = dict(leaves({"pretrain": run.pretrain.model_dump(), **made_for(run, shape)}))
     for key in [*wanted, *(there.keys() - wanted.keys())]:
         have, want = there.get(key, "absent"), wanted.get(key, "absent")
         if have != want:
-            raise KelvinError(f"{folder / WEIGHTS} was made with {'.'.join(key)} = {have}, but "
+            raise KelvinError(f"{weights} was made with {'.'.join(key)} = {have}, but "
                               f"runs.{name} has {want}; {again}")
     if digest(tensors) != note["sha256"]:
-        raise KelvinError(f"{folder / WEIGHTS} is not what {NOTE} describes; {again}")
-    assemble.load_weights(network, tensors, folder / WEIGHTS)
+        raise KelvinError(f"{weights} is not what {start.note_file.name} describes; {again}")
+    assemble.load_weights(network, tensors, weights)
     return note

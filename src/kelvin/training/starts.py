@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kelvin.common.files import read_json, write_json
+from kelvin.artifacts.starts import Note, StartFolder
+from kelvin.common.errors import KelvinError
 from kelvin.common.progress import log
 from kelvin.config.digest import fingerprint
 from kelvin.config.plan import PretrainPlan, RawImages, Start
-from kelvin.config.schema import Pretrain
 from kelvin.datasets.store import PreparedStore
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from kelvin.networks import Shape
 
-SCRATCH = {"pretrain": None}
+SCRATCH: Note = {"pretrain": None}
 OWN = {"sampling", "classes", "pretrain", "prior"}  # in which sharing runs may differ
 
 
@@ -39,13 +39,13 @@ def make_starts(plan: PretrainPlan, store: PreparedStore, out: Path) -> list[str
             shutil.rmtree(folder)
     for name in plan.scratch:
         shutil.rmtree(out / name, ignore_errors=True)
-        write_json(out / name / "start.json", SCRATCH)
+        StartFolder(out / name).write_note(SCRATCH)
     groups: dict[str, list[Start]] = {}
     for start in plan.starts:
         groups.setdefault(shared(plan, start, store), []).append(start)
     made = []
     for mark, members in groups.items():
-        if not all(up_to_date(out / member.name, mark, member.config.pretrain) for member in members):
+        if not all(up_to_date(out / member.name, mark, member) for member in members):
             make(plan, store, mark, members, out)
             made.append(members[0].run)
     return made
@@ -63,13 +63,20 @@ def shared(plan: PretrainPlan, start: Start, store: PreparedStore) -> str:
                        plan.threads, plan.code, pick_device().type, torch.__version__)
 
 
-def up_to_date(folder: Path, mark: str, wanted: Pretrain | None) -> bool:
+def up_to_date(folder: Path, mark: str, member: Start) -> bool:
+    """Whether the folder is this start's and whole: what is damaged is made again."""
+    from kelvin.training.pretraining import digest
+
+    start, wanted = StartFolder(folder), member.config.pretrain
     try:
-        note = read_json(folder / "start.json")
-    except (FileNotFoundError, ValueError):
+        note = start.note()
+        if note.get("fingerprint") != mark or note["pretrain"] != (wanted and wanted.model_dump()):
+            return False
+        if member.blend:
+            start.blend()
+        return wanted is None or digest(start.weights()) == note.get("sha256")
+    except KelvinError:
         return False
-    return (note.get("fingerprint") == mark and note["pretrain"] == (wanted and wanted.model_dump())
-            and (wanted is None or (folder / "weights.safetensors").exists()))
 
 
 def make(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[Start], out: Path) -> None:
@@ -88,7 +95,7 @@ def make(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[Star
         pretrain(plan, store, mark, members, out)
     else:
         for member in members:
-            write_json(out / member.name / "start.json", SCRATCH | {"fingerprint": mark})
+            StartFolder(out / member.name).write_note({**SCRATCH, "fingerprint": mark})
 
 
 def pretrain(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[Start], out: Path
@@ -101,7 +108,7 @@ def pretrain(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[
     from kelvin.restoration import assemble
     from kelvin.training.checkpoint import Checkpoint
     from kelvin.training.fitting import fit_process, load_blend
-    from kelvin.training.pretraining import NOTE, Pretrainer, made_for, save_start
+    from kelvin.training.pretraining import Pretrainer, made_for, save_start
 
     first, shape = members[0], assemble.shape_of(store)
     run, seed = first.config, plan.seed + first.replicate
@@ -120,7 +127,7 @@ def pretrain(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[
     for member in members:
         wanted, folder = member.config.pretrain, out / member.name
         checksum = save_start(folder, trainer.kept[wanted.epochs])
-        write_json(folder / NOTE, {
+        StartFolder(folder).write_note({
             "pretrain": wanted.model_dump(), "fingerprint": mark, "sha256": checksum,
             "updates": wanted.epochs * trainer.batches, "images": len(train),
             "made_for": made_for(run, shape)})

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from kelvin import networks
-from kelvin.common.files import as_uint8, write_arrays, write_csv, write_json
+from kelvin.artifacts.models import Kept, ModelFolder
+from kelvin.common.files import as_uint8
 from kelvin.common.hardware import hardware, pick_device, resolve
 from kelvin.config.digest import fingerprint
 from kelvin.config.plan import TrainPlan
@@ -25,7 +26,7 @@ from kelvin.training.pretraining import load_start
 
 
 def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> None:
-    """Train, and write ema/raw.safetensors, history.csv, samples.npz, config.json, cost.json.
+    """Train, and write the model's folder (kelvin.artifacts.models).
 
     start: the folder of what it starts from (kelvin.training.starts).
     """
@@ -48,23 +49,21 @@ def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> 
     result = trainer.run(f"train {plan.name}")
     if not trainer.accelerator.is_main_process:
         return
-    out.mkdir(parents=True, exist_ok=True)
-    assemble.save(out / "ema.safetensors", trainer.ema.network, restorer, run, shape)
-    assemble.save(out / "raw.safetensors", trainer.bare, restorer, run, shape)
+    model = ModelFolder(out)
+    assemble.save(model.ema, trainer.ema.network, restorer, run, shape)
+    assemble.save(model.raw, trainer.bare, restorer, run, shape)
     for average in trainer.more:
-        assemble.save(assemble.average_file(out, average.decay), average.network, restorer, run, shape)
-    write_csv(out / "history.csv", result.history)
-    write_arrays(out / "samples.npz", epochs=np.array(result.epochs),
-                 samples=torch.stack(result.samples).numpy(),
-                 reconstructions=torch.stack(result.reconstructions).numpy(),
-                 reconstruct_times=trainer.shown["times"].numpy(),
-                 reconstruct_truth=trainer.shown["truth"].numpy(),
-                 reconstruct_degraded=as_uint8(restorer.image.decode(trainer.shown["states"])))
-    write_json(out / "config.json", {"run": plan.run, "replicate": plan.replicate, "fingerprint": mark,
-                                     "dataset": plan.dataset, "scale": plan.scale, "source": "train",
-                                     "config": run.model_dump(), "data": data, "start": pretrained})
-    write_json(out / "process.json", about_process(restorer.degradation, fitted))
-    write_json(out / "cost.json", {
+        assemble.save(model.average(average.decay), average.network, restorer, run, shape)
+    model.write_history(result.history)
+    model.write_kept(Kept(
+        np.array(result.epochs), torch.stack(result.samples).numpy(),
+        torch.stack(result.reconstructions).numpy(), trainer.shown["times"].numpy(),
+        trainer.shown["truth"].numpy(), as_uint8(restorer.image.decode(trainer.shown["states"]))))
+    model.write_config({"run": plan.run, "replicate": plan.replicate, "fingerprint": mark,
+                        "dataset": plan.dataset, "scale": plan.scale, "source": "train",
+                        "config": run.model_dump(), "data": data, "start": pretrained})
+    model.write_process(about_process(restorer.degradation, fitted))
+    model.write_cost({
         "updates": result.history[-1]["updates"], **stopped(trainer),
         "parameters": networks.parameter_count(trainer.bare),
         "flops_per_image": networks.flops_per_image(trainer.bare, shape),

@@ -1,4 +1,4 @@
-"""What the names of Fruits-360 say (Muresan and Oltean, 2018): fruit, variety, axis and frame.
+"""What the names of Fruits-360 say (Muresan and Oltean, 2018): fruit and variety.
 
 A class is one physical fruit on a turntable. Early editions call its folder `Apple Red 1`, later ones
 also `apple_red_1`; a file is `<frame>_100.jpg`, `r_<frame>_100.jpg` (turned about a second axis),
@@ -7,11 +7,8 @@ also `apple_red_1`; a file is `<frame>_100.jpg`, `r_<frame>_100.jpg` (turned abo
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from kelvin.common.errors import KelvinError
-
-_FRAME = re.compile(r"(?:r(?P<axis>[0-9]*)_)?(?P<frame>[0-9]+)(?:_[0-9]+)?\.(?:jpe?g|png|bmp)", re.I)
 
 
 @dataclass(frozen=True)
@@ -22,14 +19,6 @@ class Fruit:
     variety: str
 
 
-@dataclass(frozen=True)
-class Frame:
-    """A file: axis 0 without prefix (or r0_), 1 for r_, n for r<n>_; frame number on that axis."""
-
-    axis: int
-    frame: int
-
-
 def parse_class(name: str) -> Fruit:
     """`Apple Red 1` -> kind Apple, variety Red 1."""
     words = re.split(r"[ _]+", name.strip())
@@ -37,14 +26,3 @@ def parse_class(name: str) -> Fruit:
         raise KelvinError(f"class {name!r} names no fruit; expected something like 'Apple Red 1'")
     kind = words[0] if words[0][:1].isupper() else words[0].capitalize()
     return Fruit(kind, " ".join(words[1:]))
-
-
-def parse_frame(file: str) -> Frame:
-    """`.../r_17_100.jpg` -> axis 1, frame 17."""
-    found = _FRAME.fullmatch(PurePosixPath(file).name)
-    if found is None:
-        raise KelvinError(
-            f"{file!r} is no frame of Fruits-360; expected <frame>_100.jpg or r_<frame>_100.jpg"
-        )
-    axis = found["axis"]
-    return Frame(0 if axis is None else int(axis or 1), int(found["frame"]))

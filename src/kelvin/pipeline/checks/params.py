@@ -14,7 +14,7 @@ from kelvin.config.resolve import Params, read, refusal
 from kelvin.config.schema import RunConfig
 from kelvin.features.classifier_network import pool_side
 from kelvin.pipeline.checks.run import option_faults, together_faults, told
-from kelvin.sampling.samplers import samplers
+from kelvin.sampling.samplers import check as check_sampler
 
 # "runs.a.network.blocks" of a sentence about that one value: it may be written in a layer below
 VALUE = re.compile(r"runs\.[\w-]+\.(?P<key>[\w.-]+)(?=( is not a known parameter| = ))")
@@ -59,7 +59,7 @@ def part_faults(params: Params) -> list[str]:
         lines += told(lambda: pool_side(config.channels, config.features))
     for name, section in params.house.samplers.items():
         lines += told(lambda name=name, section=section:
-                      samplers.check(section.model_dump(), f"samplers.{name}"))
+                      check_sampler(section.model_dump(), f"samplers.{name}"))
     odd: dict[str, list[str]] = {}
     points = {name: params.resolved(name, params.house.scale)[0] for name in params.variants}
     runs = params.runs | {name: run for name, run in points.items() if run is not None}

@@ -11,22 +11,20 @@ from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params
 from kelvin.config.schema import RunConfig
 from kelvin.config.sentences import shown
-from kelvin.degradations import GaussianProcess, HotProcess, ImageSpec
+from kelvin.degradations import ImageSpec
 from kelvin.degradations.graded import growths
 from kelvin.degradations.schedules import check_schedule
 from kelvin.restoration.parameterisation import PARAMETERISATIONS
 from kelvin.restoration.parameterisation import check as check_parameterisation
 from kelvin.restoration.rules import check_rule
 from kelvin.restoration.variance import check as check_variance
+from kelvin.sampling.samplers import check as check_sampler
+from kelvin.sampling.samplers import samplers, unfit
 from kelvin.training.weightings import build_weights, check_weighting
 
 MOST_STEPS = 100_000      # a table has a row for each time
 MOST, WIDEST, LEAST = 1_000_000, 1e4, 1e-12  # of a part's options: counts, and the size of other numbers
 SIDE = 8                  # of the image that a process is tried on where no size is known
-# what a sampler asks of the process; naive, improved and direct take any
-PROCESSES = {"ancestral": GaussianProcess, "ddim": GaussianProcess, "fed-back": GaussianProcess,
-             "heun": HotProcess, "dpm-solver++": HotProcess}
-MEANS = {GaussianProcess: "a process with Gaussian noise", HotProcess: "a hot process (noise alone)"}
 SECTIONS = re.compile(r"(schedule|degradation|prior|restorer|network|training|sampling)[.:]")
 
 
@@ -148,10 +146,12 @@ def sampler_faults(params: Params, at: str, run: RunConfig, process: Any,
             continue
         sampler = params.sampler(name)
         where = f"{at}.sampling.{key} names {name!r}, whose kind is {sampler['kind']}"
-        needs = PROCESSES.get(sampler["kind"])
-        if needs and isinstance(process, type) and not issubclass(process, needs):
-            lines.append(f"{where}: it needs {MEANS[needs]}, which {kind} is not; choose improved, naive "
-                         "or direct")
+        if told(lambda sampler=sampler: check_sampler(sampler, "samplers")):
+            continue  # its own sentence names it
+        needed = isinstance(process, type) and unfit(samplers.find(sampler["kind"]), process)
+        if needed:
+            lines.append(f"{where}: it needs {needed}, which {kind} is not; choose improved, naive or "
+                         "direct")
         if sampler["kind"] == "dissipation" and run.restorer.parameterisation != "previous" \
                 and run.restorer.parameterisation in process.parameterisations:
             lines.append(f"{where}: it needs {at}.restorer.parameterisation = 'previous', not "

@@ -14,7 +14,7 @@ from kelvin.report.results import Run
 
 
 def samples(run: Run, count: int, sampler: str = "") -> np.ndarray:
-    return run.first.array(f"samples/{sampler or run.record['sampler']}")[:count]
+    return run.first.samples.samples(sampler or run.record["sampler"])[:count]
 
 
 def best_figure(run: Run, count: int = 96, columns: int = 16) -> Figure:
@@ -50,9 +50,9 @@ def epochs_figure(name: str, runs: Sequence[Run], caption: str, count: int = 16,
                   columns: int = 8) -> Figure:
     """Samples that training kept, a row per run: `moments` of the kept epochs."""
     panels: list[Panel] = []
-    across = max(len(chosen(run.first.kept()[0], moments)) for run in runs)
+    across = max(len(chosen(run.first.kept.epochs, moments)) for run in runs)
     for run in runs:
-        epochs, kept = run.first.kept()
+        epochs, kept = run.first.kept.epochs, run.first.kept.samples
         for i in chosen(epochs, moments):
             panels.append(montage(f"{run.title}: epoch {epochs[i]}", kept[i, :count], columns))
     return show(name, caption, panels, across)

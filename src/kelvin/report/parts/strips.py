@@ -35,8 +35,9 @@ def placed(times: np.ndarray, steps: int, pictures: np.ndarray, count: int
 def encoding_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
     """One test image degraded step by step, a row per run, on a common axis t/T."""
     count = max(run.config.sampling.strip for run in runs)
-    rows = [placed(run.first.array("encoding_times"), run.steps, run.first.array("encoding")[:, 0],
-                   count) for run in runs]
+    strips = [run.first.samples.encoding for run in runs]
+    rows = [placed(strip.times, run.steps, strip.states[:, 0], count)
+            for run, strip in zip(runs, strips, strict=True)]
     return strip(name, caption, rows, [run.title for run in runs], fractions(count))
 
 
@@ -46,28 +47,20 @@ def decoding_figure(name: str, runs: Sequence[Run], caption: str, each: int = 2)
     rows, labels = [], []
     for run in runs:
         sampler = run.record["sampler"]
-        times = run.first.array(f"decoding_times/{sampler}")
-        states = run.first.array(f"decoding/{sampler}")
-        for i in range(min(each, states.shape[1])):
-            rows.append(placed(times, run.steps, states[:, i], count)[::-1])
+        decoded = run.first.samples.decoding(sampler)
+        for i in range(min(each, decoded.states.shape[1])):
+            rows.append(placed(decoded.times, run.steps, decoded.states[:, i], count)[::-1])
             labels.append(run.title if i == 0 else "")
     return strip(name, caption, rows, labels, fractions(count)[::-1])
 
 
 def restoration_panel(run: Run, image: int = 0) -> Panel:
     """Truth, x_t and every method's restoration of one test image, over t."""
-    first, steps = run.first, run.steps
-    times = first.array("restore_times")
-    truth = first.array("restore_truth")[image]
-    rows, labels = [[truth] * len(times)], ["truth"]
-    rows.append(list(first.array("restore_degraded")[:, image]))
-    labels.append("x_t")
-    for key in first.keys:
-        if key.startswith("restore/"):
-            rows.append(list(first.array(key)[:, image]))
-            labels.append(key.removeprefix("restore/"))
-    panel = table(run.title, rows, labels, [f"{t / steps:.2g}" for t in times])
-    return panel
+    found = run.first.samples.restorations
+    rows = [[found.truth[image]] * len(found.times), list(found.degraded[:, image]),
+            *(list(images[:, image]) for images in found.methods.values())]
+    return table(run.title, rows, ["truth", "x_t", *found.methods],
+                 [f"{t / run.steps:.2g}" for t in found.times])
 
 
 def restoration_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
@@ -86,14 +79,15 @@ def moments(times: np.ndarray) -> list[int]:
 
 def reconstruction_panels(run: Run, count: int = 5) -> list[Panel]:
     """Truth, x_t and the one-shot restoration after the first and the last kept epoch, a panel a time."""
-    epochs, _ = run.first.kept()
-    found = run.first.reconstructions()
+    found = run.first.kept
+    epochs, times, truth, degraded, restored = (found.epochs, found.times, found.truth, found.degraded,
+                                                found.restored)
     kept = sorted({0, len(epochs) - 1})
     panels = []
-    for i in moments(found["times"]):
-        rows = [found["truth"], found["degraded"][i], *(found["restored"][e, i] for e in kept)]
+    for i in moments(times):
+        rows = [truth, degraded[i], *(restored[e, i] for e in kept)]
         labels = ["truth", "x_t", *(f"epoch {epochs[e]}" for e in kept)]
-        panels.append(table(f"{run.title}: t/T = {found['times'][i] / run.steps:.2g}",
+        panels.append(table(f"{run.title}: t/T = {times[i] / run.steps:.2g}",
                             [list(row[:count]) for row in rows], labels))
     return panels
 

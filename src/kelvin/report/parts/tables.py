@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.artifacts.names import RAW, decay_of, without_decay
 from kelvin.common.trees import leaves
 from kelvin.report.kit.table import NOTHING, Column, Row, Table, fixed, number, span
 from kelvin.report.parts import calibrating
 from kelvin.report.parts.tables_restoration import MEASURES
-from kelvin.report.results import EMA_MARK, Results, Run, StudyResults
+from kelvin.report.results import Results, Run, StudyResults
 
 
 def flag(row: Row) -> str:
@@ -72,11 +73,11 @@ def samplers_table(results: Results) -> Table:
         first = run.record["sampler"]
         for name in run.record["samplers"]:
             found = [r.record["samplers"][name] for r in run.replicates]
-            sampler, _, decay = name.partition(EMA_MARK)
+            decay = decay_of(name)
+            weights = RAW if name == RAW else "EMA" if decay is None else f"EMA {decay:g}"
             row = {"run": run.name, "title": run.title,
-                   "sampler": first if name == "raw" else sampler,
-                   "weights": "raw" if name == "raw" else f"EMA {decay}".strip() if run.trained
-                   else NOTHING}
+                   "sampler": first if name == RAW else without_decay(name),
+                   "weights": weights if run.trained else NOTHING}
             for key in ("nfe", "n", "fmd", "fmd_normalised", "precision", "recall", "class_evenness",
                         "nearest_ratio", "copy_fraction", "copier", "below_floor"):
                 values = [scores[key] for scores in found]

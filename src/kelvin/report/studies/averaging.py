@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.artifacts.names import decay_of
 from kelvin.metrics.comparisons import LEAST
 from kelvin.report.kit.style import BAND, WIDTH, Figure, finish, legend_below, look, new, plain, ticks
 from kelvin.report.kit.table import NOTHING, Column, Row, Table, fixed, number, span
 from kelvin.report.kit.words import Score, between, listed, named, seeds, verdicts
 from kelvin.report.parts import calibrating
-from kelvin.report.results import EMA_MARK, Results, Run, StudyResults
+from kelvin.report.results import Results, Run, StudyResults
 
 RAW = "raw"
 SHOWN = ("fmd", "fmd_normalised", "precision", "recall", "nearest_ratio")
@@ -74,7 +75,7 @@ def points(run: Run) -> list[Point]:
     One of training.ema_more that has the decay of training.ema is the same average: it stands once.
     """
     first, drawn, own = run.record["sampler"], run.record["samplers"], run.config.training.ema
-    more = {name: float(name.partition(EMA_MARK)[2]) for name in drawn if EMA_MARK in name}
+    more = {name: decay for name in drawn if (decay := decay_of(name)) is not None}
     decays = {RAW: None, first: own} | {n: d for n, d in more.items() if f"{d:g}" != f"{own:g}"}
     found = [Point(run, name, decay, [r.record["samplers"][name] for r in run.replicates])
              for name, decay in decays.items() if name in drawn]

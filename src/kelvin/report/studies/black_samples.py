@@ -3,6 +3,7 @@ and noise."""
 
 from __future__ import annotations
 
+from kelvin.artifacts.names import CLIPPED, FED_BACK, NOTHING_CLIPPED, rule_and_how
 from kelvin.report.kit import pictures
 from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new
 from kelvin.report.kit.table import Column, Row, Table, number
@@ -14,12 +15,13 @@ MEANING = {"exact": "exact rule", "study-e": "study E's scaler", "unscaled": "fa
            "as-eps": "scaled noise taken for eps"}
 
 
-HOW = {"": "nothing clipped", "clipped": "x0_hat clipped", "fed back": "x0_hat taken for the next state"}
+HOW = {NOTHING_CLIPPED: "nothing clipped", CLIPPED: "x0_hat clipped",
+       FED_BACK: "x0_hat taken for the next state"}
 
 
 def title(way: str) -> str:
     """What was done, in words."""
-    rule, _, how = way.partition(", ")
+    rule, how = rule_and_how(way)
     return MEANING.get(rule, rule) + (f", {HOW[how]}" if how else "")
 
 
@@ -64,12 +66,12 @@ def brightness_figure(study: StudyResults, run: Run) -> Figure:
     drawing = new(WIDTH, 3.4)
     tried: dict[str, dict[str, list[Row]]] = {}
     for way, rows in ways(run).items():
-        tried.setdefault(way.partition(", ")[2], {})[way] = rows
+        tried.setdefault(rule_and_how(way)[1], {})[way] = rows
     panels = drawing.subplots(1, len(tried), sharey=True, squeeze=False)[0]
     for how, axes in zip(tried, panels, strict=True):
         for i, (way, rows) in enumerate(tried[how].items()):
             axes.plot([row["t"] for row in rows], [row["brightness"] for row in rows],
-                      label=title(way.partition(", ")[0]), **look(i))
+                      label=title(rule_and_how(way)[0]), **look(i))
             axes.axhline(rows[0]["real"], color="#888888", label="real images" if i == 0 else None)
         axes.set(xlabel="t", title=HOW[how])
         axes.invert_xaxis()
@@ -83,9 +85,10 @@ def brightness_figure(study: StudyResults, run: Run) -> Figure:
 def drawn_figure(study: StudyResults, run: Run) -> Figure:
     """One sample over t by each way."""
     found = list(ways(run))
-    states = [run.first.array(f"drawn/{way}") for way in found]
-    times = [str(t) for t in run.first.array("brightness_times")]
-    panel = pictures.table("", [list(x) for x in states], [title(way) for way in found], times)
+    bright = run.first.samples.brightness
+    times = [str(t) for t in bright.times]
+    panel = pictures.table("", [list(bright.ways[way].drawn) for way in found],
+                           [title(way) for way in found], times)
     return pictures.show(f"{study.name}-ancestral", f"{run.title}: one ancestral sample over t by each "
                          "way, from the same noise. Not a number is drawn black.", [panel], 1)
 

@@ -120,15 +120,14 @@ def shown_times(count: int) -> range:
 
 def rows_figure(study: StudyResults, run: Run, plan: ReportPlan) -> Figure:
     """Truth, degraded and restored over t, ending at T, of one image of each kind."""
-    truth, times = run.first.array("at/test/truth"), run.first.array("at/times")
-    names = [kind_of(str(name), plan) for name in run.first.array("at/test/kinds")]
+    found, times = run.first.samples.parts["test"], run.first.samples.at_times
+    names = [kind_of(str(name), plan) for name in found.kinds]
     kinds, first = np.unique(names, return_index=True)
     chosen = shown_times(len(times))
-    keys = [key for key in run.first.keys if key.startswith("at/test/rule/")]
-    arrays = {"degraded": run.first.array("at/test/degraded"),
-              **{black_samples.title(key.rsplit("/", 1)[1]): run.first.array(key) for key in keys}}
-    most = KINDS if len(keys) == 1 else KINDS // 3
-    panels = [pictures.table(str(kind), [[truth[i], *(x[k, i] for k in chosen)]
+    arrays = {"degraded": found.degraded,
+              **{black_samples.title(rule): images for rule, images in found.rules.items()}}
+    most = KINDS if len(found.rules) == 1 else KINDS // 3
+    panels = [pictures.table(str(kind), [[found.truth[i], *(x[k, i] for k in chosen)]
                                           for x in arrays.values()],
                              list(arrays), ["truth", *(str(times[k]) for k in chosen)])
               for kind, i in list(zip(kinds, first, strict=True))[:most]]

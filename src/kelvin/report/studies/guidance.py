@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.artifacts.names import weight_of
 from kelvin.metrics.comparisons import LEAST
 from kelvin.report.kit.pictures import show
 from kelvin.report.kit.pictures import table as pictures
@@ -17,7 +18,6 @@ from kelvin.report.kit.words import Score, between, named, seeds, verdicts
 from kelvin.report.parts import calibrating
 from kelvin.report.results import Results, Run, StudyResults
 
-MARK = "@w="  # <sampler>@w=<weight>: see kelvin.sampling.sample_run.drawn
 SHOWN = ("fmd", "fmd_normalised", "precision", "recall", "nearest_ratio", "asked_accuracy")
 
 
@@ -49,9 +49,8 @@ class Point:
 
 def points(run: Run) -> list[Point]:
     """The weights that a run was sampled with, rising; empty for a run without any."""
-    names = [name for name in run.record["samplers"] if MARK in name]
-    found = [Point(run, float(name.partition(MARK)[2]), name,
-                   [r.record["samplers"][name] for r in run.replicates]) for name in names]
+    found = [Point(run, weight, name, [r.record["samplers"][name] for r in run.replicates])
+             for name in run.record["samplers"] if (weight := weight_of(name)) is not None]
     return sorted(found, key=lambda p: p.weight)
 
 
@@ -109,9 +108,9 @@ def sweep_figure(study: StudyResults, results: Results, sweeps: list[list[Point]
 def grid_figure(name: str, found: list[Point], results: Results, most: int = 10) -> Figure:
     """Rows: classes; columns: weights. The first sample asked for each class, from the same noise."""
     first = found[0].run.first
-    labels = first.array("labels")
+    labels = first.samples.labels
     classes = [k for k in range(len(results.store.class_names)) if (labels == k).any()][:most]
-    drawn = [first.array(f"samples/{p.sampler}") for p in found]
+    drawn = [first.samples.samples(p.sampler) for p in found]
     rows = [[images[int(np.argmax(labels == k))] for images in drawn] for k in classes]
     panel = pictures("", rows, [results.store.class_names[k] for k in classes],
                      [f"{p.weight:g}" for p in found])

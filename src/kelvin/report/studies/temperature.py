@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.artifacts.samples import SampleFolder
 from kelvin.report.kit.table import number
 from kelvin.report.kit.words import listed, named, ranking, score, seeds
 from kelvin.report.results import Results, Run, StudyResults
@@ -61,15 +62,14 @@ def variety(run: Run, real: float) -> Variety:
 
 
 @cache
-def _spread(path: str, stamp: int) -> float:
-    with np.load(path, allow_pickle=False) as file:
-        return spread(file["prior"])
+def _spread(folder: SampleFolder, stamp: int) -> float:
+    return spread(folder.samples().prior)
 
 
 def prior_spread(run: Run) -> float:
     """The spread of x_T over samples, as the prior drew them; measured once a file."""
-    path = run.first.samples / "samples.npz"
-    return _spread(str(path.resolve()), path.stat().st_mtime_ns)
+    folder = run.first.samples_folder
+    return _spread(SampleFolder(folder.path.resolve()), folder.samples_file.stat().st_mtime_ns)
 
 
 def prior_mean(run: Run, key: str) -> float:

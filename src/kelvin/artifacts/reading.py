@@ -1,0 +1,106 @@
+"""Files read with care: one that is missing, cut short or damaged is one sentence with its cure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kelvin.common.errors import KelvinError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def damaged(path: Path, why: object, stage: str) -> KelvinError:
+    """The error of a file that the stage instance `stage` wrote, as train@ddpm-best-0."""
+    reason = (str(why).splitlines() or [repr(why)])[0].rstrip(".")
+    return KelvinError(f"{path} is damaged ({reason}); run dvc repro -s -f {stage}, which writes it "
+                       "again")
+
+
+@contextmanager
+def reading(path: Path, stage: str) -> Iterator[None]:
+    """KelvinError in place of whatever reading a file raises."""
+    try:
+        yield
+    except KelvinError:
+        raise
+    except FileNotFoundError as error:
+        raise KelvinError(f"{path} is not there; run dvc repro {stage}, which makes it") from error
+    except PermissionError as error:
+        raise KelvinError(f"{path} may not be read: {error.strerror}; give the permission to read "
+                          "it") from error
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError,
+            zipfile.BadZipFile, zlib.error) as error:
+        raise damaged(path, error, stage) from error
+
+
+def read_json(path: Path, stage: str, keys: Iterable[str] = ()) -> Any:
+    """A JSON object that has these keys; KelvinError where it is missing, damaged or something else."""
+    with reading(path, stage):
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(tree, dict):
+            raise damaged(path, "it is no JSON object", stage)
+        if missing := [key for key in keys if key not in tree]:
+            raise damaged(path, f"it has no {missing[0]!r}", stage)
+        return tree
+
+
+def read_rows(path: Path, stage: str, keys: Iterable[str] = ()) -> list[dict[str, float]]:
+    """The rows of a CSV file of numbers that has these columns; KelvinError where it is cut short."""
+    with reading(path, stage):
+        text = path.read_text(encoding="utf-8")
+        table = list(csv.reader(io.StringIO(text)))
+        if not text.endswith("\n") or len(table) < 2:
+            raise damaged(path, "it is cut short", stage)
+        head, *rows = table
+        if missing := [key for key in keys if key not in head]:
+            raise damaged(path, f"it has no column {missing[0]!r}", stage)
+        if any(len(row) != len(head) for row in rows):
+            raise damaged(path, "its rows have not all the same length", stage)
+        return [dict(zip(head, map(float, row), strict=True)) for row in rows]
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """A .npz whose arrays are read one at a time, each against its checksum (CRC-32)."""
+
+    path: Path
+    stage: str
+
+    @cached_property
+    def names(self) -> list[str]:
+        """In the order they were written in."""
+        with reading(self.path, self.stage), zipfile.ZipFile(self.path) as file:
+            return [name.removesuffix(".npy") for name in file.namelist()]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names
+
+    def take(self, name: str, kind: str, ndim: int) -> np.ndarray:
+        """An array; KelvinError unless it has `ndim` axes and its dtype is of that kind (numpy's letters:
+        u unsigned, i integer, f float, U text; uint8 is the only u)."""
+        import numpy as np
+
+        with reading(self.path, self.stage):
+            with zipfile.ZipFile(self.path) as file:
+                if f"{name}.npy" not in file.namelist():
+                    raise damaged(self.path, f"it has no array {name!r}", self.stage)
+                # the whole member at once: only at its end is the checksum held against it
+                array = np.load(io.BytesIO(file.read(f"{name}.npy")), allow_pickle=False)
+            if array.dtype.kind != kind or array.ndim != ndim:
+                raise damaged(self.path, f"{name!r} is {array.dtype} with {array.ndim} axes", self.stage)
+            return array
+
+    def under(self, prefix: str) -> list[str]:
+        """What follows `prefix` in the names that begin with it."""
+        return [name.removeprefix(prefix) for name in self.names if name.startswith(prefix)]
