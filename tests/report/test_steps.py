@@ -33,10 +33,9 @@ def test_points(found):
     at = curves(study, results)
     # the invented records: the i-th sampler has 5 + 5 i evaluations and i more FMD
     assert [(p.x, p.fmd, p.sampler) for p in at["cold", "process"]] == [
-        (5, 20.0, "improved"), (100, 10.0, "improved")]
-    assert [(p.x, p.sampler) for p in at["hot", "process"]] == [(100, "ddim-all")]
-    assert [p.sampler for p in at["hot", "sampler"]] == ["ddim-50", "ddim-5", "ddim-10", "ddim-20",
-                                                        "ddim-all"]
+        (5, 20.0, "improved"), (100, 13.0, "improved-100")]
+    assert [(p.x, p.sampler) for p in at["hot", "process"]] == [(100, "ddim-100")]
+    assert [p.sampler for p in at["hot", "sampler"]] == ["ddim-50", "ddim-5", "ddim-20", "ddim-100"]
     assert all(p.run.name == "tied-blur" for p in at["cold", "sampler"])
     assert ("warm", "process") not in at
 
