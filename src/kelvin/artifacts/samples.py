@@ -171,11 +171,6 @@ class Samples:
                     **{f"restore/{method}": x for method, x in r.methods.items()}}
         if self.snr_errors:
             out |= {"log_snr": self.snr_errors.log_snr, "log_snr_error": self.snr_errors.errors}
-        if self.gates:
-            out |= {"gate_times": self.gates.times, "gate_one_shot": self.gates.one_shot,
-                    "gate_linear": self.gates.linear}
-        for name, gaps in self.consistency.items():
-            out |= {f"consistency_times/{name}": gaps.times, f"consistency/{name}": gaps.rmse}
         out["at/times"] = self.at_times
         for name, part in self.parts.items():
             out |= {f"at/{name}/kinds": part.kinds, f"at/{name}/truth": part.truth,
@@ -188,6 +183,11 @@ class Samples:
             for name, x in b.ways.items():
                 out |= {f"brightness/{name}": x.mean, f"shown/{name}": x.shown,
                         f"finite/{name}": x.finite, f"black/{name}": x.black, f"drawn/{name}": x.drawn}
+        if self.gates:
+            out |= {"gate_times": self.gates.times, "gate_one_shot": self.gates.one_shot,
+                    "gate_linear": self.gates.linear}
+        for name, gaps in self.consistency.items():
+            out |= {f"consistency_times/{name}": gaps.times, f"consistency/{name}": gaps.rmse}
         return {name: array for name, array in out.items() if array is not None}
 
 
