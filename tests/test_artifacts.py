@@ -165,7 +165,7 @@ FILES = {  # file: (writer of its folder, what reads it, a stage that its cure n
     "samples/cost.json": (samples, SampleFolder.cost, "sample@a-0"),
     "samples/samples.npz": (samples, read_all("samples", (
         "samplers", "labels", "many", "prior", "encoding", "bound", "restorations", "snr_errors",
-        "at_times", "parts", "brightness"), lambda file: [
+        "at_times", "parts", "brightness", "gates", "consistency"), lambda file: [
             file.decoding("ddim-5"), *map(file.samples, file.samplers)]), "sample@a-0"),
     "classifier/record.json": (classifier, ClassifierFolder.record, "classifier"),
     "classifier/weights.safetensors": (classifier, ClassifierFolder.weights, "classifier"),
@@ -305,7 +305,10 @@ def test_the_keys_of_samples_stay_those_of_recorded_results():
           for key in ("kinds", "truth", "degraded", "rule/exact", "rule/study-e")),
         "brightness_times", "brightness_range", "near_black", "brightness_black",
         *(f"{key}/{name}" for name in ("exact", "exact, fed back")
-          for key in ("brightness", "shown", "finite", "black", "drawn"))]
+          for key in ("brightness", "shown", "finite", "black", "drawn")),
+        "gate_times", "gate_one_shot", "gate_linear",
+        *(f"{key}/{name}" for name in ("ddim-5", "naive-5")
+          for key in ("consistency_times", "consistency"))]
 
 
 def test_what_a_run_has_not_is_none(tmp_path):
