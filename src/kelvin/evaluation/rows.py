@@ -11,11 +11,11 @@ import numpy as np
 
 from kelvin.common.files import read_arrays
 from kelvin.evaluation.protocol import Protocol
-from kelvin.metrics.similarity import psnr, rmse, ssim
+from kelvin.evaluation.rows_over_t import distortions
+from kelvin.metrics.measures import MEASURES
 
 UNIT = 255.0
 OVERFLOW = "the values are too large for 32-bit numbers: the network has all but diverged"
-RESTORED = ("ssim", "psnr", "rmse", "fmd", "fmd_normalised")  # what a restoration is measured by
 
 
 def bound_summary(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], list[dict[str, float]]]:
@@ -74,13 +74,8 @@ def restoration_rows(arrays: Mapping[str, np.ndarray], window: int, protocol: Pr
         key.removeprefix("restore/"): a for key, a in arrays.items() if key.startswith("restore/")}
     for method, images in methods.items():
         for t, restored in zip(arrays["restore_times"].tolist(), images / UNIT, strict=True):
-            row: dict[str, Any] = {"method": method, "t": t, "n": len(truth)}
-            for name, measure in (("ssim", ssim(truth, restored, window)),
-                                  ("psnr", psnr(truth, restored)), ("rmse", rmse(truth, restored))):
-                # two equal images have no PSNR; it is capped at one grey level in all pixels
-                values = np.minimum(measure, 20 * np.log10(UNIT)) if name == "psnr" else measure
-                row |= {name: float(values.mean()), f"{name}_sd": float(values.std(ddof=1)),
-                        f"{name}_se": float(values.std(ddof=1) / len(values) ** 0.5)}
+            row: dict[str, Any] = {"method": method, "t": t, "n": len(truth),
+                                   **distortions(truth, restored, window)}
             found = scale.score(protocol.judge(np.round(restored * UNIT).astype(np.uint8))[0])
             rows.append(row | {"fmd": found.value, "fmd_normalised": found.normalised})
     return rows
@@ -89,7 +84,7 @@ def restoration_rows(arrays: Mapping[str, np.ndarray], window: int, protocol: Pr
 def mean_over_t(rows: list[dict[str, Any]], method: str) -> dict[str, float]:
     """A method's SSIM, PSNR, RMSE and FMD, averaged over the evenly spaced times."""
     chosen = [row for row in rows if row["method"] == method]
-    return {name: float(np.mean([row[name] for row in chosen])) for name in RESTORED}
+    return {m.key: float(np.mean([row[m.key] for row in chosen])) for m in MEASURES.within("restored")}
 
 
 def log_snr_rows(arrays: Mapping[str, np.ndarray]) -> list[dict[str, float]]:

@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from kelvin.metrics.similarity import psnr, rmse, ssim
-
-CAP = 20 * np.log10(255)  # PSNR of one grey level in all pixels, in place of infinity
+from kelvin.metrics.measures import MEASURES
 
 
 def summary(values: np.ndarray, name: str) -> dict[str, float]:
     """Mean, sample standard deviation over images, and standard error of the mean."""
     sd = float(values.std(ddof=1))
     return {name: float(values.mean()), f"{name}_sd": sd, f"{name}_se": sd / len(values) ** 0.5}
+
+
+def distortions(truth: np.ndarray, restored: np.ndarray, window: int) -> dict[str, float]:
+    """Every measure of a restored image against its original, (n, C, H, W) in [0, 1], summarised."""
+    return {key: value for m in MEASURES.values() if m.pair
+            for key, value in summary(m.pair(truth, restored, window), m.key).items()}
 
 
 def over_time_rows(arrays: Mapping[str, np.ndarray], window: int) -> list[dict[str, Any]]:
@@ -27,11 +31,8 @@ def over_time_rows(arrays: Mapping[str, np.ndarray], window: int) -> list[dict[s
         _, part, _, rule = key.split("/")
         truth = arrays[f"at/{part}/truth"] / 255.0
         for t, restored in zip(arrays["at/times"].tolist(), images, strict=True):
-            x = restored / 255.0
             rows.append({"part": part, "rule": rule, "t": t, "n": len(truth),
-                         **summary(ssim(truth, x, window), "ssim"),
-                         **summary(np.minimum(psnr(truth, x), CAP), "psnr"),
-                         **summary(rmse(truth, x), "rmse")})
+                         **distortions(truth, restored / 255.0, window)})
     return rows
 
 
