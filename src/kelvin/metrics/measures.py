@@ -69,7 +69,7 @@ class Measure:
     low: float = -inf
     high: float = inf
     unit: str = ""
-    form: Literal["significant", "fixed", "percent", "thousandfold", "flag"] = "significant"
+    form: Literal["significant", "fixed", "percent", "thousandfold"] = "significant"
     digits: int = 3
     spread: Literal["interval", "error", ""] = ""
     over_seeds: bool = False
@@ -99,7 +99,7 @@ class Measure:
 
 
 class Measures(dict[str, Measure]):
-    """{key: measure}; KelvinError for a key that is entered twice or stands in no record's reach."""
+    """{key: measure}; KelvinError where a record's key is entered twice, or a cell names no measure."""
 
     def __init__(self, entries: Iterable[Measure]):
         taken: dict[str, str] = {}
@@ -232,9 +232,8 @@ MEASURES = Measures((
             of=lambda s: s.copies.heldout_auth_pct),
     Measure("c_t", "C_T", "C_T", of=lambda s: s.copies.c_t,
             shown=(Shown("distribution"), Shown("calibration"))),
-    Measure("copier", "copier", COPIES, form="flag", of=lambda s: s.memory.copier, every=True),
-    Measure("below_floor", "below floor", SCALE, form="flag", of=lambda s: s.frechet.below_floor,
-            every=True),
+    Measure("copier", "copier", COPIES, of=lambda s: s.memory.copier, every=True),
+    Measure("below_floor", "below floor", SCALE, of=lambda s: s.frechet.below_floor, every=True),
     Measure("bits_per_dim", "bound", BITS, "lower", unit="bits per dimension", spread="error",
             shown=(Shown("likelihood", 0, spread=True, bold=True),)),
     Measure("bits_l0", "L_0", BITS, "lower", shown=(Shown("likelihood"),)),

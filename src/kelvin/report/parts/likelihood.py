@@ -8,7 +8,7 @@ import numpy as np
 
 from kelvin.metrics.agreement import kendall_tau
 from kelvin.metrics.measures import BITS, MEASURES
-from kelvin.report.kit.columns import columns as columns_of
+from kelvin.report.kit.measured import columns as columns_of
 from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new, plain, ticks
 from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.kit.words import named, seeds

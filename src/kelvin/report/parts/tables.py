@@ -9,7 +9,7 @@ import numpy as np
 
 from kelvin.common.trees import leaves
 from kelvin.metrics.measures import MEASURES
-from kelvin.report.kit.columns import columns as columns_of
+from kelvin.report.kit.measured import columns as columns_of
 from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
 from kelvin.report.parts import calibrating
 from kelvin.report.results import EMA_MARK, Results, Run, StudyResults

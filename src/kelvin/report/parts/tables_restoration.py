@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from kelvin.metrics.measures import MEASURES, PSNR_CAP
-from kelvin.report.kit.columns import columns as columns_of
+from kelvin.report.kit.measured import columns as columns_of
 from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.results import Results
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from kelvin.metrics.measures import MEASURES, Measure, Shown, Table
@@ -21,7 +22,7 @@ def thousandfold(value: float | None) -> str:
 
 def written(measure: Measure) -> Callable[[Any], str]:
     """How one value of a measure is written."""
-    forms = {"fixed": fixed, "percent": percent, "thousandfold": thousandfold, "flag": number,
+    forms = {"fixed": fixed, "percent": percent, "thousandfold": thousandfold,
              "significant": lambda value: number(value, measure.digits)}
     return forms[measure.form]
 
@@ -34,24 +35,22 @@ def cell(measure: Measure, row: Row, spread: bool = False) -> str:
     return span(row, measure.key, show) if spread else show(row.get(measure.key))
 
 
-def column(key: str, title: str = "", spread: bool = False, bold: bool = False, absent: str = ""
-           ) -> Column:
-    """A measure's column in a table of a study. absent: in place of n/a where a row has no value."""
-    return of(MEASURES[key], Shown("generation", title=title, spread=spread, bold=bold), absent)
+def column(key: str, spread: bool = False, bold: bool = False) -> Column:
+    """A measure's column in a table that chooses its own measures, as that of a study."""
+    measure = MEASURES[key]
+    title = f"{measure.title}, {measure.unit}" if measure.unit else measure.title
+    best = (key, BEST[measure.better]) if bold else ()
+    return Column(title, lambda row: cell(measure, row, spread), *best)
 
 
 def columns(table: Table) -> list[Column]:
     """The columns of every measure that is shown in a table."""
-    return [of(measure, shown) for measure, shown in MEASURES.columns(table)]
+    return [shown_as(measure, shown) for measure, shown in MEASURES.columns(table)]
 
 
-def of(measure: Measure, shown: Shown, absent: str = "") -> Column:
-    def show(row: Row) -> str:
-        if absent and row.get(measure.key) is None:
-            return absent
-        own = cell(measure, row, shown.spread)
-        return shown.cell.format(own, cell(MEASURES[shown.beside], row)) if shown.beside else own
-
-    title = shown.title or ", ".join(filter(None, (measure.title, measure.unit)))
-    return Column(title, show, measure.key if shown.bold else "", BEST[measure.better] if shown.bold
-                  else "")
+def shown_as(measure: Measure, shown: Shown) -> Column:
+    own = column(measure.key, shown.spread, shown.bold)
+    if shown.beside:
+        one, other = own.show, column(shown.beside).show
+        own = replace(own, show=lambda row: shown.cell.format(one(row), other(row)))
+    return replace(own, title=shown.title or own.title)
