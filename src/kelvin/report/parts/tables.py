@@ -61,6 +61,8 @@ def samplers_table(results: Results) -> Table:
     """Every sampler of every run, EMA weights, and raw weights with the first sampler; above them the
     calibrating rows."""
     rows: list[Row] = []
+    scored = [key for key, m in MEASURES.items()
+              if key != "nfe" and (m.within("compact") or m.within("samplers"))]
     for run in results.runs.values():
         first = run.record["sampler"]
         for name in run.record["samplers"]:
@@ -70,7 +72,6 @@ def samplers_table(results: Results) -> Table:
                    "sampler": first if name == "raw" else sampler,
                    "weights": "raw" if name == "raw" else f"EMA {decay}".strip() if run.trained
                    else NOTHING}
-            scored = [m.key for m in MEASURES.within("compact") if m.key != "nfe"]
             for key in ("nfe", "n", *scored, "copy_fraction", "copier", "below_floor"):
                 values = [scores[key] for scores in found]
                 row[key] = values[0] if values[0] is None or isinstance(values[0], bool) \
