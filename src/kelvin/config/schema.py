@@ -228,10 +228,6 @@ class MetricsConfig(ReferenceConfig):
     small: SmallProtocol | None = None
     bounded: bool = False
 
-    def count(self, test: int) -> int:
-        """n for a data set of `test` test images."""
-        return sample_count(self.images, test)
-
 
 class RestorerConfig(Section):
     """What the network predicts, the pixel range it sees, and the clipping of x0_hat."""

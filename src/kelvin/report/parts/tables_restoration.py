@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from kelvin.report.kit.table import Column, Row, Table, number, with_error
+from kelvin.metrics.measures import MEASURES, PSNR_CAP
+from kelvin.report.kit.measured import columns as columns_of
+from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.results import Results
 
-MEASURES = ("ssim", "psnr", "rmse")
-FRECHET = ("fmd", "fmd_normalised")  # of restored images, at their own number
+DISTORTIONS = [measure.key for measure in MEASURES.within("restoration")]
+# of restored images, at their own number
+FRECHET = [measure.key for measure in MEASURES.within("restored") if measure.key not in DISTORTIONS]
 CALIBRATING = ("untouched", "linear")
-PSNR_CAP = 20 * np.log10(255)  # kelvin.evaluation.rows: two equal images
 
 
 def restoration_rows(results: Results) -> list[Row]:
@@ -24,7 +28,7 @@ def restoration_rows(results: Results) -> list[Row]:
             row: Row = {"run": run.name, "title": run.title, "method": group[0]["method"],
                         "t": group[0]["t"], "t_over_T": group[0]["t"] / run.steps,
                         "n": group[0]["n"]}
-            row |= {key: float(np.mean([g[key] for g in group])) for m in MEASURES
+            row |= {key: float(np.mean([g[key] for g in group])) for m in DISTORTIONS
                     for key in (m, f"{m}_sd", f"{m}_se")}
             row |= {f"{key}_restoration": float(np.mean([g[key] for g in group])) for key in FRECHET}
             rows.append(row)
@@ -38,16 +42,13 @@ def restoration_table(over_t: list[Row]) -> Table:
         groups.setdefault((row["run"], row["method"]), []).append(row)
     rows = [{"run": run, "title": group[0]["title"], "method": method, "n": group[0]["n"],
              **{key: float(np.mean([r[key] for r in group]))
-                for m in MEASURES for key in (m, f"{m}_se")},
+                for m in DISTORTIONS for key in (m, f"{m}_se")},
              **{key: float(np.mean([r[key] for r in group]))
                 for key in (f"{f}_restoration" for f in FRECHET)},
              "capped": any(r["psnr"] >= PSNR_CAP * (1 - 1e-6) for r in group)}
             for (run, method), group in groups.items()]
     columns = [Column("run", lambda r: r["title"]), Column("method", lambda r: r["method"]),
-               Column("SSIM", lambda r: with_error(r, "ssim"), "ssim", "max"),
-               Column("PSNR, dB", lambda r: with_error(r, "psnr") + " (capped)" * r["capped"],
-                      "psnr", "max"),
-               Column("RMSE", lambda r: with_error(r, "rmse"), "rmse", "min"),
+               *(capped(c) if c.key == "psnr" else c for c in columns_of("restoration")),
                Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]), "fmd_restoration",
                       "min")]
     return Table("restoration", f"Restoration of {rows[0]['n']} real test images, mean over evenly "
@@ -61,12 +62,15 @@ def restoration_table(over_t: list[Row]) -> Table:
                  if any(r["capped"] for r in rows) else [])
 
 
+def capped(column: Column) -> Column:
+    """PSNR's column, which says where equal images are among those of a row."""
+    return replace(column, show=lambda r: column.show(r) + " (capped)" * r["capped"])
+
+
 def restoration_over_t_table(over_t: list[Row]) -> Table:
     columns = [Column("run", lambda r: r["title"]), Column("t", lambda r: number(r["t"])),
                Column("method", lambda r: r["method"]),
-               Column("SSIM", lambda r: with_error(r, "ssim")),
-               Column("PSNR, dB", lambda r: with_error(r, "psnr")),
-               Column("RMSE", lambda r: with_error(r, "rmse")),
+               *(replace(c, best="") for c in columns_of("restoration")),
                Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]))]
     return Table("restoration_over_t", "Restoration over t. ±: standard error over images; the .csv "
                  "also has the standard deviation.", columns, over_t)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kelvin.metrics.measures import MEASURES as ALL
 from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.results import Results, Run, StudyResults
 from kelvin.report.studies import black_samples
 
 PARTS = {"test": "held-out images", "seen": "the test split's images of objects trained on"}
-MEASURES = {"ssim": "SSIM", "psnr": "PSNR (dB)", "rmse": "RMSE"}
+MEASURES = {m.key: f"{m.title} ({m.unit})" if m.unit else m.title for m in ALL.within("restoration")}
 EXACT = "exact"
 # on the page; the others are files beside it
 SHOWN = (*(f"{part}-ssim" for part in PARTS), "test-rules-ssim", "ancestral")
@@ -74,7 +75,7 @@ def how(measure: str, window: int) -> str:
 
 
 def best(measure: str, found: list[float]) -> float:
-    return min(found) if measure == "rmse" else max(found)
+    return min(found) if ALL[measure].better == "lower" else max(found)
 
 
 def by_fold(study: StudyResults, run: Run, part: str, measure: str, window: int) -> Table:

@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 
 from kelvin.metrics.agreement import kendall_tau
+from kelvin.metrics.measures import MEASURES
+from kelvin.report.kit.measured import columns as columns_of
 from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new, plain, ticks
-from kelvin.report.kit.table import Column, Row, Table, fixed, number, span
+from kelvin.report.kit.table import Column, Row, Table, fixed, number
 from kelvin.report.kit.words import listed, named
 from kelvin.report.parts.tables import fid_note
 from kelvin.report.results import Results, Run, StudyResults
 
 Metrics = Mapping[str, Row]
 REAL = "held-out real images"
-# record key -> (name, sign): a sign of -1 turns "higher is better" into a distance
-MEASURES = {"fmd": ("FMD", 1), "fd_pixels": ("FD pixels", 1), "fd_random": ("FD random net", 1),
-            "fid": ("FID", 1), "kid": ("KID", 1), "mmd": ("MMD²", 1), "density": ("density", -1),
-            "coverage": ("coverage", -1), "precision": ("precision", -1), "recall": ("recall", -1)}
 STUDY_A, STUDY_D = "study_a", "study_d"
 
 
@@ -55,7 +53,7 @@ def bias_figure(study: StudyResults, results: Results) -> Figure | None:
         axes.plot([], [], marker, color="#555555", markersize=10, linestyle="none",
                   label=f"study {letter}'s rule: {row['n']} against {row['against']}")
     for axes, key in zip(panels, ["fmd", *first["others"]], strict=True):
-        axes.set(xscale="log", yscale="log", xlabel="n: images scored", title=MEASURES[key][0])
+        axes.set(xscale="log", yscale="log", xlabel="n: images scored", title=MEASURES[key].title)
         ticks(axes.xaxis)
         ticks(axes.yaxis)
     panels[0].set_ylabel("distance to the whole reference")
@@ -80,12 +78,14 @@ def over_n(axes: Any, rows: list[dict[str, Any]], style: dict[str, Any], title: 
 def agreement(results: Results) -> tuple[list[str], np.ndarray] | None:
     """Kendall's tau-b between the measures' rankings of the runs; None with fewer than three runs."""
     runs = list(results.runs.values())
-    keys = [key for key in MEASURES if all(run.record.get(key) is not None for run in runs)]
-    if len(runs) < 3 or len(keys) < 2:
+    compared = [measure for measure, _ in MEASURES.columns("agreement")
+                if all(run.record.get(measure.key) is not None for run in runs)]
+    if len(runs) < 3 or len(compared) < 2:
         return None
-    values = [{run.name: MEASURES[key][1] * run.mean(key) for run in runs} for key in keys]
+    values = [{run.name: -run.mean(m.key) if m.better == "higher" else run.mean(m.key) for run in runs}
+              for m in compared]
     tau = [[kendall_tau(a, b).tau or 0.0 for b in values] for a in values]
-    return [MEASURES[key][0] for key in keys], np.array(tau)
+    return [measure.title for measure in compared], np.array(tau)
 
 
 def agreement_figure(study: StudyResults, results: Results) -> Figure | None:
@@ -111,9 +111,8 @@ def agreement_figure(study: StudyResults, results: Results) -> Figure | None:
 
 def distribution_table(results: Results, metrics: Metrics) -> Table:
     """Every run's first sampler, and the calibrating rows, by every measure of the distribution."""
-    keys = ("n", "family", "fmd", "fd_pixels", "fd_random", "fid", "kid", "kid_low", "kid_high", "mmd",
-            "mmd_p", "fmd_debiased", "fmd_debiased_low", "fmd_debiased_high", "precision", "recall",
-            "density", "coverage", "authentic", "c_t", "copier", "below_floor")
+    measured = [key for m in MEASURES.within("distribution") for key in m.keys_in("distribution")]
+    keys = ("n", "family", *measured, "copier", "below_floor")
     rows: list[Row] = []
     for name, record in (results.calibration["rows"]
                          | {name: metrics[name] for name in results.runs}).items():
@@ -122,19 +121,7 @@ def distribution_table(results: Results, metrics: Metrics) -> Table:
                      "family": record.get("family", "calibrating")})
     columns = [
         Column("run", lambda r: r["title"]),
-        Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"),
-        Column("FMD, debiased", lambda r: span(r, "fmd_debiased"), "fmd_debiased", "min"),
-        Column("FD pixels", lambda r: number(r["fd_pixels"]), "fd_pixels", "min"),
-        Column("FD random net", lambda r: number(r["fd_random"]), "fd_random", "min"),
-        Column("FID", lambda r: number(r["fid"]), "fid", "min"),
-        Column("KID × 1000", lambda r: span(thousandfold(r), "kid"), "kid", "min"),
-        Column("MMD², p", lambda r: f"{number(r['mmd'])}, {number(r['mmd_p'], 2)}", "mmd", "min"),
-        Column("precision", lambda r: number(r["precision"]), "precision", "max"),
-        Column("recall", lambda r: number(r["recall"]), "recall", "max"),
-        Column("density", lambda r: number(r["density"]), "density", "max"),
-        Column("coverage", lambda r: number(r["coverage"]), "coverage", "max"),
-        Column("authentic", lambda r: number(r["authentic"])),
-        Column("C_T", lambda r: number(r["c_t"]))]
+        *columns_of("distribution")]
     level = f"{100 * results.plan.metrics.confidence:.0f} %"
     return Table("distribution", f"More of the distribution, n = {results.calibration['n']} samples of "
                  "every run's first sampler; read each column against its own rows of held-out real "
@@ -148,10 +135,6 @@ def distribution_table(results: Results, metrics: Metrics) -> Table:
                  f"Brackets: {level} interval over images. Bold: best of the runs that are not flagged.",
                  columns, rows, lambda r: r["family"] != "calibrating" and not (
                      r["copier"] or r["below_floor"]), notes=[fid_note(results)])
-
-
-def thousandfold(row: Row) -> Row:
-    return {key: None if row[key] is None else 1000 * row[key] for key in ("kid", "kid_low", "kid_high")}
 
 
 def slips_table(study: StudyResults) -> Table | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from kelvin.report.kit.table import NOTHING, Column, Row, Table, fixed, number, span
+from kelvin.report.kit.measured import column
+from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
 from kelvin.report.parts import calibrating
 from kelvin.report.parts.tables_restoration import CALIBRATING
 from kelvin.report.results import Results, Run, StudyResults
@@ -42,12 +43,11 @@ def generation(study: StudyResults, results: Results, metrics: Mapping[str, Row]
         Column("run", lambda r: r["title"]),
         Column("kind", lambda r: NOTHING if calibrating.is_one(r) else r["family"]),
         Column("sampler", lambda r: r["sampler"] or NOTHING), Column("NFE", own("nfe")),
-        Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),
-        Column("normalised", lambda r: fixed(r["fmd_normalised"]), "fmd_normalised", "min"),
-        Column("recall", lambda r: number(r["recall"]), "recall", "max"),
+        column("fmd", spread=True, bold=True), column("fmd_normalised", bold=True),
+        column("recall", bold=True),
         Column("prior's FMD", own("prior_fmd")),
         Column("prior's recall", own("prior_recall")),
-        Column("evenness", lambda r: number(r["class_evenness"])),
+        column("class_evenness"),
         Column("copies", lambda r: f"{100 * r['copy_fraction']:.1f} %" + " (copier)" * bool(r["copier"])),
         Column("training, s", own("train_seconds")),
         Column("ms / sample", own("sample_ms"))]
@@ -77,8 +77,7 @@ def restoration(study: StudyResults) -> Table | None:
         return None
     columns = [
         Column("run", lambda r: r["title"]), Column("method", lambda r: r["method"]),
-        Column("SSIM", lambda r: number(r["ssim"]), "ssim", "max"),
-        Column("RMSE", lambda r: number(r["rmse"]), "rmse", "min"),
+        column("ssim", bold=True), column("rmse", bold=True),
         Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]), "fmd_restoration", "min")]
     n = study.trained[0].first.details["restoration"][0]["n"]
     return Table(f"{study.name}-restoration", f"Restoration of {n} real test images, mean over evenly "
