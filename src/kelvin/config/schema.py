@@ -380,9 +380,7 @@ class Study(Section):
     """A question the report answers from some of the runs."""
 
     title: str
-    kind: Literal["schedules", "hyperparameters", "blur", "widths", "temperature", "steps",
-                  "iterations", "metrics", "pretraining", "guidance", "comparison", "folds", "averaging",
-                  "grid"]
+    kind: Name  # a file of kelvin.report.studies
     question: str
     runs: Annotated[list[Name], Field(min_length=1)]
 

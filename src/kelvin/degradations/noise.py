@@ -8,8 +8,7 @@ import torch
 
 from kelvin.degradations.base import ImageSpec, degradations
 from kelvin.degradations.gaussian import HotProcess
-from kelvin.degradations.graded import growths
-from kelvin.degradations.schedules import build_schedule
+from kelvin.schedules import build_schedule, growths
 
 
 @degradations.register("gaussian-noise")

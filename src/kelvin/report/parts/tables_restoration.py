@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from kelvin.metrics.measures import MEASURES, PSNR_CAP
+from kelvin.report.kit.measured import column
 from kelvin.report.kit.measured import columns as columns_of
 from kelvin.report.kit.table import Column, Row, Table, number
-from kelvin.report.results import Results
+from kelvin.report.results import Results, Run
 
 DISTORTIONS = [measure.key for measure in MEASURES.within("restoration")]
 # of restored images, at their own number
 FRECHET = [measure.key for measure in MEASURES.within("restored") if measure.key not in DISTORTIONS]
 CALIBRATING = ("untouched", "linear")
+
+
+def iterated(run: Run) -> str | None:
+    """The sampler that restores a run's degraded images: its first one, or the first that does."""
+    methods = [m for m in run.record["restoration"] if m not in (*CALIBRATING, "one-shot")]
+    return run.record["sampler"] if run.record["sampler"] in methods else next(iter(methods), None)
+
+
+def methods(run: Run) -> dict[str, str]:
+    """{one-shot, linear, iterated: the record's name}, of those that restore its images."""
+    names = {"one-shot": "one-shot", "linear": "linear", "iterated": iterated(run)}
+    return {method: name for method, name in names.items() if name in run.record["restoration"]}
 
 
 def restoration_rows(results: Results) -> list[Row]:
@@ -74,3 +88,23 @@ def restoration_over_t_table(over_t: list[Row]) -> Table:
                Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]))]
     return Table("restoration_over_t", "Restoration over t. ±: standard error over images; the .csv "
                  "also has the standard deviation.", columns, over_t)
+
+
+def restoration_means(name: str, runs: Sequence[Run]) -> Table:
+    """One shot, the linear restorer and the first sampler, means over t."""
+    rows = [{"run": run.name, "title": run.title, "family": run.family, "method": method,
+             **{name: run.restoration_mean(method, key) for name, key in (
+                 ("ssim", "ssim"), ("rmse", "rmse"), ("fmd_restoration", "fmd"),
+                 ("fmd_normalised_restoration", "fmd_normalised"))}}
+            for run in runs for method in methods(run).values()]
+    n = runs[0].first.details["restoration"][0]["n"]
+    return Table(f"{name}-restoration", f"Restoration of {n} real test images, mean over evenly "
+                 "spaced t: in one network evaluation, by the linear least-squares restorer, and by "
+                 "the run's first sampler. SSIM and RMSE measure distortion (distance from the image "
+                 f"itself); FMD (restoration) measures the distribution of the {n} restored images "
+                 "and is no generation score. Bold: best of a run.",
+                 [Column("run", lambda r: r["title"]), Column("method", lambda r: r["method"]),
+                  column("ssim", bold=True),
+                  column("rmse", bold=True),
+                  Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]), "fmd_restoration",
+                         "min")], rows, bold_within="run")
