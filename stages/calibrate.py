@@ -6,7 +6,7 @@ from kelvin.artifacts.evaluations import write_calibration
 from kelvin.common.hardware import set_threads
 from kelvin.common.progress import log
 from kelvin.config.plan import CalibratePlan
-from kelvin.datasets.settle import settled_metrics
+from kelvin.datasets.settle import sample_size, settled_metrics
 from kelvin.datasets.store import PreparedStore
 from kelvin.evaluation.calibration import calibrating_rows, scale_record
 from kelvin.evaluation.protocol import Protocol
@@ -21,14 +21,14 @@ def work(plan: CalibratePlan) -> None:
     references, about = reference.load(plan.folders.reference, plan.metrics, store, judge,
                                        os.environ.get("KELVIN_DATA"))
     metrics = settled_metrics(plan.metrics, store.manifest)
-    n = metrics.count(len(store.split("test")))
+    n = sample_size(plan.metrics, store.manifest, len(store.split("test")))
     protocol = Protocol.of(metrics, judge, references, store, about["fid_why"], n)
     scale, small, rows = protocol.scale(n), protocol.small(), {}
     held = protocol.heldout_images[protocol.apart[0]]
     for name, (title, make) in calibrating_rows(n, metrics.seed, store, held).items():
         images = make()
         record, details = protocol.score(images, scale)
-        rows[name] = {"title": title, **record, **protocol.more(images),
+        rows[name] = {"title": title, **record, **protocol.more(images, scale),
                       "histogram": details["histogram"]}
     write_calibration(plan.folders.calibration, {
         "dataset": plan.dataset, **about, **scale_record(scale, ""), **scale_record(small, "small_"),

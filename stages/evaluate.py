@@ -7,7 +7,7 @@ from kelvin.artifacts.evaluations import EvaluationFolder, write_record
 from kelvin.common.hardware import set_threads
 from kelvin.common.progress import log
 from kelvin.config.plan import EvaluatePlan
-from kelvin.datasets.settle import sample_size, settled_metrics
+from kelvin.datasets.settle import of_classes, sample_size, settled_metrics
 from kelvin.datasets.splitting.held_out import split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.evaluation.class_subset import restrict
@@ -24,10 +24,10 @@ def work(plan: EvaluatePlan) -> None:
     references, about = reference.load(plan.folders.reference, plan.metrics, store, judge,
                                        os.environ.get("KELVIN_DATA"))
     metrics = settled_metrics(plan.metrics, store.manifest)
+    test = of_classes(store.manifest, plan.classes)["sizes"]["test"]
     protocol = Protocol.of(metrics, judge, references, store, about["fid_why"],
-                           metrics.count(len(store.split("test"))))
+                           sample_size(plan.metrics, store.manifest, test))
     protocol, about, store = restrict(protocol, about, store, plan.classes)
-    protocol = replace(protocol, n=sample_size(plan.metrics, store.manifest, len(store.split("test"))))
     if plan.split != "given":  # what the run could have copied
         view = split_for(store, plan.split, plan.fold, plan.replicate)
         protocol = replace(protocol, train_images=view.split("train").images)

@@ -58,3 +58,21 @@ def with_values(raw, *changes):
             node = node.setdefault(key, {})
         node[last] = value
     return out
+
+
+def studied(results):
+    """{name: study} of a report's results, each by its kind."""
+    from kelvin.report.aggregate import costs, metrics
+    from kelvin.report.studies.base import answers
+
+    return {study.name: study for study in answers(results, metrics(results), costs(results))}
+
+
+def every_table(results):
+    """{name: table} of all that the report writes."""
+    from kelvin.report.aggregate import costs, metrics
+    from kelvin.report.build import common_tables
+
+    own = [table for study in studied(results).values() for table in (*study.tables(), *study.files())]
+    return common_tables(results, metrics(results), costs(results)) | {
+        table.name: table for table in own if table}

@@ -37,5 +37,5 @@ def test_fid_per_epoch_joins_where_inception_is_there(monkeypatch):
                               replicates=[SimpleNamespace(index=0, details={"epochs": found})])
         drawn = []
         monkeypatch.setattr(curves, "finish", lambda figure, *_, drawn=drawn: drawn.extend(figure.axes))
-        curves.epochs_figure("x", [run], "caption")
+        curves.fmd_figure("x", [run])
         assert len(drawn) == panels and [a.get_ylabel() for a in drawn].count("FID") == panels - 3

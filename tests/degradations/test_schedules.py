@@ -8,7 +8,7 @@ from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 
 from kelvin.common.errors import KelvinError
 from kelvin.degradations import build_schedule, schedules
-from kelvin.degradations.schedules import check_schedule
+from kelvin.schedules import check_schedule
 
 LINEAR = {"kind": "linear", "steps": 1000, "beta_min": 1e-4, "beta_max": 0.02}
 EXAMPLES = [

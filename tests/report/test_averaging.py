@@ -5,16 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from helpers import every_table, studied
 
-from kelvin.report.aggregate import costs, metrics
+from kelvin.report.aggregate import metrics
 from kelvin.report.kit import style
 from kelvin.report.parts.tables import samplers_table
 from kelvin.report.results import collect
 from kelvin.report.studies import averaging
 from kelvin.report.studies.averaging import half_life, warmed_up
-from kelvin.report.studies.figures import study_figures
-from kelvin.report.studies.findings import study_findings
-from kelvin.report.studies.tables import shown_with, tables
 from kelvin.training.ema import EMA
 
 # of ddpm-averages, whose ema at scale smoke is 0.9; at 224 updates the decay is at most 225 / 234
@@ -42,7 +40,7 @@ def study_of(project):
             for run in runs:
                 add(made, run, r, shift=0.1 * r, **options)
         results = collect(made.plan)
-        return results, next(s for s in results.studies if s.study.kind == "averaging")
+        return results, studied(results)["averaging"]
     return make
 
 
@@ -78,8 +76,9 @@ def test_points_table_and_bold(study_of):
     found = averaging.points(study.runs[0])
     assert [(p.name, p.mean("fmd")) for p in found] == [
         ("last weights", 9.0), ("EMA 0.2", 6.0), ("EMA 0.4", 4.0), ("EMA 0.9", 4.5)]
-    assert [p.reach for p in found] == [0.0, *(np.log(2) / -np.log(d) for d in (0.2, 0.4, 0.9))]
-    table = averaging.table(study, results)
+    assert [averaging.reach(p) for p in found] == [
+        0.0, *(np.log(2) / -np.log(d) for d in (0.2, 0.4, 0.9))]
+    table = study.tables()[0]
     assert [row["decay"] for row in table.rows[4:]] == [None, 0.2, 0.4, 0.9]
     at = [column.title for column in table.columns].index("FMD")
     assert [row[at] for row in table.cells()[4:]][2] == ("4.00 [3.20, 4.80]", True)
@@ -89,7 +88,7 @@ def test_points_table_and_bold(study_of):
 
 def test_words_follow_the_numbers(study_of):
     results, study = study_of()
-    said = " ".join(averaging.findings(study, results, {}))
+    said = " ".join(study.findings())
     assert "lower FMD than the last ones in 1 of 1 run on this seed" in said
     assert "4.50 [3.70, 5.30] against 9.00 [8.20, 9.80] (95 % interval over images)" in said
     assert "do not overlap for “linear, T=1000, several averages”" in said
@@ -100,23 +99,23 @@ def test_words_follow_the_numbers(study_of):
 
 def test_averages_that_the_warm_up_made_one_are_said_to_be(study_of):
     results, study = study_of(updates=2)  # at most 3 / 12
-    said = " ".join(averaging.findings(study, results, {}))
+    said = " ".join(study.findings())
     assert "EMA 0.4 and EMA 0.9 are one average, since the warm-up holds every decay below 0.250 in 2 " \
            "updates" in said
-    reach = [p.reach for p in averaging.points(study.runs[0])]
+    reach = [averaging.reach(p) for p in averaging.points(study.runs[0])]
     assert reach[2] == reach[3] > reach[1] > reach[0] == 0
 
 
 def test_where_the_average_does_harm(study_of):
     results, study = study_of(runs=("tied-noise", "ddpm-default"), fmd={"ddim-5": 5.0, "raw": 4.9})
-    said = " ".join(averaging.findings(study, results, {}))
+    said = " ".join(study.findings())
     assert "in 0 of 2 runs on this seed" in said and "The two intervals overlap in every run." in said
     assert "lowest by" not in said  # a pair is no sweep
 
 
 def test_five_seeds_are_tested(study_of):
     results, study = study_of(replicates=(0, 1, 2, 3, 4))
-    said = " ".join(averaging.findings(study, results, {}))
+    said = " ".join(study.findings())
     assert "Against “last weights” (paired t-tests of FMD over 5 training seeds" in said
     assert "“EMA 0.4”: better" in said and "range over training seeds" in said
 
@@ -124,10 +123,10 @@ def test_five_seeds_are_tested(study_of):
 def test_figure_page_and_the_other_tables(study_of):
     results, study = study_of(runs=("ddpm-averages", "ddpm-default"))
     style.use()
-    assert [f.name for f in study_figures(study, results)] == ["averaging-half-life"]
+    assert [f.name for f in study.drawn()] == ["averaging-half-life"]
     records = metrics(results)
-    assert {t.name for t in tables(results, records, costs(results))} >= set(shown_with(study)[:1])
-    assert "Not active, and so missing here: tied-noise" in study_findings(study, results, records)[0]
+    assert "averaging" in every_table(results)
+    assert "Not active, and so missing here: tied-noise" in study.paragraphs()[0]
     rows = [(r["sampler"], r["weights"]) for r in samplers_table(results).rows
             if r["run"] == "ddpm-averages"]
     assert rows == [("ddim-5", "raw"), ("ddim-5", "EMA 0.2"), ("ddim-5", "EMA 0.4"), ("ddim-5", "EMA")]
@@ -136,5 +135,5 @@ def test_figure_page_and_the_other_tables(study_of):
 
 def test_without_a_run(study_of):
     results, study = study_of(runs=("ddpm-cosine",))
-    assert averaging.figures(study, results) == [] and averaging.table(study, results) is None
-    assert "No active run" in averaging.findings(study, results, {})[0]
+    assert study.figures() == [] and study.tables()[0] is None
+    assert "No active run" in study.findings()[0]

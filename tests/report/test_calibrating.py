@@ -5,13 +5,12 @@ import io
 import re
 
 import pytest
+from helpers import every_table
 
-from kelvin.report.aggregate import costs, metrics
 from kelvin.report.build import build, own_part
 from kelvin.report.kit.table import NOTHING
 from kelvin.report.parts import calibrating
 from kelvin.report.results import collect
-from kelvin.report.studies.tables import tables
 
 ROWS = ["held-out", "copies", "pixel-gaussian", "black"]
 RUNS = ["ddpm-default", "arch-simple", "ddpm-cosine", "tied-noise", "tied-blur", "steps-blur-5"]
@@ -27,8 +26,7 @@ def found(project):
         made.add(run, fmd=60.0 + i)  # above every calibrating row: any of them would be the lowest
     made.add("pretrain-0", **OWN)
     results = collect(made.plan)
-    records = metrics(results)
-    return made, results, {table.name: table for table in tables(results, records, costs(results))}
+    return made, results, every_table(results)
 
 
 @pytest.mark.parametrize("name", SCORED)
@@ -88,6 +86,6 @@ def test_over_seeds_their_intervals_are_said_to_be_over_images(project):
     for r in (0, 1):
         made.add("tied-noise", r)
     results = collect(made.plan)
-    found = {table.name: table for table in tables(results, metrics(results), costs(results))}
+    found = every_table(results)
     for name in ("generation", "temperature-generation", "averaging"):
         assert "over training seeds (calibrating rows: over images)" in found[name].caption

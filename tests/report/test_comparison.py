@@ -3,20 +3,16 @@
 import json
 
 import pytest
+from helpers import studied
 
-from kelvin.report.aggregate import metrics
 from kelvin.report.results import collect
 from kelvin.report.studies.comparison import (
     cost,
     curve,
     equal_time,
-    figures,
-    findings,
     pareto,
-    table,
     training_flops,
 )
-from kelvin.report.studies.findings import study_findings
 
 # run: FMD at the end, FLOPs per image, seconds of the first and of the second epoch
 MADE = {"ddpm-default": (5.0, 10_000, (1.0, 1.0)), "arch-simple": (8.0, 2_000, (0.5, 0.5)),
@@ -34,7 +30,7 @@ def build(project, replicates=(0,), more=None):
                                 "epoch_seconds": list(seconds)} if more is None else more
             path.write_text(json.dumps(details))
     results = collect(made.plan)
-    return results, next(s for s in results.studies if s.name == "architectures")
+    return results, studied(results)["architectures"]
 
 
 def test_pareto_front():
@@ -60,13 +56,12 @@ def test_equal_time_is_the_largest_that_all_reached(project):
 
 def test_table_and_paragraphs(project):
     results, study = build(project)
-    records = metrics(results)
-    rows = {row["run"]: row for row in table(study, results, records).rows}
+    rows = {row["run"]: row for row in study.tables()[0].rows}
     assert [name for name, row in rows.items() if row["pareto"]] == [
         "ddpm-default", "arch-simple", "arch-fruit"]
     assert rows["arch-fruit"]["equal_fmd"] is None and rows["ddpm-default"]["equal_fmd"] == 9.0
     assert rows["ddpm-default"]["peak_memory_bytes"] == 2**20
-    said = " ".join(study_findings(study, results, records))
+    said = " ".join(study.paragraphs())
     assert "After 8 updates each, FMD on this seed is, from low to high: “fruit-unet” 4.00" in said
     assert "At equal time, 1.00 s of updates on CPU, fp32, 1 thread, FMD while training" in said
     assert "“fruit-unet” had kept no samples by then." in said
@@ -77,7 +72,7 @@ def test_table_and_paragraphs(project):
 
 def test_with_five_seeds_a_test_decides(project):
     results, study = build(project, replicates=(0, 1, 2, 3, 4))
-    said = " ".join(study_findings(study, results, metrics(results)))
+    said = " ".join(study.paragraphs())
     assert "paired t-tests of FMD over 5 training seeds" in said
     assert "on these 5 seeds" in said
 
@@ -86,9 +81,9 @@ def test_with_five_seeds_a_test_decides(project):
 def test_figures_with_and_without_seconds_per_epoch(project, more, count):
     """Records made earlier know neither seconds per epoch nor memory: no such curve, no such number."""
     results, study = build(project, more=more)
-    assert [f.name for f in figures(study, results)] == [
-        "architectures-pareto", "architectures-progress"][:count]
-    rows = table(study, results, metrics(results))
+    assert [f.name for f in study.figures()] == [
+        "architectures-pareto", *["architectures-progress"][:count - 1], "architectures-samples"]
+    rows = study.tables()[0]
     if more == {}:
         assert cost(study.trained[0], "peak_memory_bytes") is None and rows.cells()
-        assert not any("At equal time" in s for s in findings(study, results, metrics(results)))
+        assert not any("At equal time" in s for s in study.findings())

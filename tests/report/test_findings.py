@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import studied
 
 from kelvin.report.aggregate import metrics
 from kelvin.report.kit.words import Score, flags, hot_against_cold, listed, ranking, unanswered, verdicts
 from kelvin.report.results import collect
 from kelvin.report.studies.blur import kept_image, readings
-from kelvin.report.studies.findings import study_findings
 from kelvin.report.studies.hyperparameters import (
     error_shows,
     loss_shows,
@@ -130,8 +130,8 @@ def test_a_mistake_is_judged_by_what_can_be_compared(project, run, loss, verdict
         made.add("ddpm-default", r)
         made.add(run, r, val_loss_ema=loss)
     results = collect(made.plan)
-    study = next(s for s in results.studies if s.study.kind == "hyperparameters")
-    said = " ".join(study_findings(study, results, metrics(results)))
+    study = studied(results)["hyperparameters"]
+    said = " ".join(study.paragraphs())
     assert verdict in said and ("99.0" in said) == (run == "bad-lr-high")
 
 
@@ -190,7 +190,7 @@ def test_paragraphs_of_one_seed_never_judge(project):
         made.add(run, fmd=2.0 + i)
     results = collect(made.plan)
     records = metrics(results)
-    said = [" ".join(study_findings(study, results, records)) for study in results.studies]
+    said = [" ".join(study.paragraphs()) for study in studied(results).values()]
     assert not any(JUDGING.search(text) for text in [*said, *hot_against_cold(results, records)])
     schedules, hyperparameters, blur, *_ = said
     assert "“linear, T=1000” has the lowest FMD on this seed" in schedules
@@ -205,5 +205,5 @@ def test_paragraphs_of_five_seeds_do(project):
         made.add("ddpm-default", r, fmd=5.0 + 0.1 * r)
         made.add("ddpm-long", r, fmd=2.0 + 0.11 * r)
     results = collect(made.plan)
-    said = " ".join(study_findings(results.studies[0], results, metrics(results)))
+    said = " ".join(next(iter(studied(results).values())).paragraphs())
     assert "“linear, T=5000”: better (FMD difference −2.98" in said

@@ -8,14 +8,15 @@ from scipy import stats
 
 from kelvin.artifacts.samples import SingleShot
 from kelvin.report.kit.table import number
-from kelvin.report.studies import fold_tables, folds
+from kelvin.report.parts import single_shot
+from kelvin.report.studies import folds
 
 
 def run(split, losses, ssim, target="eps", rules=("exact",)):
     replicates = []
     for i, loss in enumerate(losses):
         rows = [{"part": "test", "rule": rule, "t": t, "n": 4, **{
-            k: v for m in fold_tables.MEASURES for k, v in (
+            k: v for m in single_shot.MEASURES for k, v in (
                 (m, ssim * f + (0.1 if i == 1 else 0)), (f"{m}_sd", 0.2), (f"{m}_se", 0.1))}}
             for rule, f in zip(rules, (1.0, 0.5), strict=False) for t in (50, 100)]
         replicates.append(SimpleNamespace(
@@ -28,13 +29,19 @@ def run(split, losses, ssim, target="eps", rules=("exact",)):
                                parameterisation=target)))
 
 
+def study(runs):
+    """The study of these runs."""
+    plan = SimpleNamespace(metrics=SimpleNamespace(ssim_window=7, confidence=0.95))
+    return folds.Folds(SimpleNamespace(name="folds", runs=runs, trained=runs),
+                       SimpleNamespace(replicates=[0], plan=plan), {}, {})
+
+
 def test_best_of_a_row_is_bold():
-    study = SimpleNamespace(name="folds")
-    table = fold_tables.by_fold(study, run("grouped", [1.0, 2.0], 0.5), "test", "ssim", 7)
+    table = single_shot.by_fold("folds", run("grouped", [1.0, 2.0], 0.5), "test", "ssim", 7)
     assert [[bold for _, bold in row] for row in table.cells()] == [[False, False, True]] * 2
     assert "**0.600 ± 0.20 (0.10)**" in table.markdown() and r"\textbf{" in table.latex()
     assert "fold 1" in table.markdown() and table.only(lambda row: row["run"] == "fold-grouped") == table
-    rmse = fold_tables.by_fold(study, run("grouped", [1.0, 2.0], 0.5), "test", "rmse", 7)
+    rmse = single_shot.by_fold("folds", run("grouped", [1.0, 2.0], 0.5), "test", "rmse", 7)
     assert [[bold for _, bold in row] for row in rmse.cells()] == [[False, True, False]] * 2
 
 
@@ -70,20 +77,18 @@ def test_what_a_rule_costs():
 
 
 def test_the_table_by_rule_has_every_rule_and_its_error():
-    study = SimpleNamespace(name="folds", trained=[
-        run("leaky", [1.0, 1.0], 0.6, "scaled-eps", ("exact", "study-e")), run("grouped", [1.0], 0.5)])
-    table = fold_tables.by_rule(study, study.trained[0], "test", "ssim", 7)
+    runs = [run("leaky", [1.0, 1.0], 0.6, "scaled-eps", ("exact", "study-e")), run("grouped", [1.0], 0.5)]
+    table = single_shot.by_rule("folds", runs[0], "test", "ssim", 7)
     assert [c.title for c in table.columns] == ["t", "exact rule", "study E's scaler"]
     # folds at 0.6 and 0.7: their standard error is 0.1 / 2
     assert table.cells()[0] == [("50", False), ("0.650 ± 0.050", True), ("0.350 ± 0.050", False)]
     assert "Mean over 2 folds of 4 images ± standard error over 2 folds." in table.caption
     one = run("leaky", [1.0], 0.6, rules=("exact", "study-e"))
-    one = fold_tables.by_rule(study, one, "test", "psnr", 7)
+    one = single_shot.by_rule("folds", one, "test", "psnr", 7)
     assert one.cells()[0][1] == ("0.600 ± 0.10", True) and "capped at 48.1 dB" in one.caption
-    results = SimpleNamespace(plan=SimpleNamespace(metrics=SimpleNamespace(ssim_window=7)))
-    names = [t.name for t in fold_tables.tables(study, results) if t]
+    names = [table.name for table in study(runs).files()]
     assert len(names) == 9 and [n for n in names if "rules" in n] == [
-        f"folds-fold-leaky-test-rules-{m}" for m in fold_tables.MEASURES]
+        f"folds-fold-leaky-test-rules-{m}" for m in single_shot.MEASURES]
 
 
 def test_stopping_is_said_as_it_was():
@@ -127,25 +132,23 @@ def test_figures_show_every_fold_every_rule_and_one_image_of_each_kind(monkeypat
     shown = []
     monkeypatch.setattr(folds.pictures, "table", lambda title, *rest: shown.append((title, rest)))
     monkeypatch.setattr(folds.pictures, "show", lambda name, caption, panels, across: caption)
-    caption = folds.rows_figure(SimpleNamespace(name="folds"), study_e, params("folder"))
+    caption = folds.rows_figure("folds", study_e, params("folder"))
     assert [title for title, _ in shown] == ["Apple", "Pear"]
     assert [rest[0][0][0].max() for _, rest in shown] == [0, 2]  # the first of each kind
     assert shown[0][1][2] == ["truth", "50", "100"] and "each of the 2 kinds" in caption
-    study = SimpleNamespace(name="folds", trained=[study_e])
-    for drawn in (folds.loss_figure(study), folds.fold_figure(study, [study_e]),
-                  folds.rule_figure(study, [study_e])):
+    for drawn in (study([study_e]).loss_figure(), single_shot.fold_figure("folds", [study_e]),
+                  single_shot.rule_figure("folds", [study_e])):
         assert drawn.png.startswith(b"\x89PNG")
 
 
 def test_every_axis_is_labelled(monkeypatch):
     runs = [run("leaky", [1.0, 0.9], 0.6, "scaled-eps", ("exact", "study-e")), run("grouped", [1.0], 0.5)]
-    study = SimpleNamespace(name="folds", trained=runs)
-    monkeypatch.setattr(folds, "finish", lambda drawing, *_: drawing.axes)
-    by_fold, by_rule = folds.fold_figure(study, runs), folds.rule_figure(study, runs)
+    monkeypatch.setattr(single_shot, "finish", lambda drawing, *_: drawing.axes)
+    by_fold, by_rule = single_shot.fold_figure("folds", runs), single_shot.rule_figure("folds", runs)
     assert [axes.get_ylabel() for axes in by_fold] == ["SSIM", "", "PSNR (dB)", "", "RMSE", ""]
     assert [axes.get_xlabel() for axes in by_fold] == [""] * 4 + ["t", "t"]
     assert [(axes.get_ylabel(), axes.get_xlabel()) for axes in by_rule] == [
-        (label, "t") for label in fold_tables.MEASURES.values()]
+        (label, "t") for label in single_shot.MEASURES.values()]
     assert len(by_rule[0].containers) == 3 and len(by_fold[0].containers) == 2
 
 

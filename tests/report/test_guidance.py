@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from helpers import studied
 
 from kelvin.report.aggregate import metrics
 from kelvin.report.kit import style
@@ -48,15 +49,15 @@ def study_of(project):
                 else:
                     made.add(run, r)
         results = collect(made.plan)
-        return results, next(s for s in results.studies if s.study.kind == "guidance")
+        return results, studied(results)["guidance"]
     return make
 
 
 def test_points_and_table(study_of):
     results, study = study_of()
     found = guidance.points(study.runs[0])
-    assert [p.weight for p in found] == [0, 1, 2, 5]
-    table = guidance.table(study, results)
+    assert [p.at for p in found] == [0, 1, 2, 5]
+    table = study.tables()[0]
     assert [row["fmd"] for row in table.rows[4:]] == [9.0, 4.0, 3.0, 8.0]
     bold = [[text for text, is_bold in row if is_bold] for row in table.cells()[4:]]
     assert bold[2][0] == "3.00 [2.20, 3.80]" and "0.9900 [0.9400, 0.9950]" in bold[3]
@@ -66,7 +67,7 @@ def test_points_and_table(study_of):
 
 def test_words_follow_the_numbers(study_of):
     results, study = study_of()
-    said = " ".join(guidance.findings(study, results, {}))
+    said = " ".join(study.findings())
     assert "on this seed FMD is lowest at w = 2, 3.00 [2.20, 3.80] (95 % interval over images)" in said
     assert "highest at w = 0, 9.00" in said and "overlaps with that of w = 1." in said
     assert "10.0 % at w = 0, 70.0 % at w = 1, 85.0 % at w = 2, 99.0 % at w = 5; on real test images " \
@@ -79,7 +80,7 @@ def test_words_follow_the_numbers(study_of):
 
 def test_five_seeds_are_tested(study_of):
     results, study = study_of(replicates=(0, 1, 2, 3, 4))
-    said = " ".join(guidance.findings(study, results, {}))
+    said = " ".join(study.findings())
     assert "Against “w = 1” (paired t-tests of FMD over 5 training seeds" in said
     assert "“w = 2”: better" in said and "“w = 5”: worse" in said
     assert "range over training seeds" in said
@@ -88,15 +89,15 @@ def test_five_seeds_are_tested(study_of):
 def test_figures(study_of):
     style.use()
     results, study = study_of()
-    drawn = guidance.figures(study, results)
+    drawn = study.figures()
     assert [f.name for f in drawn] == ["guidance-sweep", "guidance-guided"]
     assert all(f.png[:4] == b"\x89PNG" for f in drawn)
 
 
 def test_without_a_sweep(study_of):
     results, study = study_of(runs=("ddpm-default",))
-    assert guidance.figures(study, results) == [] and guidance.table(study, results) is None
-    assert "there is no sweep" in guidance.findings(study, results, {})[0]
+    assert study.figures() == [] and study.tables()[0] is None
+    assert "there is no sweep" in study.findings()[0]
 
 
 def test_metrics_json_has_the_accuracy_of_every_weight(study_of):

@@ -1,9 +1,10 @@
 """D3: counts of runs, and the sentence that they add up to."""
 
 import pytest
+from helpers import studied
 
 from kelvin.report.results import collect
-from kelvin.report.studies.iterations import Pair, counted, findings, table
+from kelvin.report.studies.iterations import Pair, counted
 
 
 def pair(title, ssim=(0.8, 0.7), rmse=(0.1, 0.2), fmd=(9.0, 3.0), **more):
@@ -42,10 +43,10 @@ def test_of_records(project):
                                        "fmd": fmd, "fmd_normalised": fmd / 50}
                                    for m, fmd in {**ways, sampler: 3.0}.items()})
     results = collect(made.plan)
-    study = next(s for s in results.studies if s.study.kind == "iterations")
-    said = " ".join(findings(study, results, {}))
+    study = studied(results)["iterations"]
+    said = " ".join(study.findings())
     assert "lower FMD (restoration) in 2 of 2 runs" in said and "higher SSIM in 0 of 2 runs" in said
-    row = table(study, results).rows[0]
+    row = study.tables()[0].rows[0]
     assert row["restoration_fmd_difference"] == -6.0
     assert row["restoration_rmse_difference"] == pytest.approx(-0.06)
     assert row["generation_fmd_one"] == 12.0  # the eighth sampler, direct: 5 + 7

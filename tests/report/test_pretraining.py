@@ -5,16 +5,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import every_table, studied
 
 from kelvin.common.errors import KelvinError
-from kelvin.report.aggregate import costs, metrics
+from kelvin.report.aggregate import metrics
 from kelvin.report.build import build
 from kelvin.report.kit import style
 from kelvin.report.results import collect
-from kelvin.report.studies.figures import study_figures
-from kelvin.report.studies.findings import study_findings
 from kelvin.report.studies.pretraining import Gain, against, equal_updates, gain, reached, said_of
-from kelvin.report.studies.tables import tables
 
 RUNS = ["pretrain-0", "pretrain-10", "pretrain-control"]
 OWN = {"classes": [0, 1, 2, 3, 4], "n": 10, "reference_n": 15, "floor": 1.5, "ceiling": 40.0}
@@ -94,20 +92,20 @@ def test_the_study_has_its_own_scale_and_table(project):
     found = made(project, RUNS, ["ddpm-default", "ddpm-long"])
     results = collect(found.plan)
     assert set(results.runs) == {"ddpm-default", "ddpm-long"} and set(results.apart) == set(RUNS)
-    records, spent = metrics(results), costs(results)
+    records = metrics(results)
     assert set(records) == set(results.every)
-    study = next(s for s in results.studies if s.name == "pretraining")
+    study = studied(results)["pretraining"]
     style.use()
-    assert [f.name for f in study_figures(study, results)] == ["pretraining-curves",
+    assert [f.name for f in study.drawn()] == ["pretraining-curves",
                                                                "pretraining-samples"]
-    by_name = {table.name: table for table in tables(results, records, spent)}
+    by_name = every_table(results)
     assert {row["run"] for row in by_name["generation"].rows}.isdisjoint(RUNS)
     assert {row["run"] for row in by_name["samplers"].rows}.isdisjoint(RUNS)
     rows = {row["run"]: row for row in by_name["pretraining"].rows}
     assert rows["pretrain-10"]["total_updates"] == 88 and rows["pretrain-10"]["n"] == 10
     assert rows["pretrain-0"]["loss_saved"] == 0
     assert "classes 0, 1, 2, 3, 4 only" in by_name["pretraining"].caption
-    said = " ".join(study_findings(study, results, records))
+    said = " ".join(study.paragraphs())
     assert "Not active, and so missing here: pretrain-20 and pretrain-30" in said
     assert "80 updates of pre-training" in said
     assert "The control “from scratch, 5 epochs” stops short" in said

@@ -1,9 +1,10 @@
 """D2: the points that are compared, and where more steps stop paying."""
 
 import pytest
+from helpers import studied
 
 from kelvin.report.results import collect
-from kelvin.report.studies.steps import curves, findings, paid, table
+from kelvin.report.studies.steps import paid
 
 
 def test_where_it_stops_paying():
@@ -25,16 +26,16 @@ def found(project):
     for run, fmd in (("tied-noise", 3.0), ("tied-blur", 6.0), ("steps-blur-5", 20.0)):
         made.add(run, fmd=fmd)
     results = collect(made.plan)
-    return results, next(s for s in results.studies if s.study.kind == "steps")
+    return results, studied(results)["steps"]
 
 
 def test_points(found):
     results, study = found
-    at = curves(study, results)
+    at = study.curves()
     # the invented records: the i-th sampler has 5 + 5 i evaluations and i more FMD
-    assert [(p.x, p.fmd, p.sampler) for p in at["cold", "process"]] == [
+    assert [(p.at, p.mean("fmd"), p.sampler) for p in at["cold", "process"]] == [
         (5, 20.0, "improved"), (100, 13.0, "improved-100")]
-    assert [(p.x, p.sampler) for p in at["hot", "process"]] == [(100, "ddim-100")]
+    assert [(p.at, p.sampler) for p in at["hot", "process"]] == [(100, "ddim-100")]
     assert [p.sampler for p in at["hot", "sampler"]] == ["ddim-50", "ddim-5", "ddim-20", "ddim-100"]
     assert all(p.run.name == "tied-blur" for p in at["cold", "sampler"])
     assert ("warm", "process") not in at
@@ -42,8 +43,8 @@ def test_points(found):
 
 def test_paragraph_and_table(found):
     results, study = found
-    said = " ".join(findings(study, results, {}))
+    said = " ".join(study.findings())
     assert "Cold, over steps of the process: on this seed FMD is 20.0 at 5 and 13.0 at 100" in said
     assert "Hot, over steps of the process: only 100" in said and "at T = 100" in said
-    rows = table(study, results).rows[4:]
+    rows = study.tables()[0].rows[4:]
     assert len(rows) == 1 + 4 + 2 + 4 and {r["run"] for r in rows} <= {r.name for r in study.runs}

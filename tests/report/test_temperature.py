@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+from helpers import studied
 
-from kelvin.report.aggregate import costs, metrics
+from kelvin.report.parts.tables_restoration import iterated
 from kelvin.report.results import collect
-from kelvin.report.studies.findings import study_findings
 from kelvin.report.studies.temperature import Variety, reason, spread, who_generates
-from kelvin.report.studies.temperature_tables import generation, iterated, restoration
 
 RUNS = {"tied-noise": 3.0, "tied-noise-eps": 2.0, "tied-blur": 9.0, "tied-pixelate": 6.0,
         "tied-blur-noise": 4.0}
@@ -53,12 +52,12 @@ def found(project):
     for run, fmd in RUNS.items():
         made.add(run, fmd=fmd)
     results = collect(made.plan)
-    return results, next(s for s in results.studies if s.study.kind == "temperature")
+    return results, studied(results)["temperature"]
 
 
 def test_paragraph(found):
     results, study = found
-    head, *rest = study_findings(study, results, metrics(results))
+    head, *rest = study.paragraphs()
     said = " ".join(rest)
     assert "Trained alike, predicting x0: 4 runs. Of 4 runs “Gaussian noise” has the lowest" in head
     assert "missing here: tied-flow" in head
@@ -78,8 +77,7 @@ def test_families(found):
 
 def test_two_tables_with_their_own_columns(found):
     results, study = found
-    drawn = generation(study, results, metrics(results), costs(results))
-    restored = restoration(study)
+    drawn, restored = study.tables()
     assert drawn.name == "temperature-generation" and restored.name == "temperature-restoration"
     assert not {"ssim", "rmse", "fmd_restoration"} & set(drawn.rows[0])
     assert "fmd" not in restored.rows[0] and "recall" not in restored.rows[0]

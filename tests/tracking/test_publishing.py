@@ -15,6 +15,7 @@ from kelvin.config.resolve import read
 from kelvin.datasets.store import PreparedStore
 from kelvin.tracking import publishing
 from kelvin.tracking.publishing import publish_missing
+from kelvin.tracking.results import results
 
 
 def test_a_run_carries_tags_parameters_and_final_metrics(project):
@@ -42,6 +43,13 @@ def test_a_run_carries_tags_parameters_and_final_metrics(project):
                      "restoration.one-shot.ssim": 0.5, "cost.train_seconds": 2.5,
                      "cost.nfe.ddim-50": 50}
     assert hot.info.status == "FINISHED" and hot.info.end_time - hot.info.start_time == 2500
+
+
+def test_headline_measures_come_first(project):
+    """In the order of kelvin.metrics.measures; a measure that is missing leaves no gap."""
+    edit(project / "reports/runs/digits/ddpm-default-0.json", recall=0.4, kid=0.01, fmd_low=0.2)
+    first, *rest = results()
+    assert list(first.final())[:4] == ["fmd", "kid", "recall", "updates"] and rest == []
 
 
 def test_curves_have_every_epoch_once(project):

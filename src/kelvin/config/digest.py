@@ -72,7 +72,9 @@ class Code:
             seen.add(name)
             if path := module_file(name, self.root):
                 reached[name] = path
-                waiting += self.module(path).names
+                waiting += (names := self.module(path).names)
+                if path.name == "__init__.py" and "pkgutil" in names:  # it imports every file beside it
+                    waiting += [f"{name}.{file.stem}" for file in path.parent.glob("*.py")]
             if parent := name.rpartition(".")[0]:
                 waiting.append(parent)
         return reached

@@ -237,10 +237,6 @@ class MetricsConfig(ReferenceConfig):
     small: SmallProtocol | None = None
     bounded: bool = False
 
-    def count(self, test: int) -> int:
-        """n for a data set of `test` test images."""
-        return sample_count(self.images, test)
-
 
 class RestorerConfig(Section):
     """What the network predicts, the pixel range it sees, and the clipping of x0_hat."""
@@ -397,9 +393,7 @@ class Study(Section):
     """A question the report answers from some of the runs."""
 
     title: str
-    kind: Literal["schedules", "hyperparameters", "blur", "widths", "temperature", "steps",
-                  "iterations", "metrics", "pretraining", "guidance", "comparison", "folds", "averaging",
-                  "grid"]
+    kind: Name  # a file of kelvin.report.studies
     question: str
     runs: Annotated[list[Name], Field(min_length=1)]
 

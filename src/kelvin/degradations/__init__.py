@@ -20,7 +20,7 @@ from kelvin.degradations.base import Degradation, ImageSpec, Prior, State, degra
 from kelvin.degradations.gaussian import GaussianProcess, HotProcess
 from kelvin.degradations.graded import Graded
 from kelvin.degradations.priors import priors
-from kelvin.degradations.schedules import NoiseSchedule, build_schedule, schedules
+from kelvin.schedules import NoiseSchedule, build_schedule, schedules
 
 __all__ = ["Degradation", "GaussianProcess", "Graded", "HotProcess", "ImageSpec", "NoiseSchedule",
            "Prior", "State", "build", "build_schedule", "degradations", "priors", "schedules"]

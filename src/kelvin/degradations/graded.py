@@ -13,36 +13,21 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from kelvin.common.errors import KelvinError
 from kelvin.common.streams import BatchRandom, generator
-from kelvin.config.registry import Registry
 from kelvin.degradations.base import Degradation, ImageSpec
 from kelvin.degradations.recoverability import Moments, rounding
-from kelvin.degradations.schedules import Steps, build_schedule, tie_of
+from kelvin.schedules import build_schedule, growths, tie_of
 
-growths = Registry("schedule")
 PAIRS = 256  # pairs of training images from which the signal variance is estimated
 LEVELS = 128  # intervals of severity in which it is looked up before u_t is solved
 ROUNDS = 20  # of refinement, every second one a bisection: intervals shrink 500 times at least
 SLICE = 2**24  # numbers degraded at once while it is measured: bounds the memory
-
-
-@growths.register("own")
-def own(*, steps: Steps) -> np.ndarray:
-    """u_t = t / T: the degradation's own growth rule, whatever it makes of u."""
-    return np.arange(steps + 1) / steps
-
-
-@growths.register("power")
-def power(*, steps: Steps, power: Annotated[float, Field(gt=0)]) -> np.ndarray:
-    """u_t = (t / T)^power: above 1 slow at first, below 1 fast at first."""
-    return (np.arange(steps + 1) / steps) ** power
 
 
 class Graded(Degradation):

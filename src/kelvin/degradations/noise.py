@@ -9,8 +9,7 @@ import torch
 from kelvin.common.errors import KelvinError
 from kelvin.degradations.base import OF_ANY, ImageSpec, degradations
 from kelvin.degradations.gaussian import HotProcess
-from kelvin.degradations.graded import growths
-from kelvin.degradations.schedules import build_schedule, tie_of
+from kelvin.schedules import build_schedule, growths, tie_of
 
 
 @degradations.register("gaussian-noise")

@@ -19,7 +19,7 @@ def restrict(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
              classes: Sequence[int] | None) -> tuple[Protocol, dict[str, Any], PreparedStore]:
     """Protocol, what is said of its reference, and store of these classes; unchanged for None.
 
-    Study A's small protocol keeps its share of the test images as reference.
+    Study A's small protocol keeps its share of the test images as reference; n is the protocol's.
     """
     if classes is None:
         return protocol, dict(about), store
@@ -33,6 +33,5 @@ def restrict(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
     references = {name: measure(r.extractor, config, subset) for name, r in protocol.references.items()}
     about = {**about, "classes": list(classes),
              "reference_n": len(subset.reference().first(config.limit))}
-    restricted_protocol = Protocol.of(config, protocol.judge, references, subset, protocol.fid_why,
-                                      round(share * protocol.n))
-    return restricted_protocol, about, subset
+    return Protocol.of(config, protocol.judge, references, subset, protocol.fid_why,
+                       protocol.n), about, subset

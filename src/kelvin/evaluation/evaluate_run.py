@@ -22,6 +22,7 @@ from kelvin.evaluation.rows import (
 )
 from kelvin.evaluation.rows_over_t import brightness_rows, over_time_rows
 from kelvin.metrics.asked import asked_accuracy
+from kelvin.metrics.measures import MEASURES
 
 if TYPE_CHECKING:
     from kelvin.datasets.store import PreparedStore
@@ -48,7 +49,7 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
         record |= {"classes": about["classes"], **scale_record(scale, "")}
     if start := config.get("start"):
         record["pretrain_updates"] = start["updates"]
-    record |= scored[primary][0] | protocol.more(drawn.samples(primary))
+    record |= scored[primary][0] | protocol.more(drawn.samples(primary), scale)
     details: Details = {
         "histograms": {name: d["histogram"] for name, (_, d) in scored.items()},
                "nearest": {k: scored[primary][1][k] for k in ("nearest_sample", "nearest_training")}}
@@ -74,7 +75,7 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
         details |= {"restoration": rows, "epochs": epoch_rows(protocol, training.kept()),
                     "log_snr": log_snr_rows(drawn.snr_errors), "cost": {**model_cost, **cost}}
         one_shot = mean_over_t(rows, "one-shot")
-        record |= {name: one_shot[name] for name in ("ssim", "psnr", "rmse")}
+        record |= {m.key: one_shot[m.key] for m in MEASURES.within("restoration")}
         if (times := drawn.at_times) is not None:
             parts = drawn.parts
             details["over_time"] = over_time_rows(times, parts, metrics.ssim_window)
@@ -85,7 +86,6 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
             record |= values
         record["restoration"] = {method: mean_over_t(rows, method)
                                  for method in dict.fromkeys(r["method"] for r in rows)}
-    record["samplers"] = {name: {"nfe": cost["nfe"].get(name), **scores,
-                                 **protocol.distances(drawn.samples(name))}
+    record["samplers"] = {name: {"nfe": cost["nfe"].get(name), **scores}
                           for name, (scores, _) in scored.items()}
     return record, details

@@ -9,11 +9,11 @@ import numpy as np
 from kelvin.artifacts.models import LOSSES, KeptFile
 from kelvin.artifacts.samples import Bound, Restorations, SnrErrors
 from kelvin.evaluation.protocol import Protocol
-from kelvin.metrics.similarity import psnr, rmse, ssim
+from kelvin.evaluation.rows_over_t import distortions
+from kelvin.metrics.measures import MEASURES
 
 UNIT = 255.0
 OVERFLOW = "the values are too large for 32-bit numbers: the network has all but diverged"
-RESTORED = ("ssim", "psnr", "rmse", "fmd", "fmd_normalised")  # what a restoration is measured by
 
 
 def bound_summary(bound: Bound) -> tuple[dict[str, Any], list[dict[str, float]]]:
@@ -68,13 +68,8 @@ def restoration_rows(found: Restorations, window: int, protocol: Protocol
     scale = protocol.scale(len(truth))
     for method, images in {"untouched": found.degraded, **found.methods}.items():
         for t, restored in zip(found.times.tolist(), images / UNIT, strict=True):
-            row: dict[str, Any] = {"method": method, "t": t, "n": len(truth)}
-            for name, measure in (("ssim", ssim(truth, restored, window)),
-                                  ("psnr", psnr(truth, restored)), ("rmse", rmse(truth, restored))):
-                # two equal images have no PSNR; it is capped at one grey level in all pixels
-                values = np.minimum(measure, 20 * np.log10(UNIT)) if name == "psnr" else measure
-                row |= {name: float(values.mean()), f"{name}_sd": float(values.std(ddof=1)),
-                        f"{name}_se": float(values.std(ddof=1) / len(values) ** 0.5)}
+            row: dict[str, Any] = {"method": method, "t": t, "n": len(truth),
+                                   **distortions(truth, restored, window)}
             score = scale.score(protocol.judge(np.round(restored * UNIT).astype(np.uint8))[0])
             rows.append(row | {"fmd": score.value, "fmd_normalised": score.normalised})
     return rows
@@ -83,7 +78,7 @@ def restoration_rows(found: Restorations, window: int, protocol: Protocol
 def mean_over_t(rows: list[dict[str, Any]], method: str) -> dict[str, float]:
     """A method's SSIM, PSNR, RMSE and FMD, averaged over the evenly spaced times."""
     chosen = [row for row in rows if row["method"] == method]
-    return {name: float(np.mean([row[name] for row in chosen])) for name in RESTORED}
+    return {m.key: float(np.mean([row[m.key] for row in chosen])) for m in MEASURES.within("restored")}
 
 
 def log_snr_rows(found: SnrErrors | None) -> list[dict[str, float]]:

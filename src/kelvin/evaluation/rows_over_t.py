@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 
 from kelvin.artifacts.samples import Brightness, SingleShot
-from kelvin.metrics.similarity import psnr, rmse, ssim
-
-CAP = 20 * np.log10(255)  # PSNR of one grey level in all pixels, in place of infinity
+from kelvin.metrics.measures import MEASURES
 
 
 def summary(values: np.ndarray, name: str) -> dict[str, float]:
     """Mean, sample standard deviation over images, and standard error of the mean."""
     sd = float(values.std(ddof=1))
     return {name: float(values.mean()), f"{name}_sd": sd, f"{name}_se": sd / len(values) ** 0.5}
+
+
+def distortions(truth: np.ndarray, restored: np.ndarray, window: int) -> dict[str, float]:
+    """Every measure of a restored image against its original, (n, C, H, W) in [0, 1], summarised."""
+    return {key: value for m in MEASURES.values() if m.pair
+            for key, value in summary(m.pair(truth, restored, window), m.key).items()}
 
 
 def over_time_rows(times: np.ndarray, parts: Mapping[str, SingleShot], window: int
@@ -27,11 +31,8 @@ def over_time_rows(times: np.ndarray, parts: Mapping[str, SingleShot], window: i
         truth = part.truth / 255.0
         for rule, images in part.rules.items():
             for t, restored in zip(times.tolist(), images, strict=True):
-                x = restored / 255.0
                 rows.append({"part": name, "rule": rule, "t": t, "n": len(truth),
-                             **summary(ssim(truth, x, window), "ssim"),
-                             **summary(np.minimum(psnr(truth, x), CAP), "psnr"),
-                             **summary(rmse(truth, x), "rmse")})
+                             **distortions(truth, restored / 255.0, window)})
     return rows
 
 

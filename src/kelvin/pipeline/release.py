@@ -13,6 +13,7 @@ from kelvin.artifacts.reading import read_json
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import write_text
 from kelvin.config.resolve import Params, load
+from kelvin.metrics.measures import MEASURES, Shown
 from kelvin.weights import publish
 
 LIMIT = 2_000_000  # bytes of a published weight file
@@ -35,17 +36,19 @@ def readme_table(params: Params, metrics: dict, calibration: dict) -> str:
             for r in calibration["rows"].values()]
     rows += [(r["fmd_normalised"], f"`{name}`: {params.run(name).title}", r, r["nfe"])
              for name, r in metrics.items()]
-    lines = ["| run | evaluations | FMD (95 % interval) | normalised FMD | class evenness | nearest |",
-             "|---|--:|--:|--:|--:|--:|"]
-    for normalised, title, r, nfe in sorted(rows, key=lambda row: row[0]):
-        lines.append(f"| {title} | {nfe} | {r['fmd']:.2f} ({r['fmd_low']:.2f} to {r['fmd_high']:.2f}) "
-                     f"| {normalised:.4f} | {r['class_evenness']:.3f} | {r['nearest_ratio']:.2f} |")
+    shown = MEASURES.columns("readme")
+    titles = [(s.title or m.title) + " (95 % interval)" * s.spread for m, s in shown]
+    lines = [f"| run | evaluations | {' | '.join(titles)} |", "|---" + "|--:" * (1 + len(shown)) + "|"]
+    for _, title, record, nfe in sorted(rows, key=lambda row: row[0]):
+        cells = [readme_cell(record, m.keys if s.spread else (m.key,), s) for m, s in shown]
+        lines.append(f"| {title} | {nfe} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-MEASURES = ("fmd", "fmd_normalised", "fmd_debiased", "fd_pixels", "fd_random", "fid", "kid", "mmd",
-            "mmd_p", "precision", "recall", "density", "coverage", "class_evenness", "confidence",
-            "nearest_ratio", "copy_fraction", "authentic", "c_t")
+def readme_cell(record: dict, keys: tuple[str, ...], shown: Shown) -> str:
+    """A value, with its interval in brackets where the README shows one."""
+    value, *interval = (f"{record[key]:.{shown.decimals}f}" for key in keys)
+    return f"{value} ({' to '.join(interval)})" if interval else value
 
 
 def calibration_table(calibration: dict) -> str:
@@ -53,7 +56,7 @@ def calibration_table(calibration: dict) -> str:
     rows = calibration["rows"].values()
     lines = ["| measure | " + " | ".join(row["title"] for row in rows) + " |",
              "|---|" + "--:|" * len(rows)]
-    for key in MEASURES:
+    for key in (measure.key for measure, _ in MEASURES.columns("calibration")):
         shown = ("n/a" if row.get(key) is None else f"{row[key]:.3g}" for row in rows)
         lines.append(f"| `{key}` | " + " | ".join(shown) + " |")
     return "\n".join(lines)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from kelvin.metrics.intervals import mean_interval
+from kelvin.metrics.measures import MEASURES
 from kelvin.report.results import Results, Run
 
 IDENTITY = ("run", "replicate", "fingerprint", "dataset", "scale", "extractor",
             "extractors")
 NESTED = ("samplers", "restoration", "prior")
-# a t interval over training seeds
-INTERVALS = ("fmd", "fmd_debiased", "fmd_normalised", "ssim", "asked_accuracy")
-COMPACT = ("fmd", "fmd_normalised", "nfe", "precision", "recall", "class_evenness",
-           "nearest_ratio")
-CONDITIONAL = ("asked_accuracy", "asked_accuracy_low", "asked_accuracy_high")  # of such runs only
-RESTORED = ("ssim", "psnr", "rmse", "fmd", "fmd_normalised")  # FMD at the number of restored images
+INTERVALS = {key for key, measure in MEASURES.items() if measure.over_seeds}
+COMPACT = [measure.key for measure in MEASURES.within("compact")]
+CONDITIONAL = MEASURES["asked_accuracy"].keys  # of runs with class labels only
+RESTORED = [measure.key for measure in MEASURES.within("restored")]
 OVER_IMAGES, OVER_SEEDS = "over images", "over training seeds"
 
 
@@ -37,7 +37,7 @@ def run_record(run: Run, level: float) -> dict[str, Any]:
     flat = [{k: v for k, v in r.items() if k not in (*IDENTITY, *NESTED)} for r in records]
     out |= over_seeds(flat, level) if several else flat[0]
     asked = tuple(key for key in CONDITIONAL if key in records[0])
-    out["samplers"] = {name: combined([r["samplers"][name] for r in records], (*COMPACT, *asked))
+    out["samplers"] = {name: combined([r["samplers"][name] for r in records], [*COMPACT, *asked])
                        for name in records[0]["samplers"]}
     if "restoration" in records[0]:
         out["restoration"] = {
@@ -45,12 +45,12 @@ def run_record(run: Run, level: float) -> dict[str, Any]:
             for name in records[0]["restoration"]}
     if "prior" in records[0]:  # x_T scored as if it were a sample: what the prior alone is worth
         out["prior"] = combined([r["prior"] for r in records],
-                                tuple(key for key in COMPACT if key != "nfe"))
+                                [key for key in COMPACT if key != "nfe"])
     return out
 
 
 def over_seeds(records: list[dict[str, Any]], level: float) -> dict[str, Any]:
-    """Means over records; numbers that vary get `_sd`, the measures in INTERVALS a t interval."""
+    """Means over records; numbers that vary get `_sd`, measures `over_seeds` a t interval."""
     out: dict[str, Any] = {}
     for key in records[0]:
         values = [record[key] for record in records]
@@ -65,7 +65,7 @@ def over_seeds(records: list[dict[str, Any]], level: float) -> dict[str, Any]:
     return out
 
 
-def combined(records: list[dict[str, Any]], keys: tuple[str, ...]) -> dict[str, Any]:
+def combined(records: list[dict[str, Any]], keys: Sequence[str]) -> dict[str, Any]:
     return {key: middle([record[key] for record in records]) for key in keys}
 
 

@@ -16,16 +16,24 @@ from kelvin.report.kit.style import Figure
 from kelvin.report.kit.table import Row, Table
 from kelvin.report.kit.words import hot_against_cold
 from kelvin.report.page import dataset_facts, embedded, render, shown
-from kelvin.report.parts import calibrating, curves, grids, histograms, ranking
+from kelvin.report.parts import (
+    calibrating,
+    curves,
+    grids,
+    histograms,
+    likelihood,
+    ranking,
+    tables,
+    tables_restoration,
+)
 from kelvin.report.results import Results, StudyResults, collect
-from kelvin.report.studies.figures import study_figures
-from kelvin.report.studies.findings import study_findings
-from kelvin.report.studies.tables import WHOLE, shown_with, tables
+from kelvin.report.studies.base import Study, answers
 from kelvin.report.summary import summary
 
 CURVES = {"loss.csv": curves.loss_rows, "fmd.csv": curves.fmd_rows,
           "x0_error.csv": curves.log_snr_rows}
 
+WHOLE = ("generation", "samplers", "cost")  # tables that the page shows with every run
 # the figures to open first, in their order: DVC shows them (`dvc plots show`)
 FIRST = ("ranking", "overview", "best-hot", "best-cold", "temperature-fmd", "temperature-plane",
          "hyperparameters-mistakes", "steps-fmd-over-steps", "iterations-over-t", "metrics-bias")
@@ -35,12 +43,15 @@ def build(plan: ReportPlan, out: Path = REPORTS) -> Results:
     """metrics.json, cost.json, tables/, curves/, figures/ and index.html, each whole or absent."""
     results = collect(plan)
     records, spent = metrics(results), costs(results)
-    written = tables(results, records, spent)
+    every = answers(results, records, spent)
+    common = common_tables(results, records, spent)
+    own = {study.name: [table for table in study.tables() if table] for study in every}
+    beside = [table for study in every for table in study.files()]
     write_json(out / SUMMARY, summary(results, records, spent))
     write_json(out / METRICS, records)
     write_json(out / COST, spent)
     with Folder(out / "tables") as folder:
-        for table in written:
+        for table in (*common.values(), *beside, *(t for found in own.values() for t in found)):
             for name, text in table.files().items():
                 write_text(folder / name, text)
     with Folder(out / "curves") as folder:
@@ -48,23 +59,34 @@ def build(plan: ReportPlan, out: Path = REPORTS) -> Results:
             if found := rows(results):
                 write_csv(folder / name, found)
     style.use()
-    common = common_figures(results, records)
-    studies = {study.name: study_figures(study, results) for study in results.studies}
+    figures = common_figures(results, records, every)
+    drawn = {study.name: study.drawn() for study in every}
+    named = {figure.name: figure for found in (figures, *drawn.values()) for figure in found}
     with Folder(out / "figures") as folder:
-        for figure in [*common, *(f for figures in studies.values() for f in figures)]:
-            (folder / f"{figure.name}.png").write_bytes(figure.png)
-    every = {figure.name: figure for figure in common} | {
-        figure.name: figure for figures in studies.values() for figure in figures}
+        for name, figure in named.items():
+            (folder / f"{name}.png").write_bytes(figure.png)
     with Folder(out / "plots") as folder:
-        for number, name in enumerate((name for name in FIRST if name in every), 1):
-            (folder / f"{number:02d}-{name}.png").write_bytes(every[name].png)
-    write_text(out / "index.html", page(results, records, written, common, studies))
+        for number, name in enumerate((name for name in FIRST if name in named), 1):
+            (folder / f"{number:02d}-{name}.png").write_bytes(named[name].png)
+    sections = [section(study, drawn[study.name], own[study.name], common) for study in every]
+    write_text(out / "index.html", page(results, records, common, figures, sections))
     return results
 
 
-def common_figures(results: Results, records: dict[str, Row]) -> list[Figure]:
+def common_tables(results: Results, records: dict[str, Row], spent: dict[str, Row]) -> dict[str, Table]:
+    """{name: table} of all runs, and the parameters of every study."""
+    over_t = tables_restoration.restoration_rows(results)
+    restored = (tables_restoration.restoration_table, tables_restoration.restoration_over_t_table)
+    made = [tables.generation_table(results, records), tables.samplers_table(results),
+            histograms.table(results), *(make(over_t) for make in restored if over_t),
+            likelihood.table(results), tables.cost_table(results, spent) if spent else None,
+            *map(tables.parameter_table, results.studies)]
+    return {table.name: table for table in made if table}
+
+
+def common_figures(results: Results, records: dict[str, Row], every: list[Study]) -> list[Figure]:
     best = [run for family in ("hot", "cold") if (run := results.best(family))]
-    seen = {run.name for s in results.studies if s.study.kind == "blur" for run in s.runs}
+    seen = {run.name for study in every if study.samplers for run in study.runs}
     train = results.store.split("train").images
     found = [ranking.ranking_figure(results, records) if results.runs else None,
              histograms.figure(results),
@@ -78,26 +100,25 @@ def common_figures(results: Results, records: dict[str, Row]) -> list[Figure]:
     return [figure for figure in found if figure]
 
 
-def page(results: Results, records: dict[str, Row], written: list[Table], common: list[Figure],
-         studies: dict[str, list[Figure]]) -> str:
-    by_name = {table.name: table for table in written}
-    sections = []
-    for study in results.studies:
-        names = {run.name for run in study.runs}
-        sections.append({
-            "anchor": study.name, "active": bool(names),
-            "title": study.study.title, "question": study.study.question,
-            "findings": study_findings(study, results, records),
-            "figures": [embedded(figure) for figure in studies[study.name]],
-            "tables": [shown(own_part(table, study, results)) for key in shown_with(study)
-                       if (table := by_name.get(key)) and names]})
+def section(study: Study, figures: list[Figure], own: list[Table], common: dict[str, Table]
+            ) -> dict[str, Any]:
+    """What the page shows of a study."""
+    beside = [own_part(common[name], study.study, study.results)
+              for name in (*study.shared, f"parameters-{study.name}") if name in common]
+    return {"anchor": study.name, "active": bool(study.runs), "title": study.study.study.title,
+            "question": study.study.study.question, "findings": study.paragraphs(),
+            "figures": [embedded(figure) for figure in figures],
+            "tables": [shown(table) for table in (*own, *beside)] if study.runs else []}
+
+
+def page(results: Results, records: dict[str, Row], tables: dict[str, Table], figures: list[Figure],
+         sections: list[dict[str, Any]]) -> str:
     context: dict[str, Any] = {
         "dataset": results.plan.dataset, "facts": dataset_facts(results),
-        "smoke": results.plan.scale == "smoke",
-        "summary": hot_against_cold(results, records),
-        "figures": {figure.name: embedded(figure) for figure in common}, "studies": sections,
+        "smoke": results.plan.scale == "smoke", "summary": hot_against_cold(results, records),
+        "figures": {figure.name: embedded(figure) for figure in figures}, "studies": sections,
         "idle": [section for section in sections if not section["active"]],
-        "tables": {name: shown(table) for name, table in by_name.items()},
+        "tables": {name: shown(tables[name]) for name in WHOLE if name in tables},
         "level": f"{100 * results.plan.metrics.confidence:.0f} %",
         "fid_why": results.calibration["fid_why"], "about": results.calibration,
         "several": len(results.replicates) > 1}
@@ -106,8 +127,6 @@ def page(results: Results, records: dict[str, Row], written: list[Table], common
 
 def own_part(table: Table, study: StudyResults, results: Results) -> Table:
     """A study's copy of a table: its own runs, and the calibrating rows where they are their scale."""
-    if table.name in WHOLE:
-        return table
     names = {run.name for run in study.runs}
     scaled = names.isdisjoint(results.apart)
     return table.only(lambda row: scaled if calibrating.is_one(row) else row["run"] in names)

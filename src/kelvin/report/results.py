@@ -25,10 +25,8 @@ from kelvin.config.plan import ReportPlan
 from kelvin.config.schema import RunConfig, Study
 from kelvin.datasets.settle import settled_metrics
 from kelvin.datasets.store import PreparedStore
-from kelvin.degradations import NoiseSchedule, build_schedule
-from kelvin.degradations import degradations as known_degradations
-from kelvin.degradations.graded import growths
 from kelvin.metrics.comparable import refuse_mixed
+from kelvin.schedules import NoiseSchedule, build_schedule, growths
 
 
 @dataclass(frozen=True)
@@ -193,10 +191,5 @@ def read_run(plan: ReportPlan, name: str, image: Iterable[int]) -> Run:
         details = EvaluationFolder(files.evaluation).details()
         replicates.append(Replicate(index, record, details, ModelFolder(files.model),
                                     SampleFolder(files.samples)))
-    family = "folder" if config.source == "folder" else temperature(config)
+    family = "folder" if config.source == "folder" else replicates[0].process["temperature"]
     return Run(name, config.title or name, family, config, replicates, tuple(image))
-
-
-def temperature(config: RunConfig) -> str:
-    """hot: noise; cold: a degradation without noise; warm: both."""
-    return getattr(known_degradations.find(config.degradation.kind), "temperature", "cold")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+from kelvin.metrics.measures import MEASURES
 from kelvin.report.results import Results, Run
 
 FAMILIES = ("hot", "warm", "cold")
-SHOWN = ("sampler", "nfe", "fmd", "fmd_low", "fmd_high")
+SHOWN = ["sampler", "nfe", *(key for m in MEASURES.within("summary") for key in m.keys)]
 
 
 def summary(results: Results, records: dict[str, dict[str, Any]], costs: dict[str, dict[str, Any]]

@@ -119,24 +119,6 @@ def ddim(restorer: Restorer, state: State, times: Sequence[int], random: Random,
         yield state
 
 
-@sampler("fed-back", GaussianProcess)
-def fed_back(restorer: Restorer, state: State, times: Sequence[int], random: Random
-             ) -> Iterator[State]:
-    """A mistake, kept to be shown: x_s is x0_hat itself plus the posterior's noise.
-
-    A network told s meets an image without the noise of s, and a factor of the rule for x0_hat acts
-    anew at every step. Suspected of study E's black samples; whether it sampled so is not known.
-    """
-    process = restorer.degradation
-    for t, s in pairs(times, state.x):
-        x = restorer(state.x, t).x0_hat
-        if int(s[0]) > 0:
-            _, std = process.posterior(state.x, x, t, s, 1.0, state.z)
-            x = x + process.spread(std, random.normal(*x.shape[1:]).to(x))
-        state = State(x, state.z, state.hidden)
-        yield state
-
-
 @sampler("heun", HotProcess)
 def heun(restorer: Restorer, state: State, times: Sequence[int], random: Random) -> Iterator[State]:
     """Karras et al. 2022, Algorithm 1 (deterministic), on the straight line from image to noise.

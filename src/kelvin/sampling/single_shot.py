@@ -1,17 +1,20 @@
-"""Study E's measurements: single-shot restoration at many t by each rule, and what ancestral sampling
-does to an image's brightness under each."""
+"""Study E's measurements: single-shot restoration at many t by each rule, what ancestral sampling does to
+an image's brightness under each, and the sampler that is suspected of its black samples."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from kelvin.artifacts.names import CLIPPED, FED_BACK, way
+from kelvin.degradations import GaussianProcess, State
+from kelvin.degradations.base import Random
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.rules import EXACT, RULES
+from kelvin.sampling.samplers import pairs, sampler
 from kelvin.sampling.trajectories import degrader, traced
 
 ANCESTRAL = {"kind": "ancestral", "steps": "all"}
@@ -75,15 +78,15 @@ def brightness(restorer: Restorer, n: int, seed: tuple, count: int, device: str 
                ) -> tuple[list[int], dict[str, Brightness]]:
     """Times from T to 0, and what ancestral sampling over all steps makes of the same noise by every
     rule, nothing clipped; `<rule>, clipped`: x0_hat clipped to the range at every step; `<rule>, fed
-    back`: x0_hat, not clipped, is taken for the next state (samplers.fed_back)."""
+    back`: x0_hat, not clipped, is taken for the next state (`fed_back`)."""
     found, visited, image = {}, [], restorer.image
     rules = rules_of(restorer)
     ways = {way(rule): (rule, ANCESTRAL, False) for rule in rules}
     if len(rules) > 1:
         ways |= {way(rule, CLIPPED): (rule, ANCESTRAL, True) for rule in rules}
         ways |= {way(rule, FED_BACK): (rule, FED, False) for rule in rules}
-    for name, (rule, sampler, clip) in ways.items():
-        visited, x = traced(by_rule(restorer, rule, clip), sampler, n, seed, count, device)
+    for name, (rule, section, clip) in ways.items():
+        visited, x = traced(by_rule(restorer, rule, clip), section, n, seed, count, device)
         drawn = image.decode(x).nan_to_num(nan=0.0)
         found[name] = Brightness(drawn.flatten(2).mean(2),
                                  unmapped(drawn, image.low, image.high).flatten(2).mean(2),
@@ -99,3 +102,21 @@ def near_black(images: torch.Tensor) -> torch.Tensor:
 def unmapped(images, low: float, high: float):
     """Images in [0, 1] as they look when their values in [low, high] are drawn as if in [0, 1]."""
     return (low + (high - low) * images).clip(0, 1)
+
+
+@sampler("fed-back", GaussianProcess)
+def fed_back(restorer: Restorer, state: State, times: Sequence[int], random: Random
+             ) -> Iterator[State]:
+    """A mistake, kept to be shown: x_s is x0_hat itself plus the posterior's noise.
+
+    A network told s meets an image without the noise of s, and a factor of the rule for x0_hat acts
+    anew at every step. Suspected of study E's black samples; whether it sampled so is not known.
+    """
+    process = restorer.degradation
+    for t, s in pairs(times, state.x):
+        x = restorer(state.x, t).x0_hat
+        if int(s[0]) > 0:
+            _, std = process.posterior(state.x, x, t, s, 1.0, state.z)
+            x = x + process.spread(std, random.normal(*x.shape[1:]).to(x))
+        state = State(x, state.z, state.hidden)
+        yield state

@@ -149,11 +149,15 @@ class Result:
                 if isinstance(value, str) and key not in IDENTITY}
 
     def final(self) -> dict[str, float]:
-        """Every number of the record in dotted keys, and of the cost those that it has not."""
+        """Every number of the record in dotted keys, the headline measures first, and of the cost those
+        that it has not."""
+        from kelvin.metrics.measures import MEASURES
+
         out = {mlflow_name(path): number(value, f"{self.path}: {'.'.join(path)}")
                for path, value in leaves(self.record)
                if path[0] not in IDENTITY and isinstance(value, (int, float))}
-        return out | {"cost." + mlflow_name(path): number(value, f"{self.name}: cost")
+        headline = {key: out[key] for key, m in MEASURES.items() if m.headline and key in out}
+        return headline | out | {"cost." + mlflow_name(path): number(value, f"{self.name}: cost")
                       for path, value in leaves(self.details.get("cost", {}))
                       if isinstance(value, (int, float)) and ".".join(path) not in out}
 

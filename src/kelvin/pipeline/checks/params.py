@@ -14,6 +14,7 @@ from kelvin.config.resolve import Params, read, refusal
 from kelvin.config.schema import RunConfig
 from kelvin.features.classifier_network import pool_side
 from kelvin.pipeline.checks.run import option_faults, together_faults, told
+from kelvin.report.studies.base import studies
 from kelvin.sampling.samplers import check as check_sampler
 
 # "runs.a.network.blocks" of a sentence about that one value: it may be written in a layer below
@@ -71,24 +72,13 @@ def part_faults(params: Params) -> list[str]:
         odd[name] = params.lasting(name, run_faults(params, name, run), at)
     lines += params.by_cause(odd)
     for name, study in params.house.studies.items():
-        if study.kind == "grid":
-            lines += grid_faults(params, name, study.runs)
+        if study.kind in studies.kinds():
+            runs = {run: params.runs[run] for run in study.runs if run in params.runs}
+            lines += studies.find(study.kind).faults(name, runs)
+        else:
+            lines.append(f"studies.{name}.kind = {study.kind!r}: no such kind of study; known are "
+                         f"{', '.join(studies.kinds())}")
     return list(dict.fromkeys(lines))
-
-
-def grid_faults(params: Params, study: str, names: list[str]) -> list[str]:
-    """Runs of one cell of parameterisation and schedule: a grid has one run a cell."""
-    cells: dict[tuple[str, str], str] = {}
-    lines = []
-    for name in names:
-        if (run := params.runs.get(name)) is None:
-            continue
-        cell = run.restorer.parameterisation, run.schedule.model_dump_json()
-        if cell in cells:
-            lines.append(f"studies.{study}.runs puts {cells[cell]} and {name} into one cell: both predict"
-                         f" {cell[0]} under the same {run.schedule.kind} schedule; name one of them")
-        cells.setdefault(cell, name)
-    return lines
 
 
 def run_faults(params: Params, name: str, run: RunConfig) -> list[str]:

@@ -12,14 +12,13 @@ from kelvin.config.resolve import Params
 from kelvin.config.schema import RunConfig
 from kelvin.config.sentences import shown
 from kelvin.degradations import ImageSpec
-from kelvin.degradations.graded import growths
-from kelvin.degradations.schedules import check_schedule
 from kelvin.restoration.parameterisation import PARAMETERISATIONS
 from kelvin.restoration.parameterisation import check as check_parameterisation
 from kelvin.restoration.rules import check_rule
 from kelvin.restoration.variance import check as check_variance
 from kelvin.sampling.samplers import check as check_sampler
 from kelvin.sampling.samplers import samplers, unfit
+from kelvin.schedules import check_schedule, growths
 from kelvin.training.weightings import build_weights, check_weighting
 
 MOST_STEPS = 100_000      # a table has a row for each time

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,24 @@ def new(width: float, height: float, layout: str | None = "constrained") -> Any:
     return figure
 
 
+def band(axes: Any, floor: float, sd: float, label: str = "real images (mean ± sd)") -> None:
+    """What real images score at the same n: mean and standard deviation of draws."""
+    axes.axhspan(floor - sd, floor + sd, color=BAND, zorder=0, label=label)
+
+
+def arrange(runs: Sequence[Any], extra: float = 0.5, sharey: bool = False) -> tuple[Any, list[Any]]:
+    """A figure with a titled panel a run, at most four beside each other, and its panels in order."""
+    across = min(4, len(runs)) if len(runs) != 5 else 3
+    down = -(-len(runs) // across)
+    figure = new(min(WIDTH, 2.8 * across + 0.8), 2.1 * down + extra)
+    panels = list(figure.subplots(down, across, squeeze=False, sharey=sharey).flat)
+    for axes, run in zip(panels, runs, strict=False):
+        axes.set_title("\n".join(wrap(plain(run.title), 26)), fontsize=8)
+    for axes in panels[len(runs):]:
+        axes.set_visible(False)
+    return figure, panels[:len(runs)]
+
+
 def ticks(axis: Any) -> None:
     """Plain numbers on a logarithmic axis, as many as its range needs; call it when all is drawn."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -82,6 +101,13 @@ def ticks(axis: Any) -> None:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,), numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def logarithmic(axes: Any) -> None:
+    """Both axes, with plain numbers."""
+    axes.set(xscale="log", yscale="log")
+    ticks(axes.xaxis)
+    ticks(axes.yaxis)
 
 
 def whole(axis: Any) -> None:

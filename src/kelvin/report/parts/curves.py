@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from textwrap import wrap
 from typing import Any
 
 import numpy as np
 
-from kelvin.report.kit.style import (
-    BAND,
-    WIDTH,
-    Figure,
-    below,
-    finish,
-    legend_below,
-    look,
-    new,
-    plain,
-    ticks,
-    whole,
-)
+from kelvin.report.kit import style
+from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new, plain, ticks, whole
+from kelvin.report.kit.words import listed
 from kelvin.report.results import Results, Run
 
 Series = tuple[np.ndarray, np.ndarray]  # x (k,), y (replicates, k)
@@ -76,7 +65,19 @@ def lines(axes: Any, runs: Sequence[Run], get: Callable[[Run], Series]) -> None:
         line(axes, get(run), look(i), run.title)
 
 
-def schedules_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+def note(runs: Sequence[Run]) -> str:
+    """What lines and shades are, where a run has several trainings."""
+    return " Lines: mean over training seeds; shade: their range." if len(runs[0].replicates) > 1 else ""
+
+
+def degradation_figures(name: str, runs: Sequence[Run]) -> list[Figure]:
+    """The schedules of hot runs, and the severity of the others."""
+    hot = [run for run in runs if run.schedule is not None]
+    cold = [run for run in runs if run.schedule is None]
+    return [draw(name, some) for draw, some in ((schedules_figure, hot), (variance_figure, cold)) if some]
+
+
+def schedules_figure(name: str, runs: Sequence[Run]) -> Figure:
     """beta_t, alpha-bar_t and log-SNR_t over t/T; runs of one schedule share a curve."""
     figure = new(WIDTH, 3.2)
     panels = figure.subplots(1, 3)
@@ -96,20 +97,24 @@ def schedules_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
     panels[0].set_yscale("log")
     panels[1].set_yscale("log")
     legend_below(figure, panels[0], 3)
-    return finish(figure, name, caption)
+    return finish(figure, f"{name}-schedules", "The schedules over t/T: noise added at each step, signal "
+                  "variance that is left, and log signal-to-noise ratio. The first two on logarithmic "
+                  "axes. Schedules with fewer steps need larger ones.")
 
 
-def variance_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+def variance_figure(name: str, runs: Sequence[Run]) -> Figure:
     """Signal variance left over t/T, as training measured it on its images."""
     figure = new(WIDTH * 0.75, 3.2)
     axes = figure.subplots()
     lines(axes, runs, lambda run: (np.arange(run.steps + 1) / run.steps, run.signal_variance[None]))
     axes.set(xlabel="t / T", ylabel="share of the images'\nvariance left", ylim=(-0.03, 1.03))
     legend_below(figure, axes, 2)
-    return finish(figure, name, caption)
+    return finish(figure, f"{name}-severity", "How much the degradation has left at t: the share of the "
+                  "training images' variance. At 1 x_t is the image, at 0 nothing tells one image from "
+                  "another.")
 
 
-def loss_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+def loss_figure(name: str, runs: Sequence[Run]) -> Figure:
     """Training and validation loss, both after the epoch at fixed t and z."""
     figure = new(WIDTH, 3.4)
     panels = figure.subplots(1, 2, sharey=True)
@@ -121,22 +126,37 @@ def loss_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
         whole(axes.xaxis)
     panels[0].set_ylabel("loss after the epoch")
     legend_below(figure, panels[0], 3)
-    return finish(figure, name, caption)
+    return finish(figure, f"{name}-loss", "Loss per epoch of all runs together, evaluated after the "
+                  "epoch at fixed t and z on training and on validation images. "
+                  f"{loss_meaning(runs)}{note(runs)}")
 
 
-def overlay_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+def loss_meaning(runs: Sequence[Run]) -> str:
+    """Whether the losses in one figure are one measure."""
+    def over(key: Callable[[Any], Any]) -> bool:
+        return len({str(key(run.config)) for run in runs}) > 1
+
+    if len(runs) == 1:
+        return ""
+    schedules = "schedules" if all(run.family == "cold" for run in runs) else "noise schedules"
+    differing = [word for word, key in (
+        ("losses", lambda c: c.training.loss), ("targets", lambda c: c.restorer.parameterisation),
+        ("degradations", lambda c: c.degradation), (schedules, lambda c: c.schedule)) if over(key)]
+    if not differing:
+        return "All are one measure and comparable."
+    return (f"The runs have different {listed(differing)}, so that a lower curve need not be a more "
+            "exact restorer.")
+
+
+def overlay_figure(name: str, runs: Sequence[Run]) -> Figure:
     """Training (solid) over validation loss (dashed), a panel per run."""
-    across = min(4, len(runs)) if len(runs) != 5 else 3
-    down = -(-len(runs) // across)
-    figure = new(min(WIDTH, 2.8 * across + 0.8), 2.1 * down + 0.5)
-    panels = figure.subplots(down, across, squeeze=False).flat
-    for axes, run in zip(panels, runs, strict=False):
+    figure, panels = style.arrange(runs)
+    for axes, run in zip(panels, runs, strict=True):
         overlay(axes, run)
-        axes.set_title("\n".join(wrap(plain(run.title), 26)), fontsize=8)
-    for axes in list(panels)[len(runs):]:
-        axes.set_visible(False)
-    legend_below(figure, figure.axes[0])
-    return finish(figure, name, caption)
+    legend_below(figure, panels[0])
+    return finish(figure, f"{name}-overlay", "Training against validation loss of each run. Both are "
+                  "taken after the epoch, at the same fixed t and z: the order of the two means "
+                  f"something.{note(runs)}")
 
 
 def overlay(axes: Any, run: Run) -> None:
@@ -147,22 +167,26 @@ def overlay(axes: Any, run: Run) -> None:
     whole(axes.xaxis)
 
 
-def x0_error_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+def x0_error_figure(name: str, runs: Sequence[Run]) -> Figure | None:
+    """Error of x0_hat over log-SNR; None without a hot run."""
+    runs = [run for run in runs if run.first.details["log_snr"]]
+    if not runs:
+        return None
     figure = new(WIDTH * 0.75, 3.6)
     axes = figure.subplots()
     for i, run in enumerate(runs):
-        rows = [r.details["log_snr"] for r in run.replicates]
-        if rows[0]:
-            found = series(rows, "log_snr", "x0_error")
-            line(axes, found, look(i), run.title)
+        line(axes, series([r.details["log_snr"] for r in run.replicates], "log_snr", "x0_error"), look(i),
+             run.title)
     axes.set(xlabel="log-SNR (nats): noisy left, clean right", ylabel="mean squared error of $\\hat x_0$",
              yscale="log")
     ticks(axes.yaxis)
     legend_below(figure, axes, 3)
-    return finish(figure, name, caption)
+    return finish(figure, f"{name}-x0-error", "Mean squared error of the restored x0_hat (pixel units, "
+                  "unclipped) at equal log-SNR on test images: what the losses would say if all "
+                  f"schedules were averaged alike.{note(runs)}")
 
 
-def epochs_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+def fmd_figure(name: str, runs: Sequence[Run]) -> Figure:
     """FMD per epoch: study A's small protocol and the honest one, raw with band, and normalised; FID per
     epoch in a panel of its own, where all runs have it."""
     has_fid = all("fid" in row for run in runs for r in run.replicates for row in r.details["epochs"])
@@ -188,12 +212,14 @@ def epochs_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
     for axes in panels:
         whole(axes.xaxis)
     legend_below(figure, panels[0], 3)
-    return finish(figure, name, caption)
+    return finish(figure, f"{name}-fmd", "FMD of the samples that training kept: by study A's small "
+                  "protocol, by the honest one, and normalised (0 = held-out real images, 1 = black "
+                  "images; linear below 0.05). Grey: mean ± standard deviation of draws of real images "
+                  f"of the same number.{note(runs)}")
 
 
 def band(axes: Any, floor: float, sd: float) -> None:
-    """What real images score at the same n."""
-    axes.axhspan(floor - sd, floor + sd, color=BAND, zorder=0, label="real images (mean ± sd)")
+    style.band(axes, floor, sd)
     axes.axhline(floor, color="#555555", linewidth=0.8, zorder=0.5)
 
 
@@ -201,27 +227,25 @@ def epochs(run: Run, key: str) -> Series:
     return series([r.details["epochs"] for r in run.replicates], "epoch", key)
 
 
-def ssim_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+def by_method(run: Run, method: str, key: str) -> Series:
+    """A measure of restored test images over t/T, by one method."""
+    t, y = series([[row for row in r.details["restoration"] if row["method"] == method]
+                   for r in run.replicates], "t", key)
+    return t / run.steps, y
+
+
+def ssim_figure(name: str, runs: Sequence[Run]) -> Figure:
     """SSIM over t: untouched, linear, one-shot and every sampler, a panel per run."""
-    across = min(4, len(runs)) if len(runs) != 5 else 3
-    down = -(-len(runs) // across)
-    figure = new(min(WIDTH, 2.8 * across + 0.8), 2.1 * down + 0.6)
-    panels = figure.subplots(down, across, squeeze=False, sharey=True)
+    figure, panels = style.arrange(runs, 0.6, sharey=True)
     order: dict[str, int] = {}
-    for axes, run in zip(panels.flat, runs, strict=False):
+    for axes, run in zip(panels, runs, strict=True):
         for method in dict.fromkeys(row["method"] for row in run.first.details["restoration"]):
-            style = look(order.setdefault(method, len(order)))
-            rows = [[row for row in r.details["restoration"] if row["method"] == method]
-                    for r in run.replicates]
-            t, y = series(rows, "t", "ssim")
-            line(axes, (t / run.steps, y), style, method)
-        axes.set_title("\n".join(wrap(plain(run.title), 26)), fontsize=8)
+            line(axes, by_method(run, method, "ssim"), look(order.setdefault(method, len(order))), method)
         axes.set(xlim=(0, 1.03), xlabel="t / T")
-    for axes in panels[:, 0]:
-        axes.set_ylabel("SSIM")
-    for axes in list(panels.flat)[len(runs):]:
-        axes.set_visible(False)
+        if axes.get_subplotspec().is_first_col():
+            axes.set_ylabel("SSIM")
     named = {label: handle for axes in figure.axes
              for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    below(figure, list(named.values()), list(named), 5)
-    return finish(figure, name, caption)
+    style.below(figure, list(named.values()), list(named), 5)
+    return finish(figure, f"{name}-ssim", "SSIM of restored test images over t (1 = equal). A method "
+                  "earns its place above the untouched x_t and above the linear restorer.")

@@ -34,11 +34,11 @@ def overview_figure(best: Sequence[Run], real: np.ndarray, count: int = 40) -> F
                 len(panels))
 
 
-def final_figure(name: str, runs: Sequence[Run], caption: str, count: int = 40) -> Figure:
+def final_figure(name: str, runs: Sequence[Run], count: int = 40) -> Figure:
     """The first samples of every run, with its FMD."""
     panels = [montage(f"{run.title}: FMD {number(run.record['fmd'])}", samples(run, count), 10)
               for run in runs]
-    return show(name, caption, panels, 2)
+    return show(f"{name}-samples", "The first samples of each run, not chosen by hand.", panels, 2)
 
 
 def chosen(epochs: Sequence[int], count: int = 3) -> list[int]:
@@ -46,16 +46,17 @@ def chosen(epochs: Sequence[int], count: int = 3) -> list[int]:
     return sorted({i * (len(epochs) - 1) // (count - 1) for i in range(count)})
 
 
-def epochs_figure(name: str, runs: Sequence[Run], caption: str, count: int = 16, moments: int = 3,
-                  columns: int = 8) -> Figure:
+def epochs_figure(name: str, runs: Sequence[Run], caption: str = "Samples after the first, the middle "
+                  "and the last epoch whose samples training kept.", moments: int = 3, columns: int = 8
+                  ) -> Figure:
     """Samples that training kept, a row per run: `moments` of the kept epochs."""
     panels: list[Panel] = []
     across = max(len(chosen(run.first.kept.epochs, moments)) for run in runs)
     for run in runs:
         epochs, kept = run.first.kept.epochs, run.first.kept.samples
         for i in chosen(epochs, moments):
-            panels.append(montage(f"{run.title}: epoch {epochs[i]}", kept[i, :count], columns))
-    return show(name, caption, panels, across)
+            panels.append(montage(f"{run.title}: epoch {epochs[i]}", kept[i, :16], columns))
+    return show(f"{name}-epochs", caption, panels, across)
 
 
 def samplers_figure(name: str, runs: Sequence[Run], caption: str, count: int = 20) -> Figure:
@@ -82,7 +83,7 @@ def nearest_figure(run: Run, train: np.ndarray) -> Figure:
                 1, width=WIDTH * 0.75)
 
 
-def mistakes_figure(name: str, runs: Sequence[Run], caption: str, count: int = 36) -> Figure:
+def mistakes_figure(name: str, runs: Sequence[Run], count: int = 36) -> Figure:
     """A row per run: its losses, and its first samples beside them."""
     figure = new(WIDTH, 1.75 * len(runs) + 0.4)
     grid = figure.add_gridspec(len(runs), 2, width_ratios=(1, 1.75))
@@ -97,4 +98,6 @@ def mistakes_figure(name: str, runs: Sequence[Run], caption: str, count: int = 3
         draw(figure.add_subplot(grid[i, 1]), panel, f"FMD {number(run.record['fmd'])}")
     ticks(shared.yaxis)
     legend_below(figure, shared)
-    return finish(figure, name, caption, coloured(panel.image))
+    return finish(figure, f"{name}-mistakes", "What each run's loss looked like, and what it draws: "
+                  "training and validation loss, both after the epoch at fixed t and z, beside the first "
+                  "samples.", coloured(panel.image))

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from kelvin.metrics.agreement import kendall_tau
+from kelvin.metrics.measures import BITS, MEASURES
+from kelvin.report.kit.measured import columns as columns_of
 from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new, plain, ticks
-from kelvin.report.kit.table import Column, Row, Table, number, with_error
+from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.kit.words import named, seeds
 from kelvin.report.results import Results, Run
 
-PARTS = ("bits_per_dim", "bits_l0", "bits_between", "bits_prior")
+PARTS = [measure.key for measure in MEASURES.values() if measure.section == BITS]
 NAME = "likelihood"
 
 
@@ -31,13 +33,7 @@ def table(results: Results) -> Table | None:
                      "fmd": run.mean("fmd")})
     if not rows:
         return None
-    columns = [Column("run", lambda r: r["title"]),
-               Column("bound, bits per dimension", lambda r: with_error(r, "bits_per_dim"),
-                      "bits_per_dim", "min"),
-               Column("L_0", lambda r: number(r["bits_l0"])),
-               Column("L_1 … L_{T−1}", lambda r: number(r["bits_between"])),
-               Column("L_T", lambda r: number(r["bits_prior"])),
-               Column("FMD of its samples", lambda r: number(r["fmd"]), "fmd", "min")]
+    columns = [Column("run", lambda r: r["title"]), *columns_of("likelihood")]
     level = np.log2(rows[0]["grey_levels"])
     return Table(NAME, "Variational bound on the negative log-likelihood of "
                  f"{rows[0]['n']} test images, in bits per dimension with {rows[0]['grey_levels']} grey "

@@ -32,13 +32,29 @@ def placed(times: np.ndarray, steps: int, pictures: np.ndarray, count: int
     return row
 
 
-def encoding_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+def spacing(runs: Sequence[Run]) -> str:
+    count = max(run.config.sampling.strip for run in runs)
+    steps = dict.fromkeys(f"{max(1, round(run.steps / count)):,}" for run in runs)
+    return (f"Equal steps in t/T: a picture every {' / '.join(steps)} steps of the process. A place is "
+            "empty where a process or its sampler has no such time.")
+
+
+def figures(name: str, runs: Sequence[Run]) -> list[Figure]:
+    """Encoding and decoding."""
+    return [encoding_figure(name, runs),
+            decoding_figure(name, runs, "Decoding: two new images of each run, from what the prior drew "
+                            f"(left) to the sample (right), by the run's first sampler. {spacing(runs)}")]
+
+
+def encoding_figure(name: str, runs: Sequence[Run]) -> Figure:
     """One test image degraded step by step, a row per run, on a common axis t/T."""
     count = max(run.config.sampling.strip for run in runs)
     strips = [run.first.samples.encoding for run in runs]
     rows = [placed(strip.times, run.steps, strip.states[:, 0], count)
             for run, strip in zip(runs, strips, strict=True)]
-    return strip(name, caption, rows, [run.title for run in runs], fractions(count))
+    return strip(f"{name}-encoding", "Encoding: one test image degraded step by step. "
+                                     f"{spacing(runs)}", rows,
+                 [run.title for run in runs], fractions(count))
 
 
 def decoding_figure(name: str, runs: Sequence[Run], caption: str, each: int = 2) -> Figure:
@@ -51,7 +67,7 @@ def decoding_figure(name: str, runs: Sequence[Run], caption: str, each: int = 2)
         for i in range(min(each, decoded.states.shape[1])):
             rows.append(placed(decoded.times, run.steps, decoded.states[:, i], count)[::-1])
             labels.append(run.title if i == 0 else "")
-    return strip(name, caption, rows, labels, fractions(count)[::-1])
+    return strip(f"{name}-decoding", caption, rows, labels, fractions(count)[::-1])
 
 
 def restoration_panel(run: Run, image: int = 0) -> Panel:
@@ -63,11 +79,13 @@ def restoration_panel(run: Run, image: int = 0) -> Panel:
                  [f"{t / run.steps:.2g}" for t in found.times])
 
 
-def restoration_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+def restoration_figure(name: str, runs: Sequence[Run]) -> Figure:
     panels = [restoration_panel(run) for run in runs]
     across = 1 if panels[0].columns > 8 else 2 if panels[0].columns > 6 or len(runs) == 4 else 3
-    return show(name, caption, panels, across, cell=0.45,
-                x_label="t / T")
+    return show(f"{name}-restoration", "One test image degraded to t and restored, with the last "
+                "weights: in one shot, by the linear least-squares restorer, and by each "
+                "sampler.", panels, across,
+                cell=0.45, x_label="t / T")
 
 
 def moments(times: np.ndarray) -> list[int]:
@@ -92,6 +110,9 @@ def reconstruction_panels(run: Run, count: int = 5) -> list[Panel]:
     return panels
 
 
-def reconstruction_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+def reconstruction_figure(name: str, runs: Sequence[Run]) -> Figure:
     panels = [reconstruction_panels(run) for run in runs]
-    return show(name, caption, [p for group in panels for p in group], max(map(len, panels)), cell=0.5)
+    return show(f"{name}-reconstructions", "What training learns: held-out images, their degraded x_t, "
+                "and the network's restoration in one shot after the first and after the last kept "
+                "epoch, at a middle and at the largest time.", [p for group in panels for p in group],
+                max(map(len, panels)), cell=0.5)

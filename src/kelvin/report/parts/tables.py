@@ -9,9 +9,10 @@ import numpy as np
 
 from kelvin.artifacts.names import RAW, decay_of, without_decay
 from kelvin.common.trees import leaves
-from kelvin.report.kit.table import NOTHING, Column, Row, Table, fixed, number, span
+from kelvin.metrics.measures import MEASURES
+from kelvin.report.kit.measured import columns as columns_of
+from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
 from kelvin.report.parts import calibrating
-from kelvin.report.parts.tables_restoration import MEASURES
 from kelvin.report.results import Results, Run, StudyResults
 
 
@@ -27,8 +28,9 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
         record = metrics[name]
         flat = {k: v for k, v in record.items() if not isinstance(v, dict) and k != "fid_why"}
         rows.append({"run": name, **flat})
+    elsewhere = {measure.key for measure in MEASURES.within("restoration")}
     head = [key for key in dict.fromkeys(key for row in rows for key in row)
-            if key.partition("_")[0] not in MEASURES]  # restorations stand elsewhere
+            if key.partition("_")[0] not in elsewhere]
     rows = [{key: row.get(key) for key in head} for row in rows]
     classes = len(results.store.class_names)
     columns = [
@@ -36,16 +38,7 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
         Column("kind", lambda r: NOTHING if calibrating.is_one(r) else r["family"]),
         Column("sampler", lambda r: r["sampler"] or NOTHING),
         Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
-        Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),
-        Column("normalised", lambda r: span(r, "fmd_normalised", fixed), "fmd_normalised", "min"),
-        Column("debiased", lambda r: span(r, "fmd_debiased"), "fmd_debiased", "min"),
-        Column("FID", lambda r: number(r["fid"])),
-        Column("recall", lambda r: number(r["recall"])),
-        Column("nearest", lambda r: number(r["nearest_ratio"])),
-        Column("copies", lambda r: f"{100 * r['copy_fraction']:.1f} %"),
-        Column("entropy [evenness]", lambda r: f"{number(r['class_entropy'])} "
-                                               f"[{number(r['class_evenness'])}]"),
-        Column("confidence", lambda r: number(r["confidence"])), Column("flag", flag)]
+        *columns_of("generation"), Column("flag", flag)]
     level = f"{100 * results.plan.metrics.confidence:.0f} %"
     over = "over images" if len(results.replicates) == 1 else "over training seeds" + (
         " (runs on folds: each with another fold held out)"
@@ -69,6 +62,8 @@ def samplers_table(results: Results) -> Table:
     """Every sampler of every run, EMA weights, and raw weights with the first sampler; above them the
     calibrating rows."""
     rows: list[Row] = []
+    scored = [key for key, m in MEASURES.items()
+              if key != "nfe" and (m.within("compact") or m.within("samplers"))]
     for run in results.runs.values():
         first = run.record["sampler"]
         for name in run.record["samplers"]:
@@ -78,8 +73,7 @@ def samplers_table(results: Results) -> Table:
             row = {"run": run.name, "title": run.title,
                    "sampler": first if name == RAW else without_decay(name),
                    "weights": weights if run.trained else NOTHING}
-            for key in ("nfe", "n", "fmd", "fmd_normalised", "precision", "recall", "class_evenness",
-                        "nearest_ratio", "copy_fraction", "copier", "below_floor"):
+            for key in ("nfe", "n", *scored, "copy_fraction", "copier", "below_floor"):
                 values = [scores[key] for scores in found]
                 row[key] = values[0] if values[0] is None or isinstance(values[0], bool) \
                     else float(np.mean(values)) if len(values) > 1 else values[0]
@@ -88,10 +82,7 @@ def samplers_table(results: Results) -> Table:
         Column("run", lambda r: r["title"]), Column("sampler", lambda r: r["sampler"] or NOTHING),
         Column("weights", lambda r: r["weights"] or NOTHING),
         Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
-        Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"),
-        Column("normalised", lambda r: fixed(r["fmd_normalised"]), "fmd_normalised", "min"),
-        Column("nearest", lambda r: number(r["nearest_ratio"])),
-        Column("evenness", lambda r: number(r["class_evenness"])), Column("flag", flag)]
+        *columns_of("samplers"), Column("flag", flag)]
     return Table("samplers", "Generation by every sampler of every run. EMA: exponential moving "
                  "average of the weights; raw: the last weights themselves, by the run's first "
                  "sampler. Bold: lowest of a run.", columns, calibrating.with_scale(rows, results),

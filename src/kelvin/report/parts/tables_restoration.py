@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
-from kelvin.report.kit.table import Column, Row, Table, number, with_error
-from kelvin.report.results import Results
+from kelvin.metrics.measures import MEASURES, PSNR_CAP
+from kelvin.report.kit.measured import column
+from kelvin.report.kit.measured import columns as columns_of
+from kelvin.report.kit.table import Column, Row, Table, number
+from kelvin.report.results import Results, Run
 
-MEASURES = ("ssim", "psnr", "rmse")
-FRECHET = ("fmd", "fmd_normalised")  # of restored images, at their own number
+DISTORTIONS = [measure.key for measure in MEASURES.within("restoration")]
+# of restored images, at their own number
+FRECHET = [measure.key for measure in MEASURES.within("restored") if measure.key not in DISTORTIONS]
 CALIBRATING = ("untouched", "linear")
-PSNR_CAP = 20 * np.log10(255)  # kelvin.evaluation.rows: two equal images
+
+
+def iterated(run: Run) -> str | None:
+    """The sampler that restores a run's degraded images: its first one, or the first that does."""
+    methods = [m for m in run.record["restoration"] if m not in (*CALIBRATING, "one-shot")]
+    return run.record["sampler"] if run.record["sampler"] in methods else next(iter(methods), None)
+
+
+def methods(run: Run) -> dict[str, str]:
+    """{one-shot, linear, iterated: the record's name}, of those that restore its images."""
+    names = {"one-shot": "one-shot", "linear": "linear", "iterated": iterated(run)}
+    return {method: name for method, name in names.items() if name in run.record["restoration"]}
 
 
 def restoration_rows(results: Results) -> list[Row]:
@@ -24,7 +42,7 @@ def restoration_rows(results: Results) -> list[Row]:
             row: Row = {"run": run.name, "title": run.title, "method": group[0]["method"],
                         "t": group[0]["t"], "t_over_T": group[0]["t"] / run.steps,
                         "n": group[0]["n"]}
-            row |= {key: float(np.mean([g[key] for g in group])) for m in MEASURES
+            row |= {key: float(np.mean([g[key] for g in group])) for m in DISTORTIONS
                     for key in (m, f"{m}_sd", f"{m}_se")}
             row |= {f"{key}_restoration": float(np.mean([g[key] for g in group])) for key in FRECHET}
             rows.append(row)
@@ -38,16 +56,13 @@ def restoration_table(over_t: list[Row]) -> Table:
         groups.setdefault((row["run"], row["method"]), []).append(row)
     rows = [{"run": run, "title": group[0]["title"], "method": method, "n": group[0]["n"],
              **{key: float(np.mean([r[key] for r in group]))
-                for m in MEASURES for key in (m, f"{m}_se")},
+                for m in DISTORTIONS for key in (m, f"{m}_se")},
              **{key: float(np.mean([r[key] for r in group]))
                 for key in (f"{f}_restoration" for f in FRECHET)},
              "capped": any(r["psnr"] >= PSNR_CAP * (1 - 1e-6) for r in group)}
             for (run, method), group in groups.items()]
     columns = [Column("run", lambda r: r["title"]), Column("method", lambda r: r["method"]),
-               Column("SSIM", lambda r: with_error(r, "ssim"), "ssim", "max"),
-               Column("PSNR, dB", lambda r: with_error(r, "psnr") + " (capped)" * r["capped"],
-                      "psnr", "max"),
-               Column("RMSE", lambda r: with_error(r, "rmse"), "rmse", "min"),
+               *(capped(c) if c.key == "psnr" else c for c in columns_of("restoration")),
                Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]), "fmd_restoration",
                       "min")]
     return Table("restoration", f"Restoration of {rows[0]['n']} real test images, mean over evenly "
@@ -61,12 +76,35 @@ def restoration_table(over_t: list[Row]) -> Table:
                  if any(r["capped"] for r in rows) else [])
 
 
+def capped(column: Column) -> Column:
+    """PSNR's column, which says where equal images are among those of a row."""
+    return replace(column, show=lambda r: column.show(r) + " (capped)" * r["capped"])
+
+
 def restoration_over_t_table(over_t: list[Row]) -> Table:
     columns = [Column("run", lambda r: r["title"]), Column("t", lambda r: number(r["t"])),
                Column("method", lambda r: r["method"]),
-               Column("SSIM", lambda r: with_error(r, "ssim")),
-               Column("PSNR, dB", lambda r: with_error(r, "psnr")),
-               Column("RMSE", lambda r: with_error(r, "rmse")),
+               *(replace(c, best="") for c in columns_of("restoration")),
                Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]))]
     return Table("restoration_over_t", "Restoration over t. ±: standard error over images; the .csv "
                  "also has the standard deviation.", columns, over_t)
+
+
+def restoration_means(name: str, runs: Sequence[Run]) -> Table:
+    """One shot, the linear restorer and the first sampler, means over t."""
+    rows = [{"run": run.name, "title": run.title, "family": run.family, "method": method,
+             **{name: run.restoration_mean(method, key) for name, key in (
+                 ("ssim", "ssim"), ("rmse", "rmse"), ("fmd_restoration", "fmd"),
+                 ("fmd_normalised_restoration", "fmd_normalised"))}}
+            for run in runs for method in methods(run).values()]
+    n = runs[0].first.details["restoration"][0]["n"]
+    return Table(f"{name}-restoration", f"Restoration of {n} real test images, mean over evenly "
+                 "spaced t: in one network evaluation, by the linear least-squares restorer, and by "
+                 "the run's first sampler. SSIM and RMSE measure distortion (distance from the image "
+                 f"itself); FMD (restoration) measures the distribution of the {n} restored images "
+                 "and is no generation score. Bold: best of a run.",
+                 [Column("run", lambda r: r["title"]), Column("method", lambda r: r["method"]),
+                  column("ssim", bold=True),
+                  column("rmse", bold=True),
+                  Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]), "fmd_restoration",
+                         "min")], rows, bold_within="run")

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from kelvin.report.kit.style import Figure
 from kelvin.report.kit.table import number
 from kelvin.report.kit.words import listed, named
-from kelvin.report.results import Results, Run, StudyResults
+from kelvin.report.parts import curves, grids
+from kelvin.report.results import Results, Run
+from kelvin.report.studies.base import Study, studies
 
-Metrics = Mapping[str, Mapping[str, Any]]
 GREY_LEVEL = 1 / 255
 
 
-def blur(study: StudyResults, results: Results, metrics: Metrics) -> list[str]:
-    cold = [run for run in study.trained if run.family == "cold"]
-    gaussian = results.calibration["rows"]["pixel-gaussian"]["fmd"]
-    out = [kept_image(run.title, left_at_end(run), run.mean("fmd"), gaussian) for run in cold]
-    out += [said for run in cold if (said := readings(run, cold))]
-    out += [said for run in cold if (said := algorithms(run, results))]
-    if cold:
-        out.append("Evenness of the predicted classes (1 = all alike): "
-                   + listed([f"{named(run.title)} {number(run.mean('class_evenness'))}" for run in cold])
-                   + ".")
-    return out
+@studies.register("blur")
+class Blur(Study):
+    shared = ("generation", "restoration")
+    ranked = samplers = True
+
+    def figures(self) -> list[Figure | None]:
+        name, runs = self.name, self.trained
+        loss, *others = self.training()
+        return [*self.degradations(), loss, curves.overlay_figure(name, runs), *others,
+                self.reconstructions(), self.epochs(),
+                grids.samplers_figure(f"{name}-samplers", runs, "The same starting states by each "
+                                      "sampler: Algorithm 2 (improved), Algorithm 1 (naive) and one "
+                                      "direct step."),
+                self.samples(), *self.restorations()]
+
+    def findings(self) -> list[str]:
+        cold = [run for run in self.trained if run.family == "cold"]
+        gaussian = self.results.calibration["rows"]["pixel-gaussian"]["fmd"]
+        out = [kept_image(run.title, left_at_end(run), run.mean("fmd"), gaussian) for run in cold]
+        out += filter(None, (readings(run, cold) for run in cold))
+        out += filter(None, (algorithms(run, self.results) for run in cold))
+        if cold:
+            out.append("Evenness of the predicted classes (1 = all alike): " + listed(
+                [f"{named(run.title)} {number(run.mean('class_evenness'))}" for run in cold]) + ".")
+        return out
 
 
 def left_at_end(run: Run) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from kelvin.config.plan import ReportPlan
@@ -11,101 +9,91 @@ from kelvin.datasets.sources.fruits import parse_class
 from kelvin.metrics.comparisons import LEAST
 from kelvin.report.kit import pictures
 from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new, ticks, whole
-from kelvin.report.kit.table import Row, number
+from kelvin.report.kit.table import Table, number
 from kelvin.report.kit.words import named
-from kelvin.report.parts import strips
-from kelvin.report.results import Results, Run, StudyResults
-from kelvin.report.studies import black_samples
-from kelvin.report.studies.fold_tables import (
+from kelvin.report.parts import single_shot, strips
+from kelvin.report.parts.single_shot import (
     EXACT,
     MEASURES,
-    error,
-    error_over,
+    PARTS,
+    by_fold,
+    by_rule,
     measured,
     over_time,
     rules,
     values,
 )
+from kelvin.report.results import Run
+from kelvin.report.studies.base import Study, studies
 
+SHOWN = ("test-ssim", "seen-ssim", "test-rules-ssim")  # of the tables over t, on the page
 KINDS = 12  # kinds that a figure shows at most; a third of them where every kind has many rows
 
 
-def figures(study: StudyResults, results: Results) -> list[Figure | None]:
-    runs = [run for run in study.trained if measured(run)]
-    decoded = strips.decoding_figure(f"{study.name}-decoding", study.trained, "Generation: two new "
-                                     "images of each run from x_T (left) to the sample, every T/10.")
-    return [loss_figure(study), *([fold_figure(study, runs), rule_figure(study, runs)] if runs else []),
-            *(rows_figure(study, run, results.plan) for run in runs), decoded,
-            *black_samples.figures(study)]
+@studies.register("folds")
+class Folds(Study):
+    tested = False  # folds are judged by what is held out
 
+    def figures(self) -> list[Figure | None]:
+        runs, name = [run for run in self.trained if measured(run)], self.name
+        found = [single_shot.fold_figure(name, runs), single_shot.rule_figure(name, runs)] if runs else []
+        rows = [rows_figure(name, run, self.results.plan) for run in runs]
+        return [self.loss_figure(), *found, *rows,
+                strips.decoding_figure(name, self.trained, "Generation: two new images of each run from "
+                                       "x_T (left) to the sample, every T/10."),
+                *single_shot.ancestral_figures(name, self.trained)]
 
-def loss_figure(study: StudyResults) -> Figure:
-    """Train and validation loss of every fold; a cross where training stopped, a disc at the best."""
-    runs = study.trained
-    drawing = new(WIDTH, 3.2)
-    panels = drawing.subplots(1, len(runs), sharey=True, squeeze=False)[0]
-    for axes, run in zip(panels, runs, strict=True):
-        for i, r in enumerate(run.replicates):
-            x, colour = [row["epoch"] for row in r.history], look(i)["color"]
-            y = [row["val_loss_ema"] for row in r.history]
-            axes.plot(x, [row["train_loss"] for row in r.history], ":", color=colour)
-            axes.plot(x, y, "-", color=colour, label=f"fold {r.index}")
-            if best := r.record.get("best_epoch"):
-                axes.plot(best, y[best - 1], "o", color=colour)
-            if stopped := r.record.get("stopped_epoch"):
-                axes.plot(stopped, y[stopped - 1], "x", color=colour)
-        axes.set(title=run.title, xlabel="epoch", yscale="log")
-        whole(axes.xaxis)
-    panels[0].set(ylabel="loss after the epoch")
-    ticks(panels[0].yaxis)
-    legend_below(drawing, panels[0], 5)
-    return finish(drawing, f"{study.name}-loss", "Loss of every fold at fixed t and z. Dotted: training "
-                  "images (raw weights); line: held-out images (EMA weights), at most 1,024 of either. "
-                  "Disc: the epoch whose weights are kept, the one of the lowest loss on the held-out "
-                  "images themselves, which flatters it a little; cross: where training stopped early.")
+    def tables(self) -> list[Table | None]:
+        """Of each run: SSIM by fold, SSIM by rule, and ancestral sampling."""
+        written = {table.name: table for table in self.files()}
+        return [table for run in self.trained for table in (
+            *(written.get(f"{self.name}-{run.name}-{key}") for key in SHOWN),
+            single_shot.ancestral_table(self.name, run))]
 
+    def files(self) -> list[Table]:
+        """Every measure by fold and, where several were tried, by rule."""
+        window = self.results.plan.metrics.ssim_window
+        return [make(self.name, run, part, measure, window) for run in self.trained if measured(run)
+                for part in PARTS if over_time(run, part)[0] for measure in MEASURES
+                for make in (by_fold, by_rule)[:len(rules(run))]]
 
-def fold_figure(study: StudyResults, runs: list[Run]) -> Figure:
-    """SSIM, PSNR and RMSE over t of every fold, by run."""
-    drawing = new(WIDTH, 6.4)
-    panels = drawing.subplots(len(MEASURES), len(runs), sharex=True, sharey="row", squeeze=False)
-    for axes, label in zip(panels[:, 0], MEASURES.values(), strict=True):
-        axes.set_ylabel(label)
-    for column, run in zip(panels.T, runs, strict=True):
-        t = [row["t"] for row in over_time(run, "test")[0]]
-        for axes, measure in zip(column, MEASURES, strict=True):
-            found = values(run, "test", EXACT, measure)
-            sd, se = (values(run, "test", EXACT, f"{measure}_{kind}") for kind in ("sd", "se"))
-            axes.fill_between(t, (found - sd).mean(0), (found + sd).mean(0), color="#E3E3E3", lw=0)
+    def loss_figure(self) -> Figure:
+        """Train and validation loss of every fold; a cross where training stopped, a disc at the best."""
+        runs = self.trained
+        drawing = new(WIDTH, 3.2)
+        panels = drawing.subplots(1, len(runs), sharey=True, squeeze=False)[0]
+        for axes, run in zip(panels, runs, strict=True):
             for i, r in enumerate(run.replicates):
-                axes.errorbar(t, found[i], se[i], label=f"fold {r.index}", capsize=1.5, lw=1,
-                              **(look(i) | {"marker": ""}))
-        column[0].set_title(run.title)
-        column[-1].set_xlabel("t")
-    legend_below(drawing, panels[0, 0], 5)
-    return finish(drawing, f"{study.name}-by-fold", "Single-shot x0_hat on held-out images over t by the "
-                  "exact rule. Line: mean of a fold's images; bar: its standard error; grey: standard "
-                  "deviation over images, mean over folds.")
+                x, colour = [row["epoch"] for row in r.history], look(i)["color"]
+                y = [row["val_loss_ema"] for row in r.history]
+                axes.plot(x, [row["train_loss"] for row in r.history], ":", color=colour)
+                axes.plot(x, y, "-", color=colour, label=f"fold {r.index}")
+                if best := r.record.get("best_epoch"):
+                    axes.plot(best, y[best - 1], "o", color=colour)
+                if stopped := r.record.get("stopped_epoch"):
+                    axes.plot(stopped, y[stopped - 1], "x", color=colour)
+            axes.set(title=run.title, xlabel="epoch", yscale="log")
+            whole(axes.xaxis)
+        panels[0].set(ylabel="loss after the epoch")
+        ticks(panels[0].yaxis)
+        legend_below(drawing, panels[0], 5)
+        return finish(drawing, f"{self.name}-loss", "Loss of every fold at fixed t and z. Dotted: "
+                      "training images (raw weights); line: held-out images (EMA weights), at most 1,024 "
+                      "of either. Disc: the epoch whose weights are kept, the one of the lowest loss on "
+                      "the held-out images themselves, which flatters it a little; cross: where training "
+                      "stopped early.")
 
-
-def rule_figure(study: StudyResults, runs: list[Run]) -> Figure:
-    """SSIM, PSNR and RMSE over t by run and rule; means over folds."""
-    drawing = new(WIDTH, 3.4)
-    panels, i = drawing.subplots(1, len(MEASURES)), 0
-    for run in runs:
-        t = [row["t"] for row in over_time(run, "test")[0]]
-        for rule in rules(run):
-            for axes, measure in zip(panels, MEASURES, strict=True):
-                found = values(run, "test", rule, measure)
-                axes.errorbar(t, found.mean(0), error(found, values(run, "test", rule, f"{measure}_se")),
-                              label=f"{run.title}: {black_samples.title(rule)}", **look(i))
-            i += 1
-    for axes, label in zip(panels, MEASURES.values(), strict=True):
-        axes.set(xlabel="t", ylabel=label)
-    legend_below(drawing, panels[0], 2)
-    return finish(drawing, f"{study.name}-rules", "Single-shot x0_hat on held-out images over t, by the "
-                  f"rule that turns the prediction into an image. Mean over folds; bar: "
-                  f"{error_over(runs[0])}.")
+    def findings(self) -> list[str]:
+        runs = {run.config.split: run for run in reversed(self.trained)
+                if run.config.restorer.parameterisation == "eps"}
+        out = [objects(self.results.plan)] if "grouped" in runs else []
+        if {"grouped", "leaky"} <= runs.keys():
+            out.append(harm(runs["grouped"], runs["leaky"], self.level))
+        if self.trained:
+            out.append(stopping(self.trained))
+        for run in self.trained:
+            out += rule_cost(run) + single_shot.ancestral_findings(run)
+        return out
 
 
 def kind_of(name: str, plan: ReportPlan) -> str:
@@ -118,14 +106,14 @@ def shown_times(count: int) -> range:
     return range(count - 1, -1, -max(1, count // 10))[::-1]
 
 
-def rows_figure(study: StudyResults, run: Run, plan: ReportPlan) -> Figure:
+def rows_figure(name: str, run: Run, plan: ReportPlan) -> Figure:
     """Truth, degraded and restored over t, ending at T, of one image of each kind."""
     found, times = run.first.samples.parts["test"], run.first.samples.at_times
     names = [kind_of(str(name), plan) for name in found.kinds]
     kinds, first = np.unique(names, return_index=True)
     chosen = shown_times(len(times))
     arrays = {"degraded": found.degraded,
-              **{black_samples.title(rule): images for rule, images in found.rules.items()}}
+              **{single_shot.title(rule): images for rule, images in found.rules.items()}}
     most = KINDS if len(found.rules) == 1 else KINDS // 3
     panels = [pictures.table(str(kind), [[found.truth[i], *(x[k, i] for k in chosen)]
                                           for x in arrays.values()],
@@ -134,20 +122,7 @@ def rows_figure(study: StudyResults, run: Run, plan: ReportPlan) -> Figure:
     which = f"each of the {len(kinds)}" if len(kinds) <= most else f"{most} of the {len(kinds)}"
     caption = (f"{run.title}, fold {run.first.index}: the first held-out image of {which} kinds held out "
                "(in a seeded order), degraded to t and restored in one shot.")
-    return pictures.show(f"{study.name}-{run.name}-rows", caption, panels, 1)
-
-
-def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:
-    runs = {run.config.split: run for run in reversed(study.trained)
-            if run.config.restorer.parameterisation == "eps"}
-    out = [objects(results.plan)] if "grouped" in runs else []
-    if {"grouped", "leaky"} <= runs.keys():
-        out.append(harm(runs["grouped"], runs["leaky"], results.plan.metrics.confidence))
-    if study.trained:
-        out.append(stopping(study.trained))
-    for run in study.trained:
-        out += rule_cost(run) + black_samples.findings(run)
-    return out
+    return pictures.show(f"{name}-{run.name}-rows", caption, panels, 1)
 
 
 def objects(plan: ReportPlan) -> str:
@@ -212,7 +187,7 @@ def rule_cost(run: Run) -> list[str]:
         spread = f" ± {number(each.std(ddof=1) / len(each) ** 0.5, 2)}" if len(each) > 1 else ""
         over = (f"mean over t ± standard error over {len(each)} folds" if len(each) > 1
                 else f"mean over t, fold {run.first.index}")
-        out.append(f"{named(run.title)}: against the exact rule, {black_samples.title(rule)} loses "
+        out.append(f"{named(run.title)}: against the exact rule, {single_shot.title(rule)} loses "
                    f"{number(float(each.mean()))}{spread} SSIM ({over}), at most "
                    f"{number(float(lost.mean(0)[worst]))} at t = {t[worst]}.")
     return out

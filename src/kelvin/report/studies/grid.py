@@ -7,20 +7,22 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from kelvin.config.schema import RunConfig
 from kelvin.report.kit.style import WIDTH, Figure, finish, new, ticks
-from kelvin.report.kit.table import NOTHING, Column, Row, Table, fixed, number, span
+from kelvin.report.kit.table import Column, Table, number
 from kelvin.report.kit.words import listed, named, seeds
-from kelvin.report.parts import calibrating
+from kelvin.report.parts import calibrating, columns
 from kelvin.report.parts.histograms import COLOURS
-from kelvin.report.results import Results, Run, StudyResults
+from kelvin.report.results import Run
+from kelvin.report.studies.base import Study, studies
 
 Cell = tuple[str, str]  # parameterisation, schedule
 WIDE = 10.0  # a range of FMD beyond this takes a logarithmic colour scale
 
 
-def place(run: Run) -> Cell:
+def place(run: RunConfig) -> Cell:
     """A run's row and column; two schedules that differ in any option are two columns."""
-    return run.config.restorer.parameterisation, json.dumps(run.config.schedule.model_dump())
+    return run.restorer.parameterisation, json.dumps(run.schedule.model_dump())
 
 
 def columns_of(cells: Mapping[Cell, Run]) -> dict[str, str]:
@@ -32,115 +34,111 @@ def columns_of(cells: Mapping[Cell, Run]) -> dict[str, str]:
             for key, options in schedules.items()}
 
 
-def grid_of(study: StudyResults) -> dict[Cell, Run]:
-    """{(parameterisation, schedule): run}, in the study's order; params.yaml has one run a cell."""
-    return {place(run): run for run in study.trained}
+@studies.register("grid")
+class Grid(Study):
+    ranked = True
+
+    @staticmethod
+    def faults(name: str, runs: Mapping[str, RunConfig]) -> list[str]:
+        """Runs that share a cell."""
+        cells: dict[Cell, str] = {}
+        lines = []
+        for run, config in runs.items():
+            cell = place(config)
+            if cell in cells:
+                lines.append(f"studies.{name}.runs puts {cells[cell]} and {run} into one cell: both "
+                             f"predict {cell[0]} under the same {config.schedule.kind} schedule; name "
+                             "one of them")
+            cells.setdefault(cell, run)
+        return lines
+
+    def cells(self) -> dict[Cell, Run]:
+        """{(parameterisation, schedule): run}, in the study's order."""
+        return {place(run.config): run for run in self.trained}
+
+    def figures(self) -> list[Figure]:
+        return [self.map(), self.samples()]
+
+    def map(self) -> Figure:
+        from matplotlib.colors import LogNorm, Normalize
+
+        cells = self.cells()
+        rows, schedules = list(dict.fromkeys(row for row, _ in cells)), columns_of(cells)
+        values = np.array([[cells[row, column].mean("fmd") if (row, column) in cells else np.nan
+                            for column in schedules] for row in rows])
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        kind = LogNorm if low > 0 and high > WIDE * low else Normalize
+        scale = kind(low, high if high > low else low + 1)
+        canvas = new(min(WIDTH, 2.2 + 1.7 * len(schedules)), 1.0 + 0.75 * len(rows))
+        axes = canvas.subplots()
+        shown = axes.imshow(np.ma.masked_invalid(values), cmap=COLOURS, norm=scale, aspect="auto")
+        for y, row in enumerate(rows):
+            for x, column in enumerate(schedules):
+                run = cells.get((row, column))
+                dark = run is not None and scale(values[y, x]) < 0.5
+                axes.text(x, y, "no active run" if run is None else self.written(run), ha="center",
+                          va="center", color="white" if dark else "black", fontsize=8)
+        axes.set_xticks(range(len(schedules)), list(schedules.values()))
+        axes.set_yticks(range(len(rows)), rows)
+        axes.set(xlabel="noise schedule", ylabel="the network predicts")
+        axes.grid(visible=False)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        bar = canvas.colorbar(shown, ax=axes, label="FMD")
+        ticks(bar.ax.yaxis)
+        bar.outline.set_visible(False)
+        scale_note = ", colours on a logarithmic scale" if kind is LogNorm else ""
+        return finish(canvas, f"{self.name}-grid", "FMD of each run's first sampler (dark: lower) by "
+                      f"what the network predicts and by its noise schedule{scale_note}; brackets: "
+                      f"{self.interval}. {gaps(cells)}")
+
+    def written(self, run: Run) -> str:
+        record = self.records[run.name]
+        return f"{number(run.mean('fmd'))}\n[{number(record['fmd_low'])}, {number(record['fmd_high'])}]"
+
+    def tables(self) -> list[Table | None]:
+        """One row a cell."""
+        cells = self.cells()
+        labels = columns_of(cells)
+        rows = [{"run": run.name, "title": run.title, "parameterisation": row, "schedule": labels[column],
+                 "sampler": run.record["sampler"], "nfe": run.record["nfe"], "n": run.record["n"],
+                 "fmd": run.mean("fmd"), **{key: self.records[run.name][key] for key in (
+                     "fmd_low", "fmd_high", "fmd_normalised", "precision", "recall", "nearest_ratio")}}
+                for (row, column), run in cells.items()]
+        shown = [Column("predicts", lambda r: r["parameterisation"] or r["title"]),
+                 columns.text("schedule"), columns.NFE, columns.FMD, columns.NORMALISED,
+                 columns.PRECISION, columns.RECALL, columns.NEAREST]
+        return [columns.scaled(
+            self.name, "Generation by what the network predicts and by its noise schedule, each run's "
+            f"first sampler. Brackets: {self.interval}{calibrating.note(self.results)}. First: "
+            "calibrating rows, which no network predicts. Bold: best of all runs. "
+            f"{gaps(cells)}", shown, rows, self.results)]
+
+    def findings(self) -> list[str]:
+        """How far the cells spread, and which of the two axes moves FMD more."""
+        cells = self.cells()
+        if len(cells) < 2:
+            return []
+        fmd, labels = {cell: run.mean("fmd") for cell, run in cells.items()}, columns_of(cells)
+        out = [f"The highest FMD of the grid is {number(max(fmd.values()) / min(fmd.values()))} times "
+               f"the lowest {seeds(self.count)}."]
+        for axis, other, words in ((0, 1, "What the network predicts"), (1, 0, "The schedule")):
+            spreads = {line: max(along.values()) / min(along.values())
+                       for line in dict.fromkeys(cell[other] for cell in fmd)
+                       if len(along := {c[axis]: v for c, v in fmd.items() if c[other] == line}) > 1}
+            if spreads:
+                most = max(spreads, key=spreads.get)
+                line = labels[most] if other else f"{most} predicted"
+                out.append(f"{words} changes FMD by a factor of at most {number(spreads[most])} "
+                           f"({line}).")
+        return [" ".join([*out, *winners(fmd, labels)])]
 
 
-def figure(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> Figure | None:
-    """The heat map; None without a run."""
-    from matplotlib.colors import LogNorm, Normalize
-
-    cells = grid_of(study)
-    if not cells:
-        return None
-    rows, columns = list(dict.fromkeys(row for row, _ in cells)), columns_of(cells)
-    values = np.array([[cells[row, column].mean("fmd") if (row, column) in cells else np.nan
-                        for column in columns] for row in rows])
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    kind = LogNorm if low > 0 and high > WIDE * low else Normalize
-    scale = kind(low, high if high > low else low + 1)
-    canvas = new(min(WIDTH, 2.2 + 1.7 * len(columns)), 1.0 + 0.75 * len(rows))
-    axes = canvas.subplots()
-    shown = axes.imshow(np.ma.masked_invalid(values), cmap=COLOURS, norm=scale, aspect="auto")
-    for y, row in enumerate(rows):
-        for x, column in enumerate(columns):
-            run = cells.get((row, column))
-            text = "no active run" if run is None else written(run, metrics[run.name])
-            dark = run is not None and scale(values[y, x]) < 0.5
-            axes.text(x, y, text, ha="center", va="center", color="white" if dark else "black",
-                      fontsize=8)
-    axes.set_xticks(range(len(columns)), list(columns.values()))
-    axes.set_yticks(range(len(rows)), rows)
-    axes.set(xlabel="noise schedule", ylabel="the network predicts")
-    axes.grid(visible=False)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    bar = canvas.colorbar(shown, ax=axes, label="FMD")
-    ticks(bar.ax.yaxis)
-    bar.outline.set_visible(False)
-    scale_note = ", colours on a logarithmic scale" if kind is LogNorm else ""
-    return finish(canvas, f"{study.name}-grid", "FMD of each run's first sampler (dark: lower) by what "
-                  f"the network predicts and by its noise schedule{scale_note}; brackets: "
-                  f"{interval(results)}. {said_missing(cells)}")
-
-
-def written(run: Run, record: Row) -> str:
-    return f"{number(run.mean('fmd'))}\n[{number(record['fmd_low'])}, {number(record['fmd_high'])}]"
-
-
-def interval(results: Results) -> str:
-    over = "over images" if len(results.replicates) == 1 else "over training seeds"
-    return f"{100 * results.plan.metrics.confidence:.0f} % interval {over}"
-
-
-def missing(cells: Mapping[Cell, Run]) -> list[str]:
-    """Cells of the grid without a run, as "v, cosine"."""
-    columns = columns_of(cells)
-    rows = dict.fromkeys(row for row, _ in cells)
-    return [f"{row}, {label}" for row in rows for column, label in columns.items()
-            if (row, column) not in cells]
-
-
-def said_missing(cells: Mapping[Cell, Run]) -> str:
-    gaps = missing(cells)
-    return f"Without an active run: {'; '.join(gaps)}." if gaps else "Every cell has its run."
-
-
-def table(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> Table | None:
-    """One row a cell, below the calibrating rows; None without a run."""
-    cells = grid_of(study)
-    if not cells:
-        return None
-    labels = columns_of(cells)
-    rows = [{"run": run.name, "title": run.title, "parameterisation": row, "schedule": labels[column],
-             "sampler": run.record["sampler"], "nfe": run.record["nfe"], "n": run.record["n"],
-             "fmd": run.mean("fmd"), **{key: metrics[run.name][key] for key in (
-                 "fmd_low", "fmd_high", "fmd_normalised", "precision", "recall", "nearest_ratio")}}
-            for (row, column), run in cells.items()]
-    shown = [Column("predicts", lambda r: r["parameterisation"] or r["title"]),
-             Column("schedule", lambda r: r["schedule"] or NOTHING),
-             Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
-             Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),
-             Column("normalised", lambda r: fixed(r["fmd_normalised"]), "fmd_normalised", "min"),
-             Column("precision", lambda r: number(r["precision"]), "precision", "max"),
-             Column("recall", lambda r: number(r["recall"]), "recall", "max"),
-             Column("nearest", lambda r: number(r["nearest_ratio"]))]
-    return Table(study.name, "Generation by what the network predicts and by its noise schedule, each "
-                 f"run's first sampler. Brackets: {interval(results)}{calibrating.note(results)}. "
-                 "First: calibrating rows, which no network predicts. Bold: best of all runs. "
-                 f"{said_missing(cells)}", shown, calibrating.with_scale(rows, results),
-                 lambda r: not calibrating.is_one(r))
-
-
-def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:
-    """How far the cells spread, and which of the two axes moves FMD more."""
-    cells = grid_of(study)
-    if len(cells) < 2:
-        return []
-    fmd = {cell: run.mean("fmd") for cell, run in cells.items()}
-    labels, count = columns_of(cells), len(results.replicates)
-    whole = max(fmd.values()) / min(fmd.values())
-    out = [f"The highest FMD of the grid is {number(whole)} times the lowest {seeds(count)}."]
-    for axis, other, words in ((0, 1, "What the network predicts"), (1, 0, "The schedule")):
-        spreads = {line: max(found.values()) / min(found.values())
-                   for line in dict.fromkeys(cell[other] for cell in fmd)
-                   if len(found := {c[axis]: v for c, v in fmd.items() if c[other] == line}) > 1}
-        if spreads:
-            most = max(spreads, key=spreads.get)
-            line = labels[most] if other else f"{most} predicted"
-            out.append(f"{words} changes FMD by a factor of at most {number(spreads[most])} ({line}).")
-    return [" ".join([*out, *winners(fmd, labels)])]
+def gaps(cells: Mapping[Cell, Run]) -> str:
+    """The cells of the grid without a run, in words."""
+    without = [f"{row}, {label}" for row in dict.fromkeys(row for row, _ in cells)
+               for column, label in columns_of(cells).items() if (row, column) not in cells]
+    return f"Without an active run: {'; '.join(without)}." if without else "Every cell has its run."
 
 
 def winners(fmd: Mapping[Cell, float], labels: Mapping[str, str]) -> list[str]:
@@ -148,9 +146,9 @@ def winners(fmd: Mapping[Cell, float], labels: Mapping[str, str]) -> list[str]:
     rows = set(row for row, _ in fmd)
     best = {}
     for schedule, label in labels.items():
-        found = {row: value for (row, column), value in fmd.items() if column == schedule}
-        if set(found) == rows and len(rows) > 1:
-            best[label] = min(found, key=found.get)
+        column = {row: value for (row, other), value in fmd.items() if other == schedule}
+        if set(column) == rows and len(rows) > 1:
+            best[label] = min(column, key=column.get)
     if len(best) < 2:
         return []
     if len(set(best.values())) == 1:

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from kelvin.report.kit.style import Figure
 from kelvin.report.kit.table import number
 from kelvin.report.kit.words import named, seeds
-from kelvin.report.results import Results, Run, StudyResults
+from kelvin.report.parts import grids
+from kelvin.report.results import Run
+from kelvin.report.studies.base import Study, studies
 
-Metrics = Mapping[str, Mapping[str, Any]]
 REACHED = 0.01  # alpha-bar_T above which x_T still shows the image: a tenth of its amplitude
 SEEN = 1.1  # a loss more than a tenth above the baseline's shows a mistake
 
 
-def hyperparameters(study: StudyResults, results: Results, metrics: Metrics) -> list[str]:
-    base, *others = study.runs
-    if base.name != study.study.runs[0]:
-        return [f"The run that the others are held against, {study.study.runs[0]}, is not active: what "
-                "each mistake costs cannot be said."]
-    return [mistake(base, run) for run in others if run.trained]
+@studies.register("hyperparameters")
+class Hyperparameters(Study):
+    shared = ("generation", "restoration")
+    ranked = True
+
+    def figures(self) -> list[Figure | None]:
+        return [*self.degradations(), grids.mistakes_figure(self.name, self.trained), *self.training(),
+                self.epochs(), *self.restorations()]
+
+    def findings(self) -> list[str]:
+        if self.base is None:
+            return [f"The run that the others are held against, {self.study.study.runs[0]}, is not "
+                    "active: what each mistake costs cannot be said."]
+        return [mistake(self.base, run) for run in self.trained if run is not self.base]
 
 
 def mistake(base: Run, run: Run) -> str:

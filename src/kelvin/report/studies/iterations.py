@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -12,10 +12,12 @@ from kelvin.report.kit.pictures import montage, show
 from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new, plain, ticks
 from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
 from kelvin.report.kit.words import listed, named, seeds
-from kelvin.report.parts.curves import line, series
+from kelvin.report.parts import columns
+from kelvin.report.parts.curves import by_method, line
 from kelvin.report.parts.grids import samples
-from kelvin.report.results import Results, Run, StudyResults
-from kelvin.report.studies.temperature_tables import iterated
+from kelvin.report.parts.tables_restoration import iterated
+from kelvin.report.results import Results, Run
+from kelvin.report.studies.base import Study, studies
 
 ONE = "one-shot"
 ACROSS = 4  # runs beside each other
@@ -41,11 +43,6 @@ def direct(run: Run, results: Results) -> str | None:
                  if results.plan.sampler(s)["kind"] == "direct"), None)
 
 
-def compared(study: StudyResults) -> list[Run]:
-    """Runs that restore in one shot and by a sampler."""
-    return [run for run in study.trained if iterated(run) and ONE in run.record["restoration"]]
-
-
 def pair(run: Run, results: Results) -> Pair:
     other, step, first = iterated(run), direct(run, results), run.record["sampler"]
     both = {key: (run.restoration_mean(ONE, key), run.restoration_mean(other, key))
@@ -55,92 +52,96 @@ def pair(run: Run, results: Results) -> Pair:
     return Pair(run.title, **both, **drawn, steps=run.record["samplers"][other]["nfe"])
 
 
-def table(study: StudyResults, results: Results) -> Table | None:
-    """One row per run: restoration first, then generation, each measure named by its task."""
-    rows: list[Row] = []
-    for run in compared(study):
-        p = pair(run, results)
-        row: Row = {"run": run.name, "title": p.title, "method": iterated(run),
-                    "sampler": run.record["sampler"]}
-        for key, values in (("restoration_ssim", p.ssim), ("restoration_rmse", p.rmse),
-                            ("restoration_fmd", p.fmd), ("generation_fmd", p.drawn),
-                            ("generation_evenness", p.evenness)):
-            one, many = values or (None, None)
-            row |= {f"{key}_one": one, f"{key}_iterated": many,
-                    f"{key}_difference": None if one is None else many - one}
-        rows.append(row)
-    if not rows:
-        return None
+@studies.register("iterations")
+class Iterations(Study):
+    def compared(self) -> list[Run]:
+        """Runs that restore in one shot and by a sampler."""
+        return [run for run in self.trained if iterated(run) and ONE in run.record["restoration"]]
 
-    def column(title: str, key: str) -> Column:
-        return Column(title, lambda r: NOTHING if r[f"{key}_one"] is None else
-                      f"{number(r[f'{key}_one'])} → {number(r[f'{key}_iterated'])} "
-                      f"[{signed(r[f'{key}_difference'])}]")
+    def tables(self) -> list[Table | None]:
+        """One row per run: restoration first, then generation, each measure named by its task."""
+        rows: list[Row] = []
+        for run in self.compared():
+            p = pair(run, self.results)
+            row: Row = {"run": run.name, "title": p.title, "method": iterated(run),
+                        "sampler": run.record["sampler"]}
+            for key, values in (("restoration_ssim", p.ssim), ("restoration_rmse", p.rmse),
+                                ("restoration_fmd", p.fmd), ("generation_fmd", p.drawn),
+                                ("generation_evenness", p.evenness)):
+                one, many = values or (None, None)
+                row |= {f"{key}_one": one, f"{key}_iterated": many,
+                        f"{key}_difference": None if one is None else many - one}
+            rows.append(row)
 
-    columns = [Column("run", lambda r: r["title"]), Column("iterated by", lambda r: r["method"]),
-               column("SSIM [change]", "restoration_ssim"), column("RMSE [change]", "restoration_rmse"),
-               column("FMD (restoration) [change]", "restoration_fmd"),
-               column("FMD (generation) [change]", "generation_fmd"),
-               column("evenness (generation) [change]", "generation_evenness")]
-    return Table(study.name, "One shot → iterated, and the change in brackets. Restoration (SSIM, RMSE, "
-                 "FMD): real test images degraded to evenly spaced t, brought back in one network "
-                 "evaluation or by the sampler; means over t. Generation: one step from x_T against the "
-                 "run's first sampler. The two FMDs are of different numbers of images and tasks.",
-                 columns, rows)
+        def column(title: str, key: str) -> Column:
+            return Column(f"{title} [change]", lambda r: NOTHING if r[f"{key}_one"] is None else
+                          f"{number(r[f'{key}_one'])} → {number(r[f'{key}_iterated'])} "
+                          f"[{signed(r[f'{key}_difference'])}]")
+
+        shown = [columns.RUN, Column("iterated "
+                                     "by", lambda r: r["method"]), column("SSIM", "restoration_ssim"),
+                 column("RMSE", "restoration_rmse"), column("FMD (restoration)", "restoration_fmd"),
+                 column("FMD (generation)", "generation_fmd"),
+                 column("evenness (generation)", "generation_evenness")]
+        return [Table(self.name, "One shot → iterated, and the change in brackets. Restoration (SSIM, "
+                      "RMSE, FMD): real test images degraded to evenly spaced t, brought back in one "
+                      "network evaluation or by the sampler; means over t. Generation: one step from x_T "
+                      "against the run's first sampler. The two FMDs are of different numbers of images "
+                      "and tasks.",
+                      shown, rows)] if rows else []
+
+    def figures(self) -> list[Figure | None]:
+        return [self.over_t(), self.direct()]
+
+    def over_t(self) -> Figure | None:
+        """SSIM over t above FMD (restoration) over t, a column of two panels per run."""
+        runs = self.compared()
+        if not runs:
+            return None
+        across = min(ACROSS, len(runs))
+        down = -(-len(runs) // across)
+        canvas = new(min(WIDTH, 2.1 * across + 0.8), 3.3 * down + 0.6)
+        panels = canvas.subplots(2 * down, across, squeeze=False)
+        for k, run in enumerate(runs):
+            i, j = divmod(k, across)
+            top, below = panels[2 * i:2 * i + 2, j]
+            for axes, key in ((top, "ssim"), (below, "fmd")):
+                line(axes, by_method(run, ONE, key), look(5), "one shot")
+                line(axes, by_method(run, iterated(run), key), look(4), "iterated")
+                axes.set_xlim(0, 1.03)
+            top.set_title("\n".join(wrap(plain(run.title), 24)), fontsize=8)
+            top.set(ylim=(None, 1.02), xticklabels=[])
+            below.set(xlabel="t / T", yscale="log")
+            ticks(below.yaxis)
+            if j == 0:
+                top.set_ylabel("SSIM")
+                below.set_ylabel("FMD (restoration)")
+        for axes in panels[2 * down - 2:, len(runs) - across * (down - 1):].flat:
+            axes.set_visible(False)
+        legend_below(canvas, panels[0, 0])
+        return finish(canvas, f"{self.name}-over-t", "Restored test images over t, in one network "
+                      "evaluation and by the run's first sampler. Above: SSIM to the image itself "
+                      "(higher is nearer). Below: FMD of the restored images as a set (lower is nearer "
+                      "to real images).")
+
+    def direct(self) -> Figure | None:
+        """The same starting states in one step (left) and by the first sampler (right), a row per run."""
+        panels = []
+        for run in self.trained:
+            step, first = direct(run, self.results), run.record["sampler"]
+            for sampler in (step, first) if step and step != first else ():
+                title = f"{run.title}, {sampler}: FMD {number(run.record['samplers'][sampler]['fmd'])}"
+                panels.append(montage(title, samples(run, 20, sampler), 10))
+        return show(f"{self.name}-direct", "Samples from the same starting states: one step from x_T "
+                    "(left) and the run's first sampler (right).", panels, 2) if panels else None
+
+    def findings(self) -> list[str]:
+        pairs = [pair(run, self.results) for run in self.compared()]
+        return counted(pairs, self.count) if pairs else []
 
 
 def signed(value: float) -> str:
     return ("+" if value > 0 else "") + number(value)
-
-
-def figure(study: StudyResults, caption: str) -> Figure | None:
-    """SSIM over t above FMD (restoration) over t, a column of two panels per run."""
-    runs = compared(study)
-    if not runs:
-        return None
-    across = min(ACROSS, len(runs))
-    down = -(-len(runs) // across)
-    canvas = new(min(WIDTH, 2.1 * across + 0.8), 3.3 * down + 0.6)
-    panels = canvas.subplots(2 * down, across, squeeze=False)
-    for k, run in enumerate(runs):
-        i, j = divmod(k, across)
-        for axes, key in ((panels[2 * i, j], "ssim"), (panels[2 * i + 1, j], "fmd")):
-            for method, label, style in ((ONE, "one shot", look(5)),
-                                         (iterated(run), "iterated", look(4))):
-                rows = [[row for row in r.details["restoration"] if row["method"] == method]
-                        for r in run.replicates]
-                t, y = series(rows, "t", key)
-                line(axes, (t / run.steps, y), style, label)
-            axes.set_xlim(0, 1.03)
-        top, below = panels[2 * i, j], panels[2 * i + 1, j]
-        top.set_title("\n".join(wrap(plain(run.title), 24)), fontsize=8)
-        top.set(ylim=(None, 1.02), xticklabels=[])
-        below.set(xlabel="t / T", yscale="log")
-        ticks(below.yaxis)
-        if j == 0:
-            top.set_ylabel("SSIM")
-            below.set_ylabel("FMD (restoration)")
-    for axes in panels[2 * down - 2:, len(runs) - across * (down - 1):].flat:
-        axes.set_visible(False)
-    legend_below(canvas, panels[0, 0])
-    return finish(canvas, f"{study.name}-over-t", caption)
-
-
-def samples_figure(study: StudyResults, results: Results, caption: str, count: int = 20) -> Figure | None:
-    """The same starting states in one step (left) and by the first sampler (right), a row per run."""
-    panels = []
-    for run in study.trained:
-        step, first = direct(run, results), run.record["sampler"]
-        if step and step != first:
-            for sampler in (step, first):
-                title = f"{run.title}, {sampler}: FMD {number(run.record['samplers'][sampler]['fmd'])}"
-                panels.append(montage(title, samples(run, count, sampler), 10))
-    return show(f"{study.name}-direct", caption, panels, 2) if panels else None
-
-
-def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:
-    pairs = [pair(run, results) for run in compared(study)]
-    return counted(pairs, len(results.replicates)) if pairs else []
 
 
 def share(count: int, total: int) -> str:
@@ -167,9 +168,8 @@ def counted(pairs: Sequence[Pair], count: int) -> list[str]:
     if drawn:
         lower = sum(p.drawn[1] < p.drawn[0] for p in drawn)
         even = sum(p.evenness[1] > p.evenness[0] for p in drawn)
-        out.append(f"Generation: the first sampler has a lower FMD than one step from x_T in "
-                   f"{share(lower, len(drawn))}, and the more even classes in "
-                   f"{share(even, len(drawn))}.")
+        out.append("Generation: the first sampler has a lower FMD than one step from x_T in "
+                   f"{share(lower, len(drawn))}, and the more even classes in {share(even, len(drawn))}.")
     return out
 
 

@@ -2,70 +2,149 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from kelvin.metrics.agreement import kendall_tau
-from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new, plain, ticks
-from kelvin.report.kit.table import Column, Row, Table, fixed, number, span
+from kelvin.metrics.measures import MEASURES
+from kelvin.report.kit.measured import columns as columns_of
+from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, logarithmic, look, new, plain
+from kelvin.report.kit.table import Column, Row, Table, fixed, number
 from kelvin.report.kit.words import listed, named
 from kelvin.report.parts.tables import fid_note
-from kelvin.report.results import Results, Run, StudyResults
+from kelvin.report.results import Results, Run
+from kelvin.report.studies.base import Study, studies
 
-Metrics = Mapping[str, Row]
 REAL = "held-out real images"
-# record key -> (name, sign): a sign of -1 turns "higher is better" into a distance
-MEASURES = {"fmd": ("FMD", 1), "fd_pixels": ("FD pixels", 1), "fd_random": ("FD random net", 1),
-            "fid": ("FID", 1), "kid": ("KID", 1), "mmd": ("MMD²", 1), "density": ("density", -1),
-            "coverage": ("coverage", -1), "precision": ("precision", -1), "recall": ("recall", -1)}
 STUDY_A, STUDY_D = "study_a", "study_d"
 
 
-def scored(study: StudyResults) -> list[Run]:
-    """Runs whose samples were many enough to be scored at several n."""
-    return [run for run in study.trained if run.first.details.get("bias")]
+@studies.register("metrics")
+class Metrics(Study):
+    def scored(self) -> list[Run]:
+        """Runs whose samples were many enough to be scored at several n."""
+        return [run for run in self.trained if run.first.details.get("bias")]
 
+    def over_n(self) -> dict[str, dict[str, Any]]:
+        """{title: over_n, study_a, study_d} of held-out real images and of the study's runs."""
+        about = self.results.calibration
+        real = {REAL: about["bias"]} if "bias" in about else {}
+        return real | {run.title: run.first.details["bias"] for run in self.scored()}
 
-def lines_over_n(study: StudyResults, results: Results) -> dict[str, dict[str, Any]]:
-    """{title: over_n, study_a, study_d} of held-out real images and of the study's runs."""
-    found = {REAL: results.calibration["bias"]} if "bias" in results.calibration else {}
-    return found | {run.title: run.first.details["bias"] for run in scored(study)}
+    def figures(self) -> list[Figure | None]:
+        return [self.bias_figure(), self.agreement_figure()]
 
+    def tables(self) -> list[Table | None]:
+        return [self.distribution(), self.slips()]
 
-def bias_figure(study: StudyResults, results: Results) -> Figure | None:
-    """FMD over n, with study A's and study D's rules marked."""
-    found = lines_over_n(study, results)
-    if not found:
-        return None
-    first = next(iter(found.values()))
-    canvas = new(WIDTH, 3.8)
-    panels = canvas.subplots(1, 1 + len(first["others"]), squeeze=False)[0]
-    for i, (title, bias) in enumerate(found.items()):
-        style = look(i)
-        for axes, rows in zip(panels, [bias["over_n"], *bias["others"].values()], strict=True):
-            over_n(axes, rows, style, title)
-        for key, marker in ((STUDY_A, "*"), (STUDY_D, "P")):
-            panels[0].plot(bias[key]["n"], bias[key]["fmd"], marker, color=style["color"],
-                           markersize=11, markeredgecolor="white", zorder=4)
-    axes = panels[0]
-    for key, marker, letter in ((STUDY_A, "*", "A"), (STUDY_D, "P", "D")):
-        row = first[key]
-        axes.plot([], [], marker, color="#555555", markersize=10, linestyle="none",
-                  label=f"study {letter}'s rule: {row['n']} against {row['against']}")
-    for axes, key in zip(panels, ["fmd", *first["others"]], strict=True):
-        axes.set(xscale="log", yscale="log", xlabel="n: images scored", title=MEASURES[key][0])
-        ticks(axes.xaxis)
-        ticks(axes.yaxis)
-    panels[0].set_ylabel("distance to the whole reference")
-    legend_below(canvas, panels[0], 3)
-    return finish(canvas, f"{study.name}-bias", "The same images scored at different n (lines: mean of "
-                  "random draws, shade: their standard deviation) against the whole reference. Few "
-                  "images "
-                  "raise the value on average. Star: study A's rule, a small sample against a "
-                  "small head of the test set; cross: study D's, as few training images on the other "
-                  "side.")
+    def findings(self) -> list[str]:
+        return [*self.bias_findings(), *slip_findings(self.scored()), *agreement_findings(self.results)]
+
+    def bias_figure(self) -> Figure | None:
+        """FMD over n, with study A's and study D's rules marked."""
+        found = self.over_n()
+        if not found:
+            return None
+        first = next(iter(found.values()))
+        canvas = new(WIDTH, 3.8)
+        panels = canvas.subplots(1, 1 + len(first["others"]), squeeze=False)[0]
+        for i, (title, bias) in enumerate(found.items()):
+            style = look(i)
+            for axes, rows in zip(panels, [bias["over_n"], *bias["others"].values()], strict=True):
+                over_n(axes, rows, style, title)
+            for key, marker in ((STUDY_A, "*"), (STUDY_D, "P")):
+                panels[0].plot(bias[key]["n"], bias[key]["fmd"], marker, color=style["color"],
+                               markersize=11, markeredgecolor="white", zorder=4)
+        axes = panels[0]
+        for key, marker, letter in ((STUDY_A, "*", "A"), (STUDY_D, "P", "D")):
+            row = first[key]
+            axes.plot([], [], marker, color="#555555", markersize=10, linestyle="none",
+                      label=f"study {letter}'s rule: {row['n']} against {row['against']}")
+        for axes, key in zip(panels, ["fmd", *first["others"]], strict=True):
+            axes.set(xlabel="n: images scored", title=MEASURES[key].title)
+            logarithmic(axes)
+        panels[0].set_ylabel("distance to the whole reference")
+        legend_below(canvas, panels[0], 3)
+        return finish(canvas, f"{self.name}-bias", "The same images scored at different n (lines: mean "
+                      "of random draws, shade: their standard deviation) against the whole reference. "
+                      "Few images raise the value on average. Star: study A's rule, a small sample "
+                      "against a small head of the test set; cross: study D's, as few training images on "
+                      "the other side.")
+
+    def agreement_figure(self) -> Figure | None:
+        found = agreement(self.results)
+        if found is None:
+            return None
+        names, tau = found
+        canvas = new(0.55 * len(names) + 2.6, 0.42 * len(names) + 1.7)
+        axes = canvas.subplots()
+        shown = axes.imshow(tau, vmin=-1, vmax=1, cmap="PuOr_r")
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        axes.grid(visible=False)
+        for i, j in np.ndindex(*tau.shape):
+            axes.text(j, i, f"{tau[i, j]:.2f}".replace("-", "−"), ha="center", va="center", fontsize=7,
+                      color="white" if abs(tau[i, j]) > 0.6 else "black")
+        canvas.colorbar(shown, ax=axes, label="Kendall's τ", shrink=0.9)
+        return finish(canvas, f"{self.name}-agreement", "Do the measures rank the "
+                      f"{len(self.results.runs)} runs alike? Kendall's τ: 1 the same order, 0 unrelated, "
+                      "−1 reversed. Measures of which a higher value is better are turned round first.")
+
+    def distribution(self) -> Table:
+        """Every run's first sampler, and the calibrating rows, by every measure of the distribution."""
+        measured = [key for m in MEASURES.within("distribution") for key in m.keys_in("distribution")]
+        keys = ("n", "family", *measured, "copier", "below_floor")
+        rows: list[Row] = []
+        for name, record in (self.results.calibration["rows"]
+                             | {name: self.records[name] for name in self.results.runs}).items():
+            rows.append({"run": name, "title": record["title"],
+                         **{key: record.get(key) for key in keys},
+                         "family": record.get("family", "calibrating")})
+        columns = [Column("run", lambda r: r["title"]), *columns_of("distribution")]
+        level = f"{100 * self.results.plan.metrics.confidence:.0f} %"
+        return Table("distribution", f"More of the distribution, n = {self.results.calibration['n']} "
+                     "samples of every run's first sampler; read each column against its own rows of "
+                     "held-out real images (floor) and of black images (ceiling). Debiased: extrapolated "
+                     "to infinitely many images. FD pixels, FD random net: the same distance in raw "
+                     "pixels and in an untrained network. KID: unbiased, so that it may fall below 0. "
+                     "MMD²: Gaussian kernels, with the p-value of a permutation test against held-out "
+                     "images. Authentic: share of the samples that are not nearer to a training image "
+                     "than its own nearest training image. C_T: below about −2 samples are nearer to the "
+                     f"training images than held-out ones are, above 2 farther. Brackets: {level} "
+                     "interval over images. Bold: best of the runs that are not flagged.",
+                     columns, rows, lambda r: r["family"] != "calibrating" and not (
+                         r["copier"] or r["below_floor"]), notes=[fid_note(self.results)])
+
+    def slips(self) -> Table | None:
+        """Study D's distance under each suspect, alone and together."""
+        rows: list[Row] = [{"run": run.name, "title": run.title, **row}
+                           for run in self.scored() for row in run.first.details["slips"]]
+        if not rows:
+            return None
+        columns = [
+            Column("run", lambda r: r["title"]),
+            Column("features", lambda r: f"{r['features']} ({r['dimensions']})"),
+            Column("pixel range", lambda r: r["range"]),
+            Column("images", lambda r: f"{r['n']:,} against {r['against']:,}"),
+            Column("distance of the samples", lambda r: number(r["fmd"])),
+            Column("of held-out real images", lambda r: number(r["real"])),
+            Column("below 1", lambda r: "yes" if r["fmd"] < 1 else "no")]
+        return Table("slips", "How could study D read values below 1? The same samples, against training "
+                     "images, in deep features (the classifier's last, in brackets how many) and shallow "
+                     "ones (its first block, averaged), with the right pixel range and with one divided "
+                     "by 255 twice, from all images and from study D's 128 against 128.", columns, rows)
+
+    def bias_findings(self) -> list[str]:
+        out = []
+        for title, bias in self.over_n().items():
+            few, all_ = bias["over_n"][0], bias["over_n"][-1]
+            a, d = bias[STUDY_A], bias[STUDY_D]
+            out.append(f"{named(title)}: FMD {number(few['fmd'])} from {few['n']} images, "
+                       f"{number(all_['fmd'])} from {all_['n']:,}; by study A's rule ({a['n']} against "
+                       f"{a['against']}) {number(a['fmd'])}, by study D's ({d['n']} against "
+                       f"{d['against']}) {number(d['fmd'])}{at_infinity(bias['fd_infinity'])}.")
+        return out
 
 
 def over_n(axes: Any, rows: list[dict[str, Any]], style: dict[str, Any], title: str) -> None:
@@ -80,99 +159,14 @@ def over_n(axes: Any, rows: list[dict[str, Any]], style: dict[str, Any], title: 
 def agreement(results: Results) -> tuple[list[str], np.ndarray] | None:
     """Kendall's tau-b between the measures' rankings of the runs; None with fewer than three runs."""
     runs = list(results.runs.values())
-    keys = [key for key in MEASURES if all(run.record.get(key) is not None for run in runs)]
-    if len(runs) < 3 or len(keys) < 2:
+    compared = [measure for measure, _ in MEASURES.columns("agreement")
+                if all(run.record.get(measure.key) is not None for run in runs)]
+    if len(runs) < 3 or len(compared) < 2:
         return None
-    values = [{run.name: MEASURES[key][1] * run.mean(key) for run in runs} for key in keys]
+    values = [{run.name: -run.mean(m.key) if m.better == "higher" else run.mean(m.key) for run in runs}
+              for m in compared]
     tau = [[kendall_tau(a, b).tau or 0.0 for b in values] for a in values]
-    return [MEASURES[key][0] for key in keys], np.array(tau)
-
-
-def agreement_figure(study: StudyResults, results: Results) -> Figure | None:
-    found = agreement(results)
-    if found is None:
-        return None
-    names, tau = found
-    canvas = new(0.55 * len(names) + 2.6, 0.42 * len(names) + 1.7)
-    axes = canvas.subplots()
-    shown = axes.imshow(tau, vmin=-1, vmax=1, cmap="PuOr_r")
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    axes.set_yticks(range(len(names)), names)
-    axes.grid(visible=False)
-    for i, j in np.ndindex(*tau.shape):
-        axes.text(j, i, f"{tau[i, j]:.2f}".replace("-", "−"), ha="center", va="center", fontsize=7,
-                  color="white" if abs(tau[i, j]) > 0.6 else "black")
-    canvas.colorbar(shown, ax=axes, label="Kendall's τ", shrink=0.9)
-    return finish(canvas, f"{study.name}-agreement", f"Do the measures rank the {len(results.runs)} "
-                  "runs alike? Kendall's τ: 1 the same order, 0 unrelated, −1 reversed. Measures of "
-                  "which a "
-                  "higher value is better are turned round first.")
-
-
-def distribution_table(results: Results, metrics: Metrics) -> Table:
-    """Every run's first sampler, and the calibrating rows, by every measure of the distribution."""
-    keys = ("n", "family", "fmd", "fd_pixels", "fd_random", "fid", "kid", "kid_low", "kid_high", "mmd",
-            "mmd_p", "fmd_debiased", "fmd_debiased_low", "fmd_debiased_high", "precision", "recall",
-            "density", "coverage", "authentic", "c_t", "copier", "below_floor")
-    rows: list[Row] = []
-    for name, record in (results.calibration["rows"]
-                         | {name: metrics[name] for name in results.runs}).items():
-        rows.append({"run": name, "title": record["title"],
-                     **{key: record.get(key) for key in keys},
-                     "family": record.get("family", "calibrating")})
-    columns = [
-        Column("run", lambda r: r["title"]),
-        Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"),
-        Column("FMD, debiased", lambda r: span(r, "fmd_debiased"), "fmd_debiased", "min"),
-        Column("FD pixels", lambda r: number(r["fd_pixels"]), "fd_pixels", "min"),
-        Column("FD random net", lambda r: number(r["fd_random"]), "fd_random", "min"),
-        Column("FID", lambda r: number(r["fid"]), "fid", "min"),
-        Column("KID × 1000", lambda r: span(thousandfold(r), "kid"), "kid", "min"),
-        Column("MMD², p", lambda r: f"{number(r['mmd'])}, {number(r['mmd_p'], 2)}", "mmd", "min"),
-        Column("precision", lambda r: number(r["precision"]), "precision", "max"),
-        Column("recall", lambda r: number(r["recall"]), "recall", "max"),
-        Column("density", lambda r: number(r["density"]), "density", "max"),
-        Column("coverage", lambda r: number(r["coverage"]), "coverage", "max"),
-        Column("authentic", lambda r: number(r["authentic"])),
-        Column("C_T", lambda r: number(r["c_t"]))]
-    level = f"{100 * results.plan.metrics.confidence:.0f} %"
-    return Table("distribution", f"More of the distribution, n = {results.calibration['n']} samples of "
-                 "every run's first sampler; read each column against its own rows of held-out real "
-                 "images (floor) and of black images (ceiling). Debiased: extrapolated to infinitely "
-                 "many images. FD pixels, FD random net: the same distance in raw pixels and in an "
-                 "untrained network. KID: unbiased, so that it may fall below 0. MMD²: Gaussian kernels, "
-                 "with the p-value of a permutation test against held-out images. Authentic: share of "
-                 "the samples that are not nearer to a training image than its own nearest training "
-                 "image. C_T: below about −2 samples are nearer to the training images than held-out "
-                 "ones are, above 2 farther. "
-                 f"Brackets: {level} interval over images. Bold: best of the runs that are not flagged.",
-                 columns, rows, lambda r: r["family"] != "calibrating" and not (
-                     r["copier"] or r["below_floor"]), notes=[fid_note(results)])
-
-
-def thousandfold(row: Row) -> Row:
-    return {key: None if row[key] is None else 1000 * row[key] for key in ("kid", "kid_low", "kid_high")}
-
-
-def slips_table(study: StudyResults) -> Table | None:
-    """Study D's distance under each suspect, alone and together."""
-    rows: list[Row] = [{"run": run.name, "title": run.title, **row}
-                       for run in scored(study) for row in run.first.details["slips"]]
-    if not rows:
-        return None
-    columns = [
-        Column("run", lambda r: r["title"]),
-        Column("features", lambda r: f"{r['features']} ({r['dimensions']})"),
-        Column("pixel range", lambda r: r["range"]),
-        Column("images", lambda r: f"{r['n']:,} against {r['against']:,}"),
-        Column("distance of the samples", lambda r: number(r["fmd"])),
-        Column("of held-out real images", lambda r: number(r["real"])),
-        Column("below 1", lambda r: "yes" if r["fmd"] < 1 else "no")]
-    return Table("slips", "How could study D read values below 1? The same samples, against training "
-                 "images, in deep features (the classifier's last, in brackets how many) and shallow "
-                 "ones "
-                 "(its first block, averaged), with the right pixel range and with one divided by 255 "
-                 "twice, from all images and from study D's 128 against 128.", columns, rows)
+    return [measure.title for measure in compared], np.array(tau)
 
 
 def slip_findings(runs: list[Run]) -> list[str]:
@@ -194,18 +188,6 @@ def slip_findings(runs: list[Run]) -> list[str]:
     return out
 
 
-def bias_findings(study: StudyResults, results: Results) -> list[str]:
-    out = []
-    for title, bias in lines_over_n(study, results).items():
-        few, all_ = bias["over_n"][0], bias["over_n"][-1]
-        a, d = bias[STUDY_A], bias[STUDY_D]
-        out.append(f"{named(title)}: FMD {number(few['fmd'])} from {few['n']} images, "
-                   f"{number(all_['fmd'])} from {all_['n']:,}; by study A's rule ({a['n']} against "
-                   f"{a['against']}) {number(a['fmd'])}, by study D's ({d['n']} against {d['against']}) "
-                   f"{number(d['fmd'])}{at_infinity(bias['fd_infinity'])}.")
-    return out
-
-
 def at_infinity(found: dict[str, Any]) -> str:
     if found["fmd"] is None:  # that there are too few images is said elsewhere
         return f"; not extrapolated: {found['why']}" if "no distance is" in (found["why"] or "") else ""
@@ -223,8 +205,3 @@ def agreement_findings(results: Results) -> list[str]:
     said = listed([f"{name} {fixed(value)[:-2]}" for name, value in with_fmd.items()])
     return [f"Rankings of {len(results.runs)} runs, Kendall's τ with FMD: {said}. The least "
             f"agreement of any two is {number(pairs[0][0], 2)} ({pairs[0][1]} and {pairs[0][2]})."]
-
-
-def findings(study: StudyResults, results: Results, metrics: Metrics) -> list[str]:
-    return [*bias_findings(study, results), *slip_findings(scored(study)),
-            *agreement_findings(results)]

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kelvin.report.kit.style import BAND, WIDTH, Figure, finish, legend_below, look, new, ticks, whole
-from kelvin.report.kit.table import NOTHING, Column, Row, Table, fixed, number, span
+from kelvin.report.kit.style import WIDTH, Figure, band, finish, legend_below, look, new, ticks, whole
+from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
 from kelvin.report.kit.words import named, seeds
+from kelvin.report.parts import columns
 from kelvin.report.parts.curves import Series, epochs, history, line
-from kelvin.report.results import Results, Run, StudyResults
+from kelvin.report.results import Run
+from kelvin.report.studies.base import Study, studies
 
 CURVES = {"loss": ("val_loss_ema", "validation loss", history), "fmd": ("fmd", "FMD", epochs)}
 
@@ -78,110 +80,104 @@ def equal_updates(run: Run, control: Run) -> tuple[float, float] | None:
     return float(epochs(run, "fmd")[1][:, -1].mean()), float(theirs)
 
 
-def control_of(study: StudyResults) -> Run | None:
-    """The run from scratch with the most updates, but for the base; None without one."""
-    others = [run for run in study.trained if not before(run) and run is not base_of(study)]
-    return max(others, key=total, default=None)
+@studies.register("pretraining")
+class Pretraining(Study):
+    @property
+    def scratch(self) -> Run | None:
+        """The run from scratch: the study's first, where it is active."""
+        return self.base if self.base and self.base.trained else None
+
+    @property
+    def control(self) -> Run | None:
+        """The run from scratch with the most updates, but for the first; None without one."""
+        others = [run for run in self.trained if not before(run) and run is not self.scratch]
+        return max(others, key=total, default=None)
+
+    def gains(self, run: Run) -> dict[str, Gain]:
+        """{"loss": Gain, "fmd": Gain} of a run against the one from scratch."""
+        return {} if self.scratch is None else {
+            name: gain(get(self.scratch, key), get(run, key), per_epoch(run), before(run))
+            for name, (key, _, get) in CURVES.items()}
+
+    def figures(self) -> list[Figure]:
+        """Loss and FMD over own epochs (above) and over all updates (below)."""
+        drawing = new(WIDTH, 5.6)
+        panels = drawing.subplots(2, 2, sharey="col")
+        row = self.trained[0].first.details["epochs"][0]
+        for column, (key, words, get) in enumerate(CURVES.values()):
+            for down, axes in enumerate(panels[:, column]):
+                if key == "fmd":
+                    band(axes, row["floor"], row["floor_sd"], "")
+                for i, run in enumerate(self.trained):
+                    x, y = get(run, key)
+                    line(axes, (before(run) + per_epoch(run) * x if down else x, y), look(i), run.title)
+                axes.set(xlabel="updates, pre-training included" if down else "epoch of the run's own",
+                         ylabel=words, yscale="log")
+                ticks(axes.yaxis)
+                whole(axes.xaxis)
+        legend_below(drawing, panels[0, 0], 3)
+        return [finish(drawing, f"{self.name}-curves", "Validation loss (EMA weights, fixed t and z) "
+                       "after each epoch, and FMD after each kept one. Above: over the run's own epochs. "
+                       "Below: over all updates, those of pre-training included. Grey: real images of "
+                       "the same classes (mean ± standard deviation of draws)."), self.samples()]
+
+    def tables(self) -> list[Table | None]:
+        """What each run cost and reached."""
+        if not self.trained:
+            return []
+        rows: list[Row] = []
+        control, classes = self.control, self.trained[0].config.classes
+        for run in self.trained:
+            record, asked = self.records[run.name], run.config.pretrain
+            row = {"run": run.name, "title": run.title, "n": record["n"],
+                   "pretrain_epochs": asked.epochs if asked else 0, "pretrain_updates": before(run),
+                   "updates": record["updates"], "total_updates": total(run),
+                   **{key: record[key] for key in ("val_loss_ema", "fmd", "fmd_low", "fmd_high",
+                                                   "fmd_normalised")}}
+            pair = equal_updates(run, control) if control and before(run) else None
+            row |= {"fmd_kept_last": pair and pair[0], "fmd_control": pair and pair[1]}
+            for name, found in self.gains(run).items():
+                row |= {f"{name}_{key}": getattr(found, key) for key in ("at", "saved", "total")}
+            rows.append(row)
+        shown = [columns.RUN, Column("pre-training, epochs", lambda r: number(r["pretrain_epochs"])),
+                 Column("updates in all", lambda r: number(r["total_updates"])),
+                 Column("validation loss", lambda r: number(r["val_loss_ema"]), "val_loss_ema", "min"),
+                 columns.FMD, columns.NORMALISED]
+        if self.scratch:
+            for name, words in (("loss", "loss"), ("fmd", "FMD")):
+                shown += [Column(f"epochs saved, {words}", columns.cell(f"{name}_saved", saved)),
+                          Column(f"updates to equal {words}", columns.cell(f"{name}_total", saved))]
+        if control:
+            shown.append(Column("kept samples: FMD "
+                                "[control's]", lambda r: NOTHING if r["fmd_control"] is None
+                                else f"{number(r['fmd_kept_last'])} [{number(r['fmd_control'])}]"))
+        return [Table(self.name, f"{self.study.study.title}: n = {rows[0]['n']} samples, "
+                      + (f"scored against real images of the classes {', '.join(map(str, classes))} "
+                         "only: not comparable with other tables. " if classes else "")
+                      + "Epochs saved: by how many a run reaches the final value of the run from scratch "
+                      "earlier than that run first reached it (interpolated between epochs; negative: "
+                      "later); updates to equal it count those of pre-training. A run that is there "
+                      "after its first kept epoch counts as there at that epoch. –: never reached. Loss: "
+                      "of the EMA weights on validation images. Control: the longer run from scratch "
+                      "after as many updates in all, both by the samples that training "
+                      "kept.", shown, rows)]
+
+    def findings(self) -> list[str]:
+        base, count = self.scratch, self.count
+        if base is None:
+            return [f"The run from scratch, {self.study.study.runs[0]}, is not active: what pre-training "
+                    "saves cannot be said."]
+        others = [run for run in self.trained if run is not base]
+        pretrained = [run for run in others if before(run)]
+        out = [said_of(run.title, self.gains(run), before(run), base.title, base.record["updates"], count)
+               for run in pretrained]
+        out = out or [f"No run with pre-training is active: nothing is held against {named(base.title)}."]
+        return out + [against(run.title, control.title, total(run), equal_updates(run, control), count)
+                      for control in others if not before(control) for run in pretrained]
 
 
-def base_of(study: StudyResults) -> Run | None:
-    """The run from scratch: the study's first, where it is active."""
-    first = study.runs[0] if study.runs else None
-    return first if first and first.name == study.study.runs[0] and first.trained else None
-
-
-def gains(study: StudyResults, run: Run) -> dict[str, Gain]:
-    """{"loss": Gain, "fmd": Gain} of a run against the one from scratch."""
-    base = base_of(study)
-    return {} if base is None else {
-        name: gain(get(base, key), get(run, key), per_epoch(run), before(run))
-        for name, (key, _, get) in CURVES.items()}
-
-
-def figure(study: StudyResults, caption: str) -> Figure:
-    """Loss and FMD over own epochs (above) and over all updates (below)."""
-    drawing = new(WIDTH, 5.6)
-    panels = drawing.subplots(2, 2, sharey="col")
-    row = study.trained[0].first.details["epochs"][0]
-    for column, (key, words, get) in enumerate(CURVES.values()):
-        for down, axes in enumerate(panels[:, column]):
-            if key == "fmd":
-                axes.axhspan(row["floor"] - row["floor_sd"], row["floor"] + row["floor_sd"], color=BAND,
-                             zorder=0)
-            for i, run in enumerate(study.trained):
-                x, y = get(run, key)
-                line(axes, (before(run) + per_epoch(run) * x if down else x, y), look(i), run.title)
-            axes.set(xlabel="updates, pre-training included" if down else "epoch of the run's own",
-                     ylabel=words, yscale="log")
-            ticks(axes.yaxis)
-            whole(axes.xaxis)
-    legend_below(drawing, panels[0, 0], 3)
-    return finish(drawing, f"{study.name}-curves", caption)
-
-
-def table(study: StudyResults, metrics: Mapping[str, Row]) -> Table | None:
-    """What each run cost and reached; None without a run."""
-    if not study.trained:
-        return None
-    rows: list[Row] = []
-    control = control_of(study)
-    for run in study.trained:
-        record, asked = metrics[run.name], run.config.pretrain
-        row = {"run": run.name, "title": run.title, "n": record["n"],
-               "pretrain_epochs": asked.epochs if asked else 0, "pretrain_updates": before(run),
-               "updates": record["updates"], "total_updates": total(run),
-               **{key: record[key] for key in ("val_loss_ema", "fmd", "fmd_low", "fmd_high",
-                                               "fmd_normalised")}}
-        pair = equal_updates(run, control) if control and before(run) else None
-        row |= {"fmd_kept_last": pair and pair[0], "fmd_control": pair and pair[1]}
-        for name, found in gains(study, run).items():
-            row |= {f"{name}_at": found.at, f"{name}_saved": found.saved, f"{name}_total": found.total}
-        rows.append(row)
-    columns = [
-        Column("run", lambda r: r["title"]),
-        Column("pre-training, epochs", lambda r: number(r["pretrain_epochs"])),
-        Column("updates in all", lambda r: number(r["total_updates"])),
-        Column("validation loss", lambda r: number(r["val_loss_ema"]), "val_loss_ema", "min"),
-        Column("FMD", lambda r: span(r, "fmd"), "fmd", "min"),
-        Column("normalised", lambda r: fixed(r["fmd_normalised"]), "fmd_normalised", "min")]
-    if base_of(study):
-        for name, words in (("loss", "loss"), ("fmd", "FMD")):
-            columns += [Column(f"epochs saved, {words}", lambda r, k=f"{name}_saved": saved(r[k])),
-                        Column(f"updates to equal {words}", lambda r, k=f"{name}_total": saved(r[k]))]
-    if control:
-        columns.append(Column("kept samples: FMD [control's]", lambda r: NOTHING
-                              if r["fmd_control"] is None else
-                              f"{number(r['fmd_kept_last'])} [{number(r['fmd_control'])}]"))
-    classes = study.trained[0].config.classes
-    return Table(study.name, f"{study.study.title}: n = {rows[0]['n']} samples, "
-                 + (f"scored against real images of the classes {', '.join(map(str, classes))} only: not "
-                    "comparable with other tables. " if classes else "")
-                 + "Epochs saved: by how many a run reaches the final value of the run from scratch "
-                 "earlier than that run first reached it (interpolated between epochs; negative: later); "
-                 "updates to equal it count those of pre-training. A run that is there after its first "
-                 "kept epoch counts as there at that epoch. –: never reached. Loss: of the EMA weights "
-                 "on validation images. Control: the longer run from scratch after as many updates in "
-                 "all, both by the samples that training kept.", columns, rows)
-
-
-def saved(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:,.1f}".replace("-", "−") if abs(value) < 100 else \
-        f"{value:,.0f}"
-
-
-def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:
-    base, count = base_of(study), len(results.replicates)
-    if base is None:
-        return [f"The run from scratch, {study.study.runs[0]}, is not active: what pre-training saves "
-                "cannot be said."]
-    others = [run for run in study.trained if run is not base]
-    pretrained = [run for run in others if before(run)]
-    out = [said_of(run.title, gains(study, run), before(run), base.title, base.record["updates"], count)
-           for run in pretrained]
-    if not out:
-        out = [f"No run with pre-training is active: nothing is held against {named(base.title)}."]
-    return out + [against(run.title, control.title, total(run), equal_updates(run, control), count)
-                  for control in others if not before(control) for run in pretrained]
+def saved(value: float) -> str:
+    return f"{value:,.1f}".replace("-", "−") if abs(value) < 100 else f"{value:,.0f}"
 
 
 def said_of(title: str, found: Mapping[str, Gain], updates: int, base: str, base_updates: int,

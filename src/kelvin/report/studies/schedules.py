@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from kelvin.report.kit.style import Figure
 from kelvin.report.kit.table import number
 from kelvin.report.kit.words import named
 from kelvin.report.parts import likelihood
-from kelvin.report.results import Results, StudyResults
-
-Metrics = Mapping[str, Mapping[str, Any]]
+from kelvin.report.studies.base import Study, studies
 
 
-def schedules(study: StudyResults, results: Results, metrics: Metrics) -> list[str]:
-    hot = [run for run in study.trained if run.schedule is not None]
-    if not hot:
-        return []
-    ends = {run.title: float(run.schedule.alpha_bar[-1]) for run in hot}
-    out = [terminal(ends)]
-    if len(hot) > 1:
-        out += loss_and_fmd({run.title: (run.mean("val_loss_ema"), run.mean("fmd")) for run in hot})
-        out += equal_noise({run.title: {row["log_snr"]: row["x0_error"]
-                                        for row in run.first.details["log_snr"]
-                                        if row["x0_error"] is not None} for run in hot})
-    out += likelihood.findings(hot, len(results.replicates))
-    last = [run.first.details["epochs"][-1] for run in hot]
-    small = [row["small_fmd"] for row in last]
-    out.append(f"By the small protocol of {last[0]['small_n']} samples the runs end between "
-               f"{number(min(small))} and {number(max(small))}, where {last[0]['small_n']} real images "
-               f"score {number(last[0]['small_floor'])} ± {number(last[0]['small_floor_sd'])} (mean ± "
-               "standard deviation over draws); a difference smaller than that deviation says nothing.")
-    return out
+@studies.register("schedules")
+class Schedules(Study):
+    shared = ("generation", likelihood.NAME, "restoration")
+    ranked = True
+
+    def figures(self) -> list[Figure | None]:
+        return [*self.degradations(), *self.training(), likelihood.figure(self.name, self.trained),
+                self.epochs(), self.samples(), *self.restorations()]
+
+    def findings(self) -> list[str]:
+        hot = [run for run in self.trained if run.schedule is not None]
+        if not hot:
+            return []
+        out = [terminal({run.title: float(run.schedule.alpha_bar[-1]) for run in hot})]
+        if len(hot) > 1:
+            out += loss_and_fmd({run.title: (run.mean("val_loss_ema"), run.mean("fmd")) for run in hot})
+            out += equal_noise({run.title: {row["log_snr"]: row["x0_error"]
+                                            for row in run.first.details["log_snr"]
+                                            if row["x0_error"] is not None} for run in hot})
+        out += likelihood.findings(hot, self.count)
+        rows = [run.first.details["epochs"][-1] for run in hot]
+        small, row = [row["small_fmd"] for row in rows], rows[0]
+        out.append(f"By the small protocol of {row['small_n']} samples the runs end between "
+                   f"{number(min(small))} and {number(max(small))}, where {row['small_n']} real images "
+                   f"score {number(row['small_floor'])} ± {number(row['small_floor_sd'])} (mean ± "
+                   "standard deviation over draws); a difference smaller than that deviation says "
+                   "nothing.")
+        return out
 
 
 def terminal(ends: Mapping[str, float]) -> str:

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, new, ticks
-from kelvin.report.kit.table import NOTHING, Column, Row, Table, fixed, number
+from kelvin.report.kit.style import WIDTH, Figure, band, finish, legend_below, logarithmic, new
+from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.kit.words import listed, seeds
-from kelvin.report.parts import calibrating
+from kelvin.report.parts import columns
+from kelvin.report.parts.points import Point
 from kelvin.report.parts.ranking import FAMILIES
-from kelvin.report.results import Results, Run, StudyResults
+from kelvin.report.results import Results, Run
+from kelvin.report.studies.base import Study, studies
 
 DETERMINISTIC = ("ddim", "improved")  # kinds whose step count alone differs from sampler to sampler
 ENOUGH = 1.1  # a value within 10 % of the lowest is enough
 WORDS = {"process": "steps of the process", "sampler": "network evaluations"}
 
 
-@dataclass(frozen=True)
-class Point:
-    """One FMD of a run by one sampler. x: T, or network evaluations."""
-
-    run: Run
-    sampler: str
-    x: float
-    fmd: float
-
-
 def deterministic(run: Run, results: Results) -> dict[str, list[str]]:
     """{kind: samplers of that kind} that draw without new noise."""
-    found: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for name in run.config.sampling.samplers:
         section = results.plan.sampler(name)
         if section["kind"] in DETERMINISTIC and not section.get("eta") \
                 and section.get("z", "kept") == "kept":
-            found.setdefault(section["kind"], []).append(name)
-    return found
+            names.setdefault(section["kind"], []).append(name)
+    return names
 
 
 def visits_all(run: Run, results: Results) -> str:
@@ -46,15 +37,9 @@ def visits_all(run: Run, results: Results) -> str:
     return every[0] if every else run.record["sampler"]
 
 
-def point(run: Run, sampler: str, x: float | None = None) -> Point:
-    scores = run.record["samplers"][sampler]
-    return Point(run, sampler, float(scores["nfe"] if x is None else x),
-                 run.sampler_mean(sampler, "fmd"))
-
-
 def over_process(runs: Sequence[Run], results: Results) -> list[Point]:
     """FMD over T, each run by the sampler that visits all of its times."""
-    return sorted((point(run, visits_all(run, results), run.steps) for run in runs), key=lambda p: p.x)
+    return sorted((Point(run, visits_all(run, results), run.steps) for run in runs), key=lambda p: p.at)
 
 
 def over_sampler(runs: Sequence[Run], results: Results) -> list[Point]:
@@ -63,83 +48,72 @@ def over_sampler(runs: Sequence[Run], results: Results) -> list[Point]:
     for run in runs:
         for names in deterministic(run, results).values():
             if len(names) > max(1, len(best)):
-                best = sorted((point(run, name) for name in names), key=lambda p: p.x)
+                best = sorted((Point(run, name, float(run.record["samplers"][name]["nfe"]))
+                               for name in names), key=lambda p: p.at)
     return best
 
 
-def curves(study: StudyResults, results: Results) -> dict[tuple[str, str], list[Point]]:
-    """{(family, process or sampler): points}; a family without trained runs is absent."""
-    out = {}
-    for family in ("hot", "warm", "cold"):
-        runs = [run for run in study.trained if run.family == family]
-        if runs:
-            out[family, "process"] = over_process(runs, results)
-            out[family, "sampler"] = over_sampler(runs, results)
-    return out
+@studies.register("steps")
+class Steps(Study):
+    def curves(self) -> dict[tuple[str, str], list[Point]]:
+        """{(family, process or sampler): points}; a family without trained runs is absent."""
+        out = {}
+        for family in ("hot", "warm", "cold"):
+            if runs := [run for run in self.trained if run.family == family]:
+                out[family, "process"] = over_process(runs, self.results)
+                out[family, "sampler"] = over_sampler(runs, self.results)
+        return out
 
+    def figures(self) -> list[Figure]:
+        lines, about = self.curves(), self.results.calibration
+        canvas = new(WIDTH, 3.5)
+        panels = canvas.subplots(1, 2, sharey=True)
+        for axes, over in zip(panels, WORDS, strict=True):
+            for family in dict.fromkeys(key[0] for key in lines):
+                colour, marker = FAMILIES[family]
+                at = lines[family, over]
+                axes.plot([p.at for p in at], [p.mean("fmd") for p in at], marker=marker, color=colour,
+                          markersize=6, linestyle="-" if family == "hot" else (0, (6, 2)), label=family)
+            band(axes, about["floor"], about["floor_sd"])
+            if any(len(line.get_xdata()) for line in axes.lines):
+                logarithmic(axes)
+            if not any(lines[key] for key in lines if key[1] == over):
+                axes.text(0.5, 0.5, "no such runs are active", transform=axes.transAxes, ha="center")
+        fixed = dict.fromkeys(str(p.run.steps) for (_, over), at in lines.items()
+                              if over == "sampler" for p in at)
+        panels[0].set(xlabel="T: steps of the process, all visited", ylabel="FMD of the samples")
+        panels[1].set(xlabel="network evaluations of the sampler"
+                      + (f" at T = {listed(list(fixed))}" if fixed else ""))
+        legend_below(canvas, panels[0])
+        return [finish(canvas, f"{self.name}-fmd-over-steps", "FMD over steps, both axes logarithmic. "
+                       "Left: processes of different length T, sampled by visiting every time. Right: "
+                       "one process, sampled by a deterministic sampler that visits fewer or more of its "
+                       "times."),
+                self.samples()]
 
-def figure(study: StudyResults, results: Results, caption: str) -> Figure:
-    found = curves(study, results)
-    canvas = new(WIDTH, 3.5)
-    panels = canvas.subplots(1, 2, sharey=True)
-    for axes, over in zip(panels, WORDS, strict=True):
-        for family in dict.fromkeys(key[0] for key in found):
-            colour, marker = FAMILIES[family]
-            at = found[family, over]
-            axes.plot([p.x for p in at], [p.fmd for p in at], marker=marker, color=colour, markersize=6,
-                      linestyle="-" if family == "hot" else (0, (6, 2)), label=family)
-        axes.axhspan(*(results.calibration["floor"] + s * results.calibration["floor_sd"]
-                       for s in (-1, 1)), color="#B8B8B8", zorder=0, label="real images (mean ± sd)")
-        if axes.lines and any(len(line.get_xdata()) for line in axes.lines):
-            axes.set(xscale="log", yscale="log")
-            ticks(axes.xaxis)
-            ticks(axes.yaxis)
-        if not any(found[key] for key in found if key[1] == over):
-            axes.text(0.5, 0.5, "no such runs are active", transform=axes.transAxes, ha="center")
-    fixed_t = dict.fromkeys(p.run.steps for key, at in found.items() if key[1] == "sampler" for p in at)
-    panels[0].set(xlabel="T: steps of the process, all visited", ylabel="FMD of the samples")
-    panels[1].set(xlabel="network evaluations of the sampler"
-                  + (f" at T = {listed([str(t) for t in fixed_t])}" if fixed_t else ""))
-    legend_below(canvas, panels[0])
-    return finish(canvas, f"{study.name}-fmd-over-steps", caption)
+    def tables(self) -> list[Table | None]:
+        """Every point of the two panels and what each costs."""
+        rows: list[Row] = [
+            {"run": p.run.name, "title": p.run.title, "family": family, "over": WORDS[over],
+             "group": f"{family} "
+                      f"{over}", "T": p.run.steps, "sampler": p.sampler, "nfe": p.scores[0]["nfe"],
+             **{key: p.mean(key) for key in ("fmd", "fmd_normalised", "recall", "class_evenness")}}
+            for (family, over), points in self.curves().items() for p in points]
+        shown = [columns.RUN, columns.KIND, columns.text("over", "varied"),
+                 Column("T", columns.cell("T")), columns.text("sampler"), columns.NFE,
+                 Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"), columns.NORMALISED,
+                 Column("recall", lambda r: number(r["recall"])), columns.EVENNESS]
+        return [columns.scaled(
+            self.name, "Generation over steps. Steps of the process: T varies and the sampler visits all "
+            "of them. Network evaluations: one run, whose deterministic sampler visits fewer or more of "
+            "its T times. Bold: lowest of its kind and of what is "
+            "varied.", shown, rows, self.results, "group")]
 
-
-def table(study: StudyResults, results: Results) -> Table | None:
-    """Every point of the two panels and what each costs, below the calibrating rows; None without
-    trained runs."""
-    rows: list[Row] = []
-    for (family, over), points in curves(study, results).items():
-        for p in points:
-            rows.append({"run": p.run.name, "title": p.run.title, "family": family, "over": WORDS[over],
-                         "group": f"{family} {over}", "T": p.run.steps, "sampler": p.sampler,
-                         "nfe": p.run.record["samplers"][p.sampler]["nfe"], "fmd": p.fmd,
-                         **{key: p.run.sampler_mean(p.sampler, key)
-                            for key in ("fmd_normalised", "recall", "class_evenness")}})
-    if not rows:
-        return None
-    columns = [Column("run", lambda r: r["title"]),
-               Column("kind", lambda r: NOTHING if calibrating.is_one(r) else r["family"]),
-               Column("varied", lambda r: r["over"] or NOTHING),
-               Column("T", lambda r: NOTHING if r["T"] is None else number(r["T"])),
-               Column("sampler", lambda r: r["sampler"] or NOTHING),
-               Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
-               Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"),
-               Column("normalised", lambda r: fixed(r["fmd_normalised"]), "fmd_normalised", "min"),
-               Column("recall", lambda r: number(r["recall"])),
-               Column("evenness", lambda r: number(r["class_evenness"]))]
-    return Table(study.name, "Generation over steps. Steps of the process: T varies and the sampler "
-                 "visits all of them. Network evaluations: one run, whose deterministic sampler visits "
-                 "fewer or more of its T times. Bold: lowest of its kind and of what is varied.", columns,
-                 calibrating.with_scale(rows, results), lambda r: not calibrating.is_one(r), "group")
-
-
-def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:
-    out = []
-    for (family, over), points in curves(study, results).items():
-        at = "" if over == "process" or not points else f" at T = {points[0].run.steps}"
-        out.append(paid(family, WORDS[over] + at, [(p.x, p.fmd) for p in points],
-                        len(results.replicates)))
-    return out
+    def findings(self) -> list[str]:
+        return [paid(family, WORDS[over] + ("" if over == "process" or not points else
+                                            f" at T = {points[0].run.steps}"),
+                     [(p.at, p.mean("fmd")) for p in points], self.count)
+                for (family, over), points in self.curves().items()]
 
 
 def paid(family: str, words: str, points: Sequence[tuple[float, float]], count: int) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 
 from kelvin.artifacts.samples import SampleFolder
-from kelvin.report.kit.table import number
+from kelvin.report.kit.style import MARKERS, WIDTH, Figure, finish, legend_below, look, new, plain, ticks
+from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.kit.words import listed, named, ranking, score, seeds
-from kelvin.report.results import Results, Run, StudyResults
+from kelvin.report.parts import calibrating, columns
+from kelvin.report.parts.tables_restoration import methods, restoration_means
+from kelvin.report.results import Run
+from kelvin.report.studies.base import Study, studies
 
-Metrics = Mapping[str, Mapping[str, Any]]
 EVEN = 0.9  # evenness of the classes from which on samples are called varied
 ALIKE = 0.2  # x_T whose spread is below this share of real images' are called nearly the same
 FAMILIES = ("hot", "warm", "cold")
+METHODS = {"one-shot": "o", "linear": "^", "iterated": "s"}  # of restoring, and their markers
+FLOOR = 1e-3  # of the logarithmic axis of signal variance
 TARGET = "x0"  # what runs that are held against each other predict
 
 
@@ -81,22 +85,121 @@ def target(run: Run) -> str:
     return run.config.restorer.parameterisation
 
 
-def findings(study: StudyResults, results: Results, metrics: Metrics) -> list[str]:
-    """The ranking of those that were trained alike first, then each fact that bears on it."""
-    runs, level = study.trained, results.plan.metrics.confidence
-    alike = [run for run in runs if target(run) == TARGET]
-    out = []
-    if alike:
-        scores = [score(run, metrics[run.name]) for run in alike]
-        out.append(" ".join([f"Trained alike, predicting {TARGET}: {len(alike)} "
-                             f"run{'s' * (len(alike) > 1)}.", *ranking(scores, level)]))
-        out += families(alike)
-    out += others([run for run in runs if target(run) != TARGET])
-    out += clamped(runs)
-    if runs:
-        real = spread(results.store.split("test").images)
-        out += who_generates([variety(run, real) for run in runs], len(results.replicates))
-    return out
+@studies.register("temperature")
+class Temperature(Study):
+    def figures(self) -> list[Figure | None]:
+        return [self.variance_figure(), *self.strips(), self.plane_figure(), *self.training(),
+                self.samples(), *self.restorations()]
+
+    def variance_figure(self) -> Figure:
+        """Signal variance left over t/T; dashed: wanted by the schedule; a cross: out of reach."""
+        runs = self.trained
+        figure = new(WIDTH, 3.9 + 0.14 * len(runs) / 3)
+        axes = figure.subplots()
+        wanted, clamped = {}, False
+        for i, run in enumerate(runs):
+            left, style, process = run.signal_variance, look(i), run.first.process
+            x = np.arange(len(left)) / (len(left) - 1)
+            every = max(1, len(x) // 8)
+            style |= {"markevery": (i * every // max(1, len(runs)), every)}  # lines lie on one another
+            axes.plot(x, np.where(left > 0, left, np.nan), label=plain(run.title), **style)
+            if process["wanted"] is not None:
+                wanted[tuple(process["wanted"])] = x
+            if (t := process["clamped_from"]) is not None:
+                clamped = True
+                axes.plot(x[t], left[t], "X", color=style["color"], markersize=10,
+                          markeredgecolor="white", zorder=5)
+        for k, (values, x) in enumerate(wanted.items()):
+            axes.plot(x, values, color="#555555", linewidth=2.6, alpha=0.6, linestyle=(0, (2, 1.2)),
+                      zorder=0, label="" if k else "wanted by the noise schedule")
+        if clamped:
+            axes.plot([], [], "X", color="#555555", markersize=8, linestyle="none",
+                      label="out of reach from here on")
+        lowest = min(float(run.signal_variance[-1]) for run in runs)
+        axes.set(xlabel="t / T", ylabel="share of the images' variance left", yscale="log",
+                 ylim=(max(FLOOR, 0.5 * lowest), 1.4))
+        ticks(axes.yaxis)
+        legend_below(figure, axes, 3)
+        return finish(figure, f"{self.name}-variance", "The setting: the share of the images' variance "
+                      "left at t, as measured in training. Where lines lie on the dashed one, the "
+                      "degradation removes what the noise schedule asks for; from a cross on it cannot.")
+
+    def plane_figure(self) -> Figure:
+        """SSIM against FMD (restoration): a number and colour per degradation, a marker per method."""
+        figure = new(WIDTH, 4.6 + 0.14 * len(self.trained) / 3)
+        axes = figure.subplots()
+        for i, run in enumerate(self.trained):
+            colour = look(i)["color"]
+            at = {method: (run.restoration_mean(name, "ssim"), run.restoration_mean(name, "fmd"))
+                  for method, name in methods(run).items()}
+            if "one-shot" in at and "iterated" in at:
+                axes.plot(*zip(at["one-shot"], at["iterated"], strict=True), color=colour, linewidth=1,
+                          alpha=0.7, zorder=1)
+            for method, place in at.items():
+                axes.plot(*place, METHODS[method], color=colour, markersize=6, linestyle="none",
+                          markerfacecolor=colour if method == "iterated" else "white", zorder=2)
+                axes.annotate(str(i + 1), place, xytext=(4, 3), textcoords="offset points", fontsize=6.5,
+                              color=colour)
+            axes.plot([], [], MARKERS[1], color=colour, linestyle="none", label=plain(f"{i + 1} "
+                                                                                      f"{run.title}"))
+        for method, marker in METHODS.items():
+            axes.plot([], [], marker, color="#555555", linestyle="none", label=method,
+                      markerfacecolor="#555555" if method == "iterated" else "white")
+        axes.set(xlabel="SSIM of restored images: nearer to the image itself to the right",
+                 ylabel="FMD (restoration): nearer to\nreal images' distribution below", yscale="log")
+        ticks(axes.yaxis)
+        legend_below(figure, axes, 3)
+        return finish(figure, f"{self.name}-plane", "Distortion against distribution of restored test "
+                      "images, means over t. Circle: one network evaluation; filled square: the first "
+                      "sampler, joined to it; triangle: the linear restorer. Down is nearer to the "
+                      "distribution of real images, right is nearer to the very image; numbers and "
+                      "colours name the degradation.")
+
+    def tables(self) -> list[Table | None]:
+        """Generation and restoration: two tasks that never share a column."""
+        return [self.generation(), restoration_means(self.name, self.trained)] if self.trained else []
+
+    def generation(self) -> Table:
+        """Every run's first sampler beside what its prior alone is worth, below the calibrating rows."""
+        rows: list[Row] = []
+        for run in self.trained:
+            record, cost, sampler = self.records[run.name], self.costs[run.name], run.record["sampler"]
+            kept = {key: value for key, value in record.items() if key.startswith("fmd") or key in (
+                "family", "sampler", "nfe", "precision", "recall", "class_evenness", "copy_fraction",
+                "copier", "below_floor")}
+            rows.append({"run": run.name, "title": run.title, "target": target(run), **kept,
+                         "prior_fmd": prior_mean(run, "fmd"), "prior_recall": prior_mean(run, "recall"),
+                         "train_seconds": cost["train_seconds"],
+                         "sample_ms": 1000 * cost["sample_seconds"][sampler] / run.record["n"]})
+        shown = [columns.RUN, columns.KIND, columns.text("sampler"), columns.NFE, columns.FMD,
+                 columns.NORMALISED, columns.RECALL, Column("prior's FMD", columns.cell("prior_fmd")),
+                 Column("prior's recall", columns.cell("prior_recall")), columns.EVENNESS,
+                 Column("copies", lambda r: f"{100 * r['copy_fraction']:.1f} %"
+                        + " (copier)" * bool(r["copier"])),
+                 Column("training, s", columns.cell("train_seconds")),
+                 Column("ms / sample", columns.cell("sample_ms"))]
+        return Table(f"{self.name}-generation", f"Generation, n = {self.results.calibration['n']} "
+                     "samples of each run's first sampler. Brackets: "
+                     f"{self.interval}{calibrating.note(self.results)}. Kind: hot = noise, cold = no "
+                     "noise, warm = both. NFE: network evaluations per image. Recall: share of the test "
+                     "images that lie among the samples. Prior's: the same scores of x_T itself, before "
+                     "any step. Evenness: entropy of the predicted classes over its maximum. Bold: best "
+                     "of the runs that are not flagged.", shown,
+                     calibrating.with_scale(rows, self.results),
+                     lambda r: not (calibrating.is_one(r) or r["copier"] or r["below_floor"]))
+
+    def findings(self) -> list[str]:
+        """The ranking of those that were trained alike first, then each fact that bears on it."""
+        runs, out = self.trained, []
+        if alike := [run for run in runs if target(run) == TARGET]:
+            scores = [score(run, self.records[run.name]) for run in alike]
+            out.append(" ".join([f"Trained alike, predicting {TARGET}: {len(alike)} "
+                                 f"run{'s' * (len(alike) > 1)}.", *ranking(scores, self.level)]))
+        out += [*families(alike), *others([run for run in runs if target(run) != TARGET]), *clamped(runs)]
+        if runs:
+            real = spread(self.results.store.split("test").images)
+            out += who_generates([variety(run, real) for run in runs], self.count)
+        return out
 
 
 def families(runs: Sequence[Run]) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new, ticks, whole
-from kelvin.report.kit.table import Row, number
+from kelvin.report.kit.table import number
 from kelvin.report.kit.words import listed, named, seeds
-from kelvin.report.parts.curves import history, line
-from kelvin.report.results import Results, Run, StudyResults
+from kelvin.report.parts import grids
+from kelvin.report.parts.curves import history, line, note
+from kelvin.report.results import Run
+from kelvin.report.studies.base import Study, studies
 
 
 @dataclass(frozen=True)
@@ -33,26 +35,36 @@ def fit(run: Run) -> Fit:
                run.record["parameters"])
 
 
-def loss_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
-    """All models in one panel: colour = model, solid = training, dashed = validation."""
-    figure = new(WIDTH * 0.75, 3.7)
-    axes = figure.subplots()
-    for i, run in enumerate(runs):
-        size = f"{run.record['parameters']:,} parameters"
-        for key, words, dashes in (("train_loss", "training", "-"),
-                                   ("val_loss", "validation", (0, (5, 2)))):
-            line(axes, history(run, key), look(i + 4) | {"linestyle": dashes},
-                 f"{run.title} ({size}): {words}")
-    axes.set(xlabel="epoch", ylabel="loss after the epoch", yscale="log")
-    ticks(axes.yaxis)
-    whole(axes.xaxis)
-    legend_below(figure, axes, 1)
-    return finish(figure, name, caption)
+@studies.register("widths")
+class Widths(Study):
+    shared = ("generation", "restoration")
+    ranked = True
 
+    def figures(self) -> list[Figure]:
+        kept = grids.epochs_figure(self.name, self.trained, "The same 16 samples after five kept epochs "
+                                   "of training, from the first to the last.", moments=5, columns=4)
+        return [self.loss_figure(), kept, self.reconstructions(), self.samples(), *self.restorations()]
 
-def findings(study: StudyResults, results: Results, metrics: Mapping[str, Row]) -> list[str]:
-    fits = [fit(run) for run in study.trained]
-    return [*compared(fits, len(results.replicates)), *map(fitted, fits)]
+    def loss_figure(self) -> Figure:
+        """All models in one panel: colour = model, solid = training, dashed = validation."""
+        figure = new(WIDTH * 0.75, 3.7)
+        axes = figure.subplots()
+        for i, run in enumerate(self.trained):
+            for key, words, dashes in (("train_loss", "training", "-"),
+                                       ("val_loss", "validation", (0, (5, 2)))):
+                line(axes, history(run, key), look(i + 4) | {"linestyle": dashes},
+                     f"{run.title} ({run.record['parameters']:,} parameters): {words}")
+        axes.set(xlabel="epoch", ylabel="loss after the epoch", yscale="log")
+        ticks(axes.yaxis)
+        whole(axes.xaxis)
+        legend_below(figure, axes, 1)
+        return finish(figure, f"{self.name}-loss", "Training and validation loss of all networks in one "
+                      "panel, both after the epoch at the same fixed t and z. Colour: network; solid: "
+                      f"training, dashed: validation.{note(self.trained)}")
+
+    def findings(self) -> list[str]:
+        fits = [fit(run) for run in self.trained]
+        return [*compared(fits, self.count), *map(fitted, fits)]
 
 
 def compared(fits: Sequence[Fit], count: int) -> list[str]:
@@ -74,5 +86,5 @@ def fitted(f: Fit) -> str:
     """The gap between training and validation loss, in words and numbers."""
     way = "above" if f.gap > 0 else "below"
     return (f"{named(f.title)} ({f.parameters:,} parameters) ends at a training loss of "
-            f"{number(f.train)} and a validation loss of {number(f.validation)}, "
-            f"{100 * abs(f.gap):.1f} % {way} it.")
+            f"{number(f.train)} and a validation loss of {number(f.validation)}, {100 * abs(f.gap):.1f} "
+            f"% {way} it.")

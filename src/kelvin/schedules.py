@@ -24,6 +24,7 @@ Unit = Annotated[float, Field(gt=0, lt=1)]
 
 schedules = Registry("schedule")
 TIES = ("variance", "recoverability")
+growths = Registry("schedule")  # of a severity u_0 = 0 .. u_T = 1, where no noise schedule is followed
 
 
 @dataclass(frozen=True)
@@ -147,3 +148,15 @@ def matched(*, steps: Steps, beta_min: Unit, alpha_bar_end: Unit) -> np.ndarray:
         raise KelvinError(f"schedule.alpha_bar_end = {alpha_bar_end:g} cannot be reached in {steps} "
                           f"steps from beta_min = {beta_min:g}; lower beta_min or change the steps")
     return np.linspace(beta_min, brentq(excess, beta_min, high, xtol=1e-15, rtol=1e-14), steps)
+
+
+@growths.register("own")
+def own(*, steps: Steps) -> np.ndarray:
+    """u_t = t / T: the degradation's own growth rule, whatever it makes of u."""
+    return np.arange(steps + 1) / steps
+
+
+@growths.register("power")
+def power(*, steps: Steps, power: Annotated[float, Field(gt=0)]) -> np.ndarray:
+    """u_t = (t / T)^power: above 1 slow at first, below 1 fast at first."""
+    return (np.arange(steps + 1) / steps) ** power

@@ -1,0 +1,109 @@
+"""Generated images beside the real ones: what a measure of a distribution is a function of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from kelvin.metrics.authenticity import Authenticity, authenticity
+from kelvin.metrics.classes import ClassView, class_view
+from kelvin.metrics.fmd import Scale, Score
+from kelvin.metrics.intervals import FrechetInterval, frechet_interval
+from kelvin.metrics.kid import KID, kid
+from kelvin.metrics.manifold import DensityCoverage, Manifold, density_coverage, precision_recall
+from kelvin.metrics.mmd import MMD, NoScale, mmd
+from kelvin.metrics.nearest import Memorisation, memorisation
+
+
+class Options(Protocol):
+    """What the section `metrics` of params.yaml says of measures; `kid` and `mmd` are sections in it."""
+
+    seed: int
+    confidence: float
+    groups: int
+    neighbours: int
+    copy_quantile: float
+    copy_fraction: float
+    kid: Any
+    mmd: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """n samples and the real images that they are held against. What several measures share is worked
+    out once, when the first of them asks.
+
+    images (n, C, H, W) uint8; features (n, d) and probabilities (n, K): the classifier's. scale: of FMD
+    at this n. kept (k, d): features of reference images. rest (m, d) and rest_images (m, C, H, W):
+    held-out images that no row of real images shows. train_images, heldout_images: uint8.
+    others: {extractor: the score of the samples in its features}, where the protocol has it.
+    """
+
+    images: np.ndarray
+    features: np.ndarray
+    probabilities: np.ndarray
+    scale: Scale
+    kept: np.ndarray
+    rest: np.ndarray
+    rest_images: np.ndarray
+    train_images: np.ndarray
+    heldout_images: np.ndarray
+    options: Options
+    others: Mapping[str, Callable[[], Score]]
+
+    @cached_property
+    def frechet(self) -> Score:
+        return self.scale.score(self.features)
+
+    @cached_property
+    def interval(self) -> FrechetInterval:
+        o = self.options
+        return frechet_interval(self.features, self.scale.reference, o.groups, o.seed, o.confidence)
+
+    def normalised(self, value: float) -> float:
+        """A Frechet distance on the scale: 0 held-out images, 1 black ones."""
+        return (value - self.scale.band.mean) / (self.scale.ceiling - self.scale.band.mean)
+
+    @cached_property
+    def classes(self) -> ClassView:
+        return class_view(self.probabilities)
+
+    @cached_property
+    def memory(self) -> Memorisation:
+        return memorisation(self.images, self.train_images, self.heldout_images,
+                            self.options.copy_quantile, self.options.copy_fraction)
+
+    @cached_property
+    def manifold(self) -> Manifold:
+        return precision_recall(self.rest, self.features, self.options.neighbours)
+
+    @cached_property
+    def spread(self) -> DensityCoverage:
+        return density_coverage(self.rest, self.features, self.options.neighbours)
+
+    @cached_property
+    def copies(self) -> Authenticity:
+        return authenticity(self.images, self.train_images, self.heldout_images)
+
+    @cached_property
+    def kid(self) -> KID:
+        o = self.options.kid
+        subset = min(o.subset, len(self.features), len(self.kept))
+        return kid(self.features, self.kept, o.degree, o.gamma, o.coef0, subset, o.subsets,
+                   self.options.seed, self.options.confidence)
+
+    @cached_property
+    def mmd(self) -> MMD | None:
+        """None where most images are equal, as black ones with few held-out images beside them: there is
+        no median distance then."""
+        o, seed = self.options.mmd, self.options.seed
+        order = np.random.default_rng(seed).permutation(len(self.rest))
+        try:
+            return mmd(self.features[:o.rows], self.rest[order[:o.rows]], o.multiples, o.permutations,
+                       seed)
+        except NoScale:
+            return None
