@@ -177,8 +177,8 @@ def test_the_simulated_spreads_are_those_of_the_record():
 
 @pytest.mark.parametrize("seeds", [5, 10])
 def test_equal_degradations_are_told_apart_on_at_most_one_page_in_twenty(seeds):
-    """1,000 pages of the record's unequal spreads. And the rule is not mute: at least 2 % of pages."""
-    assert 0.02 < operating.false_positives(seeds, pages=1000) <= 0.05
+    """2,000 pages of the record's unequal spreads. And the rule is not mute: at least 2 % of pages."""
+    assert 0.02 < operating.false_positives(seeds) <= 0.05
 
 
 def test_the_family_alone_would_be_wrong_three_times_as_often():
@@ -193,7 +193,7 @@ def test_the_family_alone_would_be_wrong_three_times_as_often():
 
 
 def test_a_difference_of_ten_percent_is_rarely_called_none():
-    assert operating.false_equalities(5, pages=1000) <= 0.05
+    assert 0 < operating.false_equalities(5) <= 0.05
 
 
 @pytest.mark.parametrize("name, seeds", [("tied-noise", 5), ("tied-pixels", 5), ("steps-blur-5", 10)])
