@@ -9,7 +9,7 @@ from kelvin.metrics.ranking import Entry, Tuned, declare, rank
 
 @pytest.mark.parametrize("changes, word", [
     (dict(clamped_from=63), "clamped"), (dict(conditional=True), "class-conditional"),
-    (dict(guided=True), "guided"), (dict(copier=True), "a copier")])
+    (dict(guided=True), "guided"), (dict(copier=True), "copier")])
 def test_what_stands_apart_never_wins_in_silence(changes, word):
     found = rank([Entry("honest", "ddim", 2.0), Entry("odd", "naive", 1.0, **changes),
                   Entry("odd, and worse", "naive", 3.0, **changes), Entry("last", "ddim", 9.0)])

@@ -60,7 +60,7 @@ class Restorations:
     truth: np.ndarray
     degraded: np.ndarray
     methods: Mapping[str, np.ndarray]
-    groups: np.ndarray
+    groups: np.ndarray | None = None  # None: a record that does not tell
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class SingleShot:
     truth: np.ndarray
     degraded: np.ndarray
     rules: Mapping[str, np.ndarray]
-    groups: np.ndarray
+    groups: np.ndarray | None = None  # None: a record that does not tell
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,10 @@ class SamplesFile:
                             take("restore_degraded", "u", 5),
                             {method: take(f"restore/{method}", "u", 5)
                              for method in self.file.under("restore/")},
-                            take("restore_groups", "i", 1))
+                            self._groups("restore_groups"))
+
+    def _groups(self, key: str) -> np.ndarray | None:
+        return self.file.take(key, "i", 1) if key in self.file else None
 
     @property
     def snr_errors(self) -> SnrErrors | None:
@@ -245,7 +248,7 @@ class SamplesFile:
                                  take(f"at/{name}/degraded", "u", 5),
                                  {rule: take(f"at/{name}/rule/{rule}", "u", 5)
                                   for rule in under(f"at/{name}/rule/")},
-                                 take(f"at/{name}/groups", "i", 1)) for name in names}
+                                 self._groups(f"at/{name}/groups")) for name in names}
 
     @property
     def brightness(self) -> Brightness | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from kelvin.common.errors import KelvinError
 
-CLAMPED, CONDITIONAL, GUIDED, COPIER = "clamped", "class-conditional", "guided", "a copier"
+CLAMPED, CONDITIONAL, GUIDED, COPIER = "clamped", "class-conditional", "guided", "copier"
 
 
 @dataclass(frozen=True)
