@@ -73,7 +73,8 @@ def everything():
         {"ddim-5": Strip(np.array([5, 0]), pixels(2, 4, *image))},
         Bound(RNG.normal(size=(6, 3)), reals(2), RNG.normal(size=(2, 2)), 17),
         Restorations(np.array([2, 5]), pixels(4, *image), pixels(2, 4, *image),
-                     {"one-shot": pixels(2, 4, *image), "ddim-5": pixels(2, 4, *image)}, np.arange(4) // 2),
+                     {"one-shot": pixels(2, 4, *image), "ddim-5": pixels(2, 4, *image)},
+                     np.arange(4) // 2),
         SnrErrors(np.array([-2.0, 2.0]), reals(2, 4)), np.array([5]),
         {part: SingleShot(np.array(["Apple", "Pear/1"]), pixels(2, *image), pixels(1, 2, *image),
                           {rule: pixels(1, 2, *image) for rule in ("exact", "study-e")}, np.zeros(2, int))

@@ -64,7 +64,8 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
         rows = restoration_rows(restored, metrics.ssim_window, protocol)
         record["prior"] = protocol.score(drawn.prior, scale)[0]
         details |= {"restoration": rows, "epochs": epoch_rows(protocol, training.kept()),
-                    "log_snr": log_snr_rows(drawn.snr_errors, restored.groups), "cost": {**model_cost, **cost}}
+                    "log_snr": log_snr_rows(drawn.snr_errors, restored.groups),
+                    "cost": {**model_cost, **cost}}
         one_shot = mean_over_t(rows, "one-shot")
         record |= {m.key: one_shot[m.key] for m in MEASURES.within("restoration")}
         if (times := drawn.at_times) is not None:
