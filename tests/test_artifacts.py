@@ -77,10 +77,11 @@ def everything():
         {"ddim-5": Strip(np.array([5, 0]), pixels(2, 4, *image))},
         Bound(RNG.normal(size=(6, 3)), reals(2), RNG.normal(size=(2, 2)), 17),
         Restorations(np.array([2, 5]), pixels(4, *image), pixels(2, 4, *image),
-                     {"one-shot": pixels(2, 4, *image), "ddim-5": pixels(2, 4, *image)}),
+                     {"one-shot": pixels(2, 4, *image), "ddim-5": pixels(2, 4, *image)},
+                     np.arange(4) // 2),
         SnrErrors(np.array([-2.0, 2.0]), reals(2, 4)), np.array([5]),
         {part: SingleShot(np.array(["Apple", "Pear/1"]), pixels(2, *image), pixels(1, 2, *image),
-                          {rule: pixels(1, 2, *image) for rule in ("exact", "study-e")})
+                          {rule: pixels(1, 2, *image) for rule in ("exact", "study-e")}, np.zeros(2, int))
          for part in ("test", "seen")},
         Brightness(np.array([5, 0]), -1.0, 1.0, 0.05, reals(4), {
             name: Way(reals(2, 6), reals(2, 6), reals(2, 6), reals(2, 6), pixels(2, *image))
@@ -300,9 +301,9 @@ def test_the_keys_of_samples_stay_those_of_recorded_results():
         "labels", "samples/ddim-5", "samples/ddim-5@w=2.5", "samples/raw", "many", "prior",
         "encoding_times", "encoding", "decoding_times/ddim-5", "decoding/ddim-5", "bound", "bound_times",
         "bound_terms", "bound_grey_levels", "restore_times", "restore_truth", "restore_degraded",
-        "restore/one-shot", "restore/ddim-5", "log_snr", "log_snr_error", "at/times",
+        "restore_groups", "restore/one-shot", "restore/ddim-5", "log_snr", "log_snr_error", "at/times",
         *(f"at/{part}/{key}" for part in ("test", "seen")
-          for key in ("kinds", "truth", "degraded", "rule/exact", "rule/study-e")),
+          for key in ("kinds", "truth", "degraded", "groups", "rule/exact", "rule/study-e")),
         "brightness_times", "brightness_range", "near_black", "brightness_black",
         *(f"{key}/{name}" for name in ("exact", "exact, fed back")
           for key in ("brightness", "shown", "finite", "black", "drawn")),

@@ -2,12 +2,14 @@
 
 import re
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
 from kelvin.common.files import read_json
 from kelvin.evaluation.protocol import DISTANCES, JUDGE
 from kelvin.features.inception import RESIZES
+from kelvin.metrics import gates, operating, verdict
 from kelvin.metrics.measures import MEASURES
 from kelvin.pipeline.release import bias_table, calibration_table, write_between
 
@@ -16,7 +18,8 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = METRICS.read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S))
 # how values are measured and compared, not a measure of samples
-ABOUT = {"One protocol", "Extractors", "Comparisons and Holm's correction", "Kendall's tau", "Acceptance"}
+ABOUT = {"One protocol", "Extractors", "Comparisons and Holm's correction", "Kendall's tau", "Acceptance",
+         "Verdicts"}
 
 
 def links(text):
@@ -67,6 +70,28 @@ def test_every_section_of_a_measure_says_how_it_was_verified_by_a_test_that_exis
         assert named and all(path.is_file() for path in named), heading
     for name in re.findall(r"`(?:tests/\S*)?(test_\w+\.py)`|\[(test_\w+\.py)\]", TEXT):
         assert list((ROOT / "tests").rglob(max(name))), name
+
+
+def test_error_rates_of_the_verdict_rule_are_those_simulated():
+    """Exact: python -m kelvin.metrics.operating prints what stands between the marks."""
+    text = (ROOT / "docs" / "hot-and-cold.md").read_text(encoding="utf-8")
+    for mark, expected in (("errors", operating.errors()), ("power", operating.table())):
+        assert re.search(rf"<!-- {mark} -->\n(.*?)\n<!-- /{mark} -->", text, re.S)[1] == expected
+
+
+def test_constants_of_the_verdict_rule_are_those_of_the_code():
+    text = " ".join((ROOT / "docs" / "hot-and-cold.md").read_text(encoding="utf-8").split())
+    for sentence in (
+            f"at most {gates.FACTOR} times that of linear least squares",
+            f"moves log FMD by less than {100 * gates.MOVE:.0f} %",
+            f"At least {gates.FRESH} fresh training seeds; at no more than {gates.SHORT:,} updates, "
+            f"{gates.FRESH_SHORT}.",
+            f"corrected by Holm's procedure at {100 * verdict.LEVEL:.0f} %",
+            f"place FMD within {100 * np.expm1(verdict.MARGIN):.0f} %",
+            f"found in {10 * verdict.POWER / 2:.0f} of 5 such experiments",
+            f"an assumed correlation of {operating.SHARED}", "pages of three contrasts"):
+        assert sentence in text, sentence
+    assert len(operating.PAGE) == 4
 
 
 def test_make_publish_finds_where_its_tables_go(tmp_path):

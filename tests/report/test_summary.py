@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 
 from kelvin.common.trees import leaves
 from kelvin.report.build import FIRST, build
+from kelvin.report.kit.words import flags, hot_against_cold, score
 
 
 def test_the_best_of_each_family_with_its_sampler(project):
@@ -41,3 +42,24 @@ def test_it_is_the_one_metrics_file_of_dvc():
     stages = pipeline["stages"].values()
     assert not [stage for stage in stages if {"metrics", "plots", "params"} & set(stage)]
     assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 130
+
+
+def test_clamped_and_conditional_runs_and_copiers_by_c_t_do_not_win_in_silence(project):
+    made = project(["tied-noise", "guided", "blur-strong", "blur-weak", "tied-pixelate"])
+    for run, fmd, c_t in (("tied-noise", 6.0, 0.0), ("guided", 1.0, 0.0), ("blur-strong", 5.0, -1.9),
+                          ("blur-weak", 2.0, -4.3), ("tied-pixelate", 3.0, 0.0)):
+        made.add(run, fmd=fmd, c_t=c_t)
+    results = build(made.plan, made.root / "reports")
+    found = json.loads((made.root / "reports/summary.json").read_text())
+    assert (found["hot"]["run"], found["cold"]["run"]) == ("tied-noise", "blur-strong")
+    records = json.loads((made.root / "reports/metrics.json").read_text())
+    assert {run: record["apart"] for run, record in records.items()} == {
+        "tied-noise": "", "guided": "class-conditional", "blur-strong": "", "blur-weak": "copier",
+        "tied-pixelate": "clamped"}
+    text = " ".join(hot_against_cold(results, records))
+    title = {name: run.title for name, run in results.runs.items()}
+    half = results.runs["tied-pixelate"].steps // 2
+    assert f"Not ranked, with a lower FMD: “{title['guided']}” (1.00; class-conditional)." in text
+    assert (f"Not ranked, with a lower FMD: “{title['blur-weak']}” (2.00; copier) and "
+            f"“{title['tied-pixelate']}” (3.00; clamped from t = {half}).") in text
+    assert "(C_T −4.3, below −2)" in flags([score(results.runs["blur-weak"], records["blur-weak"])])[0]

@@ -15,9 +15,15 @@ TABLE = Table("t", "caption", [Column("run", lambda r: r["run"]),
 
 @pytest.mark.parametrize("value, text", [(None, "n/a"), (True, "yes"), (12345, "12,345"), (0.0, "0"),
                                          (-0.01234, "−0.0123"), (0.5, "0.500"), (100.0, "100"),
-                                         (12345.6, "12,346"), (2e-9, "2.00e-09"), ("word", "word")])
+                                         (12345.6, "12,346"), (2e-9, "2.00e-09"), ("word", "word"),
+                                         (999.7, "1,000"), (99.97, "100"), (9.996, "10.0")])
 def test_number(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize("value, text", [(99.7, "100"), (100.0, "100"), (0.997, "1.0"), (12.3, "12")])
+def test_two_digits_never_end_in_an_exponent(value, text):
+    assert number(value, 2) == text
 
 
 def test_fixed_keeps_four_decimals():

@@ -8,7 +8,7 @@ from kelvin import degradations
 from kelvin.artifacts.samples import Gaps, Gates
 from kelvin.common.streams import BlockRandom
 from kelvin.degradations import ImageSpec
-from kelvin.evaluation.gate_rows import GREY, consistency_rows, gate_rows, process_rows
+from kelvin.evaluation.gate_rows import consistency_rows, gate_rows, process_rows
 from kelvin.restoration.restorer import Restorer
 from kelvin.sampling.consistency import applies, consistency
 from kelvin.sampling.gates import one_shot_errors
@@ -76,7 +76,7 @@ def test_one_shot_errors_are_those_of_a_slow_loop():
     for k, t in enumerate(times):
         faded = (1 - t / 10) * UNITS[:8] + t / 10 * 0.5
         np.testing.assert_allclose(network[k], (faded - UNITS[:8]).square().mean((1, 2, 3)), atol=1e-6)
-    assert float(linear[0].max()) < GREY**2 and float(linear[-1].mean()) > 0.01
+    assert float(linear[0].max()) < (0.5 / 255)**2 and float(linear[-1].mean()) > 0.01
 
 
 def test_rows_of_the_gates_flag_clamped_times_and_compare_what_can_be_seen():
@@ -85,9 +85,10 @@ def test_rows_of_the_gates_flag_clamped_times_and_compare_what_can_be_seen():
     process = {"clamped_from": 2, "signal_variance": [1.0, 0.5, 0.1], "wanted": [1.0, 0.5, 0.05],
                "recoverability_times": [0, 2], "recoverability": [1.0, 0.2],
                "wanted_recoverability": None}
-    first, second = gate_rows(gates, process)
+    first, second = gate_rows(gates, process, 256)
     assert first["ratio"] is None and not first["clamped"] and second["clamped"]
     assert second["ratio"] == pytest.approx((0.04 / 0.02) ** 0.5)
+    assert gate_rows(gates, process, 3)[1]["ratio"] is None
     assert process_rows(process) == [
         {"t": 0, "signal_variance": 1.0, "recoverability": 1.0, "wanted": 1.0, "clamped": False},
         {"t": 2, "signal_variance": 0.1, "recoverability": 0.2, "wanted": 0.05, "clamped": True}]

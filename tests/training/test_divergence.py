@@ -139,7 +139,7 @@ def test_the_sentence_has_a_line_of_its_own_on_a_terminal(tmp_path):
 def test_errors_too_large_for_their_squares_are_null_with_a_reason(tmp_path):
     """Finite values whose spread overflows, infinite ones, and usual ones, which stay as they are."""
     errors = np.array([[1.0, 3.0], [1e30, 3e30], [np.inf, 1.0], [np.nan, 1.0]], np.float32)
-    rows = log_snr_rows(SnrErrors(np.array([-2.0, 0.0, 2.0, 4.0]), errors))
+    rows = log_snr_rows(SnrErrors(np.array([-2.0, 0.0, 2.0, 4.0]), errors), np.arange(2))
     assert rows[0] == {"log_snr": -2.0, "x0_error": 2.0, "x0_error_se": pytest.approx(1.0)}
     for row in rows[1:]:
         assert row["x0_error"] is None and row["x0_error_se"] is None and "too large" in row["why"]
@@ -149,9 +149,9 @@ def test_errors_too_large_for_their_squares_are_null_with_a_reason(tmp_path):
 @pytest.mark.parametrize("key", ["parts", "terms"])
 def test_a_bound_that_is_not_finite_is_null_with_a_reason(tmp_path, key):
     bound = Bound(parts=np.ones((4, 3)), times=np.arange(2.0), terms=np.ones((2, 2)), grey_levels=17)
-    record, rows = bound_summary(bound)
+    record, rows = bound_summary(bound, np.arange(4))
     assert record["bits_per_dim"] == 3 and len(rows) == 2
     getattr(bound, key)[0, 0] = np.inf
-    record, rows = bound_summary(bound)
+    record, rows = bound_summary(bound, np.arange(4))
     assert record["bits_per_dim"] is None and "too large" in record["bits_why"] and rows == []
     write_json(tmp_path / "record.json", record)

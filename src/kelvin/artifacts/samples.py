@@ -54,12 +54,13 @@ class Bound:
 @dataclass(frozen=True)
 class Restorations:
     """Test images degraded and restored. times (R,) int64; truth uint8 (n, C, H, W); degraded and, by
-    method, restored uint8 (R, n, C, H, W)."""
+    method, restored uint8 (R, n, C, H, W); groups (n,) int64: which images show one object."""
 
     times: np.ndarray
     truth: np.ndarray
     degraded: np.ndarray
     methods: Mapping[str, np.ndarray]
+    groups: np.ndarray | None = None  # None: a record that does not tell
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,14 @@ class Gaps:
 @dataclass(frozen=True)
 class SingleShot:
     """Images of one part restored in one shot at R times. kinds (n,): the classes' names; truth uint8
-    (n, C, H, W); degraded and, by rule, x0_hat uint8 (R, n, C, H, W)."""
+    (n, C, H, W); degraded and, by rule, x0_hat uint8 (R, n, C, H, W); groups (n,) int64: which images
+    show one object."""
 
     kinds: np.ndarray
     truth: np.ndarray
     degraded: np.ndarray
     rules: Mapping[str, np.ndarray]
+    groups: np.ndarray | None = None  # None: a record that does not tell
 
 
 @dataclass(frozen=True)
@@ -168,13 +171,14 @@ class Samples:
         if self.restorations:
             r = self.restorations
             out |= {"restore_times": r.times, "restore_truth": r.truth, "restore_degraded": r.degraded,
+                    "restore_groups": r.groups,
                     **{f"restore/{method}": x for method, x in r.methods.items()}}
         if self.snr_errors:
             out |= {"log_snr": self.snr_errors.log_snr, "log_snr_error": self.snr_errors.errors}
         out["at/times"] = self.at_times
         for name, part in self.parts.items():
             out |= {f"at/{name}/kinds": part.kinds, f"at/{name}/truth": part.truth,
-                    f"at/{name}/degraded": part.degraded,
+                    f"at/{name}/degraded": part.degraded, f"at/{name}/groups": part.groups,
                     **{f"at/{name}/rule/{rule}": x for rule, x in part.rules.items()}}
         if self.brightness:
             b = self.brightness
@@ -244,7 +248,11 @@ class SamplesFile:
         return Restorations(take("restore_times", "i", 1), take("restore_truth", "u", 4),
                             take("restore_degraded", "u", 5),
                             {method: take(f"restore/{method}", "u", 5)
-                             for method in self.file.under("restore/")})
+                             for method in self.file.under("restore/")},
+                            self._groups("restore_groups"))
+
+    def _groups(self, key: str) -> np.ndarray | None:
+        return self.file.take(key, "i", 1) if key in self.file else None
 
     @property
     def snr_errors(self) -> SnrErrors | None:
@@ -279,7 +287,8 @@ class SamplesFile:
         return {name: SingleShot(take(f"at/{name}/kinds", "U", 1), take(f"at/{name}/truth", "u", 4),
                                  take(f"at/{name}/degraded", "u", 5),
                                  {rule: take(f"at/{name}/rule/{rule}", "u", 5)
-                                  for rule in under(f"at/{name}/rule/")}) for name in names}
+                                  for rule in under(f"at/{name}/rule/")},
+                                 self._groups(f"at/{name}/groups")) for name in names}
 
     @property
     def brightness(self) -> Brightness | None:

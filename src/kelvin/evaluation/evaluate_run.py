@@ -65,15 +65,18 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
             * config["config"]["training"]["batch"]
         process = training.process()
         record |= {key: process[key] for key in ("tie", "clamped_from")}
-        details |= {"gates": gate_rows(drawn.gates, process), "process": process_rows(process),
+        details |= {"gates": gate_rows(drawn.gates, process, store.manifest["grey_levels"]),
+                    "process": process_rows(process),
                     "consistency": consistency_rows(drawn.consistency)}
         ratios = [row["ratio"] for row in details["gates"] if row["ratio"] is not None]
         record["one_shot_over_linear"] = max(ratios) if ratios else None
         record["training_precision"] = model_cost["precision"]
-        rows = restoration_rows(drawn.restorations, metrics.ssim_window, protocol)
+        restored = drawn.restorations
+        rows = restoration_rows(restored, metrics.ssim_window, protocol)
         record["prior"] = protocol.score(drawn.prior, scale)[0]
         details |= {"restoration": rows, "epochs": epoch_rows(protocol, training.kept()),
-                    "log_snr": log_snr_rows(drawn.snr_errors), "cost": {**model_cost, **cost}}
+                    "log_snr": log_snr_rows(drawn.snr_errors, restored.groups),
+                    "cost": {**model_cost, **cost}}
         one_shot = mean_over_t(rows, "one-shot")
         record |= {m.key: one_shot[m.key] for m in MEASURES.within("restoration")}
         if (times := drawn.at_times) is not None:
@@ -82,7 +85,7 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
             bright = drawn.brightness
             details["brightness"] = brightness_rows(bright, parts["test"].truth) if bright else []
         if bound := drawn.bound:
-            values, details["bound"] = bound_summary(bound)
+            values, details["bound"] = bound_summary(bound, restored.groups)
             record |= values
         record["restoration"] = {method: mean_over_t(rows, method)
                                  for method in dict.fromkeys(r["method"] for r in rows)}

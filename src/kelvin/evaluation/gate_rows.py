@@ -10,12 +10,10 @@ from kelvin.artifacts.evaluations import Row
 from kelvin.artifacts.models import Process
 from kelvin.artifacts.samples import Gaps, Gates
 
-GREY = 0.5 / 255  # half a grey level, in units of [0, 1]: below it nothing can be told apart
 
-
-def gate_rows(gates: Gates, process: Process) -> list[Row]:
+def gate_rows(gates: Gates, process: Process, grey_levels: int) -> list[Row]:
     """One row a t: RMSE over all pixels and images of the network's one-shot restorations and of those by
-    least squares from 8 bits, their ratio (None where the latter is below half a grey level), and whether
+    least squares from 8 bits, their ratio (None where the latter is below half a grey level of the data), and whether
     the severity is clamped there."""
     clamped = process["clamped_from"]
     rows: list[Row] = []
@@ -23,7 +21,7 @@ def gate_rows(gates: Gates, process: Process) -> list[Row]:
         network, least_squares = (float(np.sqrt(errors.astype(np.float64).mean()))
                                   for errors in (one_shot, linear))
         rows.append({"t": t, "n": len(one_shot), "one_shot_rmse": network, "linear_rmse": least_squares,
-                     "ratio": network / least_squares if least_squares > GREY else None,
+                     "ratio": network / least_squares if least_squares > 0.5 / (grey_levels - 1) else None,
                      "clamped": clamped is not None and t >= clamped})
     return rows
 

@@ -10,20 +10,23 @@ from kelvin.artifacts.models import LOSSES, KeptFile
 from kelvin.artifacts.samples import Bound, Restorations, SnrErrors
 from kelvin.evaluation.protocol import Protocol
 from kelvin.evaluation.rows_over_t import distortions
+from kelvin.metrics.intervals import standard_error
 from kelvin.metrics.measures import MEASURES
 
 UNIT = 255.0
 OVERFLOW = "the values are too large for 32-bit numbers: the network has all but diverged"
 
 
-def bound_summary(bound: Bound) -> tuple[dict[str, Any], list[dict[str, float]]]:
-    """The variational bound's parts, means over images in bits per dimension; and its terms over t."""
+def bound_summary(bound: Bound, groups: np.ndarray
+                  ) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """The variational bound's parts, means over images in bits per dimension, the error by groups of
+    images; and its terms over t."""
     parts, n = bound.parts, len(bound.parts)
     if not all(np.isfinite(values).all() for values in (parts, bound.terms)):
         return {"bits_per_dim": None, "bits_why": OVERFLOW}, []
     total = parts.sum(1)
     record = {"bits_per_dim": float(total.mean()),
-              "bits_per_dim_se": float(total.std(ddof=1) / n ** 0.5), "bits_n": n,
+              "bits_per_dim_se": standard_error(total, groups), "bits_n": n,
               "grey_levels": bound.grey_levels,
               **{key: float(value) for key, value in zip(
                   ("bits_l0", "bits_between", "bits_prior"), parts.mean(0), strict=True)}}
@@ -60,7 +63,8 @@ def epoch_rows(protocol: Protocol, kept: KeptFile) -> list[dict[str, float]]:
 
 def restoration_rows(found: Restorations, window: int, protocol: Protocol
                      ) -> list[dict[str, Any]]:
-    """SSIM, PSNR and RMSE over t: mean, standard deviation over images, standard error; and FMD.
+    """SSIM, PSNR and RMSE over t: mean, standard deviation over images, standard error by groups of
+    images (the frames of one object); and FMD.
 
     FMD of restored images is at their own n and never stands in one column with that of samples.
     """
@@ -69,7 +73,7 @@ def restoration_rows(found: Restorations, window: int, protocol: Protocol
     for method, images in {"untouched": found.degraded, **found.methods}.items():
         for t, restored in zip(found.times.tolist(), images / UNIT, strict=True):
             row: dict[str, Any] = {"method": method, "t": t, "n": len(truth),
-                                   **distortions(truth, restored, window)}
+                                   **distortions(truth, restored, window, found.groups)}
             score = scale.score(protocol.judge(np.round(restored * UNIT).astype(np.uint8))[0])
             rows.append(row | {"fmd": score.value, "fmd_normalised": score.normalised})
     return rows
@@ -81,8 +85,9 @@ def mean_over_t(rows: list[dict[str, Any]], method: str) -> dict[str, float]:
     return {m.key: float(np.mean([row[m.key] for row in chosen])) for m in MEASURES.within("restored")}
 
 
-def log_snr_rows(found: SnrErrors | None) -> list[dict[str, float]]:
-    """Mean squared x0 error on the common log-SNR grid; empty for a process without noise.
+def log_snr_rows(found: SnrErrors | None, groups: np.ndarray) -> list[dict[str, float]]:
+    """Mean squared x0 error on the common log-SNR grid, the error by groups of images; empty for a
+    process without noise.
 
     Of a network that has nearly diverged the squares may overflow: null, and `why`.
     """
@@ -91,9 +96,10 @@ def log_snr_rows(found: SnrErrors | None) -> list[dict[str, float]]:
     rows = []
     for value, errors in zip(found.log_snr.tolist(), found.errors, strict=True):
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, se = float(errors.mean()), float(errors.std(ddof=1) / len(errors) ** 0.5)
+            mean, se = float(errors.mean()), standard_error(errors, groups)
+            overflows = not np.isfinite([mean, errors.std()]).all()
         row = {"log_snr": value, "x0_error": mean, "x0_error_se": se}
-        if not np.isfinite([mean, se]).all():
+        if overflows:
             row |= {"x0_error": None, "x0_error_se": None, "why": OVERFLOW}
         rows.append(row)
     return rows

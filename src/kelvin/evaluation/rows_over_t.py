@@ -8,19 +8,22 @@ from typing import Any
 import numpy as np
 
 from kelvin.artifacts.samples import Brightness, SingleShot
+from kelvin.metrics.intervals import standard_error
 from kelvin.metrics.measures import MEASURES
 
 
-def summary(values: np.ndarray, name: str) -> dict[str, float]:
-    """Mean, sample standard deviation over images, and standard error of the mean."""
-    sd = float(values.std(ddof=1))
-    return {name: float(values.mean()), f"{name}_sd": sd, f"{name}_se": sd / len(values) ** 0.5}
+def summary(values: np.ndarray, name: str, groups: np.ndarray | None = None) -> dict[str, float]:
+    """Mean, sample standard deviation over images, and standard error of the mean, by groups of images
+    where they are given (the frames of one object; see metrics.intervals.standard_error)."""
+    error = standard_error(values, np.arange(len(values)) if groups is None else groups)
+    return {name: float(values.mean()), f"{name}_sd": float(values.std(ddof=1)), f"{name}_se": error}
 
 
-def distortions(truth: np.ndarray, restored: np.ndarray, window: int) -> dict[str, float]:
+def distortions(truth: np.ndarray, restored: np.ndarray, window: int, groups: np.ndarray | None = None
+                ) -> dict[str, float]:
     """Every measure of a restored image against its original, (n, C, H, W) in [0, 1], summarised."""
     return {key: value for m in MEASURES.values() if m.pair
-            for key, value in summary(m.pair(truth, restored, window), m.key).items()}
+            for key, value in summary(m.pair(truth, restored, window), m.key, groups).items()}
 
 
 def over_time_rows(times: np.ndarray, parts: Mapping[str, SingleShot], window: int
@@ -32,7 +35,7 @@ def over_time_rows(times: np.ndarray, parts: Mapping[str, SingleShot], window: i
         for rule, images in part.rules.items():
             for t, restored in zip(times.tolist(), images, strict=True):
                 rows.append({"part": name, "rule": rule, "t": t, "n": len(truth),
-                             **distortions(truth, restored / 255.0, window)})
+                             **distortions(truth, restored / 255.0, window, part.groups)})
     return rows
 
 

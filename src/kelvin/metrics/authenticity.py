@@ -19,6 +19,7 @@ from kelvin.common.errors import KelvinError
 from kelvin.metrics.nearest import nearest
 
 WITHIN = 2000  # training images at most whose nearest neighbours are the yardstick
+COPYING = -2.0  # C_T below which samples count as copied; honest ones fall there in 2.3 % of cases
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ excludes its own estimate (tested). Instead groups of rows are left out:
   second-order jackknife. The first order leaves a bias as large as the standard error at n = 4 d.
   The second leaves one of the order d (d/n)^2 standard errors, which is small where `rows_needed`
   says so, and large below.
+
+Rows that are no independent draws, as the frames of one object, are left out by whole clusters; the mean
+of such rows has the linearised cluster variance.
 """
 
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ from scipy.special import stdtrit
 from kelvin.common.errors import KelvinError
 from kelvin.metrics.checks import check_features
 from kelvin.metrics.frechet import trace_sqrt
+
+LEAST_CLUSTERS = 5
 
 
 @dataclass(frozen=True)
@@ -67,18 +72,23 @@ class _Sums:
         return (gap**2).sum(-1) + trace - 2 * trace_sqrt(inner / (n - 1)[..., None, None])
 
 
-def frechet_interval(features, reference, groups=15, seed=0, level=0.95):
+def frechet_interval(features, reference, groups=15, seed=0, level=0.95, clusters=None):
     """Estimate, debiased estimate and t intervals of the distance of features (n, d) to Moments.
 
     groups: how many random groups (seeded) are left out in turn; n rows make at most n groups.
-    Cost: groups^2 / 2 eigenvalue problems of the reference's rank. At least 8 rows are needed.
-    Coverage at a nominal 95 %, tested on Gaussians: 90-99 %, near zero distance up to 100 %.
+    clusters: (n,) names of what rows belong to; a group is of whole clusters, and only the clusters count
+    as independent. Cost: groups^2 / 2 eigenvalue problems of the reference's rank. At least 8 rows and 5
+    clusters are needed.
+    Coverage at a nominal 95 %, tested on Gaussians: 90-99 %, near zero distance up to 100 %; for rows in
+    clusters of 5 of correlation 0.9 they cover 96-97 %, where groups of rows cover 45-70 %.
     """
     x = check_features(features, "features", minimum=8, dim=reference.dim)
-    groups, n = min(groups, len(x)), len(x)
-    if groups < 5 or not 0 < level < 1:
+    places = np.arange(len(x)) if clusters is None else _places(clusters, len(x))
+    n, independent = len(x), int(places.max()) + 1
+    groups = min(groups, independent)
+    if groups < LEAST_CLUSTERS or not 0 < level < 1:
         raise KelvinError(f"an interval needs 5 groups and a level in (0, 1): {groups}, {level}.")
-    parts, shift = _group_sums(x, reference, groups, seed)
+    parts, shift = _group_sums(x, reference, groups, seed, places)
     whole = _Sums(*(getattr(parts, k).sum(0) for k in parts.__dataclass_fields__))
     rest = whole - parts
     estimate = float(whole.distances(shift, reference))
@@ -87,8 +97,9 @@ def frechet_interval(features, reference, groups=15, seed=0, level=0.95):
     reach = error * float(stdtrit(groups - 1, (1 + level) / 2))
     at_n = (estimate - reach, estimate + reach)
     rank = reference.factor.shape[1]
-    if n < rows_needed(rank):
-        why = f"{n} rows for {rank} dimensions: a debiased distance needs {rows_needed(rank)}."
+    if independent < rows_needed(rank):
+        rows = f"{n} rows" if independent == n else f"{independent} clusters of rows"
+        why = f"{rows} for {rank} dimensions: a debiased distance needs {rows_needed(rank)}."
         return FrechetInterval(n, estimate, error, *at_n, None, None, None, why)
     sizes, without_two = _leave_two_out(rest, parts, shift, reference)
     debiased = _extrapolate(
@@ -107,11 +118,21 @@ def rows_needed(dim):
     return int(np.ceil(dim * max(2.0, np.sqrt(dim) / 4)))
 
 
-def _group_sums(x, reference, groups, seed):
-    """Sums of each random group, and the gap between the means."""
+def _places(clusters, n):
+    """The number of each row's cluster, 0 and up."""
+    names = np.asarray(clusters)
+    if names.shape != (n,):
+        raise KelvinError(f"{n} rows need {n} names of clusters, given the shape {names.shape}.")
+    return np.unique(names, return_inverse=True)[1]
+
+
+def _group_sums(x, reference, groups, seed, places):
+    """Sums of each random group of whole clusters, and the gap between the means."""
     mean = x.mean(0)
-    order = np.random.default_rng(seed).permutation(len(x))
-    rows = [x[part] - mean for part in np.array_split(order, groups)]
+    by_cluster = np.split(np.argsort(places, kind="stable"), np.cumsum(np.bincount(places))[:-1])
+    order = np.random.default_rng(seed).permutation(len(by_cluster))
+    rows = [x[np.concatenate([by_cluster[i] for i in part])] - mean
+            for part in np.array_split(order, groups)]
     seen = [part @ reference.factor for part in rows]
     sums = _Sums(
         np.array([float(len(part)) for part in rows]),
@@ -160,12 +181,42 @@ class MeanInterval:
     high: float
 
 
-def mean_interval(values, level=0.95):
-    """Student's t interval of the mean of at least two finite values (replicates, folds)."""
+def mean_interval(values, level=0.95, clusters=None):
+    """Student's t interval of the mean of at least two finite values (replicates, folds).
+
+    clusters: (n,) names of what values belong to, at least two; the degrees of freedom are theirs less 1.
+    """
     x = np.asarray(values, dtype=np.float64).ravel()
     if len(x) < 2 or not np.isfinite(x).all():
         raise KelvinError(
             f"an interval of a mean needs at least 2 finite values, given {x.tolist()}."
         )
-    reach = stdtrit(len(x) - 1, (1 + level) / 2) * x.std(ddof=1) / np.sqrt(len(x))
+    error, independent = cluster_error(x, clusters)
+    if error is None:
+        raise KelvinError("an interval of a mean needs values of at least 2 clusters.")
+    reach = stdtrit(independent - 1, (1 + level) / 2) * error
     return MeanInterval(float(x.mean()), float(x.mean() - reach), float(x.mean() + reach))
+
+
+def standard_error(values, clusters):
+    """Standard error of the mean of values (n,): by cluster, or with fewer than 5 clusters, among which
+    too little varies, by value. It then speaks of these clusters alone."""
+    error, count = cluster_error(values, clusters)
+    return error if count >= LEAST_CLUSTERS else cluster_error(values)[0]
+
+
+def cluster_error(values, clusters=None):
+    """Standard error of the mean of values (n,), None from one cluster, and the number of clusters.
+
+    Linearised (Cochran 1977, section 11): G / (G - 1) times the sum of the squared sums of deviations
+    within each of G clusters, over n^2. Without clusters, or with one value in each, it is s / sqrt(n).
+    Its 95 % t intervals cover, simulated: 95 % with 8 or 40 clusters of 5; 93 % with 8 and 94 % with 40
+    of 1 to 9 values; values taken for independent cover 55-63 % (tests/metrics/test_clusters.py).
+    """
+    x = np.asarray(values, dtype=np.float64).ravel()
+    places = np.arange(len(x)) if clusters is None else _places(clusters, len(x))
+    sums = np.bincount(places, x - x.mean())
+    count = len(sums)
+    if count < 2:
+        return None, count
+    return float(np.sqrt(count / (count - 1) * (sums**2).sum())) / len(x), count

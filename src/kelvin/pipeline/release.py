@@ -24,7 +24,7 @@ def best_runs(metrics: dict) -> dict[str, str]:
     found = {}
     for kind in ("hot", "cold"):
         runs = [name for name, record in metrics.items()
-                if record["family"] == kind and not record["copier"]]
+                if record["family"] == kind and not record["copier"] and not record.get("apart")]
         if runs:
             found[kind] = min(runs, key=lambda name: metrics[name]["fmd_normalised"])
     return found

@@ -33,7 +33,7 @@ def run_record(run: Run, level: float) -> dict[str, Any]:
     several = len(records) > 1
     out: dict[str, Any] = {"title": run.title, "family": run.family, "replicates": len(records),
                            "interval": OVER_SEEDS if several else OVER_IMAGES,
-                           "interval_level": level}
+                           "interval_level": level, "apart": ", ".join(run.entry.apart)}
     flat = [{k: v for k, v in r.items() if k not in (*IDENTITY, *NESTED)} for r in records]
     out |= over_seeds(flat, level) if several else flat[0]
     asked = tuple(key for key in CONDITIONAL if key in records[0])

@@ -19,13 +19,16 @@ from kelvin.artifacts.evaluations import (
 )
 from kelvin.artifacts.features import ClassifierFolder, ClassifierRecord
 from kelvin.artifacts.models import KeptFile, ModelFolder, Process
+from kelvin.artifacts.names import weight_of
 from kelvin.artifacts.samples import SampleFolder, SamplesFile
 from kelvin.common.errors import KelvinError
 from kelvin.config.plan import ReportPlan
 from kelvin.config.schema import RunConfig, Study
 from kelvin.datasets.settle import settled_metrics
 from kelvin.datasets.store import PreparedStore
+from kelvin.metrics.authenticity import COPYING
 from kelvin.metrics.comparable import refuse_mixed
+from kelvin.metrics.ranking import Entry, Ranking, rank
 from kelvin.schedules import NoiseSchedule, build_schedule, growths
 
 
@@ -82,9 +85,13 @@ class Run:
     def record(self) -> dict[str, Any]:
         return self.first.record
 
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [replicate.record for replicate in self.replicates]
+
     def values(self, key: str) -> list[float]:
         """One record value per replicate."""
-        return [replicate.record[key] for replicate in self.replicates]
+        return [record[key] for record in self.records]
 
     def mean(self, key: str) -> float:
         return float(np.mean(self.values(key)))
@@ -106,6 +113,21 @@ class Run:
     def signal_variance(self) -> np.ndarray:
         """Share of the images' variance left at t = 0..T, (T + 1,): 1 (untouched) to 0 (gone)."""
         return np.array(self.first.process["signal_variance"], float)
+
+    @property
+    def copier(self) -> bool:
+        """By its near copies, or by C_T: samples nearer to the training set than held-out images are."""
+        c_t = [value for record in self.records if (value := record.get("c_t")) is not None]
+        return any(self.values("copier")) or (bool(c_t) and float(np.mean(c_t)) < COPYING)
+
+    @property
+    def entry(self) -> Entry:
+        """The run as it is ranked, by its first sampler."""
+        sampler, trained = self.record["sampler"], self.trained
+        return Entry(self.name, sampler, self.mean("fmd"),
+                     self.first.process["clamped_from"] if trained else None,
+                     trained and self.config.conditioning.kind != "none",
+                     weight_of(sampler) is not None, self.copier)
 
     @property
     def steps(self) -> int:
@@ -148,10 +170,14 @@ class Results:
     def family(self, family: str) -> list[Run]:
         return [run for run in self.runs.values() if run.family == family]
 
+    def ranking(self, family: str) -> Ranking:
+        """A family's runs by FMD; clamped, class-conditional, guided ones and copiers apart."""
+        return rank(run.entry for run in self.family(family))
+
     def best(self, family: str) -> Run | None:
-        """The run of lowest FMD that does not copy its training images; None without any."""
-        honest = [run for run in self.family(family) if not any(run.values("copier"))]
-        return min(honest, key=lambda run: run.mean("fmd"), default=None)
+        """The run of lowest FMD of those that are ranked; None without any."""
+        best = self.ranking(family).best
+        return None if best is None else self.runs[best.run]
 
 
 def collect(plan: ReportPlan) -> Results:

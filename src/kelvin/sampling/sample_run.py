@@ -218,7 +218,8 @@ def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections:
     found = restore(restorer, sections, test.float() / 255, fit.float() / 255, seed,
                     options.restore_times, progress)
     return Restorations(np.array(found.times), test.cpu().numpy(), as_uint8(found.degraded),
-                        {name: as_uint8(images) for name, images in found.methods.items()})
+                        {name: as_uint8(images) for name, images in found.methods.items()},
+                        store.split("test").first(len(test)).groups)
 
 
 def snr_errors(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedStore, seed: tuple,
@@ -244,7 +245,7 @@ def single_shots(options: SamplingConfig, restorer: assemble.Restorer, store: Pr
         x_t, found = single.single_shot(restorer, torch.from_numpy(truth).to(device).float() / 255,
                                         (*seed, "at", part), at)
         out[part] = SingleShot(np.array(store.class_names)[held.labels], truth, as_uint8(x_t),
-                               {rule: as_uint8(x) for rule, x in found.items()})
+                               {rule: as_uint8(x) for rule, x in found.items()}, held.groups)
     return out
 
 

@@ -26,7 +26,7 @@ def number(value: Any, digits: int = 3) -> str:
         return str(value)
     if value == 0:
         return "0"
-    if 10 ** digits <= abs(value) < 1e7:
+    if 10 ** digits - 0.5 <= abs(value) < 1e7:  # rounded, it has more digits than those asked for
         return f"{value:,.0f}".replace("-", "−")
     text = f"{value:#.{digits}g}".rstrip(".")
     return text if "e" in text else text.replace("-", "−")

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kelvin.metrics.authenticity import COPYING
 from kelvin.metrics.comparisons import LEAST, Comparison, compare
+from kelvin.metrics.ranking import Entry, Ranking
 from kelvin.report.kit.table import fixed, number
 from kelvin.report.results import Results, Run
 
@@ -28,6 +30,7 @@ class Score:
     copier: bool
     below_floor: bool
     copy_fraction: float = 0.0
+    c_t: float | None = None
 
     @property
     def fmd(self) -> float:
@@ -37,7 +40,7 @@ class Score:
 def score(run: Run, record: Mapping[str, Any]) -> Score:
     return Score(run.title, run.values("fmd"), record["fmd_low"], record["fmd_high"],
                  record["fmd_normalised"], record["copier"], record["below_floor"],
-                 record["copy_fraction"])
+                 record["copy_fraction"], record.get("c_t"))
 
 
 def named(title: str) -> str:
@@ -106,6 +109,10 @@ def flags(scores: Sequence[Score]) -> list[str]:
     out = [f"{named(s.title)} copies: {100 * s.copy_fraction:.0f} % of its samples are nearer to a "
            "training image than held-out images are, so its FMD is no sign of quality."
            for s in scores if s.copier]
+    out += [f"{named(s.title)} is flagged as a copier: its samples lie nearer to the training images "
+            f"than held-out images do (C_T {number(s.c_t, 2)}, below {number(COPYING, 1)}), be it by "
+            "repeating or by blurring them, so its FMD is no sign of quality."
+            for s in scores if not s.copier and s.c_t is not None and s.c_t < COPYING]
     out += [f"{named(s.title)} scores below the floor of held-out real images (normalised "
             f"{fixed(s.normalised)}): that is within the floor's own spread or a sign of copying, not "
             "of images more real than real ones."
@@ -119,22 +126,32 @@ def hot_against_cold(results: Results, metrics: Mapping[str, Mapping[str, Any]])
     gaussian = results.calibration["rows"]["pixel-gaussian"]["fmd"]
     for family, words in (("hot", "hot diffusion (noise)"), ("warm", "warm diffusion (both)"),
                           ("cold", "cold diffusion (no noise)")):
-        best = results.best(family)
+        best, order = results.best(family), results.ranking(family)
         if family == "warm" and not results.family(family):
             continue
         if best is None:
-            copies = "every such run copies its training images" if results.family(family) else \
-                "no such run is active"
-            out.append(f"There is no best run of {words}: {copies}.")
+            why = "none may be ranked" if results.family(family) else "no such run is active"
+            out += [f"There is no best run of {words}: {why}.", *passed_over(order, results)]
             continue
         found = score(best, metrics[best.name])
         over = "images" if len(found.values) == 1 else "training seeds"
         out.append(f"The lowest FMD of {words} {seeds(len(found.values))} is that of "
-                   f"{named(found.title)}: {between(found)} ({100 * level:.0f} % interval over "
-                   f"{over}), normalised {fixed(found.normalised)}; a Gaussian fitted to the pixels has "
-                   f"{number(gaussian)}.")
-        out += flags([found])
+                   f"{named(found.title)}: {between(found)} by {best.record['sampler']} "
+                   f"({100 * level:.0f} % interval over {over}), normalised "
+                   f"{fixed(found.normalised)}; a Gaussian fitted to the pixels has {number(gaussian)}.")
+        out += [*passed_over(order, results), *flags([found])]
     return out
+
+
+def passed_over(order: Ranking, results: Results) -> list[str]:
+    """Runs of lower FMD than the best one's that stand apart, and why."""
+    def why(e: Entry) -> str:
+        start = "" if e.clamped_from is None else f" from t = {e.clamped_from}"
+        return listed([word + start * (word == "clamped") for word in e.apart])
+
+    each = [f"{named(results.runs[e.run].title)} ({number(e.fmd)}; {why(e)})" for e in order.passed_over]
+    return [f"Not ranked, with a lower FMD: {listed(each)}." if order.best else
+            f"Not ranked: {listed(each)}."] if each else []
 
 
 def unanswered(missing: Sequence[str], runs: Sequence[Any]) -> list[str]:

@@ -79,7 +79,10 @@ def findings(runs: Sequence[Run], count: int) -> list[str]:
 
     if len(runs) == 1:
         return [f"Variational bound of {named(low.title)}: {said(low)} bits per dimension."]
-    tau = kendall_tau(*({run.name: run.mean(key) for run in runs} for key in ("bits_per_dim", "fmd"))).tau
+    order = ""
+    if len(runs) > 2:  # two runs are in one order or in the other
+        tau = kendall_tau(*({run.name: run.mean(key) for run in runs}
+                            for key in ("bits_per_dim", "fmd"))).tau
+        order = f"; Kendall's τ between its order of {len(runs)} runs and that of FMD is {number(tau, 2)}"
     return [f"Variational bound {seeds(count)}, bits per dimension: lowest {said(low)} "
-            f"({named(low.title)}), highest {said(high)} ({named(high.title)}); Kendall's τ between its "
-            f"order of {len(runs)} runs and that of FMD is {number(tau, 2)}."]
+            f"({named(low.title)}), highest {said(high)} ({named(high.title)}){order}."]

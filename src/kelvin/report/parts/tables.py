@@ -17,8 +17,9 @@ from kelvin.report.results import Results, Run, StudyResults
 
 
 def flag(row: Row) -> str:
-    words = ["copier"] * bool(row["copier"]) + ["below floor"] * bool(row["below_floor"])
-    return ", ".join(words) or NOTHING
+    words = ["copier"] * bool(row["copier"]) + (row.get("apart") or "").split(", ") + \
+        ["below floor"] * bool(row["below_floor"])
+    return ", ".join(dict.fromkeys(filter(None, words))) or NOTHING
 
 
 def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:

@@ -32,11 +32,12 @@ STEP = 3  # a training step costs three forward passes: one forward, two in the 
 
 @dataclass(frozen=True)
 class EqualTime:
-    """FMD of a run at the last kept epoch that was over by then, and its epoch and seconds; means over
-    training seeds. Seconds: of updates alone, without evaluation and sampling."""
+    """FMD of a run at a time between two kept epochs: log FMD is linear in seconds there. epoch: the
+    same between the two. Means over training seeds; seconds of updates alone, without evaluation and
+    sampling."""
 
     run: Run
-    epoch: int
+    epoch: float
     seconds: float
     fmd: float
 
@@ -65,17 +66,18 @@ def curve(run: Run) -> list[tuple[int, float, float]] | None:
 
 
 def equal_time(runs: Sequence[Run]) -> tuple[float, list[EqualTime]]:
-    """The largest time that all runs reached, and each run at its last kept epoch by then. Runs that
-    had kept no samples by then, or know no seconds, are left out."""
+    """The largest time that all runs reached, and each run at that time. Runs that had kept no samples
+    by then, or know no seconds, are left out."""
     curves = {run.name: (run, found) for run in runs if (found := curve(run))}
     if not curves:
         return 0.0, []
     limit = min(found[-1][1] for _, found in curves.values())
     out = []
     for run, found in curves.values():
-        done = [point for point in found if point[1] <= limit]
-        if done:
-            out.append(EqualTime(run, *done[-1]))
+        epochs, seconds, fmd = (np.array(column, float) for column in zip(*found, strict=True))
+        if seconds[0] <= limit:
+            out.append(EqualTime(run, float(np.interp(limit, seconds, epochs)), limit,
+                                 float(np.exp(np.interp(limit, seconds, np.log(fmd))))))
     return limit, out
 
 
@@ -137,8 +139,8 @@ class Comparison(Study):
                  Column("validation loss", cell("val_loss_ema")),
                  Column("FMD at equal time", cell("equal_fmd"), "equal_fmd", "min"),
                  Column("Pareto", lambda r: "yes" if r["pareto"] else NOTHING)]
-        when = (f"FMD at equal time: at the last kept epoch within {number(limit)} s of updates, which "
-                f"all runs reached ({hardware(self.trained)}), on the fewer samples kept while training. "
+        when = (f"FMD at equal time: after {number(limit)} s of updates, between kept epochs, which all "
+                f"runs reached ({hardware(self.trained)}), on the fewer samples kept while training. "
                 if reached else "")
         return [columns.scaled(
             self.name, "Cost beside quality. FLOPs: one image's forward pass, a multiply-add counted as "

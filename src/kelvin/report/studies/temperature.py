@@ -271,15 +271,15 @@ def who_generates(found: Sequence[Variety], count: int) -> list[str]:
 def reason(v: Variety, varied: Sequence[Variety] = ()) -> str:
     """Whether the start already is the same every time, from the spread of x_T; and whether a run that
     does generate varied images starts from as little, which would rule that out as the sole reason."""
-    facts = (f"The x_T that its prior draws spread by {100 * v.spread:.2g} % of the standard deviation "
-             f"of real images; {100 * v.left:.2g} % of the signal variance is left at T")
+    facts = (f"The x_T that its prior draws spread by {number(100 * v.spread, 2)} % of the standard "
+             f"deviation of real images; {number(100 * v.left, 2)} % of the signal variance is left at T")
     if v.copier:
         return facts + ", and copies say nothing about variety."
     same = min((w for w in varied if w.spread <= ALIKE), key=lambda w: w.spread, default=None)
     if v.spread <= ALIKE and same:
         return facts + (f": the start is nearly the same every time, but {named(same.title)} starts from "
-                        f"{100 * same.spread:.2g} % and generates varied images, so how little is left "
-                        "is not the whole reason; what is left matters.")
+                        f"{number(100 * same.spread, 2)} % and generates varied images, so how "
+                        "little is left is not the whole reason; what is left matters.")
     if v.spread <= ALIKE:
         return facts + (": the start is nearly the same every time, so hardly anything tells one sample "
                         "from another.")
