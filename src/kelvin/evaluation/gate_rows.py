@@ -13,15 +13,16 @@ from kelvin.artifacts.samples import Gaps, Gates
 
 def gate_rows(gates: Gates, process: Process, grey_levels: int) -> list[Row]:
     """One row a t: RMSE over all pixels and images of the network's one-shot restorations and of those by
-    least squares from 8 bits, their ratio (None where the latter is below half a grey level of the data), and whether
-    the severity is clamped there."""
+    least squares from 8 bits, their ratio (None where the latter is below half a grey level of the
+    data), and whether the severity is clamped there."""
+    half = 0.5 / (grey_levels - 1)
     clamped = process["clamped_from"]
     rows: list[Row] = []
     for t, one_shot, linear in zip(gates.times.tolist(), gates.one_shot, gates.linear, strict=True):
         network, least_squares = (float(np.sqrt(errors.astype(np.float64).mean()))
                                   for errors in (one_shot, linear))
         rows.append({"t": t, "n": len(one_shot), "one_shot_rmse": network, "linear_rmse": least_squares,
-                     "ratio": network / least_squares if least_squares > 0.5 / (grey_levels - 1) else None,
+                     "ratio": network / least_squares if least_squares > half else None,
                      "clamped": clamped is not None and t >= clamped})
     return rows
 
