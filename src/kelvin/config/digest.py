@@ -38,7 +38,7 @@ class Code:
     What was parsed is remembered in a file by size and time of change; a damaged one is made again.
     """
 
-    def __init__(self, root: Path | None = None, memory: Path = Path(".kelvin/syntax.json")):
+    def __init__(self, root: Path | None = None, memory: Path = Path(".kelvin/syntax.json")) -> None:
         self.root, self.memory = (root or Path.cwd()).resolve(), memory
         self.known: dict[str, list] = {}
         with suppress(OSError, ValueError):

@@ -15,12 +15,12 @@ from kelvin.metrics.checks import check_features
 from kelvin.metrics.moments import Moments, moments
 
 
-def trace_sqrt(matrices):
+def trace_sqrt(matrices: np.ndarray) -> np.ndarray:
     """Trace of the square root of symmetric positive semidefinite matrices (..., r, r)."""
     return _sum_of_roots(np.linalg.eigvalsh(matrices))
 
 
-def _sum_of_roots(values):
+def _sum_of_roots(values: np.ndarray) -> np.ndarray:
     """Sum over the last axis of the roots of ascending eigenvalues, rounding errors left out."""
     if values.shape[-1] == 0:
         return np.zeros(values.shape[:-1])
@@ -29,7 +29,7 @@ def _sum_of_roots(values):
     return np.sqrt(np.where(values > noise, values, 0.0)).sum(-1)
 
 
-def frechet_distance(a, b):
+def frechet_distance(a: Moments, b: Moments) -> float:
     """Squared Frechet distance between two Moments; a float >= 0 in squared feature units.
 
     Equal to pytorch-fid's to 1e-8 relative at full rank. Where b is singular its factor is computed
@@ -41,7 +41,7 @@ def frechet_distance(a, b):
     return _distance(a.mean - b.mean, np.trace(a.cov) + np.trace(b.cov), cross)
 
 
-def frechet_from_features(features, reference):
+def frechet_from_features(features: np.ndarray, reference: np.ndarray | Moments) -> float:
     """Squared Frechet distance of features (n, d) to other features (m, d) or to Moments.
 
     With n <= d the covariance of the features is singular; their centred matrix then stands in for
@@ -64,7 +64,7 @@ def frechet_from_features(features, reference):
     return _distance(mean_x - mean_y, trace_x + trace_y, cross)
 
 
-def _cross(a, b):
+def _cross(a: Moments, b: Moments) -> float:
     """tr (S1 S2)^(1/2). At full rank by Cholesky, a tenth of the work of b's eigenvectors."""
     # Transposed, a symmetric matrix lies in memory as LAPACK wants it: nothing is copied in between.
     factor, failed = scipy.linalg.lapack.dpotrf(b.cov.T, lower=1)
@@ -74,7 +74,7 @@ def _cross(a, b):
     return _sum_of_roots(scipy.linalg.eigvalsh(product, overwrite_a=True, driver="evd"))
 
 
-def _root(z):
+def _root(z: np.ndarray | Moments) -> tuple[np.ndarray, float, np.ndarray]:
     """Mean, trace of the covariance, and A with A^T A = covariance, of Moments or a few rows."""
     if isinstance(z, Moments):
         return z.mean, np.trace(z.cov), z.factor.T
@@ -83,5 +83,5 @@ def _root(z):
     return mean, np.sum(a**2), a
 
 
-def _distance(gap, traces, cross):
+def _distance(gap: np.ndarray, traces: float, cross: float) -> float:
     return max(float(gap @ gap + traces - 2 * cross), 0.0)

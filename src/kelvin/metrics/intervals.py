@@ -12,7 +12,11 @@ excludes its own estimate (tested). Instead groups of rows are left out:
   says so, and large below.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
@@ -20,6 +24,7 @@ from scipy.special import stdtrit
 from kelvin.common.errors import KelvinError
 from kelvin.metrics.checks import check_features
 from kelvin.metrics.frechet import trace_sqrt
+from kelvin.metrics.moments import Moments
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,13 @@ class _Sums:
     squares: np.ndarray  # (...) squared norms
     gram: np.ndarray  # (..., r, r) products of the rows seen through the reference's factor
 
-    def __sub__(self, other):
+    def __sub__(self, other: _Sums) -> _Sums:
         return _Sums(*(getattr(self, k) - getattr(other, k) for k in self.__dataclass_fields__))
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> _Sums:
         return _Sums(*(getattr(self, k)[index] for k in self.__dataclass_fields__))
 
-    def distances(self, shift, reference):
+    def distances(self, shift: np.ndarray, reference: Moments) -> np.ndarray:
         """Frechet distance of each subset to the reference."""
         n, seen = self.n, self.x @ reference.factor
         gap = shift + self.x / n[..., None]
@@ -67,7 +72,8 @@ class _Sums:
         return (gap**2).sum(-1) + trace - 2 * trace_sqrt(inner / (n - 1)[..., None, None])
 
 
-def frechet_interval(features, reference, groups=15, seed=0, level=0.95):
+def frechet_interval(features: np.ndarray, reference: Moments, groups: int = 15, seed: int = 0,
+                     level: float = 0.95) -> FrechetInterval:
     """Estimate, debiased estimate and t intervals of the distance of features (n, d) to Moments.
 
     groups: how many random groups (seeded) are left out in turn; n rows make at most n groups.
@@ -98,7 +104,7 @@ def frechet_interval(features, reference, groups=15, seed=0, level=0.95):
     return FrechetInterval(n, estimate, error, *at_n, debiased, *true, None)
 
 
-def rows_needed(dim):
+def rows_needed(dim: int) -> int:
     """Fewest rows from which a distance in `dim` dimensions is debiased: 2 d, or d^1.5 / 4 if more.
 
     There the bias left is below one standard error even at zero distance and a flat spectrum, the
@@ -107,7 +113,7 @@ def rows_needed(dim):
     return int(np.ceil(dim * max(2.0, np.sqrt(dim) / 4)))
 
 
-def _group_sums(x, reference, groups, seed):
+def _group_sums(x: np.ndarray, reference: Moments, groups: int, seed: int) -> tuple[_Sums, np.ndarray]:
     """Sums of each random group, and the gap between the means."""
     mean = x.mean(0)
     order = np.random.default_rng(seed).permutation(len(x))
@@ -122,7 +128,7 @@ def _group_sums(x, reference, groups, seed):
     return sums, mean - reference.mean
 
 
-def _standard_error(estimate, without_one, sizes):
+def _standard_error(estimate: float, without_one: np.ndarray, sizes: np.ndarray) -> float:
     """Delete-a-group jackknife for unequal groups (Busing et al. 1999, eq. 2 and 3)."""
     n, h = sizes.sum(), sizes.sum() / sizes
     centre = len(sizes) * estimate - ((n - sizes) / n) @ without_one
@@ -130,7 +136,8 @@ def _standard_error(estimate, without_one, sizes):
     return float(np.sqrt(np.mean((pseudo - centre) ** 2 / (h - 1))))
 
 
-def _leave_two_out(rest, parts, shift, reference):
+def _leave_two_out(rest: _Sums, parts: _Sums, shift: np.ndarray, reference: Moments) -> tuple[np.ndarray,
+                   np.ndarray]:
     """Sizes and distances of all subsets that lack two groups, a row of pairs at a time."""
     sizes, values = [], []
     for i in range(len(parts.n) - 1):
@@ -141,7 +148,7 @@ def _leave_two_out(rest, parts, shift, reference):
     return np.concatenate(sizes), np.concatenate(values)
 
 
-def _extrapolate(sizes, values):
+def _extrapolate(sizes: Sequence[float], values: Sequence[float]) -> float:
     """The constant a of a + b/n + c/n^2 through the mean values at three sizes.
 
     Means are weighted by subset size, which makes every row count alike in each of them, so that
@@ -160,7 +167,7 @@ class MeanInterval:
     high: float
 
 
-def mean_interval(values, level=0.95):
+def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> MeanInterval:
     """Student's t interval of the mean of at least two finite values (replicates, folds)."""
     x = np.asarray(values, dtype=np.float64).ravel()
     if len(x) < 2 or not np.isfinite(x).all():

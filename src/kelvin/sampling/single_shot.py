@@ -7,6 +7,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from kelvin.artifacts.names import CLIPPED, FED_BACK, way
@@ -99,7 +100,7 @@ def near_black(images: torch.Tensor) -> torch.Tensor:
     return (images.amax(-3) < NEAR_BLACK).float().mean((-2, -1))
 
 
-def unmapped(images, low: float, high: float):
+def unmapped(images: np.ndarray, low: float, high: float) -> np.ndarray:
     """Images in [0, 1] as they look when their values in [low, high] are drawn as if in [0, 1]."""
     return (low + (high - low) * images).clip(0, 1)
 

@@ -38,7 +38,7 @@ class Pretrainer(Trainer):
     phase = "pre-training"
 
     def __init__(self, run: RunConfig, restorer: Restorer, train: np.ndarray, held: np.ndarray,
-                 seed: int, precision: Precision, checkpoint: Checkpoint, epochs: Sequence[int]):
+                 seed: int, precision: Precision, checkpoint: Checkpoint, epochs: Sequence[int]) -> None:
         options = {"epochs": max(epochs), "sample_every": max(epochs), "ema_more": []}
         longest = run.model_copy(update={"training": run.training.model_copy(update=options)})
         super().__init__(longest, restorer, train, held, seed, {}, precision, checkpoint)
