@@ -1,6 +1,7 @@
 """Shared pieces: the project's own params.yaml, and small degradations of every kind in it."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,14 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
+@cache
+def own_params():
+    """The project's params.yaml, read once a process."""
+    from kelvin.config.resolve import Params, read
+
+    return Params(read(ROOT / "params.yaml"))
+
+
 @pytest.fixture(scope="session")
 def params():
-    from kelvin.config import resolve as params
-
-    return params.Params(params.read(ROOT / "params.yaml"))
+    return own_params()

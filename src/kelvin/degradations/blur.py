@@ -115,5 +115,5 @@ class GaussianBlur(AxisMatrices):
         self.sigmas = relative * self.image.width
         super().tabulate(u)
 
-    def matrices(self, n: int, u: np.ndarray, axis: int) -> np.ndarray:
+    def matrices(self, n: int, u: np.ndarray, axis: str) -> np.ndarray:
         return axis_matrices(n, self.sigmas, self.taps, self.border, self.sigma_of, self.reading)

@@ -37,7 +37,7 @@ class Graded(Degradation):
             self.alpha_bar = torch.from_numpy(build_schedule(schedule).alpha_bar)
         u = np.linspace(0, 1, len(self.alpha_bar)) if self.tied else growths.build(schedule)
         self.steps = len(u) - 1
-        self.variance = None
+        self.variance: torch.Tensor | None = None
         self.follow(u)
 
     def follow(self, u: np.ndarray) -> None:

@@ -50,7 +50,7 @@ class Pixelate(AxisMatrices):
         self.blocks, self.antialiased = blocks, antialiased
         super().__init__(image, schedule)
 
-    def matrices(self, n: int, u: np.ndarray, axis: int) -> np.ndarray:
+    def matrices(self, n: int, u: np.ndarray, axis: str) -> np.ndarray:
         side = max(n / self.blocks, 1.0) ** u[:, None]  # (T + 1, 1), in pixels
         pixel = np.arange(n)
         if self.antialiased:
@@ -73,7 +73,7 @@ class Averaging(AxisMatrices):
         self.of = of
         super().__init__(image, schedule)
 
-    def matrices(self, n: int, u: np.ndarray, axis: int) -> np.ndarray:
+    def matrices(self, n: int, u: np.ndarray, axis: str) -> np.ndarray:
         # the average of a row runs over the columns' axis
         used = self.of == "both" or self.of != axis
         share = u[:, None, None] * used

@@ -21,7 +21,7 @@ class Morph(Graded):
     can_estimate_z = True
 
     def __init__(self, image: ImageSpec, schedule: Mapping) -> None:
-        self.bank = None
+        self.bank: torch.Tensor | None = None
         super().__init__(image, schedule)
 
     def fit(self, x0: torch.Tensor, other: Callable[[], torch.Tensor]) -> None:

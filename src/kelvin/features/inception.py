@@ -89,14 +89,14 @@ def _load(name: str, path: Path, resize: str, device: torch.device | str, sha256
     return Extractor("inception", DIM, PREPROCESSING[resize], digest, function), None
 
 
-def _features(network: torch.nn.Module, mode: str, device: torch.device | str) -> Callable[[np.ndarray],
-              np.ndarray]:
+def _features(network: torch.nn.Module, mode: str, device: torch.device | str
+              ) -> Callable[[np.ndarray], np.ndarray]:
     """(b, C, H, W) float32 array in [0, 1] -> (b, 2048) float32 array, a few images at a time."""
     import torch
 
     from kelvin.features.inception_resize import normalise, resize
 
-    def few(x: torch.Tensor) -> torch.Tensor:
+    def few(x: np.ndarray) -> torch.Tensor:
         x = normalise(resize(torch.from_numpy(x).to(device), mode), mode).expand(-1, 3, -1, -1)
         return network(x.contiguous(memory_format=torch.channels_last)).cpu()
 

@@ -38,8 +38,8 @@ class Comparison:
 
 
 def compare(baseline: Sequence[float] | np.ndarray,
-            candidates: Mapping[str, Sequence[float] | np.ndarray], level: float = 0.95) -> dict[str,
-            Comparison]:
+            candidates: Mapping[str, Sequence[float] | np.ndarray],
+            level: float = 0.95) -> dict[str, Comparison]:
     """{name: Comparison} of candidates {name: values} with baseline values, one value a seed.
 
     The p-values are corrected together (Holm 1979); a verdict other than no significant difference

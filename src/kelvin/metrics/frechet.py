@@ -7,6 +7,8 @@ With S2 = F F^T the last trace is the sum of the square roots of the eigenvalues
 F^T S1 F, or the nuclear norm of A F where A^T A = S1: real by construction.
 """
 
+from typing import Any
+
 import numpy as np
 import scipy.linalg
 
@@ -15,12 +17,12 @@ from kelvin.metrics.checks import check_features
 from kelvin.metrics.moments import Moments, moments
 
 
-def trace_sqrt(matrices: np.ndarray) -> np.ndarray:
+def trace_sqrt(matrices: np.ndarray) -> Any:
     """Trace of the square root of symmetric positive semidefinite matrices (..., r, r)."""
     return _sum_of_roots(np.linalg.eigvalsh(matrices))
 
 
-def _sum_of_roots(values: np.ndarray) -> np.ndarray:
+def _sum_of_roots(values: np.ndarray) -> Any:
     """Sum over the last axis of the roots of ascending eigenvalues, rounding errors left out."""
     if values.shape[-1] == 0:
         return np.zeros(values.shape[:-1])
@@ -49,12 +51,12 @@ def frechet_from_features(features: np.ndarray, reference: np.ndarray | Moments)
     cheaper and without square roots of rounding errors. A few rows bias the value upward: never
     compare it across n.
     """
-    y = reference
+    y: np.ndarray | Moments = reference
     if not isinstance(y, Moments):
         y = check_features(y, "reference features", minimum=2)
         y = y if len(y) <= y.shape[1] else moments(y)
     dim = y.dim if isinstance(y, Moments) else y.shape[1]
-    x = check_features(features, "features", 2, dim)
+    x: np.ndarray | Moments = check_features(features, "features", 2, dim)
     x = x if len(x) <= dim else moments(x)
     if isinstance(x, Moments) and isinstance(y, Moments):
         return frechet_distance(x, y)

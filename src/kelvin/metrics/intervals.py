@@ -148,7 +148,7 @@ def _leave_two_out(rest: _Sums, parts: _Sums, shift: np.ndarray, reference: Mome
     return np.concatenate(sizes), np.concatenate(values)
 
 
-def _extrapolate(sizes: Sequence[float], values: Sequence[float]) -> float:
+def _extrapolate(sizes: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> float:
     """The constant a of a + b/n + c/n^2 through the mean values at three sizes.
 
     Means are weighted by subset size, which makes every row count alike in each of them, so that

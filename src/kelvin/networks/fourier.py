@@ -53,7 +53,8 @@ def frequencies(height: int, width: int, kernel: tuple[int, int]) -> tuple[int, 
 
 
 @lru_cache(maxsize=64)
-def transforms(height: int, width: int, kernel: tuple[int, int], dtype: torch.dtype) -> torch.Tensor:
+def transforms(height: int, width: int, kernel: tuple[int, int], dtype: torch.dtype
+               ) -> tuple[Waves, Waves, Waves]:
     """The transforms F of an image, S back to an image, K of a kernel: computed in float64."""
     n, m = height + kernel[0] // 2, width + kernel[1] // 2
     u, v = torch.arange(n), torch.arange(m // 2 + 1)

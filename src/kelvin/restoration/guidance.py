@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from kelvin.common.errors import KelvinError
-
-if TYPE_CHECKING:
-    from kelvin.networks import Network
 
 
 class Guided:
@@ -23,7 +18,7 @@ class Guided:
     one of them. Channels beyond the image's (a learned variance) are those of c.
     """
 
-    def __init__(self, network: Network, labels: torch.Tensor, weight: float) -> None:
+    def __init__(self, network: torch.nn.Module, labels: torch.Tensor, weight: float) -> None:
         classes = getattr(network, "classes", 0)
         if not classes:
             raise KelvinError("this network was trained without classes, so it cannot be asked for one; "

@@ -7,7 +7,6 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from kelvin.artifacts.names import CLIPPED, FED_BACK, way
@@ -100,7 +99,7 @@ def near_black(images: torch.Tensor) -> torch.Tensor:
     return (images.amax(-3) < NEAR_BLACK).float().mean((-2, -1))
 
 
-def unmapped(images: np.ndarray, low: float, high: float) -> np.ndarray:
+def unmapped(images: torch.Tensor, low: float, high: float) -> torch.Tensor:
     """Images in [0, 1] as they look when their values in [low, high] are drawn as if in [0, 1]."""
     return (low + (high - low) * images).clip(0, 1)
 

@@ -132,7 +132,7 @@ def development_rows(parts: np.ndarray) -> np.ndarray:
     return np.concatenate([np.flatnonzero(parts == 0), np.flatnonzero(parts == 1)])
 
 
-def _grouped(labels: np.ndarray, groups: np.ndarray, k: int, random: np.random.Generator) -> np.ndarray:
+def _grouped(labels: np.ndarray, groups: np.ndarray, k: int, random: np.random.RandomState) -> np.ndarray:
     """Largest group first, each to the fold that has the fewest images of the group's classes.
 
     Ties go to the smallest fold, so no fold stays empty while there are k groups. Groups of one size
@@ -157,14 +157,14 @@ def _grouped(labels: np.ndarray, groups: np.ndarray, k: int, random: np.random.G
 
 
 def _stratified(labels: np.ndarray, groups: np.ndarray, k: int,
-                random: np.random.Generator) -> np.ndarray:
+                random: np.random.RandomState) -> np.ndarray:
     """Images dealt out class by class: no class and no fold differs by more than one image."""
     order = random.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     return _dealt(order, k)
 
 
-def _leaky(labels: np.ndarray, groups: np.ndarray, k: int, random: np.random.Generator) -> np.ndarray:
+def _leaky(labels: np.ndarray, groups: np.ndarray, k: int, random: np.random.RandomState) -> np.ndarray:
     return _dealt(random.permutation(len(labels)), k)
 
 
