@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kelvin.common.errors import KelvinError
 from kelvin.metrics.checks import check_features, check_images
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
