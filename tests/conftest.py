@@ -13,8 +13,8 @@ torch.set_num_threads(1)
 
 
 # files of few but long tests: xdist would start them last, and one core would wait for the other
-LONG = ("test_plan_repro.py", "test_pipeline.py", "test_dask.py", "test_as_dvc.py", "test_fruits_study.py",
-        "test_processes.py", "test_killed_stage.py", "test_kills.py")
+LONG = ("test_plan_repro.py", "test_pipeline.py", "test_dask.py", "test_as_dvc.py",
+        "test_fruits_study.py", "test_processes.py", "test_killed_stage.py", "test_kills.py")
 # what `make check` leaves to `make test`: whole rooms that start processes, train or draw, and long files
 SLOW_ROOMS = ("pipeline", "report", "tracking", "training")
 SLOW = (*LONG, "test_acceptance.py", "test_check_images.py", "test_fuzz.py", "test_inception.py",

@@ -44,7 +44,8 @@ class Code:
         with suppress(OSError, ValueError):
             said = json.loads(memory.read_text(encoding="utf-8"))
             self.known = said["files"] if said["python"] == platform.python_version() else {}
-        self.changed, self._digests = False, {}
+        self.changed = False
+        self._digests: dict[tuple, str] = {}
 
     def digest(self, script: Path, own: tuple[str, ...] = (), left_out: tuple[str, ...] = LEFT_OUT
                ) -> str:

@@ -30,7 +30,7 @@ class Warm(Graded, GaussianProcess):
     """Graded and Gaussian: `gain` and `std` follow u_t."""
 
     temperature = "warm"
-    parameterisations = ("x0",)
+    parameterisations: tuple[str, ...] = ("x0",)
     degrade = GaussianProcess.degrade
 
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:

@@ -48,7 +48,8 @@ def single_shot(restorer: Restorer, images: torch.Tensor, seed: tuple, at: Seque
     One prediction serves all rules; x0_hat is clipped to the range, as any picture of it is.
     """
     degrade, decode = degrader(restorer, images, seed), restorer.image.decode
-    degraded, found = [], {rule: [] for rule in rules_of(restorer)}
+    degraded: list[torch.Tensor] = []
+    found: dict[str, list] = {rule: [] for rule in rules_of(restorer)}
     for time in at:
         x_t = degrade(time)[0].x
         t = torch.full((len(images),), time, device=images.device)

@@ -43,7 +43,8 @@ class Pretrainer(Trainer):
         longest = run.model_copy(update={"training": run.training.model_copy(update=options)})
         super().__init__(longest, restorer, train, held, seed, {}, precision, checkpoint)
         self.warm_up = run.training.warmup * self.batches * run.training.epochs
-        self.wanted, self.kept = set(epochs), {}
+        self.wanted = set(epochs)
+        self.kept: dict[int, dict] = {}
 
     def learning_rate(self, update: int) -> float:
         rate = self.config.training.lr
