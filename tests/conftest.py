@@ -21,10 +21,14 @@ SLOW = (*LONG, "test_acceptance.py", "test_check_images.py", "test_fuzz.py", "te
         "test_oracles.py", "test_plan.py", "test_properties.py", "test_tied.py")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    """The tests of a file share what it makes, those of tracking/ a database: one worker has them all."""
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     for item in items:
-        if item.path.name in SLOW or item.path.parent.name in SLOW_ROOMS:
+        room, name = item.path.parent.name, item.path.name
+        item.add_marker(pytest.mark.xdist_group(room if room == "tracking" else f"{room}/{name}"))
+        if name in SLOW or room in SLOW_ROOMS:
             item.add_marker(pytest.mark.slow)
 
 
