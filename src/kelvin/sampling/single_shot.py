@@ -80,7 +80,8 @@ def brightness(restorer: Restorer, n: int, seed: tuple, count: int, device: str 
     """Times from T to 0, and what ancestral sampling over all steps makes of the same noise by every
     rule, nothing clipped; `<rule>, clipped`: x0_hat clipped to the range at every step; `<rule>, fed
     back`: x0_hat, not clipped, is taken for the next state (`fed_back`)."""
-    found, visited, image = {}, [], restorer.image
+    visited: list[int] = []
+    found, image = {}, restorer.image
     rules = rules_of(restorer)
     ways = {way(rule): (rule, ANCESTRAL, False) for rule in rules}
     if len(rules) > 1:
