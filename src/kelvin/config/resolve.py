@@ -82,7 +82,7 @@ class Params:
     metrics: MetricsConfig
     runs: dict[str, RunConfig]
 
-    def __init__(self, raw: Mapping[str, Any], faults: list[str] | None = None):
+    def __init__(self, raw: Mapping[str, Any], faults: list[str] | None = None) -> None:
         """faults: gets a line for each fault, and what is wrong is left out of this object; without it,
         and where nothing can be resolved, KelvinError."""
         lines: list[str] = [] if faults is None else faults

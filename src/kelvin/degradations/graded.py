@@ -30,14 +30,14 @@ SLICE = 2**24  # numbers degraded at once while it is measured: bounds the memor
 class Graded(Degradation):
     """A degradation whose x_t depends on t through its severity u_t alone (u = 0: untouched)."""
 
-    def __init__(self, image: ImageSpec, schedule: Mapping[str, Any]):
+    def __init__(self, image: ImageSpec, schedule: Mapping[str, Any]) -> None:
         self.image = image
         self.tied = schedule["kind"] not in growths.kinds()
         if self.tied:
             self.alpha_bar = torch.from_numpy(build_schedule(schedule).alpha_bar)
         u = np.linspace(0, 1, len(self.alpha_bar)) if self.tied else growths.build(schedule)
         self.steps = len(u) - 1
-        self.variance = None
+        self.variance: torch.Tensor | None = None
         self.follow(u)
 
     def follow(self, u: np.ndarray) -> None:
@@ -54,7 +54,7 @@ class Graded(Degradation):
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         """x_t, for t > 0; what it gives at t = 0 is not used."""
 
-    def degrade(self, x0, t, z=None):
+    def degrade(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None = None) -> torch.Tensor:
         return torch.where(self.wide(t == 0), x0, self.apply(x0, t, z))
 
     def severity(self, t: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -66,7 +66,7 @@ class Graded(Degradation):
         """(n,) -> (n, 1, 1, 1)."""
         return values.view(-1, 1, 1, 1)
 
-    def fit(self, x0, other):
+    def fit(self, x0: torch.Tensor, other: Callable[[], torch.Tensor]) -> None:
         """Measure the signal variance on training images and, where tied, solve u_t for it."""
         source = generator("signal variance")
         n = min(PAIRS, len(x0) // 2)
@@ -84,7 +84,7 @@ class Graded(Degradation):
             self.follow(solve(left, self.alpha_bar.cpu().numpy()))
         self.variance = measured(self, *pairs)
 
-    def signal_variance(self):
+    def signal_variance(self) -> torch.Tensor:
         if self.variance is None:
             raise KelvinError(f"{type(self).__name__}: the signal variance is measured on training "
                               "images: call fit first, or load weights that carry it")
@@ -99,10 +99,10 @@ class Graded(Degradation):
         short = np.flatnonzero(self.signal_variance().cpu().numpy() > wanted + tolerance(wanted))
         return int(short[0]) if len(short) else None
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         return {} if self.variance is None else {"severity": self.u, "variance": self.variance}
 
-    def load(self, tensors):
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
         if "severity" in tensors:
             self.follow(tensors["severity"].double().cpu().numpy())
             self.variance = tensors["variance"]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from kelvin.common.errors import KelvinError
 from kelvin.degradations import Degradation, HotProcess
+
+if TYPE_CHECKING:
+    from kelvin.degradations.gaussian import GaussianProcess
 
 Tensor = torch.Tensor
 
@@ -28,7 +32,8 @@ class Parameterisation:
 def scalar(target: Callable, x0_hat: Callable) -> Parameterisation:
     """Of a hot process, whose signal a and noise s are numbers: target(x0, z, a, s) and
     x0_hat(prediction, x_t, a, s)."""
-    def coefficients(process, t, like):
+    def coefficients(process: GaussianProcess, t: torch.Tensor,
+                     like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return process.gain(t, None).to(like.dtype), process.std(t).to(like.dtype)
 
     return Parameterisation(

@@ -8,7 +8,7 @@ import torch
 class LinearRestorer:
     """x0_hat = W (x_t - mean_t) + mean_0, fitted by ridge regression on training pairs at one t."""
 
-    def __init__(self, x_t: torch.Tensor, x0: torch.Tensor, ridge: float = 1e-3):
+    def __init__(self, x_t: torch.Tensor, x0: torch.Tensor, ridge: float = 1e-3) -> None:
         X, Y = x_t.flatten(1).double(), x0.flatten(1).double()
         self.mean_t, self.mean_0 = X.mean(0), Y.mean(0)
         X, Y = X - self.mean_t, Y - self.mean_0
