@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro smoke full replicates record test ui bench lint publish clean
+.PHONY: help setup repro smoke full replicates record test check ui bench lint publish clean
 
 help:    ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,12 @@ record: $(STAMP)  ## NAME=<entry of `records`>: run that study in a copy, keep i
 	@python -m kelvin.pipeline.record $(NAME) --jobs $(JOBS)
 
 test: $(STAMP)   ## all tests, the pipeline end to end among them
-	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+check: $(STAMP)  ## ruff, the layers and the fast tests
+	@ruff check .
+	@lint-imports --no-cache --no-logo
+	@python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
 
 ui: $(STAMP)     ## MLflow on 127.0.0.1:5000
 	@python -m kelvin.tracking ui
@@ -49,13 +54,14 @@ ui: $(STAMP)     ## MLflow on 127.0.0.1:5000
 bench: $(STAMP)  ## speed against peers, both sides in one run
 	@OMP_NUM_THREADS=$(shell nproc) python benchmarks/bench.py
 
-lint: $(STAMP)   ## ruff, and the layers of src/kelvin
+lint: $(STAMP)   ## ruff, the layers of src/kelvin, and its types
 	@ruff check .
 	@lint-imports --no-cache --no-logo
+	@mypy
 
 publish: $(STAMP)  ## refresh weights/ and the README's picture and table from reports/
 	@python -m kelvin.pipeline.release
 
 clean:   ## remove scratch and results that dvc can bring back; keeps .venv and DVC's cache
-	rm -rf .kelvin .pytest_cache .ruff_cache .hypothesis data/prepared data/models data/samples data/evaluations data/plan
+	rm -rf .kelvin .pytest_cache .ruff_cache .mypy_cache .hypothesis data/prepared data/models data/samples data/evaluations data/plan
 	find src stages tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,7 @@
 """Shared pieces: the project's own params.yaml, and small degradations of every kind in it."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,33 @@ torch.set_num_threads(1)
 
 
 # files of few but long tests: xdist would start them last, and one core would wait for the other
-LONG = ("test_pipeline.py", "test_plan_repro.py", "test_as_dvc.py", "test_dask.py",
-        "test_fruits_study.py", "test_killed_stage.py", "test_kills.py")
+LONG = ("test_plan_repro.py", "test_pipeline.py", "test_dask.py", "test_as_dvc.py",
+        "test_fruits_study.py", "test_processes.py", "test_killed_stage.py", "test_kills.py")
+# what `make check` leaves to `make test`: whole rooms that start processes, train or draw, and long files
+SLOW_ROOMS = ("pipeline", "report", "tracking", "training")
+SLOW = (*LONG, "test_acceptance.py", "test_check_images.py", "test_fuzz.py", "test_inception.py",
+        "test_oracles.py", "test_plan.py", "test_properties.py", "test_tied.py")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    """The tests of a file share what it makes, those of tracking/ a database: one worker has them all."""
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+    for item in items:
+        room, name = item.path.parent.name, item.path.name
+        item.add_marker(pytest.mark.xdist_group(room if room == "tracking" else f"{room}/{name}"))
+        if name in SLOW or room in SLOW_ROOMS:
+            item.add_marker(pytest.mark.slow)
+
+
+@cache
+def own_params():
+    """The project's params.yaml, read once a process."""
+    from kelvin.config.resolve import Params, read
+
+    return Params(read(ROOT / "params.yaml"))
 
 
 @pytest.fixture(scope="session")
 def params():
-    from kelvin.config import resolve as params
-
-    return params.Params(params.read(ROOT / "params.yaml"))
+    return own_params()

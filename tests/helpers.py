@@ -1,6 +1,7 @@
 """Builders that several tests use."""
 
 import copy
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -38,9 +39,15 @@ def unit_images(n, spec, seed=0):
     return torch.rand(n, *spec.shape, generator=torch.Generator().manual_seed(seed))
 
 
+@cache
+def own_code():
+    """The project's sources, parsed once a process: a second of every plan made without it."""
+    return Code(ROOT)
+
+
 def plans(params, environ=None, code=None):
     """{path: plan} of every stage instance."""
-    return dict(Planner(params, ROOT / "stages", environ or {}, code or Code(ROOT)).files())
+    return dict(Planner(params, ROOT / "stages", environ or {}, code or own_code()).files())
 
 
 def planned(params, stage, *item):

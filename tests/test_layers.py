@@ -1,4 +1,4 @@
-"""Imports run downward: the contracts of pyproject.toml hold, and each can fail."""
+"""Imports run downward, and functions have type hints: the rules of pyproject.toml hold, and can fail."""
 
 import os
 import shutil
@@ -37,3 +37,23 @@ def test_a_line_that_breaks_one_is_named(file, line, contract, tmp_path):
     done = lint(tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     assert contract in done.stdout.partition("Broken contracts")[2]
+
+
+def ruff(folder, *words):
+    return subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", *words], cwd=folder,
+                          text=True, capture_output=True)
+
+
+def test_ruff_is_content():
+    done = ruff(ROOT, "src", "stages", "tests", "benchmarks")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("line, rule", [("def f(x) -> int:\n    return 1", "ANN001"),
+                                        ("def f(x: int):\n    return x", "ANN201")])
+def test_a_function_without_type_hints_is_refused(line, rule, tmp_path):
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/module.py").write_text(line + "\n", encoding="utf-8")
+    done = ruff(tmp_path, "src")
+    assert done.returncode == 1 and rule in done.stdout

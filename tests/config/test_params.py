@@ -132,8 +132,9 @@ def test_a_part_of_your_own_is_named_as_module_and_name(tmp_path, monkeypatch):
         "from kelvin.degradations.blur import GaussianBlur\n"
         "class Faint(GaussianBlur):\n    \"\"\"A blur of one's own.\"\"\"\n")
     monkeypatch.syspath_prepend(tmp_path)
-    raw = changed("runs.blur-strong.degradation.kind", "mine:Faint")
-    check(Params(raw))
+    params = Params(changed("runs.blur-strong.degradation.kind", "mine:Faint"))
+    check(params)
+    assert params.run("blur-strong").degradation.kind == "mine:Faint"
 
 
 def test_yaml_numbers_and_yaml_errors(tmp_path):

@@ -163,8 +163,11 @@ def test_a_store_without_validation(raw, make_spec, tmp_path):
 
 
 def test_the_store_does_not_need_its_place(folder, tmp_path):
+    digest = PreparedStore(folder).digest
     shutil.move(folder, tmp_path / "moved")
-    PreparedStore(tmp_path / "moved").verify()
+    moved = PreparedStore(tmp_path / "moved")
+    moved.verify()
+    assert moved.digest == digest
 
 
 def test_unit_and_back_is_the_identity_on_all_256_values():

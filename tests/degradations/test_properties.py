@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import own_params
 from helpers import blur, image
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,9 @@ def cases(params):
     return list(seen.values())
 
 
+CASES = cases(own_params())
+
+
 def smooth_images(n, spec, seed=0):
     """Blobs in the model's range: neighbouring pixels agree, as in images."""
     source = torch.Generator().manual_seed(seed)
@@ -48,68 +52,71 @@ def build(params, name, size, fit=True):
     return spec, process
 
 
-def possible(params, name, size):
-    return size[0] == 3 or params.run(name).degradation.kind != "desaturate"
+def fitting(params, name, *size):
+    """`size`, in colour where the process has no other."""
+    return (3, *size) if params.run(name).degradation.kind == "desaturate" else (1, *size)
+
+
+def test_desaturation_needs_colour(params):
+    (name,) = [name for name in CASES if params.run(name).degradation.kind == "desaturate"]
+    with pytest.raises(KelvinError, match="needs RGB images"):
+        build(params, name, (1, 8, 8))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_contract(params, size):
-    for name in cases(params):
-        if not possible(params, name, size):
-            with pytest.raises(KelvinError, match="needs RGB images"):
-                build(params, name, size)
-            continue
-        spec, process = build(params, name, size)
-        kind, x0 = params.run(name).degradation.kind, smooth_images(5, spec, seed=3)
-        z, T = process.draw(BatchRandom(5, generator("test"))), process.steps
-        assert torch.equal(process.degrade(x0, torch.zeros(5).long(), z), x0), f"{name}: D(x, 0) is x"
-        mixed = torch.tensor([1, T, T // 2 or 1, 1, T])
-        x_t = process.degrade(x0, mixed, z)
-        assert x_t.shape == x0.shape and torch.isfinite(x_t).all()
-        assert torch.equal(x_t, process.degrade(x0, mixed, z)), f"{name}: same z, same result"
-        for i in range(5):  # a batch of mixed times is each image at its own time
-            alone = process.degrade(x0[i:i + 1], mixed[i:i + 1], None if z is None else z[i:i + 1])
-            torch.testing.assert_close(x_t[i:i + 1], alone, rtol=1e-5, atol=1e-5)
-        if kind not in UNBOUNDED:
-            slack = 2e-3  # the heat kernel is band-limited: it rings a little at an edge
-            assert x_t.min() >= spec.low - slack and x_t.max() <= spec.high + slack, f"{name}: range"
-        if process.can_estimate_z:
-            back = process.estimate_z(x_t, x0, mixed, z)
-            strong = mixed > T // 2 if kind == "morph" else mixed > 0
-            torch.testing.assert_close(back[strong], z[strong], rtol=1e-2, atol=1e-2)
+@pytest.mark.parametrize("name", CASES)
+def test_contract(params, name, size):
+    if size[0] == 1:
+        size = fitting(params, name, *size[1:])
+    spec, process = build(params, name, size)
+    kind, x0 = params.run(name).degradation.kind, smooth_images(5, spec, seed=3)
+    z, T = process.draw(BatchRandom(5, generator("test"))), process.steps
+    assert torch.equal(process.degrade(x0, torch.zeros(5).long(), z), x0), f"{name}: D(x, 0) is x"
+    mixed = torch.tensor([1, T, T // 2 or 1, 1, T])
+    x_t = process.degrade(x0, mixed, z)
+    assert x_t.shape == x0.shape and torch.isfinite(x_t).all()
+    assert torch.equal(x_t, process.degrade(x0, mixed, z)), f"{name}: same z, same result"
+    for i in range(5):  # a batch of mixed times is each image at its own time
+        alone = process.degrade(x0[i:i + 1], mixed[i:i + 1], None if z is None else z[i:i + 1])
+        torch.testing.assert_close(x_t[i:i + 1], alone, rtol=1e-5, atol=1e-5)
+    if kind not in UNBOUNDED:
+        slack = 2e-3  # the heat kernel is band-limited: it rings a little at an edge
+        assert x_t.min() >= spec.low - slack and x_t.max() <= spec.high + slack, f"{name}: range"
+    if process.can_estimate_z:
+        back = process.estimate_z(x_t, x0, mixed, z)
+        strong = mixed > T // 2 if kind == "morph" else mixed > 0
+        torch.testing.assert_close(back[strong], z[strong], rtol=1e-2, atol=1e-2)
 
 
-def test_dtype_follows_and_gradients_flow(params):
-    for name in cases(params):
-        size = (3, 8, 8) if params.run(name).degradation.kind == "desaturate" else (1, 8, 8)
-        spec, process = build(params, name, size)
-        for dtype in (torch.float32, torch.float64):
-            x0 = smooth_images(3, spec, seed=4).to(dtype).requires_grad_()
-            t = torch.tensor([1, max(1, process.steps // 4), max(1, process.steps // 2)])
-            z = process.draw(BatchRandom(3, generator(0)))
-            x_t = process.degrade(x0, t, z if z is None else z.to(dtype))
-            assert x_t.dtype == dtype, name
-            x_t.sum().backward()
-            assert torch.isfinite(x0.grad).all() and x0.grad[0].abs().sum() > 0, name
+@pytest.mark.parametrize("name", CASES)
+def test_dtype_follows_and_gradients_flow(params, name):
+    spec, process = build(params, name, fitting(params, name, 8, 8))
+    for dtype in (torch.float32, torch.float64):
+        x0 = smooth_images(3, spec, seed=4).to(dtype).requires_grad_()
+        t = torch.tensor([1, max(1, process.steps // 4), max(1, process.steps // 2)])
+        z = process.draw(BatchRandom(3, generator(0)))
+        x_t = process.degrade(x0, t, z if z is None else z.to(dtype))
+        assert x_t.dtype == dtype, name
+        x_t.sum().backward()
+        assert torch.isfinite(x0.grad).all() and x0.grad[0].abs().sum() > 0, name
 
 
-def test_severity_grows(params):
+@pytest.mark.parametrize("name", CASES)
+def test_severity_grows(params, name):
     """The mean distance from x0 never falls by more than the wobble stated above."""
-    for name in cases(params):
-        run = params.run(name)
-        if run.degradation.model_dump().get("reading") == "single" or name == "blur-weak":
-            continue  # each kernel on its own, and the identity: excepted by name
-        size = (3, 8, 8) if run.degradation.kind == "desaturate" else (1, 8, 8)
-        spec, process = build(params, name, size)
-        x0 = smooth_images(64, spec, seed=5)
-        z = process.draw(BatchRandom(64, generator(1)))
-        times = sorted({max(1, round(process.steps * k / 20)) for k in range(1, 21)})
-        far = torch.stack([(process.degrade(x0, torch.full((64,), t), z) - x0).square().mean()
-                           for t in times]).sqrt()
-        fall = (torch.cummax(far, 0).values - far).max() / far.max()
-        assert fall <= WOBBLE.get(run.degradation.kind, 0.01), f"{name} falls by {fall:.3f}"
-        left = process.signal_variance()
-        assert left[0] == pytest.approx(1, abs=1e-5) and left[-1] < 1
+    run = params.run(name)
+    if run.degradation.model_dump().get("reading") == "single" or name == "blur-weak":
+        pytest.skip("each kernel on its own, and the identity")
+    spec, process = build(params, name, fitting(params, name, 8, 8))
+    x0 = smooth_images(64, spec, seed=5)
+    z = process.draw(BatchRandom(64, generator(1)))
+    times = sorted({max(1, round(process.steps * k / 20)) for k in range(1, 21)})
+    far = torch.stack([(process.degrade(x0, torch.full((64,), t), z) - x0).square().mean()
+                       for t in times]).sqrt()
+    fall = (torch.cummax(far, 0).values - far).max() / far.max()
+    assert fall <= WOBBLE.get(run.degradation.kind, 0.01), f"{name} falls by {fall:.3f}"
+    left = process.signal_variance()
+    assert left[0] == pytest.approx(1, abs=1e-5) and left[-1] < 1
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
@@ -129,16 +136,14 @@ def test_what_is_gone_stays_gone(steps, seed, name):
                                process.degrade(x0, t, z), rtol=0, atol=1e-6)
 
 
-def test_priors_generate_from_a_seed_alone(params):
-    for name in cases(params):
-        if not possible(params, name, (1, 8, 8)):
-            continue
-        _, process = build(params, name, (1, 8, 8))
-        whole = process.prior.draw(BlockRandom(0, 40, 7))
-        part = process.prior.draw(BlockRandom(13, 29, 7))
-        torch.testing.assert_close(whole.x[13:29], part.x, rtol=1e-5, atol=1e-5)
-        other = process.prior.draw(BlockRandom(0, 40, 8))
-        assert not torch.equal(whole.x, other.x) or not torch.equal(whole.z, other.z), name
+@pytest.mark.parametrize("name", CASES)
+def test_priors_generate_from_a_seed_alone(params, name):
+    _, process = build(params, name, fitting(params, name, 8, 8))
+    whole = process.prior.draw(BlockRandom(0, 40, 7))
+    part = process.prior.draw(BlockRandom(13, 29, 7))
+    torch.testing.assert_close(whole.x[13:29], part.x, rtol=1e-5, atol=1e-5)
+    other = process.prior.draw(BlockRandom(0, 40, 8))
+    assert not torch.equal(whole.x, other.x) or not torch.equal(whole.z, other.z), name
 
 
 def own_section(run, steps):
@@ -153,7 +158,7 @@ def own_section(run, steps):
        channels=st.sampled_from([1, 3]), seed=st.integers(0, 999))
 def test_contract_at_any_size_and_time(params, data, steps, height, width, channels, seed):
     """D(x, 0) = x, same z same result, batch = one by one, shape, dtype: whatever is drawn."""
-    run = params.run(data.draw(st.sampled_from(cases(params))))
+    run = params.run(data.draw(st.sampled_from(CASES)))
     channels = 3 if run.degradation.kind == "desaturate" else channels
     spec = image(channels, height, width, low=run.restorer.low, high=run.restorer.high)
     process = degradations.build(spec, *own_section(run, steps), GREY)
@@ -208,20 +213,20 @@ class Count(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_no_loop_over_images_or_times_and_the_device_follows(params):
+@pytest.mark.parametrize("name", CASES)
+def test_no_loop_over_images_or_times_and_the_device_follows(params, name):
     """As many operations for 24 images at 12 times as for 2; all of them on the input's device (meta)."""
-    for name in cases(params):
-        run = params.run(name)
-        spec = image(3, 8, 8, low=run.restorer.low, high=run.restorer.high)
-        process = degradations.build(spec, *own_section(run, 12), GREY)
-        process.fit(smooth_images(8, spec), lambda spec=spec: smooth_images(3, spec, 9))
-        counts = []
-        for n in (2, 24):
-            x0, t = smooth_images(n, spec), torch.arange(n) % 12 + 1
-            z = process.draw(BatchRandom(n, generator(0)))
-            with Count() as seen:
-                process.degrade(x0, t, z)
-            counts.append(seen.calls)
-        assert counts[0] == counts[1], f"{name}: {counts}"
-        z = None if z is None else z.to("meta")
-        assert process.to("meta").degrade(x0.to("meta"), t.to("meta"), z).device.type == "meta", name
+    run = params.run(name)
+    spec = image(3, 8, 8, low=run.restorer.low, high=run.restorer.high)
+    process = degradations.build(spec, *own_section(run, 12), GREY)
+    process.fit(smooth_images(8, spec), lambda: smooth_images(3, spec, 9))
+    counts = []
+    for n in (2, 24):
+        x0, t = smooth_images(n, spec), torch.arange(n) % 12 + 1
+        z = process.draw(BatchRandom(n, generator(0)))
+        with Count() as seen:
+            process.degrade(x0, t, z)
+        counts.append(seen.calls)
+    assert counts[0] == counts[1], f"{name}: {counts}"
+    z = None if z is None else z.to("meta")
+    assert process.to("meta").degrade(x0.to("meta"), t.to("meta"), z).device.type == "meta", name

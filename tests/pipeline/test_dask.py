@@ -15,6 +15,8 @@ from kelvin.common.errors import KelvinError
 from kelvin.pipeline.executors import Cluster
 from kelvin.pipeline.throwaway import make_copy
 
+RECORD = "reports/runs/digits/ddpm-default-0.json"
+
 
 def until(condition, seconds=120):
     deadline = time.monotonic() + seconds
@@ -94,24 +96,24 @@ def test_stages_end_with_the_driver(project, workers):
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    """The smoke core of one run in a copy, and its metrics as one machine makes them undisturbed."""
+    """One run at smoke scale in a copy, and its record as one machine makes it undisturbed."""
     folder = tmp_path_factory.mktemp("smoke")
     values = {"scale": "smoke", "active": ["ddpm-default"], "scales.smoke.run.training.epochs": 30,
               "defaults.training.checkpoint_every": 1}
     copies = [(folder / name, make_copy(ROOT, folder / name, values)) for name in ("one", "many")]
     one, environment = copies[0]
-    subprocess.run([sys.executable, "-m", "kelvin", "repro", "report"], cwd=one, env=environment,
+    subprocess.run([sys.executable, "-m", "kelvin", "repro", "evaluate"], cwd=one, env=environment,
                    check=True, capture_output=True)
-    return copies[1], (one / "reports/metrics.json").read_bytes()
+    return copies[1], (one / RECORD).read_bytes()
 
 
 def test_a_killed_worker_loses_no_training(smoke, workers):
     """Two workers run the core; the one that trains is killed with SIGKILL after a checkpoint."""
-    (folder, environment), metrics = smoke
+    (folder, environment), record = smoke
     for name in ("a", "b"):
         workers.start(name)
     driver = subprocess.Popen(
-        [sys.executable, "-m", "kelvin", "repro", "report", "--dask", workers.address], cwd=folder,
+        [sys.executable, "-m", "kelvin", "repro", "evaluate", "--dask", workers.address], cwd=folder,
         env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     checkpoints = folder / ".kelvin/checkpoints"
     until(lambda: list(checkpoints.glob("*.pt")) or driver.poll() is not None, 600)
@@ -125,7 +127,7 @@ def test_a_killed_worker_loses_no_training(smoke, workers):
     assert "train@ddpm-default-0: its worker died; begun again" in text
     cost = json.loads((folder / "data/models/digits/ddpm-default-0/cost.json").read_text())
     assert len(cost["epoch_seconds"]) == 30
-    assert (folder / "reports/metrics.json").read_bytes() == metrics
+    assert (folder / RECORD).read_bytes() == record
     assert not list(checkpoints.iterdir())
 
 

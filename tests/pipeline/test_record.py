@@ -49,7 +49,8 @@ def test_every_record_can_be_set_and_builds_its_runs(name, tmp_path):
     size = resolved.images.image_size or {"digits": 8, "mnist": 28}[resolved.house.dataset]
     for run in entry["runs"] if isinstance(entry["runs"], list) else []:
         config = resolved.run(run)
-        networks.build(config.network.model_dump(), Shape(resolved.images.channels, size, size), run)
+        shape = Shape(resolved.images.channels, size, size)
+        assert networks.parameter_count(networks.build(config.network.model_dump(), shape, run)) > 0
 
 
 def test_committed_records_are_what_params_would_make_again():

@@ -116,7 +116,9 @@ def test_targets_that_divide_by_a_lost_signal_are_refused(schedule, name):
 def test_a_signal_that_float32_divides_by_is_taken(name, end):
     schedule = {"kind": "matched", "steps": 1000, "beta_min": 1e-4, "alpha_bar_end": end}
     process = degradations.build(image(), {"kind": "gaussian-noise"}, schedule, {"kind": "normal"})
-    Restorer(lambda x, time: x, name, process, image(), clip=True)
+    restorer = Restorer(lambda x, time: x, name, process, image(), clip=True)
+    x, T = torch.ones(1, 1, 8, 8), torch.tensor([1000])
+    assert restorer.x0_hat(x, x, T).isfinite().all()
 
 
 def test_noise_that_float32_does_not_hold_is_refused():

@@ -28,7 +28,7 @@ def edited(run, **sections):
 
 
 def test_every_run_passes():
-    check(Params(copy.deepcopy(RAW)))
+    assert check(Params(copy.deepcopy(RAW))) is None
 
 
 @pytest.mark.parametrize(("run", "sections", "sentence"), [
@@ -48,7 +48,7 @@ def test_refused_before_any_stage(run, sections, sentence):
 
 
 def test_another_target_takes_the_same_schedule():
-    check(edited("ddpm-default", schedule=LONG, restorer={"parameterisation": "v"}))
+    assert check(edited("ddpm-default", schedule=LONG, restorer={"parameterisation": "v"})) is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

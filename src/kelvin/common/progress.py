@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import Any
 
 from tqdm import tqdm
 
 log = logging.getLogger("kelvin")
 
 
-def progress_bar(total: int, description: str, unit: str, **options) -> tqdm:
+def progress_bar(total: int, description: str, unit: str, **options: Any) -> tqdm:
     """A bar with time left; a line every half second on a terminal, elsewhere every ten seconds or as
     KELVIN_BAR_SECONDS says (`kelvin repro` on a terminal)."""
     return tqdm(total=total, desc=description, unit=unit, dynamic_ncols=True,

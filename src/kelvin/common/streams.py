@@ -24,7 +24,7 @@ def generator(*parts: object) -> torch.Generator:
 class BatchRandom:
     """One stream for one training batch of n images."""
 
-    def __init__(self, n: int, source: torch.Generator):
+    def __init__(self, n: int, source: torch.Generator) -> None:
         self.n, self._source = n, source
 
     def normal(self, *tail: int) -> torch.Tensor:
@@ -43,7 +43,7 @@ class BlockRandom:
     cut to the part that was asked for.
     """
 
-    def __init__(self, start: int, stop: int, *seed_parts: object):
+    def __init__(self, start: int, stop: int, *seed_parts: object) -> None:
         self.n = stop - start
         self._spans = []
         for block in range(start // BLOCK, (stop - 1) // BLOCK + 1):

@@ -38,13 +38,14 @@ class Code:
     What was parsed is remembered in a file by size and time of change; a damaged one is made again.
     """
 
-    def __init__(self, root: Path | None = None, memory: Path = Path(".kelvin/syntax.json")):
+    def __init__(self, root: Path | None = None, memory: Path = Path(".kelvin/syntax.json")) -> None:
         self.root, self.memory = (root or Path.cwd()).resolve(), memory
         self.known: dict[str, list] = {}
         with suppress(OSError, ValueError):
             said = json.loads(memory.read_text(encoding="utf-8"))
             self.known = said["files"] if said["python"] == platform.python_version() else {}
-        self.changed, self._digests = False, {}
+        self.changed = False
+        self._digests: dict[tuple, str] = {}
 
     def digest(self, script: Path, own: tuple[str, ...] = (), left_out: tuple[str, ...] = LEFT_OUT
                ) -> str:

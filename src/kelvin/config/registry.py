@@ -40,7 +40,7 @@ def options_model(part: Callable) -> type[BaseModel]:
 class Registry:
     """What a `kind` in params.yaml may name; a user's own part is named as `module:name`."""
 
-    def __init__(self, what: str):
+    def __init__(self, what: str) -> None:
         self.what = what
         self._parts: dict[str, Callable] = {}
 

@@ -84,7 +84,7 @@ class Params:
     runs: dict[str, RunConfig]  # those of `runs`, and the active ones of the records' grids
     variants: dict[str, Variant]
 
-    def __init__(self, raw: Mapping[str, Any], faults: list[str] | None = None):
+    def __init__(self, raw: Mapping[str, Any], faults: list[str] | None = None) -> None:
         """faults: gets a line for each fault, and what is wrong is left out of this object; without it,
         and where nothing can be resolved, KelvinError."""
         lines: list[str] = [] if faults is None else faults

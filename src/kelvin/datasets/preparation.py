@@ -4,19 +4,24 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import rounded
+from kelvin.config.schema import FoldsConfig, Images
 from kelvin.datasets.settle import size_of_test
 from kelvin.datasets.sources.find import data_roots, load_source
 from kelvin.datasets.sources.folders import log_left_out
+from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.splitting import folds as folding
 from kelvin.datasets.splitting import leakage
 from kelvin.datasets.splitting.splits import make_group_split, make_split
 from kelvin.datasets.store import write_store
 
 
-def prepare(name: str, spec, environ: Mapping[str, str], folder: Path) -> dict:
+def prepare(name: str, spec: Images, environ: Mapping[str, str], folder: Path) -> dict:
     """Load, convert, split, fold, check for leaks and store the data set `name`; returns the manifest.
 
     environ is read for KELVIN_DATA and DVC_ROOT. An error names the data set it is about. Images of a
@@ -51,7 +56,7 @@ def prepare(name: str, spec, environ: Mapping[str, str], folder: Path) -> dict:
         return write_store(folder, name, raw, split, spec, beside)
 
 
-def make_folds(raw, split, options) -> folding.Folds | None:
+def make_folds(raw: RawData, split: np.ndarray, options: FoldsConfig | None) -> folding.Folds | None:
     """The folds that the entry `folds` asks for; None where it is null."""
     if options is None:
         return None
@@ -59,5 +64,5 @@ def make_folds(raw, split, options) -> folding.Folds | None:
     return folding.make_folds(raw.labels[rows], raw.groups[rows], options.k, options.seed)
 
 
-def _json(value) -> str:
+def _json(value: Any) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"

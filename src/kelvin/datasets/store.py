@@ -15,6 +15,7 @@ import numpy as np
 
 from kelvin.artifacts.folders import MANIFEST
 from kelvin.common.errors import KelvinError
+from kelvin.config.schema import Images
 from kelvin.datasets.sources.archives import file_hash
 from kelvin.datasets.sources.raw import RawData
 
@@ -60,7 +61,7 @@ def write_store(
     name: str,
     raw: RawData,
     split: np.ndarray,
-    spec,
+    spec: Images,
     beside: Mapping[str, str] | None = None,
 ) -> dict:
     """Write arrays and manifest in one go, replacing what was there; returns the manifest.
@@ -102,7 +103,7 @@ class PreparedStore:
     2 test. Raises KelvinError where the folder is missing or does not fit its manifest.
     """
 
-    def __init__(self, folder: Path | str):
+    def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         try:
             self._text = (self.folder / MANIFEST).read_bytes()
@@ -194,7 +195,7 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
 
 
-def _manifest(name: str, raw: RawData, split: np.ndarray, spec, hashes: dict[str, str]) -> dict:
+def _manifest(name: str, raw: RawData, split: np.ndarray, spec: Images, hashes: dict[str, str]) -> dict:
     sizes = np.bincount(split, minlength=len(PARTS))
     return {
         "dataset": name,

@@ -82,6 +82,9 @@ class Degradation(ABC):
     prior: "Prior"  # noqa: UP037 - set by kelvin.degradations.build
     temperature = "cold"  # hot: noise; cold: no noise; warm: a cold part and noise
     parameterisations: tuple[str, ...] = OF_ANY  # what a network may be asked to predict
+    # of the target linear+ (kelvin.restoration.linear_map)
+    linear_weights: torch.Tensor | None = None
+    linear_offsets: torch.Tensor | None = None
     can_estimate_z = False  # does z (or its hidden part) follow from (x_t, x0)?
 
     def fit(self, x0: torch.Tensor, other: Callable[[], torch.Tensor]) -> None:  # noqa: B027

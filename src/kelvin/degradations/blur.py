@@ -94,7 +94,7 @@ class GaussianBlur(AxisMatrices):
                  growth: Literal["constant", "proportional", "additive", "geometric"],
                  sigma_of: Literal["step", "total"],
                  border: Literal["circular", "reflect", "zero", "heat"],
-                 reading: Literal["composed", "single"]):
+                 reading: Literal["composed", "single"]) -> None:
         self.growth, self.sigma, self.sigma_start = growth, sigma, sigma_start
         self.sigma_of, self.border, self.reading = sigma_of, border, reading
         self.own = schedule["kind"] == "own"
@@ -104,7 +104,7 @@ class GaussianBlur(AxisMatrices):
         self.taps = max(3, 2 * round((kernel * image.width - 1) / 2) + 1)
         super().__init__(image, schedule)
 
-    def tabulate(self, u):
+    def tabulate(self, u: np.ndarray) -> None:
         if self.own:
             relative = kernel_sigmas(self.growth, self.sigma, self.sigma_start, self.steps)
         else:
@@ -115,5 +115,5 @@ class GaussianBlur(AxisMatrices):
         self.sigmas = relative * self.image.width
         super().tabulate(u)
 
-    def matrices(self, n, u, axis):
+    def matrices(self, n: int, u: np.ndarray, axis: str) -> np.ndarray:
         return axis_matrices(n, self.sigmas, self.taps, self.border, self.sigma_of, self.reading)

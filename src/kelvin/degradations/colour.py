@@ -20,11 +20,11 @@ class Fade(Graded):
     """x_t = (1 - u) x0 + u c: to a grey level c in [0, 1], or to each image's own `mean` colour."""
 
     def __init__(self, image: ImageSpec, schedule: Mapping, *,
-                 to: Literal["mean"] | Annotated[float, Field(ge=0, le=1)]):
+                 to: Literal["mean"] | Annotated[float, Field(ge=0, le=1)]) -> None:
         self.target = to
         super().__init__(image, schedule)
 
-    def apply(self, x0, t, z):
+    def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u = self.severity(t, x0)
         colour = (x0.mean((2, 3), keepdim=True) if self.target == "mean"
                   else self.image.encode(self.target))
@@ -35,13 +35,13 @@ class Fade(Graded):
 class Desaturate(Graded):
     """x_t = (1 - u) x0 + u luma(x0), luma after ITU-R BT.601; RGB images only."""
 
-    def __init__(self, image: ImageSpec, schedule: Mapping):
+    def __init__(self, image: ImageSpec, schedule: Mapping) -> None:
         if image.channels != 3:
             raise KelvinError(f"degradation.kind = 'desaturate' needs RGB images, but these have "
                               f"{image.channels} channel: choose a data set with 3 channels")
         super().__init__(image, schedule)
 
-    def apply(self, x0, t, z):
+    def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u = self.severity(t, x0)
         weights = torch.tensor(LUMA, dtype=x0.dtype, device=x0.device).view(1, 3, 1, 1)
         return (1 - u) * x0 + u * (weights * x0).sum(1, keepdim=True)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 import torch
 
-from kelvin.degradations.base import Degradation
+from kelvin.degradations.base import Degradation, Random
 
 
 class GaussianProcess(Degradation):
@@ -45,14 +45,16 @@ class GaussianProcess(Degradation):
         """A_t x0."""
         return self.from_basis(self.gain(t, z).to(x0.dtype) * self.to_basis(x0))
 
-    def degrade(self, x0, t, z):
+    def degrade(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         x_t = self.mean(x0, t, z) + self.std(t).to(x0.dtype) * self.eps(z)
         return torch.where((t == 0).view(-1, 1, 1, 1), x0, x_t)
 
-    def estimate_z(self, x_t, x0_hat, t, z=None):
+    def estimate_z(self, x_t: torch.Tensor, x0_hat: torch.Tensor, t: torch.Tensor,
+                   z: torch.Tensor | None = None) -> torch.Tensor:
         return self.with_eps(z, (x_t - self.mean(x0_hat, t, z)) / self.std(t).to(x_t.dtype))
 
-    def posterior(self, x_t, x0, t, s, eta: float = 1.0, z=None) -> tuple[torch.Tensor, torch.Tensor]:
+    def posterior(self, x_t: torch.Tensor, x0: torch.Tensor, t: torch.Tensor, s: torch.Tensor,
+                  eta: float = 1.0, z: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean of q_eta(x_s | x_t, x0) for s < t, and its standard deviation in the basis.
 
         eta = 1 is the posterior of the Markov chain (Ho et al. 2020, eq. 7; per frequency Hoogeboom
@@ -81,16 +83,16 @@ class HotProcess(GaussianProcess):
     signal: torch.Tensor
     noise: torch.Tensor
 
-    def gain(self, t, z):
+    def gain(self, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         return self.signal[t].view(-1, 1, 1, 1)
 
-    def std(self, t):
+    def std(self, t: torch.Tensor) -> torch.Tensor:
         return self.noise[t].view(-1, 1, 1, 1)
 
-    def draw(self, random):
+    def draw(self, random: Random) -> torch.Tensor:
         return random.normal(*self.image.shape)
 
-    def signal_variance(self):
+    def signal_variance(self) -> torch.Tensor:
         return self.signal.square()
 
     def log_snr(self) -> torch.Tensor:

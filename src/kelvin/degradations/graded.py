@@ -33,7 +33,7 @@ SLICE = 2**24  # numbers degraded at once while it is measured: bounds the memor
 class Graded(Degradation):
     """A degradation whose x_t depends on t through its severity u_t alone (u = 0: untouched)."""
 
-    def __init__(self, image: ImageSpec, schedule: Mapping[str, Any]):
+    def __init__(self, image: ImageSpec, schedule: Mapping[str, Any]) -> None:
         self.image = image
         self.tied = schedule["kind"] not in growths.kinds()
         if self.tied:
@@ -41,9 +41,10 @@ class Graded(Degradation):
             self.tie = tie_of(schedule)
         u = np.linspace(0, 1, len(self.alpha_bar)) if self.tied else growths.build(schedule)
         self.steps = len(u) - 1
-        self.variance = None
+        self.variance: torch.Tensor | None = None
         # under `tie: recoverability` what is wanted and what is reached, (T + 1,); else S_t serves
-        self.wanted = self.reached = None
+        self.wanted: torch.Tensor | None = None
+        self.reached: torch.Tensor | None = None
         self.follow(u)
 
     def follow(self, u: np.ndarray) -> None:
@@ -60,7 +61,7 @@ class Graded(Degradation):
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         """x_t, for t > 0; what it gives at t = 0 is not used."""
 
-    def degrade(self, x0, t, z=None):
+    def degrade(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None = None) -> torch.Tensor:
         return torch.where(self.wide(t == 0), x0, self.apply(x0, t, z))
 
     def severity(self, t: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -72,7 +73,7 @@ class Graded(Degradation):
         """(n,) -> (n, 1, 1, 1)."""
         return values.view(-1, 1, 1, 1)
 
-    def fit(self, x0, other):
+    def fit(self, x0: torch.Tensor, other: Callable[[], torch.Tensor]) -> None:
         """Measure the signal variance on training images and, where tied, solve u_t for it."""
         source = generator("signal variance")
         n = min(PAIRS, len(x0) // 2)
@@ -101,7 +102,7 @@ class Graded(Degradation):
                 self.reached = data.of(self, torch.arange(self.steps + 1))
         self.variance = measured(self, *pairs)
 
-    def signal_variance(self):
+    def signal_variance(self) -> torch.Tensor:
         if self.variance is None:
             raise KelvinError(f"{type(self).__name__}: the signal variance is measured on training "
                               "images: call fit first, or load weights that carry it")
@@ -112,19 +113,20 @@ class Graded(Degradation):
         value. From there on u_t stands still."""
         if not self.tied:
             return None
-        wanted, reached = ((self.alpha_bar, self.signal_variance()) if self.wanted is None
-                           else (self.wanted, self.reached))
-        wanted = wanted.cpu().numpy()
-        short = np.flatnonzero(reached.cpu().numpy() > wanted + tolerance(wanted))
+        aim, left = self.alpha_bar, self.signal_variance()
+        if self.wanted is not None and self.reached is not None:
+            aim, left = self.wanted, self.reached
+        wanted = aim.cpu().numpy()
+        short = np.flatnonzero(left.cpu().numpy() > wanted + tolerance(wanted))
         return int(short[0]) if len(short) else None
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         if self.variance is None:
             return {}
         out = {"severity": self.u, "variance": self.variance}
         return out if self.wanted is None else out | {"wanted": self.wanted, "reached": self.reached}
 
-    def load(self, tensors):
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
         if "severity" in tensors:
             self.follow(tensors["severity"].double().cpu().numpy())
             self.variance = tensors["variance"]

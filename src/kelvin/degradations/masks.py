@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from kelvin.degradations.base import ImageSpec, degradations
+from kelvin.degradations.base import ImageSpec, Random, degradations
 from kelvin.degradations.graded import Graded
 
 Level = Annotated[float, Field(ge=0, le=1)]  # a grey level: 0 black, 1 white
@@ -20,7 +20,7 @@ Positive = Annotated[float, Field(gt=0)]
 class Mask(Graded):
     """`visible` gives m_t in [0, 1]; `fill` is the grey level of what is gone."""
 
-    def __init__(self, image: ImageSpec, schedule: Mapping, fill: float):
+    def __init__(self, image: ImageSpec, schedule: Mapping, fill: float) -> None:
         self.fill = image.encode(fill)
         super().__init__(image, schedule)
 
@@ -32,7 +32,7 @@ class Mask(Graded):
         """What shows where the image is gone, in the model's range."""
         return self.fill
 
-    def apply(self, x0, t, z):
+    def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         visible, colour = self.visible(t, z, x0), self.colour(z)
         return visible * x0 + (1 - visible) * colour
 
@@ -41,13 +41,13 @@ class Mask(Graded):
 class RandomPixels(Mask):
     """A share u_t of the pixels, drawn one by one, is gone; z: a uniform field (n, 1, H, W)."""
 
-    def __init__(self, image: ImageSpec, schedule: Mapping, *, fill: Level):
+    def __init__(self, image: ImageSpec, schedule: Mapping, *, fill: Level) -> None:
         super().__init__(image, schedule, fill)
 
-    def draw(self, random):
+    def draw(self, random: Random) -> torch.Tensor | None:
         return random.uniform(1, self.image.height, self.image.width)
 
-    def visible(self, t, z, like):
+    def visible(self, t: torch.Tensor, z: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
         return (z.to(like.dtype) >= self.severity(t, like)).to(like.dtype)
 
 
@@ -58,17 +58,17 @@ class SaltAndPepper(Mask):
     The first says when a pixel is lost, the second to which (n, 2, H, W).
     """
 
-    def __init__(self, image: ImageSpec, schedule: Mapping, *, salt: Level):
+    def __init__(self, image: ImageSpec, schedule: Mapping, *, salt: Level) -> None:
         self.salt = salt
         super().__init__(image, schedule, fill=0.0)
 
-    def draw(self, random):
+    def draw(self, random: Random) -> torch.Tensor | None:
         return random.uniform(2, self.image.height, self.image.width)
 
-    def visible(self, t, z, like):
+    def visible(self, t: torch.Tensor, z: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
         return (z[:, :1].to(like.dtype) >= self.severity(t, like)).to(like.dtype)
 
-    def colour(self, z):
+    def colour(self, z: torch.Tensor | None) -> torch.Tensor:
         return torch.where(z[:, 1:] < self.salt, self.image.high, self.image.low)
 
 
@@ -79,13 +79,13 @@ class CutOut(Mask):
     A pixel that the square covers in part is gone in part. z: the centre (n, 2), as fractions.
     """
 
-    def __init__(self, image: ImageSpec, schedule: Mapping, *, fill: Level):
+    def __init__(self, image: ImageSpec, schedule: Mapping, *, fill: Level) -> None:
         super().__init__(image, schedule, fill)
 
-    def draw(self, random):
+    def draw(self, random: Random) -> torch.Tensor | None:
         return random.uniform(2)
 
-    def visible(self, t, z, like):
+    def visible(self, t: torch.Tensor, z: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
         height, width = self.image.height, self.image.width
         half = max(height, width) * self.severity(t, like)[:, 0, :, 0]  # (n, 1), in pixels
 
@@ -109,11 +109,11 @@ class GaussianMask(Mask):
     """
 
     def __init__(self, image: ImageSpec, schedule: Mapping, *, fill: Level, width: Positive,
-                 strokes: Annotated[int, Field(ge=1)], centre: Literal["drawn", "middle"]):
+                 strokes: Annotated[int, Field(ge=1)], centre: Literal["drawn", "middle"]) -> None:
         self.width, self.strokes, self.centre = width * image.width, strokes, centre
         super().__init__(image, schedule, fill)
 
-    def tabulate(self, u):
+    def tabulate(self, u: np.ndarray) -> None:
         """log m for every offset from the centre: (T + 1, 2 height - 1, 2 width - 1)."""
         y, x = (np.arange(1 - n, n) for n in (self.image.height, self.image.width))
         distance = y[:, None] ** 2 + x**2
@@ -126,10 +126,10 @@ class GaussianMask(Mask):
         part = (place - whole)[:, None, None]
         self.logs = torch.from_numpy(total[whole] + part * stroke[whole]).float()
 
-    def draw(self, random):
+    def draw(self, random: Random) -> torch.Tensor | None:
         return random.uniform(2) if self.centre == "drawn" else None
 
-    def visible(self, t, z, like):
+    def visible(self, t: torch.Tensor, z: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
         size = torch.tensor([self.image.height, self.image.width], device=like.device)
         place = (size // 2).expand(len(like), 2) if z is None else (z * size).long()
         # pixel p lies p - centre away: the table's middle is offset 0

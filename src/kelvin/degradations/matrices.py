@@ -24,12 +24,12 @@ class AxisMatrices(Graded):
     def matrices(self, n: int, u: np.ndarray, axis: str) -> np.ndarray:
         """What multiplies the images along an axis, for severities u (T + 1,)."""
 
-    def tabulate(self, u):
+    def tabulate(self, u: np.ndarray) -> None:
         self.rows, self.columns = (
             torch.from_numpy(np.asarray(self.matrices(n, u, axis), np.float32))
             for n, axis in ((self.image.height, "rows"), (self.image.width, "columns")))
 
-    def apply(self, x0, t, z):
+    def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         x0 = x0 - self.image.low  # black is the zero of a border of zeros
         product = self.rows[t].to(x0.dtype)[:, None] @ x0 @ self.columns[t].to(x0.dtype).mT[:, None]
         return product + self.image.low
@@ -46,11 +46,11 @@ class Pixelate(AxisMatrices):
     """
 
     def __init__(self, image: ImageSpec, schedule: Mapping, *,
-                 blocks: Annotated[int, Field(ge=1)], antialiased: bool):
+                 blocks: Annotated[int, Field(ge=1)], antialiased: bool) -> None:
         self.blocks, self.antialiased = blocks, antialiased
         super().__init__(image, schedule)
 
-    def matrices(self, n, u, axis):
+    def matrices(self, n: int, u: np.ndarray, axis: str) -> np.ndarray:
         side = max(n / self.blocks, 1.0) ** u[:, None]  # (T + 1, 1), in pixels
         pixel = np.arange(n)
         if self.antialiased:
@@ -69,11 +69,11 @@ class Averaging(AxisMatrices):
     """Each row (or column, or both) fades to its average: (1 - u) x + u mean along that axis."""
 
     def __init__(self, image: ImageSpec, schedule: Mapping, *,
-                 of: Literal["rows", "columns", "both"]):
+                 of: Literal["rows", "columns", "both"]) -> None:
         self.of = of
         super().__init__(image, schedule)
 
-    def matrices(self, n, u, axis):
+    def matrices(self, n: int, u: np.ndarray, axis: str) -> np.ndarray:
         # the average of a row runs over the columns' axis
         used = self.of == "both" or self.of != axis
         share = u[:, None, None] * used

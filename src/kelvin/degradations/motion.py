@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from kelvin.degradations.base import ImageSpec, degradations
+from kelvin.degradations.base import ImageSpec, Random, degradations
 from kelvin.degradations.graded import Graded
 
 
@@ -32,15 +32,15 @@ class MotionBlur(Graded):
     """
 
     def __init__(self, image: ImageSpec, schedule: Mapping, *,
-                 length: Annotated[float, Field(gt=0)], angle: float | Literal["drawn"]):
+                 length: Annotated[float, Field(gt=0)], angle: float | Literal["drawn"]) -> None:
         self.length, self.angle = length * image.width, angle
         super().__init__(image, schedule)
 
-    def draw(self, random):
+    def draw(self, random: Random) -> torch.Tensor | None:
         # a line has no direction: half a turn holds every angle
         return math.pi * random.uniform(1) if self.angle == "drawn" else None
 
-    def apply(self, x0, t, z):
+    def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         angle = (torch.full((len(x0), 1), math.radians(self.angle), dtype=x0.dtype, device=x0.device)
                  if z is None else z.to(x0.dtype))
         transfer = line_transfer(self.image.height, self.image.width,

@@ -18,7 +18,7 @@ class GaussianNoise(HotProcess):
 
     parameterisations = ("eps", "v", "velocity", "scaled-eps", *OF_ANY)
 
-    def __init__(self, image: ImageSpec, schedule: Mapping):
+    def __init__(self, image: ImageSpec, schedule: Mapping) -> None:
         self.image, self.schedule = image, build_schedule(schedule)
         self.steps = self.schedule.steps
         alpha_bar = torch.from_numpy(self.schedule.alpha_bar)
@@ -34,7 +34,7 @@ class Interpolation(HotProcess):
 
     parameterisations = ("velocity", *OF_ANY)  # at T no signal is left for eps to be turned into x0
 
-    def __init__(self, image: ImageSpec, schedule: Mapping):
+    def __init__(self, image: ImageSpec, schedule: Mapping) -> None:
         self.image = image
         if schedule["kind"] in growths.kinds():
             u = torch.from_numpy(growths.build(schedule))

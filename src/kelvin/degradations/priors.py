@@ -25,13 +25,13 @@ Jitter = Annotated[float, Field(ge=0)]
 class StandardNormal(Prior):
     """x_T ~ N(0, I), and z = x_T: what a Gaussian process ends in when its signal has gone."""
 
-    def __init__(self, image: ImageSpec, degradation: Degradation):
+    def __init__(self, image: ImageSpec, degradation: Degradation) -> None:
         if degradation.temperature != "hot":
             raise KelvinError("prior.kind = 'normal' is where noise alone ends, but the degradation is "
                               f"{type(degradation).__name__}: choose gaussian, mixture or constant")
         self.shape = image.shape
 
-    def draw(self, random):
+    def draw(self, random: Random) -> State:
         x = random.normal(*self.shape)
         return State(x, x)
 
@@ -43,7 +43,7 @@ class StandIn(Prior):
     section 5.2 use 0.002).
     """
 
-    def __init__(self, image: ImageSpec, degradation: Degradation, jitter: float):
+    def __init__(self, image: ImageSpec, degradation: Degradation, jitter: float) -> None:
         self.image, self.degradation = image, degradation
         self.jitter = jitter * (image.high - image.low)
 
@@ -51,7 +51,7 @@ class StandIn(Prior):
     def stand_in(self, random: Random) -> torch.Tensor:
         """g, (n, C, H, W) in the model's range."""
 
-    def draw(self, random):
+    def draw(self, random: Random) -> State:
         device = self.degradation.device
         g, z = self.stand_in(random).to(device), self.degradation.draw(random)
         z = None if z is None else z.to(device)
@@ -67,11 +67,11 @@ class Constant(StandIn):
     """g is one grey level in [0, 1]: enough where nothing of the image is left at T."""
 
     def __init__(self, image: ImageSpec, degradation: Degradation, *,
-                 level: Annotated[float, Field(ge=0, le=1)], jitter: Jitter):
+                 level: Annotated[float, Field(ge=0, le=1)], jitter: Jitter) -> None:
         self.level = image.encode(level)
         super().__init__(image, degradation, jitter)
 
-    def stand_in(self, random):
+    def stand_in(self, random: Random) -> torch.Tensor:
         return torch.full((random.n, *self.image.shape), self.level)
 
 
@@ -83,11 +83,11 @@ class FittedGaussian(StandIn):
     """
 
     def __init__(self, image: ImageSpec, degradation: Degradation, *,
-                 rank: Annotated[int, Field(ge=1)], jitter: Jitter):
+                 rank: Annotated[int, Field(ge=1)], jitter: Jitter) -> None:
         self.rank, self.average, self.directions = rank, None, None
         super().__init__(image, degradation, jitter)
 
-    def fit(self, x0):
+    def fit(self, x0: torch.Tensor) -> None:
         flat = x0.flatten(1).double()
         average = flat.mean(0)
         covariance = (flat - average).T @ (flat - average) / max(len(flat) - 1, 1)
@@ -98,15 +98,15 @@ class FittedGaussian(StandIn):
         vectors = vectors * vectors.gather(0, largest).sign()
         self.average, self.directions = average.float(), (vectors * values.clamp(min=0).sqrt()).float()
 
-    def stand_in(self, random):
+    def stand_in(self, random: Random) -> torch.Tensor:
         fitted(self.average)
         place = random.normal(self.directions.shape[1]) @ self.directions.cpu().T
         return (self.average.cpu() + place).view(-1, *self.image.shape)
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         return {"mean": self.average, "directions": self.directions.contiguous()}
 
-    def load(self, tensors):
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
         self.average, self.directions = tensors["mean"], tensors["directions"]
 
 
@@ -118,11 +118,11 @@ class ColourMixture(StandIn):
     """
 
     def __init__(self, image: ImageSpec, degradation: Degradation, *,
-                 components: Annotated[int, Field(ge=1)], jitter: Jitter):
+                 components: Annotated[int, Field(ge=1)], jitter: Jitter) -> None:
         self.components, self.weights = components, None
         super().__init__(image, degradation, jitter)
 
-    def fit(self, x0):
+    def fit(self, x0: torch.Tensor) -> None:
         from sklearn.mixture import GaussianMixture  # late: other priors do without
 
         if len(x0) < self.components:
@@ -132,7 +132,7 @@ class ColourMixture(StandIn):
         self.weights, self.means = (torch.from_numpy(a).float() for a in (found.weights_, found.means_))
         self.roots = torch.linalg.cholesky(torch.from_numpy(found.covariances_)).float()
 
-    def stand_in(self, random):
+    def stand_in(self, random: Random) -> torch.Tensor:
         fitted(self.weights)
         edges = self.weights.cpu().double().cumsum(0)[:-1].contiguous()
         which = torch.bucketize(random.uniform(1)[:, 0].double(), edges)
@@ -140,10 +140,10 @@ class ColourMixture(StandIn):
         colour = self.means.cpu()[which] + (self.roots.cpu()[which] @ noise[..., None])[..., 0]
         return colour[..., None, None].expand(-1, *self.image.shape).contiguous()
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         return {"weights": self.weights, "means": self.means, "roots": self.roots}
 
-    def load(self, tensors):
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
         self.weights, self.means, self.roots = (tensors[k] for k in ("weights", "means", "roots"))
 
 

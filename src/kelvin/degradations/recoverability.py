@@ -28,7 +28,7 @@ def rounding(image: ImageSpec) -> float:
 class Moments:
     """Training images x0 (n, C, H, W), and z for them: what recoverability is measured on."""
 
-    def __init__(self, process: Degradation, x0: torch.Tensor):
+    def __init__(self, process: Degradation, x0: torch.Tensor) -> None:
         source = generator("recoverability")
         chosen = torch.randperm(len(x0), generator=source)[:IMAGES]
         x0 = x0[chosen]

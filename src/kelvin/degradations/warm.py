@@ -12,7 +12,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from kelvin.degradations.base import OF_ANY, ImageSpec, degradations
+from kelvin.degradations.base import OF_ANY, ImageSpec, Random, degradations
 from kelvin.degradations.gaussian import GaussianProcess
 from kelvin.degradations.graded import Graded
 
@@ -32,34 +32,34 @@ class Warm(Graded, GaussianProcess):
     temperature = "warm"
     degrade = GaussianProcess.degrade
 
-    def apply(self, x0, t, z):
+    def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         return GaussianProcess.degrade(self, x0, t, z)
 
     def exact(self, t: torch.Tensor) -> torch.Tensor:
         """u_t, (n, 1, 1, 1) float64: the posterior divides small numbers."""
         return self.wide(self.u[t].double())
 
-    def std(self, t):
+    def std(self, t: torch.Tensor) -> torch.Tensor:
         return torch.sin(math.pi / 2 * self.exact(t))
 
 
 class WarmBlur(Warm):
     """A gain for each frequency of the cosine transform, and white noise."""
 
-    def __init__(self, image: ImageSpec, schedule: Mapping):
+    def __init__(self, image: ImageSpec, schedule: Mapping) -> None:
         self.rows, self.columns = cosine_basis(image.height), cosine_basis(image.width)
         f_y, f_x = (torch.arange(n, dtype=torch.float64) * math.pi / n
                     for n in (image.height, image.width))
         self.frequency2 = f_y[:, None] ** 2 + f_x**2  # squared, in radians per pixel
         super().__init__(image, schedule)
 
-    def draw(self, random):
+    def draw(self, random: Random) -> torch.Tensor:
         return random.normal(*self.image.shape)
 
-    def to_basis(self, x):
+    def to_basis(self, x: torch.Tensor) -> torch.Tensor:
         return self.rows.to(x.dtype) @ x @ self.columns.to(x.dtype).T
 
-    def from_basis(self, y):
+    def from_basis(self, y: torch.Tensor) -> torch.Tensor:
         return self.rows.to(y.dtype).T @ y @ self.columns.to(y.dtype)
 
     def heat(self, sigma: torch.Tensor) -> torch.Tensor:
@@ -75,11 +75,11 @@ class BlurNoise(WarmBlur):
     widths). The floor keeps each step's posterior well defined.
     """
 
-    def __init__(self, image: ImageSpec, schedule: Mapping, *, sigma: Positive, floor: Positive):
+    def __init__(self, image: ImageSpec, schedule: Mapping, *, sigma: Positive, floor: Positive) -> None:
         self.sigma, self.floor = sigma * image.width, floor
         super().__init__(image, schedule)
 
-    def gain(self, t, z):
+    def gain(self, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u = self.exact(t)
         decay = self.heat(self.sigma * torch.sin(math.pi / 2 * u) ** 2)
         return torch.cos(math.pi / 2 * u) * ((1 - self.floor) * decay + self.floor)
@@ -96,16 +96,16 @@ class HeatDissipation(WarmBlur):
     parameterisations = (*OF_ANY, "previous")
 
     def __init__(self, image: ImageSpec, schedule: Mapping, *, sigma: Positive,
-                 sigma_start: Positive, noise: Positive):
+                 sigma_start: Positive, noise: Positive) -> None:
         self.sigma, self.ratio = sigma_start * image.width, sigma / sigma_start
         self.level = noise * (image.high - image.low)
         super().__init__(image, schedule)
 
-    def gain(self, t, z):
+    def gain(self, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u = self.exact(t)
         return self.heat(self.sigma * self.ratio**u * (u > 0))
 
-    def std(self, t):
+    def std(self, t: torch.Tensor) -> torch.Tensor:
         return self.wide(self.level * (t > 0).double())
 
 
@@ -117,23 +117,23 @@ class MaskNoise(Warm):
     `lag` above 1 lets the noise come first.
     """
 
-    def __init__(self, image: ImageSpec, schedule: Mapping, *, lag: Positive):
+    def __init__(self, image: ImageSpec, schedule: Mapping, *, lag: Positive) -> None:
         self.lag = lag
         super().__init__(image, schedule)
 
-    def draw(self, random):
+    def draw(self, random: Random) -> torch.Tensor:
         channels, height, width = self.image.shape
         return torch.cat([random.uniform(1, height, width), random.normal(channels, height, width)], 1)
 
-    def gain(self, t, z):
+    def gain(self, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u = self.exact(t)
         return torch.cos(math.pi / 2 * u) * (z[:, :1] >= u**self.lag)
 
-    def eps(self, z):
+    def eps(self, z: torch.Tensor | None) -> torch.Tensor:
         return z[:, 1:]
 
-    def with_eps(self, z, eps):
+    def with_eps(self, z: torch.Tensor | None, eps: torch.Tensor) -> torch.Tensor:
         return torch.cat([z[:, :1].to(eps.dtype), eps], 1)
 
-    def public(self, z):
+    def public(self, z: torch.Tensor | None) -> torch.Tensor:
         return self.with_eps(z, torch.zeros_like(self.eps(z)))

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 
-from kelvin.degradations.base import ImageSpec, degradations
+from kelvin.degradations.base import ImageSpec, Random, degradations
 from kelvin.degradations.graded import Graded
 from kelvin.degradations.motion import line_transfer
 
@@ -18,7 +18,7 @@ Positive = Annotated[float, Field(gt=0)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 
 
-def spectral_noise(random, image: ImageSpec, decay: float) -> torch.Tensor:
+def spectral_noise(random: Random, image: ImageSpec, decay: float) -> torch.Tensor:
     """Noise whose amplitude falls as 1 / frequency^decay (clouds), each scaled to [0, 1]."""
     white = random.normal(1, image.height, image.width)
     f_y = torch.fft.fftfreq(image.height)[:, None]
@@ -34,14 +34,14 @@ class Fog(Graded):
     """x + c m p, scaled back to the image's maximum m, p a cloud; with c = u / (1 - u):
     x_t = (1 - u) x0 + u m p, in [0, 1]. z: the cloud (n, 1, H, W) in [0, 1]."""
 
-    def __init__(self, image: ImageSpec, schedule: Mapping, *, decay: Positive):
+    def __init__(self, image: ImageSpec, schedule: Mapping, *, decay: Positive) -> None:
         self.decay = decay
         super().__init__(image, schedule)
 
-    def draw(self, random):
+    def draw(self, random: Random) -> torch.Tensor:
         return spectral_noise(random, self.image, self.decay)
 
-    def apply(self, x0, t, z):
+    def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u, unit = self.severity(t, x0), self.image.to_unit(x0)
         brightest = unit.amax((1, 2, 3), keepdim=True)
         return self.image.encode((1 - u) * unit + u * brightest * z.to(x0.dtype))
@@ -59,12 +59,12 @@ class Snow(Graded):
     """
 
     def __init__(self, image: ImageSpec, schedule: Mapping, *, flake: Positive, streak: Positive,
-                 whiteness: Unit, dense: float):
+                 whiteness: Unit, dense: float) -> None:
         self.flake, self.streak = max(flake * image.width, 1.0), streak * image.width
         self.whiteness, self.dense = whiteness, dense
         super().__init__(image, schedule)
 
-    def draw(self, random):
+    def draw(self, random: Random) -> torch.Tensor:
         height, width = self.image.height, self.image.width
         coarse = random.normal(1, math.ceil(height / self.flake), math.ceil(width / self.flake))
         layer = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
@@ -75,7 +75,7 @@ class Snow(Graded):
         layer = layer - layer.mean((2, 3), keepdim=True)
         return layer / layer.std((2, 3), keepdim=True).clamp(min=1e-6)
 
-    def apply(self, x0, t, z):
+    def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u, unit = self.severity(t, x0), self.image.to_unit(x0)
         grey = unit.mean(1, keepdim=True)
         k = 1 - u * self.whiteness

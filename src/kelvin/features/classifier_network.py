@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import isqrt
 
+import torch
 from torch import nn
 
 from kelvin.common.errors import KelvinError
@@ -26,7 +27,7 @@ class Classifier(nn.Module):
     where the reference has fewer images than that. Images in [0, 1].
     """
 
-    def __init__(self, shape: Shape, channels: list[int], features: int, classes: int):
+    def __init__(self, shape: Shape, channels: list[int], features: int, classes: int) -> None:
         super().__init__()
         pool = pool_side(channels, features)
         layers, inputs, side = [], shape.channels, min(shape.height, shape.width)
@@ -39,10 +40,10 @@ class Classifier(nn.Module):
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(pool), nn.Flatten())
         self.head = nn.Linear(features, classes)
 
-    def features(self, images):
+    def features(self, images: torch.Tensor) -> torch.Tensor:
         """Penultimate features, (n, features)."""
         return self.body(2 * images - 1)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits, (n, classes)."""
         return self.head(self.features(images))

@@ -1,6 +1,8 @@
 """Feature extractors: images in [0, 1] to feature vectors, in batches."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +26,7 @@ class Extractor:
     hash: str
     function: Callable
 
-    def batches(self, images, batch_size=256):
+    def batches(self, images: np.ndarray, batch_size: int = 256) -> Iterator[np.ndarray]:
         """Features of one batch after another, float64 (b, dim): memory does not grow with n.
 
         images: (n, C, H, W), uint8 or float [0, 1]; converted and checked a batch at a time.
@@ -39,7 +41,7 @@ class Extractor:
                 )
             yield features
 
-    def __call__(self, images, batch_size=256):
+    def __call__(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """Features of all images, (n, dim) float64."""
         check_images(images[:1], "images to extract from")
         return np.concatenate(list(self.batches(images, batch_size)))

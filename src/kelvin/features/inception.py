@@ -4,16 +4,25 @@ Heusel et al. 2017: "GANs trained by a two time-scale update rule converge to a 
 Without the published weights there is no FID and a reason instead: no other weights stand in.
 """
 
+from __future__ import annotations
+
 import hashlib
 import http.client
 import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from kelvin.common.errors import KelvinError
 from kelvin.features.extractor import Extractor
+
+if TYPE_CHECKING:
+    import torch
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
@@ -24,8 +33,10 @@ _PIECE = 1 << 20  # bytes read at once
 _SILENCE = 30  # seconds without a byte after which a server counts as unreachable
 
 
-def fid_extractor(data_root, resize="pytorch-fid", *, download=False, download_root="data/raw",
-                  device="cpu", sha256=SHA256, url=URL, patience=600):
+def fid_extractor(data_root: str | Path, resize: str = "pytorch-fid", *, download: bool = False,
+                  download_root: str | Path = "data/raw",
+                  device: torch.device | str = "cpu", sha256: str = SHA256, url: str = URL,
+                  patience: float = 600) -> tuple[Extractor | None, str | None]:
     """(Extractor, None) of FID's 2048 pool features, or (None, why): one sentence for fid_why.
 
     The weights are the file pt_inception-2015-12-05-6726825d.pth, looked for in the folder
@@ -53,7 +64,8 @@ def fid_extractor(data_root, resize="pytorch-fid", *, download=False, download_r
     return _load(place + FILE, paths[place], resize, device, sha256, url)
 
 
-def _load(name, path, resize, device, sha256, url):
+def _load(name: str, path: Path, resize: str, device: torch.device | str, sha256: str,
+          url: str) -> tuple[Extractor | None, str | None]:
     """(Extractor, None) of the file at path, or (None, why); name: what a sentence calls it."""
     remedy = f"replace it by the file published at {url}."
     try:
@@ -77,17 +89,18 @@ def _load(name, path, resize, device, sha256, url):
     return Extractor("inception", DIM, PREPROCESSING[resize], digest, function), None
 
 
-def _features(network, mode, device):
+def _features(network: torch.nn.Module, mode: str, device: torch.device | str
+              ) -> Callable[[np.ndarray], np.ndarray]:
     """(b, C, H, W) float32 array in [0, 1] -> (b, 2048) float32 array, a few images at a time."""
     import torch
 
     from kelvin.features.inception_resize import normalise, resize
 
-    def few(x):
+    def few(x: np.ndarray) -> torch.Tensor:
         x = normalise(resize(torch.from_numpy(x).to(device), mode), mode).expand(-1, 3, -1, -1)
         return network(x.contiguous(memory_format=torch.channels_last)).cpu()
 
-    def function(images):
+    def function(images: np.ndarray) -> np.ndarray:
         if images.shape[1] not in (1, 3):
             raise KelvinError(
                 f"inception: the images have {images.shape[1]} channels, it sees grey (1) or RGB (3)."
@@ -99,7 +112,7 @@ def _features(network, mode, device):
     return function
 
 
-def _download(path, url, sha256, patience):
+def _download(path: Path, url: str, sha256: str, patience: float) -> str | None:
     """None when path holds the file, else what went wrong as a clause; nothing half-fetched stays."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -121,7 +134,7 @@ def _download(path, url, sha256, patience):
         part.unlink(missing_ok=True)
 
 
-def _fetch(url, path, patience):
+def _fetch(url: str, path: Path, patience: float) -> str:
     """Write what url sends to path; its sha256. A TimeoutError once patience (seconds) is spent."""
     deadline, digest = time.monotonic() + patience, hashlib.sha256()
     with urllib.request.urlopen(url, timeout=min(_SILENCE, patience)) as answer, path.open("wb") as file:

@@ -5,6 +5,8 @@ torchvision's network: average pools leave the padding out of their count, the v
 the maximum where the paper has the average, and there are 1008 classes, which features never reach.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torchvision.models.inception import (
@@ -21,19 +23,19 @@ from torchvision.models.inception import (
 DIM, CLASSES = 2048, 1008
 
 
-def average(x):
+def average(x: torch.Tensor) -> torch.Tensor:
     """Mean over the 3x3 neighbourhood's pixels inside the map; the zeros around it do not count."""
     return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
-def largest(x):
+def largest(x: torch.Tensor) -> torch.Tensor:
     return F.max_pool2d(x, 3, stride=1, padding=1)
 
 
 class BlockA(InceptionA):
     """35x35 maps: 1x1, 5x5, two 3x3, pool."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         fives = self.branch5x5_2(self.branch5x5_1(x))
         threes = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
         return torch.cat([self.branch1x1(x), fives, threes, self.branch_pool(average(x))], 1)
@@ -42,7 +44,7 @@ class BlockA(InceptionA):
 class BlockC(InceptionC):
     """17x17 maps: 1x1, 7x7 cut in rows and columns once and twice, pool."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         once, twice = self.branch7x7_1(x), self.branch7x7dbl_1(x)
         for layer in (self.branch7x7_2, self.branch7x7_3):
             once = layer(once)
@@ -57,7 +59,7 @@ class BlockE(InceptionE):
 
     pool = staticmethod(average)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         once = self.branch3x3_1(x)
         twice = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
         fans = [self.branch3x3_2a(once), self.branch3x3_2b(once),
@@ -65,7 +67,7 @@ class BlockE(InceptionE):
         return torch.cat([self.branch1x1(x), *fans, self.branch_pool(self.pool(x))], 1)
 
 
-def blank_network():
+def blank_network() -> torch.nn.Module:
     """The whole network without values (on torch's meta device): the layout of the published file."""
     blocks = [BasicConv2d, BlockA, InceptionB, BlockC, InceptionD, BlockE, InceptionAux]
     with torch.device("meta"):  # no values, so no draws from torch's global generator either
@@ -74,7 +76,7 @@ def blank_network():
     return network
 
 
-def pool_network(state):
+def pool_network(state: Mapping[str, torch.Tensor]) -> torch.nn.Module:
     """(b, 3, 299, 299) in [-1, 1] -> (b, 2048): the last average pool, in evaluation mode.
 
     state: {name: tensor} in the published file's layout, classes and all; counts of batches may be

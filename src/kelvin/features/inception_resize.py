@@ -23,14 +23,14 @@ import torch.nn.functional as F
 SIDE = 299
 
 
-def tf1_matrix(size, out):
+def tf1_matrix(size: int, out: int) -> torch.Tensor:
     """(out, size) float64: between the two samples around i * size / out, the last one repeated."""
     at = (torch.arange(out, dtype=torch.float64) * size / out).clamp_max(size - 1)
     # the hat function around each sample: at most two are not zero
     return (1 - (at[:, None] - torch.arange(size)).abs()).clamp_min(0)
 
 
-def bicubic_matrix(size, out):
+def bicubic_matrix(size: int, out: int) -> torch.Tensor:
     """(out, size) float64: Keys' cubic (1981), a = -1/2, stretched when shrinking, rows summing to 1."""
     stretch = max(size / out, 1.0)
     centre = (torch.arange(out, dtype=torch.float64) + 0.5) * size / out
@@ -51,11 +51,11 @@ PREPROCESSING = {
 
 
 @cache
-def _matrix(mode, size):
+def _matrix(mode: str, size: int) -> torch.Tensor:
     return _MATRICES[mode](size, SIDE).float()
 
 
-def resize(x, mode):
+def resize(x: torch.Tensor, mode: str) -> torch.Tensor:
     """Images (b, C, H, W) in [0, 1] to (b, C, 299, 299) in [0, 1]; a side of 299 stays as it is."""
     if mode == "pytorch-fid":
         return F.interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False)
@@ -66,6 +66,6 @@ def resize(x, mode):
     return x.clamp(0, 1) if mode == "clean" else x
 
 
-def normalise(x, mode):
+def normalise(x: torch.Tensor, mode: str) -> torch.Tensor:
     """[0, 1] to what the network was trained on; pytorch-fid's differs from TensorFlow's by 1/128."""
     return 2 * x - 1 if mode == "pytorch-fid" else (255 * x - 128) / 128

@@ -6,6 +6,7 @@ They share no bias with a classifier, so a ranking of runs that all of them agre
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from kelvin.common.errors import KelvinError
 from kelvin.features.extractor import Extractor
 from kelvin.metrics.checks import check_images
 from kelvin.metrics.moments import stream_moments
+
+if TYPE_CHECKING:
+    import torch
 
 WIDTHS = (32, 64, 128, 128)  # channels before each halving of the random network
 
@@ -87,7 +91,7 @@ def random_extractor(shape: tuple[int, int, int], dim: int, seed: int, device: s
     return Extractor("random", dim, "pixels to [-1, 1]", _hash([np.array(shape), *weights]), function)
 
 
-def _random_network(shape, dim, seed):
+def _random_network(shape: tuple[int, int, int], dim: int, seed: int) -> torch.nn.Module:
     from torch import nn
     from torch.nn.utils import skip_init  # no draw from torch's own stream, which is the caller's
 
@@ -110,7 +114,7 @@ def _random_network(shape, dim, seed):
     return network.eval().requires_grad_(False)
 
 
-def _principal(images, count, batch_size):
+def _principal(images: np.ndarray, count: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean (d,) and first components (d, count), orthonormal, of the pixels."""
     from scipy.linalg import eigh
 

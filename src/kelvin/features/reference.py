@@ -6,7 +6,7 @@ carries a key made of these, and is refused under any other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,7 +81,7 @@ def measure(extractor: Extractor, config: ReferenceConfig, store: PreparedStore)
     wanted, kept, start = np.zeros(len(real), bool), [], 0
     wanted[chosen] = True
 
-    def batches():
+    def batches() -> Iterator[np.ndarray]:
         nonlocal start
         for features in extractor.batches(real):
             kept.append(features[wanted[start:start + len(features)]].astype(np.float32))

@@ -6,7 +6,7 @@ from scipy.special import ndtri
 from kelvin.common.errors import KelvinError
 
 
-def wilson_interval(hits, n, level=0.95):
+def wilson_interval(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval (1927) of a proportion, hits of n: within [0, 1], also at 0 and n."""
     if n < 1 or not 0 <= hits <= n or not 0 < level < 1:
         raise KelvinError(f"a proportion needs 0 <= hits <= n, n >= 1 and a level in (0, 1): {hits} of "
@@ -18,7 +18,8 @@ def wilson_interval(hits, n, level=0.95):
     return (0.0 if hits == 0 else centre - reach, 1.0 if hits == n else centre + reach)
 
 
-def asked_accuracy(probabilities, labels, level=0.95):
+def asked_accuracy(probabilities: np.ndarray, labels: np.ndarray, level: float = 0.95) -> dict[str,
+                   float]:
     """Share of images whose most probable class, of probabilities (n, K), is the label asked (n,).
 
     {asked_accuracy, asked_accuracy_low, asked_accuracy_high}. The classifier's own accuracy on real

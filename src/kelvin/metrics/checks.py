@@ -5,7 +5,7 @@ import numpy as np
 from kelvin.common.errors import KelvinError
 
 
-def check_images(images, name, minimum=1):
+def check_images(images: np.ndarray, name: str, minimum: int = 1) -> np.ndarray:
     """Images as float32 (n, C, H, W) in [0, 1], or a KelvinError that says what is wrong.
 
     images: uint8 0..255 (divided by 255) or float [0, 1]; anything else is refused, never rescaled,
@@ -32,7 +32,7 @@ def check_images(images, name, minimum=1):
     return x.astype(np.float32)
 
 
-def check_pair(x, y):
+def check_pair(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two equally shaped stacks of images as float64 [0, 1], or a KelvinError."""
     x, y = check_images(x, "first images"), check_images(y, "second images")
     if x.shape != y.shape:
@@ -40,7 +40,8 @@ def check_pair(x, y):
     return x.astype(np.float64), y.astype(np.float64)
 
 
-def check_features(features, name, minimum=1, dim=None):
+def check_features(features: np.ndarray, name: str, minimum: int = 1,
+                   dim: int | None = None) -> np.ndarray:
     """Features as float64 (n, d), finite, at least `minimum` rows of `dim` columns if given."""
     x = np.asarray(features)
     if x.ndim != 2 or x.shape[1] == 0 or x.dtype.kind not in "fiu":
@@ -55,7 +56,7 @@ def check_features(features, name, minimum=1, dim=None):
     return x.astype(np.float64)
 
 
-def _refuse_non_finite(x, name, what):
+def _refuse_non_finite(x: np.ndarray, name: str, what: str) -> None:
     bad = x.size - np.count_nonzero(np.isfinite(x))
     if bad:
         raise KelvinError(f"{name}: {bad} of {x.size} {what} are not finite, all must be.")

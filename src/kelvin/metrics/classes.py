@@ -22,7 +22,7 @@ class ClassView:
     evenness: float
 
 
-def class_view(probabilities):
+def class_view(probabilities: np.ndarray) -> ClassView:
     """The ClassView of class probabilities (n, K), K >= 2, rows summing to 1 within 1e-3."""
     p = check_features(probabilities, "class probabilities")
     if p.shape[1] < 2 or p.min() < 0 or np.abs(p.sum(1) - 1).max() > 1e-3:

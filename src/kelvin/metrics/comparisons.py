@@ -3,8 +3,10 @@
 Replicates of two runs share their seeds, so the differences are taken seed by seed.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -35,7 +37,9 @@ class Comparison:
     verdict: str
 
 
-def compare(baseline, candidates, level=0.95):
+def compare(baseline: Sequence[float] | np.ndarray,
+            candidates: Mapping[str, Sequence[float] | np.ndarray],
+            level: float = 0.95) -> dict[str, Comparison]:
     """{name: Comparison} of candidates {name: values} with baseline values, one value a seed.
 
     The p-values are corrected together (Holm 1979); a verdict other than no significant difference
@@ -54,7 +58,7 @@ def compare(baseline, candidates, level=0.95):
     return out
 
 
-def holm(p_values):
+def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction (1979): the largest of (m - j) p_(j) so far, at most 1."""
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")
@@ -64,7 +68,7 @@ def holm(p_values):
     return out.tolist()
 
 
-def _values(values, name):
+def _values(values: Sequence[float] | np.ndarray, name: str) -> np.ndarray:
     x = np.asarray(values, dtype=np.float64).ravel()
     if len(x) < LEAST or not np.isfinite(x).all():
         raise KelvinError(f"a comparison needs at least {LEAST} finite values of {name}, one a seed: "
@@ -72,7 +76,7 @@ def _values(values, name):
     return x
 
 
-def _differences(base, values, name):
+def _differences(base: np.ndarray, values: Sequence[float] | np.ndarray, name: str) -> np.ndarray:
     x = _values(values, name)
     if len(x) != len(base):
         raise KelvinError(f"{name} has {len(x)} seeds and the baseline {len(base)}: pairs need equal "
@@ -80,7 +84,7 @@ def _differences(base, values, name):
     return x - base
 
 
-def _paired(d, level):
+def _paired(d: np.ndarray, level: float) -> tuple[Any, ...]:
     """Mean difference, interval, d_z, interval, and p of Student's t test."""
     n, mean, sd = len(d), float(d.mean()), float(d.std(ddof=1))
     if sd <= 1e-12 * abs(mean) or sd == 0:
@@ -92,13 +96,13 @@ def _paired(d, level):
     return mean, mean - reach, mean + reach, mean / sd, ends[0] / n**0.5, ends[1] / n**0.5, p
 
 
-def _noncentrality(t, freedom, share):
+def _noncentrality(t: float, freedom: float, share: float) -> float:
     """The noncentrality under which `share` of the t statistics lie below t."""
     far = 10 + 3 * abs(t)
     return float(brentq(lambda shift: noncentral_t_cdf(t, freedom, shift) - share, t - far, t + far))
 
 
-def noncentral_t_cdf(t, freedom, shift):
+def noncentral_t_cdf(t: float, freedom: float, shift: float) -> float:
     """P(T < t) of the noncentral t distribution, within 1e-5: the mean of Phi(t s - shift) over s,
     the square root of chi-square over its degrees of freedom (scipy's own is NaN far from zero)."""
     s, weights = _chi_nodes(freedom)
@@ -106,7 +110,7 @@ def noncentral_t_cdf(t, freedom, shift):
 
 
 @cache
-def _chi_nodes(freedom):
+def _chi_nodes(freedom: float) -> tuple[np.ndarray, np.ndarray]:
     """Values and weights for a mean over s, by Gauss-Legendre quadrature of its quantiles."""
     nodes, weights = np.polynomial.legendre.leggauss(400)
     return np.sqrt(gammaincinv(freedom / 2, (nodes + 1) / 2) * 2 / freedom), weights / 2

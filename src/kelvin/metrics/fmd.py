@@ -46,7 +46,7 @@ class Scale:
     band: Band
     ceiling: float
 
-    def score(self, features):
+    def score(self, features: np.ndarray) -> Score:
         """The Score of n samples' features (n, d)."""
         if len(features) != self.n:
             raise KelvinError(
@@ -58,7 +58,7 @@ class Scale:
         return Score(value, normalised, normalised < 0)
 
 
-def score_band(test_features, reference, n, draws, seed):
+def score_band(test_features: np.ndarray, reference: Moments, n: int, draws: int, seed: int) -> Band:
     """The Band of `draws` seeded random draws of n held-out features, each without replacement.
 
     Draws overlap, so over N images the standard deviation is about sqrt(1 - n/N) of that of fresh
@@ -73,7 +73,7 @@ def score_band(test_features, reference, n, draws, seed):
     return Band(float(values.mean()), float(values.std(ddof=1)), values)
 
 
-def black_ceiling(black_features, reference):
+def black_ceiling(black_features: np.ndarray, reference: Moments) -> float:
     """Frechet distance of equal images to the reference: |f - m|^2 + tr S.
 
     black_features: of one wholly black image (d,), or of copies of it (n, d); their covariance
@@ -86,7 +86,7 @@ def black_ceiling(black_features, reference):
     return float(gap @ gap + np.trace(reference.cov))
 
 
-def normalise(value, floor, ceiling):
+def normalise(value: float, floor: float, ceiling: float) -> float:
     """(value - floor) / (ceiling - floor): 0 = held-out real images, 1 = black; never clipped."""
     if not ceiling > floor:
         raise KelvinError(
@@ -96,13 +96,15 @@ def normalise(value, floor, ceiling):
     return (value - floor) / (ceiling - floor)
 
 
-def make_scale(reference, heldout_features, n, draws, seed, black_features):
+def make_scale(reference: Moments, heldout_features: np.ndarray, n: int, draws: int, seed: int,
+               black_features: np.ndarray) -> Scale:
     """The Scale of a reference, from held-out real features and a black image's features."""
     band = score_band(heldout_features, reference, n, draws, seed)
     return Scale(reference, n, band, black_ceiling(black_features, reference))
 
 
-def small_scale(test_features, k, n, draws, seed, black_features):
+def small_scale(test_features: np.ndarray, k: int, n: int, draws: int, seed: int,
+                black_features: np.ndarray) -> Scale:
     """Study A's scale: reference test[:k], floor from `draws` draws of n out of test[k:]."""
     x = check_features(test_features, "test features", minimum=k + n + 1)
     if k < 2:

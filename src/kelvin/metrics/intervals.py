@@ -15,7 +15,11 @@ Rows that are no independent draws, as the frames of one object, are left out by
 of such rows has the linearised cluster variance.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
@@ -23,6 +27,7 @@ from scipy.special import stdtrit
 from kelvin.common.errors import KelvinError
 from kelvin.metrics.checks import check_features
 from kelvin.metrics.frechet import trace_sqrt
+from kelvin.metrics.moments import Moments
 
 LEAST_CLUSTERS = 5
 
@@ -57,13 +62,13 @@ class _Sums:
     squares: np.ndarray  # (...) squared norms
     gram: np.ndarray  # (..., r, r) products of the rows seen through the reference's factor
 
-    def __sub__(self, other):
+    def __sub__(self, other: _Sums) -> _Sums:
         return _Sums(*(getattr(self, k) - getattr(other, k) for k in self.__dataclass_fields__))
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> _Sums:
         return _Sums(*(getattr(self, k)[index] for k in self.__dataclass_fields__))
 
-    def distances(self, shift, reference):
+    def distances(self, shift: np.ndarray, reference: Moments) -> np.ndarray:
         """Frechet distance of each subset to the reference."""
         n, seen = self.n, self.x @ reference.factor
         gap = shift + self.x / n[..., None]
@@ -72,7 +77,9 @@ class _Sums:
         return (gap**2).sum(-1) + trace - 2 * trace_sqrt(inner / (n - 1)[..., None, None])
 
 
-def frechet_interval(features, reference, groups=15, seed=0, level=0.95, clusters=None):
+def frechet_interval(features: np.ndarray, reference: Moments, groups: int = 15, seed: int = 0,
+                     level: float = 0.95, clusters: Sequence[Any] | np.ndarray | None = None
+                     ) -> FrechetInterval:
     """Estimate, debiased estimate and t intervals of the distance of features (n, d) to Moments.
 
     groups: how many random groups (seeded) are left out in turn; n rows make at most n groups.
@@ -109,7 +116,7 @@ def frechet_interval(features, reference, groups=15, seed=0, level=0.95, cluster
     return FrechetInterval(n, estimate, error, *at_n, debiased, *true, None)
 
 
-def rows_needed(dim):
+def rows_needed(dim: int) -> int:
     """Fewest rows from which a distance in `dim` dimensions is debiased: 2 d, or d^1.5 / 4 if more.
 
     There the bias left is below one standard error even at zero distance and a flat spectrum, the
@@ -118,7 +125,7 @@ def rows_needed(dim):
     return int(np.ceil(dim * max(2.0, np.sqrt(dim) / 4)))
 
 
-def _places(clusters, n):
+def _places(clusters: Sequence[Any] | np.ndarray, n: int) -> np.ndarray:
     """The number of each row's cluster, 0 and up."""
     names = np.asarray(clusters)
     if names.shape != (n,):
@@ -126,7 +133,8 @@ def _places(clusters, n):
     return np.unique(names, return_inverse=True)[1]
 
 
-def _group_sums(x, reference, groups, seed, places):
+def _group_sums(x: np.ndarray, reference: Moments, groups: int, seed: int, places: np.ndarray
+                ) -> tuple[_Sums, np.ndarray]:
     """Sums of each random group of whole clusters, and the gap between the means."""
     mean = x.mean(0)
     by_cluster = np.split(np.argsort(places, kind="stable"), np.cumsum(np.bincount(places))[:-1])
@@ -143,7 +151,7 @@ def _group_sums(x, reference, groups, seed, places):
     return sums, mean - reference.mean
 
 
-def _standard_error(estimate, without_one, sizes):
+def _standard_error(estimate: float, without_one: np.ndarray, sizes: np.ndarray) -> float:
     """Delete-a-group jackknife for unequal groups (Busing et al. 1999, eq. 2 and 3)."""
     n, h = sizes.sum(), sizes.sum() / sizes
     centre = len(sizes) * estimate - ((n - sizes) / n) @ without_one
@@ -151,7 +159,8 @@ def _standard_error(estimate, without_one, sizes):
     return float(np.sqrt(np.mean((pseudo - centre) ** 2 / (h - 1))))
 
 
-def _leave_two_out(rest, parts, shift, reference):
+def _leave_two_out(rest: _Sums, parts: _Sums, shift: np.ndarray, reference: Moments) -> tuple[np.ndarray,
+                   np.ndarray]:
     """Sizes and distances of all subsets that lack two groups, a row of pairs at a time."""
     sizes, values = [], []
     for i in range(len(parts.n) - 1):
@@ -162,7 +171,7 @@ def _leave_two_out(rest, parts, shift, reference):
     return np.concatenate(sizes), np.concatenate(values)
 
 
-def _extrapolate(sizes, values):
+def _extrapolate(sizes: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> float:
     """The constant a of a + b/n + c/n^2 through the mean values at three sizes.
 
     Means are weighted by subset size, which makes every row count alike in each of them, so that
@@ -181,7 +190,8 @@ class MeanInterval:
     high: float
 
 
-def mean_interval(values, level=0.95, clusters=None):
+def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95,
+                  clusters: Sequence[Any] | np.ndarray | None = None) -> MeanInterval:
     """Student's t interval of the mean of at least two finite values (replicates, folds).
 
     clusters: (n,) names of what values belong to, at least two; the degrees of freedom are theirs less 1.
@@ -198,14 +208,15 @@ def mean_interval(values, level=0.95, clusters=None):
     return MeanInterval(float(x.mean()), float(x.mean() - reach), float(x.mean() + reach))
 
 
-def standard_error(values, clusters):
+def standard_error(values: Sequence[float] | np.ndarray, clusters: Sequence[Any] | np.ndarray) -> float:
     """Standard error of the mean of values (n,): by cluster, or with fewer than 5 clusters, among which
     too little varies, by value. It then speaks of these clusters alone."""
     error, count = cluster_error(values, clusters)
     return error if count >= LEAST_CLUSTERS else cluster_error(values)[0]
 
 
-def cluster_error(values, clusters=None):
+def cluster_error(values: Sequence[float] | np.ndarray,
+                  clusters: Sequence[Any] | np.ndarray | None = None) -> tuple[float | None, int]:
     """Standard error of the mean of values (n,), None from one cluster, and the number of clusters.
 
     Linearised (Cochran 1977, section 11): G / (G - 1) times the sum of the squared sums of deviations

@@ -101,7 +101,7 @@ class Measure:
 class Measures(dict[str, Measure]):
     """{key: measure}; KelvinError where a record's key is entered twice, or a cell names no measure."""
 
-    def __init__(self, entries: Iterable[Measure]):
+    def __init__(self, entries: Iterable[Measure]) -> None:
         taken: dict[str, str] = {}
         for measure in entries:
             for key in measure.keys:

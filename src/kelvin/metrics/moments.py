@@ -1,5 +1,8 @@
 """Mean and covariance of features, in one pass and in float64."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,22 +21,22 @@ class Moments:
     cov: np.ndarray
 
     @property
-    def dim(self):
+    def dim(self) -> int:
         return len(self.mean)
 
     @cached_property
-    def factor(self):
+    def factor(self) -> np.ndarray:
         """F (d, r) with F F^T = cov, r the numerical rank: a square root without its null space."""
         values, vectors = np.linalg.eigh(self.cov)
         keep = values > self.dim * np.finfo(np.float64).eps * max(values[-1], 0.0)
         return vectors[:, keep] * np.sqrt(values[keep])
 
-    def to_arrays(self):
+    def to_arrays(self) -> dict[str, np.ndarray]:
         """A dict of arrays, ready for np.savez."""
         return {"n": np.asarray(self.n), "mean": self.mean, "cov": self.cov}
 
     @classmethod
-    def from_arrays(cls, arrays):
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Moments:
         """The moments that `to_arrays` wrote; shapes are checked."""
         missing = {"n", "mean", "cov"} - set(arrays)
         if missing:
@@ -54,10 +57,10 @@ class MomentAccumulator:
     depend on how the features were cut into batches (tested to 1e-12).
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.n, self._mean, self._scatter = 0, 0.0, 0.0
 
-    def update(self, features):
+    def update(self, features: np.ndarray) -> None:
         """Add a batch (b, d); an empty batch changes nothing."""
         dim = len(self._mean) if self.n else None
         x = check_features(features, "features", 0, dim)
@@ -70,7 +73,7 @@ class MomentAccumulator:
         self._mean = self._mean + gap * (len(x) / total)
         self.n = total
 
-    def result(self):
+    def result(self) -> Moments:
         """The Moments so far; a KelvinError below two rows, which have no covariance."""
         if self.n < 2:
             raise KelvinError(
@@ -79,7 +82,7 @@ class MomentAccumulator:
         return Moments(self.n, self._mean, self._scatter / (self.n - 1))
 
 
-def stream_moments(batches):
+def stream_moments(batches: Iterable[np.ndarray]) -> Moments:
     """Moments of an iterable of feature batches (b, d)."""
     accumulator = MomentAccumulator()
     for batch in batches:
@@ -87,6 +90,6 @@ def stream_moments(batches):
     return accumulator.result()
 
 
-def moments(features):
+def moments(features: np.ndarray) -> Moments:
     """Moments of features (n, d), n >= 2."""
     return stream_moments([features])

@@ -25,7 +25,8 @@ class Memorisation:
     copier: bool
 
 
-def nearest(queries, train, k=1, block=1024):
+def nearest(queries: np.ndarray, train: np.ndarray, k: int = 1, block: int = 1024) -> tuple[np.ndarray,
+            np.ndarray]:
     """Distance and index (n, k), nearest first, of the k nearest training images to each query.
 
     queries (n, C, H, W), train (m, C, H, W), [0, 1]. distance: root mean square over pixels, exact to
@@ -43,7 +44,8 @@ def nearest(queries, train, k=1, block=1024):
     return tuple(np.concatenate(part) for part in zip(*found, strict=True))
 
 
-def _nearest_rows(rows, b, norms, k, block):
+def _nearest_rows(rows: np.ndarray, b: np.ndarray, norms: np.ndarray, k: int,
+                  block: int) -> tuple[np.ndarray, np.ndarray]:
     """`nearest` of one block of rows (r, d): products in float32 say which images could be among the k
     nearest whatever the rounding, and only these are measured, in float64, as differences."""
     largest = norms.max()
@@ -71,18 +73,18 @@ def _nearest_rows(rows, b, norms, k, block):
     return distance[chosen], column[chosen]
 
 
-def _smallest(table, k):
+def _smallest(table: np.ndarray, k: int) -> np.ndarray:
     """The k smallest of each row, or all of them where there are fewer."""
     return table.min(1, keepdims=True) if k == 1 else np.partition(
         table, min(k, table.shape[1]) - 1, axis=1)[:, :k]
 
 
-def _distance(a, b):
+def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Root mean square of the differences of rows, in float64."""
     return np.sqrt(np.mean((a.astype(np.float64) - b) ** 2, axis=1))
 
 
-def nearest_ratio(sample_distance, heldout_distance):
+def nearest_ratio(sample_distance: np.ndarray, heldout_distance: np.ndarray) -> float:
     """Median distance of samples over median distance of held-out images, each (n,)."""
     middle = np.median(heldout_distance)
     if middle == 0:
@@ -90,7 +92,7 @@ def nearest_ratio(sample_distance, heldout_distance):
     return float(np.median(sample_distance) / middle)
 
 
-def find_copies(samples, heldout, quantile=0.01):
+def find_copies(samples: np.ndarray, heldout: np.ndarray, quantile: float = 0.01) -> np.ndarray:
     """Which samples are copies, given distances (n, 2) to the two nearest training images.
 
     A copy is nearer to its nearest training image than all but `quantile` of held-out images, and
@@ -103,17 +105,18 @@ def find_copies(samples, heldout, quantile=0.01):
     return absolute & (_gap(samples) < np.quantile(_gap(heldout), quantile))
 
 
-def _gap(distance):
+def _gap(distance: np.ndarray) -> np.ndarray:
     first, second = distance.T
     return np.divide(first, second, out=np.ones_like(first), where=second > 0)
 
 
-def is_copier(copy_fraction, max_fraction=0.05):
+def is_copier(copy_fraction: float, max_fraction: float = 0.05) -> bool:
     """Whether more than `max_fraction` of the samples are copies; honest ones make 0.01 or less."""
     return bool(copy_fraction > max_fraction)
 
 
-def memorisation(samples, train, heldout, quantile=0.01, max_fraction=0.05):
+def memorisation(samples: np.ndarray, train: np.ndarray, heldout: np.ndarray, quantile: float = 0.01,
+                 max_fraction: float = 0.05) -> Memorisation:
     """Memorisation of training images by samples, judged by held-out real images.
 
     All are images (n, C, H, W) in [0, 1]; at least 1 / quantile held-out ones are needed.

@@ -7,20 +7,20 @@ from kelvin.common.errors import KelvinError
 from kelvin.metrics.checks import check_pair
 
 
-def rmse(x, y):
+def rmse(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Root mean square error per image, (n,), of images (n, C, H, W) in [0, 1]."""
     x, y = check_pair(x, y)
     return np.sqrt(np.mean((x - y) ** 2, axis=(1, 2, 3)))
 
 
-def psnr(x, y):
+def psnr(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Peak signal-to-noise ratio per image in dB, (n,), peak 1; infinite for equal images."""
     error = rmse(x, y)
     with np.errstate(divide="ignore"):
         return -20 * np.log10(error)
 
 
-def ssim(x, y, window=7, gaussian=False):
+def ssim(x: np.ndarray, y: np.ndarray, window: int = 7, gaussian: bool = False) -> np.ndarray:
     """Structural similarity per image, (n,), mean over channels and over whole windows.
 
     Wang et al. (2004), eq. 13, data range 1, K1 = 0.01, K2 = 0.03, sample covariance: the defaults
@@ -45,12 +45,12 @@ def ssim(x, y, window=7, gaussian=False):
     return likeness.mean(axis=(1, 2, 3))
 
 
-def _gaussian_kernel(radius, sigma=1.5):
+def _gaussian_kernel(radius: int, sigma: float = 1.5) -> np.ndarray:
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     return weights / weights.sum()
 
 
-def _smooth(images, kernel):
+def _smooth(images: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Weighted mean over every whole window, (n, C, H - side + 1, W - side + 1)."""
     r = len(kernel) // 2
     rows = correlate1d(images, kernel, axis=2)[:, :, r : images.shape[2] - r]

@@ -31,7 +31,8 @@ class ResBlock(nn.Module):
     """norm -> SiLU -> conv, shifted by the time embedding, norm -> SiLU -> conv, plus the input
     (Ho et al. 2020)."""
 
-    def __init__(self, inputs: int, outputs: int, embedding: int, share: float = 0.0, groups: int = 8):
+    def __init__(self, inputs: int, outputs: int, embedding: int, share: float = 0.0,
+                 groups: int = 8) -> None:
         super().__init__()
         self.norm1, self.conv1 = norm(inputs, groups), nn.Conv2d(inputs, outputs, 3, padding=1)
         self.norm2, self.conv2 = norm(outputs, groups), nn.Conv2d(outputs, outputs, 3, padding=1)
@@ -41,7 +42,7 @@ class ResBlock(nn.Module):
         nn.init.zeros_(self.conv2.weight)  # a block starts as the identity
         nn.init.zeros_(self.conv2.bias)
 
-    def forward(self, x, embedding):
+    def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         h = self.conv1(F.silu(self.norm1(x))) + self.shift(embedding)[:, :, None, None]
         return self.skip(x) + self.conv2(self.dropout(F.silu(self.norm2(h))))
 
@@ -51,7 +52,8 @@ class ConvBlock(nn.Module):
     to what comes out."""
 
     def __init__(self, inputs: int, outputs: int, embedding: int, normed: Literal["batch", "group"],
-                 convolutions: int = 1, share: float = 0.0, activation: type[nn.Module] = nn.ReLU):
+                 convolutions: int = 1, share: float = 0.0,
+                 activation: type[nn.Module] = nn.ReLU) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for i in range(convolutions):
@@ -60,7 +62,7 @@ class ConvBlock(nn.Module):
         self.layers = nn.Sequential(*layers, dropout(share))
         self.shift = nn.Linear(embedding, outputs)
 
-    def forward(self, x, embedding):
+    def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         return self.layers(x) + self.shift(embedding)[:, :, None, None]
 
 
@@ -70,7 +72,7 @@ class SelfAttention(nn.Module):
     The projection starts at zero, so that the block starts as the identity.
     """
 
-    def __init__(self, channels: int, heads: int = 1, groups: int = 8):
+    def __init__(self, channels: int, heads: int = 1, groups: int = 8) -> None:
         super().__init__()
         if channels % heads:
             raise KelvinError(f"network.heads = {heads} must divide the {channels} channels that attend")
@@ -79,7 +81,7 @@ class SelfAttention(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         n, c, height, width = x.shape
         pixels = self.norm(x).permute(0, 2, 3, 1).reshape(n, height * width, c)
         q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -99,11 +101,11 @@ def downsample(inputs: int, outputs: int, how: Literal["max-pool", "strided"]) -
 class Upsample(nn.Module):
     """Twice the size by repeated pixels, after a convolution: at a quarter of the cost of one behind."""
 
-    def __init__(self, inputs: int, outputs: int):
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.interpolate(self.conv(x), scale_factor=2, mode="nearest")
 
 

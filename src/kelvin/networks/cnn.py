@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import nn
 
@@ -17,7 +18,7 @@ Width = Annotated[int, Field(ge=1)]
 class Block(nn.Sequential):
     """conv (zero padding, same size) -> LayerNorm over (C, H, W) -> GELU."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, shape: Shape):
+    def __init__(self, inputs: int, outputs: int, kernel: int, shape: Shape) -> None:
         super().__init__(FourierConv2d(inputs, outputs, kernel, padding=kernel // 2),
                          nn.LayerNorm((outputs, shape.height, shape.width)), nn.GELU())
 
@@ -29,7 +30,7 @@ class CNN(nn.Module):
     contiguous = True  # in fp32 its large kernels are products of spectra: see kelvin.networks.fourier
 
     def __init__(self, shape: Shape, *, hidden: Annotated[list[Width], Field(min_length=1)],
-                 kernel: Annotated[int, Field(ge=1)]):
+                 kernel: Annotated[int, Field(ge=1)]) -> None:
         super().__init__()
         widths = [shape.channels, *hidden]
         self.blocks = nn.ModuleList(Block(a, b, kernel, shape)
@@ -37,7 +38,7 @@ class CNN(nn.Module):
         self.time = TimeEmbedding(hidden[0])
         self.out = nn.Conv2d(hidden[-1], shape.out, 3, padding=1)
 
-    def forward(self, x, time):
+    def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         x = self.blocks[0](x) + self.time(time)[:, :, None, None]
         for block in self.blocks[1:]:
             x = block(x)

@@ -39,7 +39,7 @@ class Conditioned(nn.Module):
     """
 
     def __init__(self, network: nn.Module, classes: int, *,
-                 drop: Annotated[float, Field(gt=0, lt=1)]):
+                 drop: Annotated[float, Field(gt=0, lt=1)]) -> None:
         super().__init__()
         places = [name for name, m in network.named_modules() if isinstance(m, TimeEmbedding)]
         if len(places) != 1:
@@ -58,7 +58,8 @@ class Conditioned(nn.Module):
     def time(self) -> TimeEmbedding:
         return self.network.get_submodule(self.place)
 
-    def forward(self, x: torch.Tensor, time: torch.Tensor, labels: torch.Tensor | None = None):
+    def forward(self, x: torch.Tensor, time: torch.Tensor,
+                labels: torch.Tensor | None = None) -> torch.Tensor:
         if labels is None:
             labels = torch.full((len(x),), self.classes, device=x.device)
         embedding = self.time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import torch
@@ -30,11 +31,11 @@ GROUPS = 32
 class Enlarge(nn.Module):
     """Twice the size by repeated pixels, then a convolution 3x3."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
 
 
@@ -49,7 +50,7 @@ class DDPMUNet(nn.Module):
     def __init__(self, shape: Shape, *, channels: Width = 128,
                  multipliers: Annotated[list[Width], Field(min_length=1)] = [1, 2, 2, 2],  # noqa: B006
                  blocks: Width = 2, attention: Resolutions = [16],  # noqa: B006
-                 dropout: Share = 0.1):
+                 dropout: Share = 0.1) -> None:
         super().__init__()
         levels, widths, embedding = len(multipliers), [channels * m for m in multipliers], 4 * channels
         refuse_tiny(shape, levels - 1, "multipliers")
@@ -85,11 +86,11 @@ class DDPMUNet(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x, time):
+    def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[-2:]
         x, embedding = self.stem(pad_to_multiple(x, self.multiple)), F.silu(self.time(time))
 
-        def through(layers, x):
+        def through(layers: Iterable[nn.Module], x: torch.Tensor) -> torch.Tensor:
             for layer in layers:
                 x = layer(x, embedding) if isinstance(layer, ResBlock) else layer(x)
             return x

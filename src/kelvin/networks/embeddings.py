@@ -12,7 +12,8 @@ class TimeEmbedding(nn.Module):
 
     added: torch.Tensor | None = None  # (n, out), what else a network is told: see conditioning.py
 
-    def __init__(self, out: int, frequencies: int = 16, hidden: int = 128, highest: float = 1000.0):
+    def __init__(self, out: int, frequencies: int = 16, hidden: int = 128,
+                 highest: float = 1000.0) -> None:
         super().__init__()
         octaves = torch.linspace(0, 1, frequencies, dtype=torch.float64)
         self.register_buffer("frequencies", (highest**octaves).float(), persistent=False)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -53,7 +53,8 @@ def frequencies(height: int, width: int, kernel: tuple[int, int]) -> tuple[int, 
 
 
 @lru_cache(maxsize=64)
-def transforms(height: int, width: int, kernel: tuple[int, int], dtype: torch.dtype):
+def transforms(height: int, width: int, kernel: tuple[int, int], dtype: torch.dtype
+               ) -> tuple[Waves, Waves, Waves]:
     """The transforms F of an image, S back to an image, K of a kernel: computed in float64."""
     n, m = height + kernel[0] // 2, width + kernel[1] // 2
     u, v = torch.arange(n), torch.arange(m // 2 + 1)
@@ -96,7 +97,8 @@ class Convolve(torch.autograd.Function):
     """y (n, O, H, W) of x (n, C, H, W), weight (O, C, kh, kw) and bias (O,) or None."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias):
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor,
+                bias: torch.Tensor | None) -> torch.Tensor:
         height, width = x.shape[2:]
         f, s, k = transforms(height, width, tuple(weight.shape[2:]), x.dtype)
         # The kernel's constant wave, times this, is a constant image: that is how a bias is added.
@@ -115,7 +117,7 @@ class Convolve(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (mixing, *kept), (f, s, k) = ctx.saved_tensors, ctx.waves
         wants_x, wants_weight, wants_bias = ctx.needs_input_grad
         (n, c, height, width), (o, _, kh, kw) = ctx.shapes
@@ -158,7 +160,7 @@ class FourierConv2d(nn.Conv2d):
     can be taken once but not twice.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         same = self.padding == "same" or self.padding == tuple(k // 2 for k in self.kernel_size)
         if not (same and all(k % 2 for k in self.kernel_size) and self.stride == (1, 1)
@@ -166,7 +168,7 @@ class FourierConv2d(nn.Conv2d):
             raise KelvinError(f"FourierConv2d({self.extra_repr()}) must have odd kernels, stride 1, "
                               "and zero padding that keeps the size: use nn.Conv2d for another.")
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if (x.dim() != 4 or len(x) == 0
                 or not pays(self.in_channels, self.out_channels, self.kernel_size, *x.shape[2:],
                             x.device, x.dtype)

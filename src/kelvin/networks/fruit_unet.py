@@ -15,7 +15,7 @@ from kelvin.networks.embeddings import TimeEmbedding
 class DoubleConv(nn.Sequential):
     """conv 3x3 -> group norm -> GELU, twice."""
 
-    def __init__(self, inputs: int, outputs: int):
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), norm(outputs), nn.GELU(),
                          nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), norm(outputs), nn.GELU())
 
@@ -23,12 +23,12 @@ class DoubleConv(nn.Sequential):
 class Level(nn.Module):
     """Two double convolutions, the first with a residual, then the time encoding added."""
 
-    def __init__(self, inputs: int, outputs: int, embedding: int, share: float):
+    def __init__(self, inputs: int, outputs: int, embedding: int, share: float) -> None:
         super().__init__()
         self.residual, self.second = DoubleConv(inputs, inputs), DoubleConv(inputs, outputs)
         self.dropout, self.shift = dropout(share), nn.Linear(embedding, outputs)
 
-    def forward(self, x, embedding):
+    def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         x = self.dropout(self.second(x + self.residual(x)))
         return x + self.shift(embedding)[:, :, None, None]
 
@@ -42,7 +42,8 @@ class FruitUNet(nn.Module):
     Fewer levels on small images: none makes a side shorter than 2 (two levels on 8x8).
     """
 
-    def __init__(self, shape: Shape, *, channels: Width = 32, heads: Width = 4, dropout: Share = 0.0):
+    def __init__(self, shape: Shape, *, channels: Width = 32, heads: Width = 4,
+                 dropout: Share = 0.0) -> None:
         super().__init__()
         side = min(shape.height, shape.width)
         levels = min(3, side.bit_length() - 2)
@@ -62,7 +63,7 @@ class FruitUNet(nn.Module):
                                 for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.out = nn.Conv2d(channels, shape.out, 1)
 
-    def forward(self, x, time):
+    def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         x, embedding, skips = self.stem(x), self.time(time), []
         for level in self.down:
             skips.append(x)

@@ -23,7 +23,7 @@ class UNet(nn.Module):
 
     def __init__(self, shape: Shape, *, channels: Width,
                  multipliers: Annotated[list[Width], Field(min_length=1)], blocks: Width,
-                 dropout: Share = 0.0):
+                 dropout: Share = 0.0) -> None:
         super().__init__()
         widths = [channels * m for m in multipliers]
         refuse_tiny(shape, len(widths) - 1, "multipliers")
@@ -49,7 +49,7 @@ class UNet(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x, time):
+    def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[-2:]
         embedding = F.silu(self.time(time))
         x = self.stem(pad_to_multiple(x, self.multiple))

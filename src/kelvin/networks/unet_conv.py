@@ -12,5 +12,6 @@ class ConvUNet(SimpleUNet):
     """unet-simple's figure and widths; `convolutions` a block, each with group norm (study D does not
     say how many: two here)."""
 
-    def __init__(self, shape: Shape, *, widths: Widths, convolutions: Width = 2, dropout: Share = 0.0):
+    def __init__(self, shape: Shape, *, widths: Widths, convolutions: Width = 2,
+                 dropout: Share = 0.0) -> None:
         self.assemble(shape, widths, "group", convolutions, dropout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import torch
@@ -42,7 +43,7 @@ class ResNetUNet(nn.Module):
                  multipliers: Annotated[list[Width], Field(min_length=1)],
                  blocks: Annotated[list[Width], Field(min_length=1)],
                  attention: Resolutions, heads: Width = 1,
-                 down: Literal["max-pool", "strided"] = "max-pool", dropout: Share = 0.0):
+                 down: Literal["max-pool", "strided"] = "max-pool", dropout: Share = 0.0) -> None:
         super().__init__()
         levels, widths = len(multipliers), [channels * m for m in multipliers]
         if len(blocks) != levels:
@@ -81,12 +82,12 @@ class ResNetUNet(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     @staticmethod
-    def through(layers, x, embedding):
+    def through(layers: Iterable[nn.Module], x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         for layer in layers:
             x = layer(x, embedding) if isinstance(layer, ResBlock) else layer(x)
         return x
 
-    def forward(self, x, time):
+    def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         x, embedding, skips = self.stem(x), F.silu(self.time(time)), []
         for layers, shrink in zip(self.down, self.shrink, strict=False):
             skips.append(self.through(layers, x, embedding))

@@ -28,7 +28,7 @@ class SimpleUNet(nn.Module):
     [128, 256, 256, 128, 64] for CIFAR-10). Images of any size: padded, and cropped back.
     """
 
-    def __init__(self, shape: Shape, *, widths: Widths, dropout: Share = 0.0):
+    def __init__(self, shape: Shape, *, widths: Widths, dropout: Share = 0.0) -> None:
         self.assemble(shape, widths, "batch", 1, dropout)
 
     def assemble(self, shape: Shape, widths: list[int], normed: Literal["batch", "group"],
@@ -54,7 +54,7 @@ class SimpleUNet(nn.Module):
         self.up = nn.ModuleList(block(a + b, a) for a, b in zip(up, reversed(down), strict=True))
         self.out = nn.Conv2d(up[-1], shape.out, 1)
 
-    def forward(self, x, time):
+    def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[-2:]
         x, embedding, skips = pad_to_multiple(x, self.multiple), self.time(time), []
         for block in self.down:

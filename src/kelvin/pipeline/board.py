@@ -18,7 +18,7 @@ class Board:
     """Follows the logs of running stages. On a terminal their newest bars stay below the lines, one a
     stage; elsewhere every bar is a line. With a total of 0 only output and failures are shown."""
 
-    def __init__(self, total: int = 0):
+    def __init__(self, total: int = 0) -> None:
         self.total, self.count = total, 0
         self.live: dict[str, str] = {}
         self._logs: dict[str, tuple[Path, int, float, int]] = {}  # log, bytes read, begin, attempts

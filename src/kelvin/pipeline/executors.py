@@ -21,6 +21,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from kelvin.common.errors import KelvinError
 
@@ -138,7 +139,7 @@ def perform_on_worker(task: Task) -> int:
 class Machine:
     """This machine: a process for every stage, forked where torch is loaded already."""
 
-    def __init__(self, jobs: int):
+    def __init__(self, jobs: int) -> None:
         self._jobs, self._context = jobs, multiprocessing.get_context("forkserver")
         if sys.platform == "linux":  # other systems' libraries may not survive a fork
             self._context.set_forkserver_preload(list(PRELOADED))
@@ -169,7 +170,7 @@ class Cluster:
     allowed-failures).
     """
 
-    def __init__(self, where: str, jobs: int | None):
+    def __init__(self, where: str, jobs: int | None) -> None:
         try:
             from distributed import Client
         except ModuleNotFoundError as error:
@@ -202,7 +203,7 @@ class Cluster:
             self._cluster.close()
 
 
-def batch_system(kind: str, jobs: int):
+def batch_system(kind: str, jobs: int) -> Any:
     """dask-jobqueue's cluster of this kind with so many jobs; KelvinError where it is not configured."""
     import dask
     import dask_jobqueue

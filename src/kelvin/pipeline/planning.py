@@ -45,7 +45,7 @@ MORPH = "morph"  # the one degradation that needs images of another data set
 class Planner:
     """params: resolved; scripts: the folder of the stages' scripts; environ: names the raw data."""
 
-    def __init__(self, params: Params, scripts: Path, environ: Mapping[str, str], code: Code):
+    def __init__(self, params: Params, scripts: Path, environ: Mapping[str, str], code: Code) -> None:
         self.params, self.house, self.code = params, params.house, code
         self.scripts, self.environ = scripts, environ
         self.common = {"dataset": self.house.dataset, "threads": self.house.threads}

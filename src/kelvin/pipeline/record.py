@@ -65,7 +65,8 @@ def record(what: str, jobs: str) -> Path:
     config = params.load()
     if what not in config.house.records:
         raise KelvinError(f"records has no entry {what!r}; known are {', '.join(config.house.records)}")
-    entry, names, refused = config.house.records[what], wanted(config, what), {}
+    entry, names = config.house.records[what], wanted(config, what)
+    refused: dict[str, Any] = {}
     if entry.runs == "all":
         if not config.folders.prepared.exists() and subprocess.run(  # it says what can be carried
                 [sys.executable, "stages/prepare.py", config.house.dataset]).returncode:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kelvin.artifacts.evaluations import read_calibration
 from kelvin.artifacts.folders import METRICS, REPORTS
@@ -30,7 +32,7 @@ def best_runs(metrics: dict) -> dict[str, str]:
     return found
 
 
-def readme_table(params: Params, metrics: dict, calibration: dict) -> str:
+def readme_table(params: Params, metrics: dict, calibration: Mapping[str, Any]) -> str:
     """The README's table of results, one row a run, best first, with the calibrating rows."""
     rows = [(r["fmd_normalised"], f"{r['title']} *(real or trivial images)*", r, "-")
             for r in calibration["rows"].values()]
@@ -51,7 +53,7 @@ def readme_cell(record: dict, keys: tuple[str, ...], shown: Shown) -> str:
     return f"{value} ({' to '.join(interval)})" if interval else value
 
 
-def calibration_table(calibration: dict) -> str:
+def calibration_table(calibration: Mapping[str, Any]) -> str:
     """docs/metrics.md's table of what every measure says of real and of trivial images."""
     rows = calibration["rows"].values()
     lines = ["| measure | " + " | ".join(row["title"] for row in rows) + " |",

@@ -28,7 +28,7 @@ from dvc.utils.serialize import dumps_yaml, load_yaml
 class Repository:
     """The stages that are asked for and what they need, in DVC's order. DVC's errors pass through."""
 
-    def __init__(self, targets: Sequence[str]):
+    def __init__(self, targets: Sequence[str]) -> None:
         os.chdir(Repo.find_root())
         # a finished stage waits for DVC's lock, as `dvc --wait-for-lock`, rather than being lost
         self.repo = Repo(_wait_for_lock=True)
@@ -121,7 +121,7 @@ class LockFile:
     New stages stand in the order in which `dvc repro` would have run them.
     """
 
-    def __init__(self, path: Path, order: Sequence[str]):
+    def __init__(self, path: Path, order: Sequence[str]) -> None:
         self.path, self._order, self._text = path, list(order), None
 
     def write(self, stage: PipelineStage) -> bool:

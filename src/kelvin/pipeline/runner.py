@@ -74,7 +74,8 @@ class Light:
 def run(repository: Repository, wanted: dict[Stage, bool | None], executor: Light | Machine | Cluster,
         board: Board) -> bool:
     """Run the wanted stages, each after what it needs; False after a failure, which begins no more."""
-    waiting, running, is_failed = dict(wanted), {}, False
+    waiting, is_failed = dict(wanted), False
+    running: dict[Future[int], Stage] = {}
     try:
         while running or (waiting and not is_failed):
             slots = executor.slots()

@@ -135,7 +135,7 @@ def own_part(table: Table, study: StudyResults, results: Results) -> Table:
 class Folder:
     """A folder that is replaced as a whole: what an earlier report left in it is gone."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path, self.part = path, path.with_name(f"{path.name}.part")
 
     def __enter__(self) -> Path:

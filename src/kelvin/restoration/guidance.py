@@ -18,7 +18,7 @@ class Guided:
     one of them. Channels beyond the image's (a learned variance) are those of c.
     """
 
-    def __init__(self, network, labels: torch.Tensor, weight: float):
+    def __init__(self, network: torch.nn.Module, labels: torch.Tensor, weight: float) -> None:
         classes = getattr(network, "classes", 0)
         if not classes:
             raise KelvinError("this network was trained without classes, so it cannot be asked for one; "

@@ -21,9 +21,8 @@ def put(process: Degradation, weights: torch.Tensor, offsets: torch.Tensor) -> N
 
 def tensors(process: Degradation) -> dict[str, torch.Tensor]:
     """What `put` gave, to be saved; {} where the target needs none."""
-    if getattr(process, "linear_weights", None) is None:
-        return {}
-    return {"weights": process.linear_weights, "offsets": process.linear_offsets}
+    weights, offsets = process.linear_weights, process.linear_offsets
+    return {} if weights is None or offsets is None else {"weights": weights, "offsets": offsets}
 
 
 def load(process: Degradation, saved: dict[str, torch.Tensor]) -> None:
@@ -34,11 +33,12 @@ def load(process: Degradation, saved: dict[str, torch.Tensor]) -> None:
 
 def guess(process: Degradation, x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     """x_t W_t + b_t, (n, C, H, W), for t >= 1; KelvinError where nothing was fitted."""
-    if getattr(process, "linear_weights", None) is None:
+    weights, offsets = process.linear_weights, process.linear_offsets
+    if weights is None or offsets is None:
         raise KelvinError("restorer.parameterisation = 'linear+' adds to a fitted linear restorer: "
                           "fit it to training images, or load weights that carry it")
-    flat = x_t.flatten(1).to(process.linear_weights.dtype)
-    out = (flat[:, None] @ process.linear_weights[t - 1])[:, 0] + process.linear_offsets[t - 1]
+    flat = x_t.flatten(1).to(weights.dtype)
+    out = (flat[:, None] @ weights[t - 1])[:, 0] + offsets[t - 1]
     return out.view_as(x_t).to(x_t.dtype)
 
 

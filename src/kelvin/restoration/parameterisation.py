@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -12,6 +13,9 @@ from kelvin.degradations import Degradation, HotProcess
 from kelvin.degradations.base import OF_ANY
 from kelvin.restoration.linear_map import check as check_linear
 from kelvin.restoration.linear_map import guess
+
+if TYPE_CHECKING:
+    from kelvin.degradations.gaussian import GaussianProcess
 
 Tensor = torch.Tensor
 
@@ -32,7 +36,8 @@ class Parameterisation:
 def scalar(target: Callable, x0_hat: Callable) -> Parameterisation:
     """Of a hot process, whose signal a and noise s are numbers: target(x0, z, a, s) and
     x0_hat(prediction, x_t, a, s)."""
-    def coefficients(process, t, like):
+    def coefficients(process: GaussianProcess, t: torch.Tensor,
+                     like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return process.gain(t, None).to(like.dtype), process.std(t).to(like.dtype)
 
     return Parameterisation(

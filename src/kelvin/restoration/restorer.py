@@ -38,7 +38,7 @@ class Restorer:
     """
 
     def __init__(self, network: Network, parameterisation: str, degradation: Degradation,
-                 image: ImageSpec, clip: bool, rule: str = EXACT, variance: str = "fixed"):
+                 image: ImageSpec, clip: bool, rule: str = EXACT, variance: str = "fixed") -> None:
         check(parameterisation, degradation)
         check_rule(rule, parameterisation, process=degradation)
         check_variance(variance, degradation.temperature, degradation.steps, type(degradation).__name__)

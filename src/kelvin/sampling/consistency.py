@@ -17,18 +17,15 @@ from kelvin.restoration.restorer import Restoration, Restorer
 from kelvin.sampling.trajectories import to, trajectory
 
 
-class Watched:
+class Watched(Restorer):
     """A restorer that keeps what it was asked and what it said: calls of (x_t, t, x0_hat)."""
 
-    def __init__(self, restorer: Restorer):
+    def __init__(self, restorer: Restorer) -> None:
+        vars(self).update(vars(restorer))  # the same parts; nothing is built or checked anew
         self.calls: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        self.inner = restorer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
 
     def __call__(self, x_t: torch.Tensor, t: torch.Tensor) -> Restoration:
-        out = self.inner(x_t, t)
+        out = super().__call__(x_t, t)
         self.calls.append((x_t, t, out.x0_hat))
         return out
 

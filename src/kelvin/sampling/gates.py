@@ -22,7 +22,9 @@ def one_shot_errors(restorer: Restorer, images: torch.Tensor, fit_images: torch.
     times = grid(restorer.degradation.steps, TIMES)[1:]
     degrade = degrader(restorer, images, seed)
     degrade_fit = degrader(restorer, fit_images, (*seed, "linear"))
-    fit, decode, network, linear = restorer.image.encode(fit_images), restorer.image.decode, [], []
+    fit, decode = restorer.image.encode(fit_images), restorer.image.decode
+    network: list[torch.Tensor] = []
+    linear: list[torch.Tensor] = []
     for t in times:
         x_t = degrade(t)[0].x
         at = torch.full((len(images),), t, device=images.device)

@@ -20,7 +20,7 @@ class LinearRestorer:
     leave-one-out RMSE, in the model's range.
     """
 
-    def __init__(self, x_t: torch.Tensor, x0: torch.Tensor, image: ImageSpec | None = None):
+    def __init__(self, x_t: torch.Tensor, x0: torch.Tensor, image: ImageSpec | None = None) -> None:
         self.image = image
         X, Y = self.rows(x_t), x0.flatten(1).double()
         self.mean_t, self.mean_0 = X.mean(0), Y.mean(0)

@@ -48,7 +48,8 @@ def single_shot(restorer: Restorer, images: torch.Tensor, seed: tuple, at: Seque
     One prediction serves all rules; x0_hat is clipped to the range, as any picture of it is.
     """
     degrade, decode = degrader(restorer, images, seed), restorer.image.decode
-    degraded, found = [], {rule: [] for rule in rules_of(restorer)}
+    degraded: list[torch.Tensor] = []
+    found: dict[str, list] = {rule: [] for rule in rules_of(restorer)}
     for time in at:
         x_t = degrade(time)[0].x
         t = torch.full((len(images),), time, device=images.device)
@@ -79,7 +80,8 @@ def brightness(restorer: Restorer, n: int, seed: tuple, count: int, device: str 
     """Times from T to 0, and what ancestral sampling over all steps makes of the same noise by every
     rule, nothing clipped; `<rule>, clipped`: x0_hat clipped to the range at every step; `<rule>, fed
     back`: x0_hat, not clipped, is taken for the next state (`fed_back`)."""
-    found, visited, image = {}, [], restorer.image
+    visited: list[int] = []
+    found, image = {}, restorer.image
     rules = rules_of(restorer)
     ways = {way(rule): (rule, ANCESTRAL, False) for rule in rules}
     if len(rules) > 1:
@@ -99,7 +101,7 @@ def near_black(images: torch.Tensor) -> torch.Tensor:
     return (images.amax(-3) < NEAR_BLACK).float().mean((-2, -1))
 
 
-def unmapped(images, low: float, high: float):
+def unmapped(images: torch.Tensor, low: float, high: float) -> torch.Tensor:
     """Images in [0, 1] as they look when their values in [low, high] are drawn as if in [0, 1]."""
     return (low + (high - low) * images).clip(0, 1)
 

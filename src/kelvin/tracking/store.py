@@ -77,7 +77,8 @@ def experiment(client: MlflowClient, dataset: str) -> str:
 
 def runs_of(client: MlflowClient, dataset: str) -> dict[str, Tags]:
     """run id -> tags of a data set's runs, from any store."""
-    found, page, place = {}, None, [experiment(client, dataset)]
+    page, place = None, [experiment(client, dataset)]
+    found: dict[str, Tags] = {}
     while True:
         runs = client.search_runs(place, page_token=page)
         found |= {run.info.run_id: dict(run.data.tags) for run in runs}

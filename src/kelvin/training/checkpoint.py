@@ -22,7 +22,7 @@ class Checkpoint:
     DVC deletes a stage's outputs before it runs, so the checkpoint lives outside of them.
     """
 
-    def __init__(self, fingerprint: str, folder: Path | None = None):
+    def __init__(self, fingerprint: str, folder: Path | None = None) -> None:
         folder = folder or project_root() / ".kelvin" / "checkpoints"
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{fingerprint}.pt"

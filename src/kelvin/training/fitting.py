@@ -58,18 +58,18 @@ def about_process(process: Degradation, x0: torch.Tensor) -> Process:
     `wanted`: alpha-bar_t, where S_t is tied to it. x0: training images in the model's range.
     """
     process = copy.deepcopy(process).to("cpu")
-    tied = isinstance(process, Graded) and process.tied
+    tied = process if isinstance(process, Graded) and process.tied else None
     times = curve_times(process.steps, x0[0].numel())
     data = Moments(process, x0.cpu())
     return {"temperature": process.temperature,
             "signal_variance": process.signal_variance().double().tolist(),
-            "tie": process.tie if tied else None,
-            "wanted": process.alpha_bar.tolist() if tied and process.tie == "variance" else None,
+            "tie": tied.tie if tied else None,
+            "wanted": tied.alpha_bar.tolist() if tied and tied.tie == "variance" else None,
             "recoverability_times": times.tolist(),
             "recoverability": data.of(process, times).tolist(),
-            "wanted_recoverability": process.wanted[times].tolist()
-            if tied and process.wanted is not None else None,
-            "clamped_from": process.clamped_from() if tied else None}
+            "wanted_recoverability": tied.wanted[times].tolist()
+            if tied and tied.wanted is not None else None,
+            "clamped_from": tied.clamped_from() if tied else None}
 
 
 def save_blend(folder: Path, store: PreparedStore, shape: Shape) -> None:

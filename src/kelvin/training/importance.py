@@ -14,7 +14,7 @@ BINS, HISTORY = 64, 10
 class Times:
     """Each time as likely as any other: nothing to correct, nothing to remember."""
 
-    def __init__(self, kind: str, steps: int):
+    def __init__(self, kind: str, steps: int) -> None:
         self.kind, self.steps = kind, steps
 
     def draw(self, n: int, source: torch.Generator) -> torch.Tensor:
@@ -43,7 +43,7 @@ class ImportanceTimes(Times):
     until every bin is full. Every process is shown the same observations.
     """
 
-    def __init__(self, steps: int):
+    def __init__(self, steps: int) -> None:
         super().__init__("importance", steps)
         self.bins = min(steps, BINS)
         self.size = torch.bincount(self.bin_of(torch.arange(1, steps + 1)), minlength=self.bins)

@@ -37,7 +37,7 @@ class Labels(NoLabels):
     """
 
     def __init__(self, train: np.ndarray, held: Mapping[str, np.ndarray], classes: int, drop: float,
-                 seed: int, device: torch.device | str = "cpu"):
+                 seed: int, device: torch.device | str = "cpu") -> None:
         for labels in (train, *held.values()):
             if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
                 raise KelvinError(f"labels run from {labels.min()} to {labels.max()}, but the network "

@@ -60,7 +60,7 @@ class Trainer:
 
     def __init__(self, run: RunConfig, restorer: Restorer, train: np.ndarray, held: np.ndarray,
                  seed: int, sampler: Mapping[str, Any], precision: Precision,
-                 checkpoint: Checkpoint, labels: NoLabels | None = None):
+                 checkpoint: Checkpoint, labels: NoLabels | None = None) -> None:
         self.config, self.restorer, self.seed = run, restorer, seed
         self.sampler, self.checkpoint, self.labels = sampler, checkpoint, labels or NoLabels()
         self.accelerator, self.precision = make_accelerator(), precision
@@ -120,7 +120,8 @@ class Trainer:
         x0 = self.restorer.image.encode(images.float() / 255)
         return x0, None if z is None else z[share].to(device), t[share].to(device)
 
-    def predicted(self, network: torch.nn.Module, x0, z, t, labels=None) -> Predicted:
+    def predicted(self, network: torch.nn.Module, x0: torch.Tensor, z: torch.Tensor | None,
+                  t: torch.Tensor, labels: torch.Tensor | None = None) -> Predicted:
         """What the network says of a batch, under autocast."""
         self.restorer.network = network
         x_t = self.restorer.degradation.degrade(x0, t, z).contiguous(memory_format=self.format)
@@ -128,7 +129,8 @@ class Trainer:
             prediction, v = self.restorer.predict_both(x_t, t, labels)
         return Predicted(prediction.float(), x0, z, x_t, t, v)
 
-    def losses(self, network: torch.nn.Module, x0, z, t, labels=None) -> torch.Tensor:
+    def losses(self, network: torch.nn.Module, x0: torch.Tensor, z: torch.Tensor | None, t: torch.Tensor,
+               labels: torch.Tensor | None = None) -> torch.Tensor:
         """Loss of each image, (n,), not weighted."""
         return self.objective.losses(self.predicted(network, x0, z, t, labels))
 

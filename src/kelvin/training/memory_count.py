@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +47,7 @@ def training_memory(network: nn.Module, shape: Shape, batch: int) -> Memory:
                            torch.zeros(batch, device="meta"))
         prediction.square().mean()
 
-    def size(tensors) -> int:
+    def size(tensors: Iterable[torch.Tensor]) -> int:
         return sum(t.numel() * t.element_size() for t in tensors)
 
     parameters = size(there.parameters())

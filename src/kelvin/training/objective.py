@@ -41,7 +41,7 @@ class Objective:
     than two images.
     """
 
-    def __init__(self, run: RunConfig, restorer: Restorer, device: torch.device, images: int):
+    def __init__(self, run: RunConfig, restorer: Restorer, device: torch.device, images: int) -> None:
         self.options, self.restorer = run.training, restorer
         weighting = self.options.weighting.model_dump()
         check_weighting(weighting, self.options.loss, restorer.degradation, run.degradation.kind)

@@ -38,12 +38,13 @@ class Pretrainer(Trainer):
     phase = "pre-training"
 
     def __init__(self, run: RunConfig, restorer: Restorer, train: np.ndarray, held: np.ndarray,
-                 seed: int, precision: Precision, checkpoint: Checkpoint, epochs: Sequence[int]):
+                 seed: int, precision: Precision, checkpoint: Checkpoint, epochs: Sequence[int]) -> None:
         options = {"epochs": max(epochs), "sample_every": max(epochs), "ema_more": []}
         longest = run.model_copy(update={"training": run.training.model_copy(update=options)})
         super().__init__(longest, restorer, train, held, seed, {}, precision, checkpoint)
         self.warm_up = run.training.warmup * self.batches * run.training.epochs
-        self.wanted, self.kept = set(epochs), {}
+        self.wanted = set(epochs)
+        self.kept: dict[int, dict] = {}
 
     def learning_rate(self, update: int) -> float:
         rate = self.config.training.lr

@@ -46,7 +46,7 @@ _PACKED = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ": "xz", b"\x5d\x00\x00":
 class DiskTree:
     """The files below a folder, links followed; names are relative, with forward slashes."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.files: list[str] = []
         self.folders: list[str] = []
@@ -78,7 +78,7 @@ class DiskTree:
 class ArchiveTree:
     """The regular files of an archive; links, devices and names that leave the tree are refused."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.members: dict = {}
         self.folders: list[str] = []
@@ -101,7 +101,8 @@ class ArchiveTree:
                 "pictures does; pack the pictures again"
             )
 
-    def admit(self, name: str, member, is_folder: bool, is_file: bool) -> None:
+    def admit(self, name: str, member: tarfile.TarInfo | zipfile.ZipInfo, is_folder: bool,
+              is_file: bool) -> None:
         """Enter one member under its name; a repeated name replaces the first, as unpacking would."""
         clean = PurePosixPath(name)
         if clean.is_absolute() or ".." in clean.parts or clean.drive or name[1:2] == ":":
@@ -130,7 +131,7 @@ class ArchiveTree:
 class TarTree(ArchiveTree):
     """A tar, plain or compressed."""
 
-    def __init__(self, path: Path, tar: tarfile.TarFile):
+    def __init__(self, path: Path, tar: tarfile.TarFile) -> None:
         super().__init__(path)
         self.tar = tar
         total = 0
@@ -163,7 +164,7 @@ class TarTree(ArchiveTree):
 class ZipTree(ArchiveTree):
     """A zip; encrypted members are refused, and sizes that no set of pictures has."""
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile):
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         super().__init__(path)
         self.archive = archive
         members = archive.infolist()

@@ -12,6 +12,7 @@ import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401, or Pillow imports every plugin
@@ -152,7 +153,8 @@ def _set_raw_mode(image: Image.Image, raw_mode: str) -> None:
     ]
 
 
-def _refuse_transparent(samples: np.ndarray | None, alpha: np.ndarray | None, key, highest: int) -> None:
+def _refuse_transparent(samples: np.ndarray | None, alpha: np.ndarray | None, key: Any,
+                        highest: int) -> None:
     seen = alpha is not None and (alpha < highest).any()
     if key is not None:
         same = samples == np.array(key if len(key) == 3 else key[0])

@@ -107,7 +107,7 @@ def _orientation(tiff: bytes, entry: int, order: str) -> int:
     return value if value in _UPRIGHT else 1
 
 
-def _raw_profile(text) -> bytes | None:
+def _raw_profile(text: str) -> bytes | None:
     """EXIF as ImageMagick writes it into a PNG's text: name, length, then hexadecimal lines."""
     try:
         return bytes.fromhex("".join(text.split("\n")[3:]))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kelvin.common.errors import KelvinError
+from kelvin.config.schema import Images
 from kelvin.datasets.sources.convert import convert_images, select_classes
 from kelvin.datasets.sources.folders import load_folder
 from kelvin.datasets.sources.groups import block_groups
@@ -40,7 +41,7 @@ def data_roots(environ: Mapping[str, str]) -> list[Path]:
     return list(dict.fromkeys(root.resolve() for root in roots))
 
 
-def load_source(spec, roots: Sequence[Path], room: Path | None = None) -> RawData:
+def load_source(spec: Images, roots: Sequence[Path], room: Path | None = None) -> RawData:
     """The data set that spec describes, at its size, channels and classes, not yet split.
 
     room: an .npy file that images may be decoded into, instead of into memory.

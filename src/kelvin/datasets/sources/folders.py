@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kelvin.common.errors import KelvinError
+from kelvin.config.schema import Images
 from kelvin.datasets.sources.archives import open_tree, printable
 from kelvin.datasets.sources.convert import choose_classes
 from kelvin.datasets.sources.groups import file_groups
@@ -20,7 +21,7 @@ log = logging.getLogger("kelvin")
 _SHOWN = 5  # names in a line
 
 
-def load_folder(path: Path, spec, room: Path | None = None) -> RawData:
+def load_folder(path: Path, spec: Images, room: Path | None = None) -> RawData:
     """The images below a folder or in an archive, in natural order of their names or in a seeded one.
 
     room: an .npy file to decode into, which the data then hold mapped; without it, into memory.

@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Hashable, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from kelvin.datasets.sources.archives import Tree, printable
 from kelvin.datasets.sources.tables import read_table
 
 
-def block_groups(n: int, rule) -> np.ndarray:
+def block_groups(n: int, rule: Any) -> np.ndarray:
     """int64 (n,) for a source whose images have no file names: null or {blocks: count}."""
     if rule is None:
         return np.arange(n, dtype=np.int64)
@@ -36,7 +37,7 @@ def block_groups(n: int, rule) -> np.ndarray:
     return np.arange(n, dtype=np.int64) * blocks // n
 
 
-def file_groups(files: Sequence[str], inside: Sequence[str], rule, tree: Tree) -> np.ndarray:
+def file_groups(files: Sequence[str], inside: Sequence[str], rule: Any, tree: Tree) -> np.ndarray:
     """int64 (n,), numbered as they first appear.
 
     files: names in the tree; inside: the same below their split folder, so that one object's images
@@ -69,7 +70,7 @@ def _folder(name: str) -> str:
     return parent
 
 
-def _by_pattern(inside: Sequence[str], pattern) -> list[tuple[str, ...]]:
+def _by_pattern(inside: Sequence[str], pattern: Any) -> list[tuple[str, ...]]:
     try:
         compiled = re.compile(unicodedata.normalize("NFC", pattern))  # as `inside` is
     except (re.error, TypeError) as error:
@@ -84,7 +85,7 @@ def _by_pattern(inside: Sequence[str], pattern) -> list[tuple[str, ...]]:
     return keys
 
 
-def _by_table(files: Sequence[str], inside: Sequence[str], table, tree: Tree) -> list[str]:
+def _by_table(files: Sequence[str], inside: Sequence[str], table: Any, tree: Tree) -> list[str]:
     found = read_table(table, tree, "group", "groups")
     rows = found.find({name: (name, part) for name, part in zip(files, inside, strict=True)})
     keys = [found.values[rows[name]] if name in rows else None for name in files]

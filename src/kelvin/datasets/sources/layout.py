@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kelvin.common.errors import KelvinError
 from kelvin.datasets.sources.archives import Tree
@@ -95,7 +96,7 @@ def read_layout(tree: Tree, where: str, labels: Table | None = None) -> Layout:
     return Layout(items, sorted(set(class_of.values()), key=natural_key), foreign, left_out)
 
 
-def sort_files(tree: Tree, where) -> tuple[list[str], Troubles, dict[str, str]]:
+def sort_files(tree: Tree, where: Any) -> tuple[list[str], Troubles, dict[str, str]]:
     """Pictures by their suffix, in natural order; foreign files; what was left out, with its reason."""
     files = sorted(tree.files, key=natural_key)
     names = [name for name in files if name.lower().endswith(SUFFIXES)]

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from kelvin.common.errors import KelvinError
+from kelvin.config.schema import Images
 from kelvin.datasets.sources.find import data_roots, find_folder
 from kelvin.datasets.sources.tables import table_place
 from kelvin.datasets.sources.walk import FOLDER, LEFT_OUT, walk
@@ -17,7 +18,7 @@ from kelvin.datasets.sources.walk import FOLDER, LEFT_OUT, walk
 ABSENT = "absent"
 
 
-def raw_fingerprint(images, environ: Mapping[str, str]) -> str:
+def raw_fingerprint(images: Images, environ: Mapping[str, str]) -> str:
     """16 hex digits of SHA-256 over the state of what `prepare` would read for this entry.
 
     images: a data set's `images` section. environ is read for KELVIN_DATA and DVC_ROOT, as `prepare`

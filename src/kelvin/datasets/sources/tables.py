@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kelvin.common.errors import KelvinError
 from kelvin.datasets.sources.archives import Tree
@@ -77,7 +78,7 @@ def read_table(table: str, tree: Tree, column: str, key: str) -> Table:
     return Table(printable(str(table)), _values(rows, column, key, place))
 
 
-def _values(rows: Iterable[Mapping[str, str]], column: str, key: str, place) -> dict[str, str]:
+def _values(rows: Iterable[Mapping[str, str]], column: str, key: str, place: Any) -> dict[str, str]:
     values: dict[str, str] = {}
     for row in rows:
         name, value = _key(row["file"] or ""), (row[column] or "").strip()

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def load_published(name: str, roots: Sequence[Path]) -> RawData:
     )
 
 
-def _files(published) -> dict[str, str | None]:
+def _files(published: Any) -> dict[str, str | None]:
     """{path below a root: published MD5 or None}."""
     name = published.__name__
     if name in BATCHES:
@@ -77,11 +78,11 @@ def _files(published) -> dict[str, str | None]:
     return {f"{name}/raw/{file}": known.get(file) for file in unpacked}
 
 
-def _missing(published, root: Path) -> list[str]:
+def _missing(published: Any, root: Path) -> list[str]:
     return [file for file in _files(published) if not (root / file).is_file()]
 
 
-def _download(published, roots: Sequence[Path]) -> Path:
+def _download(published: Any, roots: Sequence[Path]) -> Path:
     target = next((root for root in roots if _is_download_folder(root)), None)
     reason = "no root is a writable data/raw to download into"
     if target is not None:
@@ -121,7 +122,7 @@ def _impatience() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _verify(published, root: Path) -> dict[str, str]:
+def _verify(published: Any, root: Path) -> dict[str, str]:
     """{file: "md5:hex"} of every file; a file unlike its published MD5 is refused by name."""
     packed = dict(published.resources) if published.__name__ in IDX else {}
     checksums = {}
@@ -150,7 +151,7 @@ def _unpacked_md5(archive: Path, published_md5: str) -> str:
     return hashlib.md5(gzip.decompress(archive.read_bytes()), usedforsecurity=False).hexdigest()
 
 
-def _read_idx(published, root: Path, train: bool) -> tuple[np.ndarray, np.ndarray]:
+def _read_idx(published: Any, root: Path, train: bool) -> tuple[np.ndarray, np.ndarray]:
     # Not through the class: it prefers an old processed/*.pt, which no checksum guards.
     from torchvision.datasets import mnist
 
@@ -168,13 +169,13 @@ def _read_idx(published, root: Path, train: bool) -> tuple[np.ndarray, np.ndarra
     return images[:, None], labels
 
 
-def _read_batches(published, root: Path, train: bool) -> tuple[np.ndarray, np.ndarray]:
+def _read_batches(published: Any, root: Path, train: bool) -> tuple[np.ndarray, np.ndarray]:
     part = published(root, train=train)
     images = np.ascontiguousarray(part.data.transpose(0, 3, 1, 2))
     return images, np.array(part.targets, np.int64)
 
 
-def _class_names(published, root: Path) -> list[str]:
+def _class_names(published: Any, root: Path) -> list[str]:
     if published.__name__ == "MNIST":
         return [str(digit) for digit in range(10)]
     classes = published.classes if published.__name__ in IDX else published(root, False).classes

@@ -20,7 +20,7 @@ class ClassSubset(PreparedStore):
     is unknown or named twice, or a part would be empty.
     """
 
-    def __init__(self, store: PreparedStore, classes: Sequence[int]):
+    def __init__(self, store: PreparedStore, classes: Sequence[int]) -> None:
         chosen = choose_classes(store.class_names, classes)
         self.folder, self.manifest, self._text = store.folder, store.manifest, store._text
         self.class_names, self.images = store.class_names, store.images

@@ -10,14 +10,20 @@ the store's order. The test part is never in a fold. Three kinds:
   object then lie on both sides, kept so that the harm can be shown.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kelvin.common.errors import KelvinError
+
+if TYPE_CHECKING:
+    from kelvin.datasets.store import PreparedStore
 
 KINDS = ("grouped", "stratified", "leaky")
 FILE = "folds.json"
@@ -98,7 +104,7 @@ def read_folds(folder: Path | str) -> Folds:
         raise KelvinError(f"{path}: damaged ({error!r}); run `prepare` again") from error
 
 
-def held_out(store, kind: str, r: int) -> Held:
+def held_out(store: PreparedStore, kind: str, r: int) -> Held:
     """Fold r of this kind held out of a PreparedStore; only its groups and parts are read."""
     folds = read_folds(store.folder)
     fold = folds.fold(kind)
@@ -126,7 +132,7 @@ def development_rows(parts: np.ndarray) -> np.ndarray:
     return np.concatenate([np.flatnonzero(parts == 0), np.flatnonzero(parts == 1)])
 
 
-def _grouped(labels, groups, k, random) -> np.ndarray:
+def _grouped(labels: np.ndarray, groups: np.ndarray, k: int, random: np.random.RandomState) -> np.ndarray:
     """Largest group first, each to the fold that has the fewest images of the group's classes.
 
     Ties go to the smallest fold, so no fold stays empty while there are k groups. Groups of one size
@@ -150,14 +156,15 @@ def _grouped(labels, groups, k, random) -> np.ndarray:
     return fold_of[group]
 
 
-def _stratified(labels, groups, k, random) -> np.ndarray:
+def _stratified(labels: np.ndarray, groups: np.ndarray, k: int,
+                random: np.random.RandomState) -> np.ndarray:
     """Images dealt out class by class: no class and no fold differs by more than one image."""
     order = random.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     return _dealt(order, k)
 
 
-def _leaky(labels, groups, k, random) -> np.ndarray:
+def _leaky(labels: np.ndarray, groups: np.ndarray, k: int, random: np.random.RandomState) -> np.ndarray:
     return _dealt(random.permutation(len(labels)), k)
 
 

@@ -29,7 +29,7 @@ class FoldView:
     class).
     """
 
-    def __init__(self, store: PreparedStore, kind: str, fold: int):
+    def __init__(self, store: PreparedStore, kind: str, fold: int) -> None:
         held = held_out(store, kind, fold)
         development, test = development_rows(store.parts), np.flatnonzero(store.parts == 2)
         validation = development[held.validation]

@@ -1,6 +1,7 @@
 """Seeded, stratified train / validation / test parts of exact sizes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -141,7 +142,8 @@ def _share_out(
     return quota
 
 
-def _refuse_small_classes(labels, class_names, validation, given_test) -> None:
+def _refuse_small_classes(labels: np.ndarray, class_names: Sequence[str], validation: Any,
+                          given_test: Any) -> None:
     pool = labels if given_test is None else labels[~given_test]
     needed = 1 + bool(validation) + (given_test is None)
     counts = np.bincount(pool, minlength=len(class_names))

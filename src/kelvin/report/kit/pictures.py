@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +113,7 @@ def coloured(image: np.ndarray) -> bool:
     return bool((inside != inside[:, :1]).any())
 
 
-def draw(axes, panel: Panel, title: str, row_labels: Sequence[str] = ()) -> None:
+def draw(axes: Any, panel: Panel, title: str, row_labels: Sequence[str] = ()) -> None:
     axes.imshow(panel.image, interpolation="antialiased")
     axes.set_anchor("NW")
     axes.set_title(plain(title), loc="left", fontsize=8.5, pad=3)

@@ -41,7 +41,7 @@ def final_figure(name: str, runs: Sequence[Run], count: int = 40) -> Figure:
     return show(f"{name}-samples", "The first samples of each run, not chosen by hand.", panels, 2)
 
 
-def chosen(epochs: Sequence[int], count: int = 3) -> list[int]:
+def chosen(epochs: Sequence[int] | np.ndarray, count: int = 3) -> list[int]:
     """Indices of `count` of them, evenly spread: the first, ..., the last."""
     return sorted({i * (len(epochs) - 1) // (count - 1) for i in range(count)})
 

@@ -31,7 +31,7 @@ class Study:
     samplers = False  # it shows the samples of its runs by every sampler
 
     def __init__(self, study: StudyResults, results: Results, records: Mapping[str, Row],
-                 costs: Mapping[str, Row]):
+                 costs: Mapping[str, Row]) -> None:
         self.study, self.results, self.records, self.costs = study, results, records, costs
         self.name, self.runs, self.trained = study.name, study.runs, study.trained
         self.count, self.level = len(results.replicates), results.plan.metrics.confidence

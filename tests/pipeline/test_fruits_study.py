@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from kelvin.config.resolve import read
 from kelvin.pipeline.executors import Machine, Task
 from kelvin.pipeline.throwaway import make_copy
 
@@ -40,10 +41,11 @@ def made(tmp_path_factory):
                 info = tarfile.TarInfo(f"fruits-360/{part}/{fruit}/{axis}{frame}_100.jpg")
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
-    copy = root / "copy"
+    copy, folds = root / "copy", read(ROOT / "params.yaml")["studies"]["folds"]
     environment = make_copy(ROOT, copy, {
         "scale": "smoke", "dataset": "fruits360", "datasets.fruits360.image_size": 16,
-        "scales.smoke.metrics.small.reference": 50, "active": RUNS}) | {"KELVIN_DATA": str(root)}
+        "scales.smoke.metrics.small.reference": 50, "active": RUNS,
+        "studies": {"folds": folds}}) | {"KELVIN_DATA": str(root)}
     stages = [["plan"], ["prepare", "fruits360"], ["classifier"], ["reference"],
               ["calibrate"], ["pretrain"], *([stage, run, "0"] for run in RUNS
                                              for stage in ("train", "sample", "evaluate")), ["report"]]

@@ -349,7 +349,7 @@ def test_ways_are_taken_apart_as_they_were_built(rule, how):
 
 def test_folders_are_those_of_dvc_yaml():
     """DVC asks for each of them by its path."""
-    text = (Path(__file__).parents[1] / "dvc.yaml").read_text()
+    text = (Path(__file__).parents[2] / "dvc.yaml").read_text()
     ours = DatasetFolders("${dataset}")
     run = ours.run("${item.run}", "${item.replicate}")
     for path in (ours.classifier, ours.reference, ours.starts, ours.calibration, run.start, run.model,
@@ -368,7 +368,7 @@ def test_records_are_listed_without_the_calibration(tmp_path, monkeypatch):
 
 def test_no_other_module_builds_a_key_or_names_a_file_of_a_result():
     """Keys of arrays, and files and folders of results, stand in kelvin.artifacts alone."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     keys = r'f"(at|samples|restore|decoding|decoding_times|brightness|shown|finite|black|drawn)/'
     names = (r'"(history\.csv|samples\.npz|details\.json|about\.json|calibration\.json|cost\.json|'
              r'process\.json|config\.json|start\.json|blend\.npz|projection\.npz|\w+\.safetensors)"')
