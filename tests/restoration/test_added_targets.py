@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import Ridge
 
 from kelvin.common.errors import KelvinError
 from kelvin.common.streams import BatchRandom, generator
@@ -14,6 +14,7 @@ from kelvin.networks import Shape
 from kelvin.restoration import assemble
 from kelvin.restoration.parameterisation import PARAMETERISATIONS
 from kelvin.restoration.restorer import Restorer
+from kelvin.sampling.linear import LinearRestorer
 from kelvin.training.fitting import fit_process
 from kelvin.training.weightings import build_weights
 
@@ -56,8 +57,8 @@ def test_the_right_prediction_gives_the_image_and_zero_the_known_one(params, nam
         assert torch.equal(known, x_t) and torch.equal(prediction, x0 - x_t)
 
 
-def test_zero_with_linear_plus_is_scikit_learns_least_squares(params):
-    """At each t of noise: predictions to 0.03, what a ridge of little cost may change."""
+def test_zero_with_linear_plus_is_scikit_learns_ridge(params):
+    """At each t of noise, from 8 bits, with the ridge that leave-one-out takes: predictions to 1e-4."""
     restorer = fitted(params, "tied-noise", "linear+")
     process, n = restorer.degradation, len(IMAGES)
     x0 = restorer.image.encode(torch.from_numpy(IMAGES).float() / 255)
@@ -65,10 +66,12 @@ def test_zero_with_linear_plus_is_scikit_learns_least_squares(params):
     for t in (2, 5, 8):
         at = torch.full((n,), t)
         x_t = process.degrade(x0, at, z)
-        X, Y = restorer.image.rounded(x_t).flatten(1).numpy(), x0.flatten(1).numpy()
-        theirs = LinearRegression().fit(X, Y).predict(X)
-        ours = restorer.x0_hat(torch.zeros_like(x0), x_t, at).flatten(1)
-        np.testing.assert_allclose(ours, theirs, atol=0.03)
+        X, Y = restorer.image.rounded(x_t.double()).flatten(1).numpy(), x0.flatten(1).double().numpy()
+        ridge = LinearRestorer(x_t, x0, restorer.image).ridge
+        alpha = ridge * ((X - X.mean(0)) ** 2).sum() / X.shape[1]
+        theirs = Ridge(alpha, solver="svd").fit(X, Y).predict(X)
+        ours = restorer.x0_hat(torch.zeros_like(x0), restorer.image.rounded(x_t), at).flatten(1)
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
 @pytest.mark.parametrize("target", ["residual", "linear+"])
