@@ -1,0 +1,46 @@
+"""Ctrl-C and SIGTERM: both end a command by KeyboardInterrupt, which is not lost."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+AGAIN = 2.0  # seconds
+_seen: list[int] = []
+
+
+def catch() -> None:
+    """From now on both raise KeyboardInterrupt: the first at once, and again every two seconds until
+    `heard` is called, since Python drops one that meets a finaliser. Later ones do nothing: what is
+    being stopped is not disturbed. A signal that the starter ignores (nohup) stays ignored."""
+    if threading.current_thread() is threading.main_thread():
+        for number in STOPS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _stop)
+
+
+def _stop(number: int, _: object) -> None:
+    for other in STOPS:
+        signal.signal(other, signal.SIG_IGN)
+    _seen.append(number)
+    sys.unraisablehook = lambda _: None  # finalisers of what is half-made complain
+    signal.signal(signal.SIGALRM, _again)
+    signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
+    raise KeyboardInterrupt
+
+
+def _again(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def heard() -> None:
+    """The KeyboardInterrupt has arrived where it is dealt with."""
+    if _seen:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def status() -> int:
+    """The exit status of a command that was stopped: 130 after Ctrl-C, 143 after SIGTERM."""
+    return 128 + (_seen[0] if _seen else signal.SIGINT)
