@@ -14,9 +14,12 @@ def main() -> None:
         from kelvin import cli
 
         cli.main()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
         from kelvin.common import signals
 
+        # typer ends silently where it is interrupted itself
+        if isinstance(end, SystemExit) and not signals.is_unheard():
+            raise
         signals.heard()
         print("\nStopped.")
         sys.exit(signals.status())

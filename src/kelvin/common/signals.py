@@ -9,6 +9,7 @@ import threading
 STOPS = (signal.SIGINT, signal.SIGTERM)
 AGAIN = 2.0  # seconds
 _seen: list[int] = []
+_heard: list[int] = []
 
 
 def catch() -> None:
@@ -39,6 +40,11 @@ def heard() -> None:
     """The KeyboardInterrupt has arrived where it is dealt with."""
     if _seen:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        _heard.append(_seen[0])
+
+
+def is_unheard() -> bool:
+    return bool(_seen) and not _heard
 
 
 def status() -> int:
