@@ -70,7 +70,7 @@ def test_a_full_disk_and_a_file_in_the_way(tmp_path):
             refused_by_system():
         Path("/dev/full").write_text("x")
     (tmp_path / "data").write_text("")
-    with pytest.raises(KelvinError, match="/data/models: Not a directory; a file lies where a folder is"), \
+    with pytest.raises(KelvinError, match="/data/models: Not a directory; a file lies where a"), \
             refused_by_system():
         (tmp_path / "data/models").mkdir()
 

@@ -181,14 +181,14 @@ def test_a_folder_of_too_few_images_is_told_before_any_training(tmp_path, monkey
         "title": "", "source": "folder", "path": "theirs"}}}
     found = checked(("datasets.digits.metrics.images", 40), **raw)
     assert manifest_faults(found, manifest()) == [
-        "runs.theirs.path = 'theirs' is not there; it must be a folder of images (or a tar or zip of one), "
-        "relative to the project's root"]
+        "runs.theirs.path = 'theirs' is not there; it must be a folder of images (or a tar or zip of "
+        "one), relative to the project's root"]
     (tmp_path / "theirs").mkdir()
     for i in range(40):
         if i == 39:
             assert manifest_faults(found, manifest()) == [
-                "runs.theirs.path = 'theirs' holds 39 images, but metrics.images asks for 40; add images, "
-                "or lower metrics.images for every run"]
+                "runs.theirs.path = 'theirs' holds 39 images, but metrics.images asks for 40; add "
+                "images, or lower metrics.images for every run"]
         (tmp_path / f"theirs/{i}.png").write_bytes(b"")  # listed, not decoded
     assert manifest_faults(found, manifest()) == []
 

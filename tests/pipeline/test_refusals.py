@@ -68,7 +68,8 @@ WRONG = {
     "no dvc.yaml": (lambda folder: (folder / "dvc.yaml").unlink(), "dvc.yaml is not there"),
     "dvc.lock's marks": (lock(MARKS), "dvc.lock holds the marks of a merge that is not finished"),
     "dvc.lock cut":
-        (lock("schema: '2.0'\nstages:\n  plan:\n    de"), "dvc.lock is damaged: "),
+        (lock("schema: '2.0'\nstages:\n  plan:\n    de"),
+         "dvc.lock is damaged: "),
     "no git": (lambda folder: shutil.rmtree(folder / ".git"), r".* is no git repository .*`git init` here"),
     "no project": (lambda folder: shutil.rmtree(folder / ".dvc"), "this is no Kelvin project"),
     "no folder": (lambda folder: (folder / ".kelvin").write_text(""), r".*\.kelvin: File exists; a file")}
