@@ -60,7 +60,7 @@ WRONG = {
     "a date": (edited(r"^replicates: \[0\]", "replicates: [2023-05-09]"), "params.yaml: replicates.0 = "),
     "no runs": (edited(r"^active:", "active: null\nold:"), "params.yaml: active = None: "),
     "no data set": (edited("^dataset: digits", 'dataset: ""'), "params.yaml: dataset = '': "),
-    "a path": (edited("^dataset: digits", "dataset: ../../precious"), "params.yaml: dataset = '../"),
+    "a path": (edited("^dataset: digits", "dataset: ../../x"), "params.yaml: dataset = '../"),
     "no yaml": (edited("^scale: laptop", "scale: [laptop"), "params.yaml is not YAML: "),
     "marks": (edited("^scale: laptop", "<<<<<<< HEAD\n=======\nscale: laptop\n>>>>>>> x"),
               "params.yaml holds the marks of a merge"),
@@ -70,7 +70,7 @@ WRONG = {
     "dvc.lock cut":
         (lock("schema: '2.0'\nstages:\n  plan:\n    de"),
          "dvc.lock is damaged: "),
-    "no git": (lambda folder: shutil.rmtree(folder / ".git"), r".* is no git repository .*`git init` here"),
+    "no git": (lambda folder: shutil.rmtree(folder / ".git"), r".* is no git repository .*`git init`"),
     "no project": (lambda folder: shutil.rmtree(folder / ".dvc"), "this is no Kelvin project"),
     "no folder": (lambda folder: (folder / ".kelvin").write_text(""), r".*\.kelvin: File exists; a file")}
 
