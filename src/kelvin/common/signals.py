@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import sys
 import threading
@@ -20,6 +22,14 @@ def catch() -> None:
         for number in STOPS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _stop)
+        atexit.register(_end)  # before all others, and so called after them
+
+
+def _end() -> None:
+    """The exit status, which Python makes its own where the signal met a module that calls exec."""
+    if _seen:
+        sys.stdout.flush()
+        os._exit(status())
 
 
 def _stop(number: int, _: object) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dvc.exceptions import DvcException, NotDvcRepoError
+from dvc.exceptions import DvcException, NoOutputOrStageError, NotDvcRepoError, StageNotFoundError
 from dvc.lock import LockError
+from dvc.stage.exceptions import StageNotFound
 
 from kelvin.common.errors import KelvinError
 
@@ -32,6 +33,8 @@ def refusal_of(error: Exception) -> Exception:
     if isinstance(error, DvcException) and "dvc.lock" in str(error):
         return KelvinError("dvc.lock is damaged: bring it back by `git checkout dvc.lock`; what was made "
                            "since is found in DVC's cache")
+    if isinstance(error, (StageNotFound, StageNotFoundError, NoOutputOrStageError)):  # a wrong target
+        return KelvinError(f"DVC: {one_line(error)}")
     try:  # DVC reads it before any stage does, and says less of it
         from kelvin.config.resolve import load
 
