@@ -34,7 +34,8 @@ def repro(targets: Sequence[str] = (), jobs: int | None = None, dask: str | None
 
     The project's root becomes the working directory. Raises KelvinError.
     """
-    started, executor, held = time.monotonic(), None, ExitStack()
+    started, held = time.monotonic(), ExitStack()
+    executor: Light | Machine | Cluster | None = None
     try:
         repository = Repository(targets)
         held.enter_context(alone())
