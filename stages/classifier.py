@@ -5,7 +5,7 @@ from kelvin.common.progress import log
 from kelvin.config.plan import ClassifierPlan
 from kelvin.datasets.settle import settled_classifier
 from kelvin.datasets.store import PreparedStore
-from kelvin.features.classifier import save
+from kelvin.features.classifier import other_folder, save
 from kelvin.features.classifier_network import Classifier
 from kelvin.features.classifier_training import train_classifier
 from kelvin.networks import Shape
@@ -18,12 +18,15 @@ def work(plan: ClassifierPlan) -> None:
     config = settled_classifier(plan.classifier, plan.limit, store.manifest)
     train = store.split("train").first(config.images)
     test = store.split("test").first(plan.limit)
-    network = Classifier(Shape(*train.shape[1:]), config.channels, config.features,
-                         len(store.class_names)).to(pick_device())
-    history = train_classifier(config, network, train.images, train.labels, plan.seed)
-    record = save(plan.folders.classifier, network, config, history,
-                  test.images, test.labels)
-    log.info("classifier: test accuracy %.4f on %d images", record["accuracy"], record["n"])
+    out = plan.folders.classifier
+    for k in range(config.seeds):
+        network = Classifier(Shape(*train.shape[1:]), config.channels, config.features,
+                             len(store.class_names)).to(pick_device())
+        # replicates take the seeds that follow: the others of the classifier lie far from them
+        history = train_classifier(config, network, train.images, train.labels, plan.seed + 10_000 * k)
+        record = save(other_folder(out, k) if k else out, network, config, history, test.images,
+                      test.labels)
+        log.info("classifier %d: test accuracy %.4f on %d images", k, record["accuracy"], record["n"])
 
 
 main(work, ClassifierPlan)

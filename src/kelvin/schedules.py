@@ -1,7 +1,9 @@
 """Noise schedules: beta_t, alpha-bar_t and log-SNR_t for t = 0..T, in float64.
 
 A schedule is a function of T = `steps` and its own options that returns beta_1..beta_T. Any of them
-takes the option zero_terminal_snr (default false), which rescales it so that no signal is left at T.
+takes the option zero_terminal_snr (default false), which rescales it so that no signal is left at T, and
+`tie` (variance or recoverability): what a degradation whose severity follows it has in common with its
+noise at each t (kelvin.degradations.graded).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ Steps = Annotated[int, Field(ge=1)]
 Unit = Annotated[float, Field(gt=0, lt=1)]
 
 schedules = Registry("schedule")
+TIES = ("variance", "recoverability")
 growths = Registry("schedule")  # of a severity u_0 = 0 .. u_T = 1, where no noise schedule is followed
 
 
@@ -51,10 +54,20 @@ class NoiseSchedule:
             return np.log(self.alpha_bar) - np.log1p(-self.alpha_bar)
 
 
+def tie_of(section: Mapping[str, Any], where: str = "schedule") -> str:
+    """What severity is tied by."""
+    tie = section.get("tie", TIES[0])
+    if tie not in TIES:
+        raise KelvinError(f"{where}.tie = {tie!r}: it should be {' or '.join(TIES)}")
+    return tie
+
+
 def without_terminal(section: Mapping[str, Any], where: str = "schedule"
                      ) -> tuple[dict[str, Any], bool]:
     """A schedule's own section, and whether it is rescaled to a zero terminal SNR."""
     own = dict(section)
+    tie_of(own, where)
+    own.pop("tie", None)
     zero = own.pop("zero_terminal_snr", False)
     if not isinstance(zero, bool):
         raise KelvinError(f"{where}.zero_terminal_snr = {zero!r}: it should be true or false")

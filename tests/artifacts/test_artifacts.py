@@ -33,6 +33,8 @@ from kelvin.artifacts.names import (
     decay_of,
     guided,
     rule_and_how,
+    start_of,
+    started,
     way,
     weight_of,
     without_decay,
@@ -40,6 +42,8 @@ from kelvin.artifacts.names import (
 from kelvin.artifacts.samples import (
     Bound,
     Brightness,
+    Gaps,
+    Gates,
     Restorations,
     SampleFolder,
     Samples,
@@ -81,7 +85,9 @@ def everything():
          for part in ("test", "seen")},
         Brightness(np.array([5, 0]), -1.0, 1.0, 0.05, reals(4), {
             name: Way(reals(2, 6), reals(2, 6), reals(2, 6), reals(2, 6), pixels(2, *image))
-            for name in (way("exact"), way("exact", "fed back"))}))
+            for name in (way("exact"), way("exact", "fed back"))}),
+        Gates(np.array([2, 5]), reals(2, 4), reals(2, 4)),
+        {"ddim-5": Gaps(np.array([5, 2]), reals(2, 3)), "naive-5": Gaps(np.array([5]), reals(1, 3))})
 
 
 def model(path):
@@ -93,7 +99,8 @@ def model(path):
                          "source": "train", "config": {}, "data": "x", "start": None})
     folder.write_cost(dict.fromkeys(Cost.__required_keys__, 1))
     folder.write_process({"temperature": "hot", "signal_variance": [1.0, 0.5], "wanted": None,
-                          "clamped_from": None})
+                          "clamped_from": None, "tie": None, "recoverability_times": [0, 1],
+                          "recoverability": [1.0, 0.4], "wanted_recoverability": None})
     for file in (folder.ema, folder.raw):
         write_weights(file, Weights({"w": torch.rand(30, 4)}, {"mean": torch.rand(3)},
                                     {"gain": torch.rand(3)}, {"run": {}}))
@@ -159,7 +166,7 @@ FILES = {  # file: (writer of its folder, what reads it, a stage that its cure n
     "samples/cost.json": (samples, SampleFolder.cost, "sample@a-0"),
     "samples/samples.npz": (samples, read_all("samples", (
         "samplers", "labels", "many", "prior", "encoding", "bound", "restorations", "snr_errors",
-        "at_times", "parts", "brightness"), lambda file: [
+        "at_times", "parts", "brightness", "gates", "consistency"), lambda file: [
             file.decoding("ddim-5"), *map(file.samples, file.samplers)]), "sample@a-0"),
     "classifier/record.json": (classifier, ClassifierFolder.record, "classifier"),
     "classifier/weights.safetensors": (classifier, ClassifierFolder.weights, "classifier"),
@@ -284,7 +291,8 @@ def test_samples_come_back_as_they_were(tmp_path):
     equal(wanted, Samples(
         {name: file.samples(name) for name in file.samplers}, file.labels, file.many, file.prior,
         file.encoding, {"ddim-5": file.decoding("ddim-5")}, file.bound, file.restorations,
-        file.snr_errors, file.at_times, file.parts, file.brightness))
+        file.snr_errors, file.at_times, file.parts, file.brightness, file.gates,
+        file.consistency))
 
 
 def test_the_keys_of_samples_stay_those_of_recorded_results():
@@ -298,7 +306,10 @@ def test_the_keys_of_samples_stay_those_of_recorded_results():
           for key in ("kinds", "truth", "degraded", "groups", "rule/exact", "rule/study-e")),
         "brightness_times", "brightness_range", "near_black", "brightness_black",
         *(f"{key}/{name}" for name in ("exact", "exact, fed back")
-          for key in ("brightness", "shown", "finite", "black", "drawn"))]
+          for key in ("brightness", "shown", "finite", "black", "drawn")),
+        "gate_times", "gate_one_shot", "gate_linear",
+        *(f"{key}/{name}" for name in ("ddim-5", "naive-5")
+          for key in ("consistency_times", "consistency"))]
 
 
 def test_what_a_run_has_not_is_none(tmp_path):
@@ -312,10 +323,10 @@ def test_what_a_run_has_not_is_none(tmp_path):
 
 def test_weights_come_back_in_their_parts_and_in_the_same_bytes(tmp_path):
     wanted = Weights({"w": torch.rand(3)}, {"mean": torch.rand(2)}, {"gain": torch.rand(2)},
-                     {"run": {"a": 1}})
+                     {"run": {"a": 1}}, {"weights": torch.rand(2)})
     write_weights(tmp_path / "one", wanted)
     found = read_weights(tmp_path / "one")
-    for name in ("network", "prior", "process"):
+    for name in ("network", "prior", "process", "linear"):
         ours, theirs = getattr(wanted, name), getattr(found, name)
         assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
     assert found.about == wanted.about
@@ -328,6 +339,7 @@ def test_weights_come_back_in_their_parts_and_in_the_same_bytes(tmp_path):
     (averaged("ddim-5", 0.999), None, 0.999, "ddim-5")])
 def test_names_of_samples_are_taken_apart_as_they_were_built(name, weight, decay, bare):
     assert (weight_of(name), decay_of(name), without_decay(name)) == (weight, decay, bare)
+    assert start_of(name) is None and start_of(started(name, "held-out")) == "held-out"
 
 
 @pytest.mark.parametrize("rule, how", [("exact", ""), ("as-eps", "clipped"), ("study-e", "fed back")])

@@ -40,7 +40,8 @@ CLEAN = {"epoch_sampler": "ddim-all", "samplers": ["ddim-all"]}
      "runs.tied-blur-noise.sampling.samplers names 'heun-25', whose kind is heun: it needs a hot proces"),
     ([("runs.ddpm-default.sampling", {"samplers": ["dissipation"]})],
      "runs.ddpm-default.sampling.samplers names 'dissipation', whose kind is dissipation: it needs "),
-    ([("runs.tied-motion.sampling.samplers", ["improved-50-estimated"])],
+    ([("runs.tied-motion.sampling.samplers", ["improved-50-estimated"]),
+      ("runs.tied-motion.sampling.restore_samplers", None)],
      "runs.tied-motion.sampling.samplers names 'improved-50-estimated', whose kind is improved: its z ="),
     ([("runs.blur-weak.prior", {"kind": "normal"})], "runs.blur-weak.prior.kind = 'normal' is where"),
     ([("runs.ddpm-default.prior", {"kind": "real"})], "runs.ddpm-default.prior.kind = 'real' starts fro"),
@@ -201,7 +202,7 @@ def test_an_inactive_run_is_still_checked_where_no_scale_is_the_cause():
 def test_a_fault_of_a_parent_is_told_once():
     lines = faults(edited(("runs.blur-strong.restorer.parameterisation", "eps")))
     assert lines == ["runs.blur-strong.restorer.parameterisation = 'eps' has no meaning for "
-                     "gaussian-blur; it takes x0 (and so for 5 more runs)"]
+                     "gaussian-blur; it takes x0, residual, linear+ (and so for 5 more runs)"]
 
 
 def test_check_tells_all_lines_too():

@@ -18,7 +18,7 @@ def make_spec():
             "source": "folder", "name": "", "path": "tree" if is_folder else None,
             "image_size": None, "channels": None, "classes": None, "validation": 0.25, "test": None,
             "seed": 0, "licence": "CC0", "on_error": "refuse", "groups": None, "labels": None,
-            "folds": None, "order": "listed",
+            "folds": None, "order": "listed", "split_by": "images",
         }  # fmt: skip
         return SimpleNamespace(**entry | changes)
 

@@ -135,3 +135,19 @@ def test_what_was_left_out_is_listed_once_and_makes_no_other_data_set(
     (line,) = [message for message in caplog.messages if "left out" in message]
     assert line.startswith("mine: left out, no picture: 'cat/@eaDir/'") and str(root) not in line
     assert PreparedStore(tmp_path / "out").digest == before
+
+
+def test_the_default_digits_are_split_by_writer(params, tmp_path):
+    """Whole blocks of the 13 on one side, by leakage.json itself; all classes everywhere."""
+    manifest = prepare("digits", params.images, {}, tmp_path / "digits")
+    assert manifest["sizes"] == {"train": 1106, "validation": 138, "test": 553}
+    found = json.loads((tmp_path / "digits/leakage.json").read_text())
+    checks = {check["split"]: check for check in found["checks"]}
+    for split in ("test part against training and validation", "validation part against training"):
+        assert checks[split]["shared_groups"] == 0, checks[split]
+    store = PreparedStore(tmp_path / "digits")
+    by_part = [set(store.groups[store.parts == part]) for part in range(3)]
+    assert [len(groups) for groups in by_part] == [8, 1, 4]
+    for part in ("train", "validation", "test"):
+        assert len(set(store.split(part).labels)) == 10
+    assert len(set(store.groups[store.parts == 2][:64])) == 4, "a part's head is of all its writers"

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.splitting.splits import TEST, TRAIN, VALIDATION, make_split
+from kelvin.datasets.splitting.splits import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    make_group_split,
+    make_split,
+)
 
 NAMES = [str(i) for i in range(10)]
 
@@ -100,3 +106,34 @@ def test_a_class_with_too_few_images_is_named(labels):
     given = np.r_[np.zeros(1000, bool), True, True]
     with pytest.raises(KelvinError, match="'rare' has 0 images outside the given test part"):
         make_split(np.r_[labels, 10, 10], [*NAMES, "rare"], 0.2, None, 0, given)
+
+
+def test_whole_groups_as_near_to_the_sizes_as_they_come():
+    groups = np.repeat(np.arange(13), 100)
+    labels = np.tile(np.arange(10), 130)
+    split = make_group_split(labels, NAMES, groups, 0.1, 0.3, seed=0)
+    assert np.bincount(split).tolist() == [800, 100, 400]  # 390 asked for, then 90 of 900
+    assert all(len(set(split[groups == g])) == 1 for g in range(13))
+    assert np.array_equal(split, make_group_split(labels, NAMES, groups, 0.1, 0.3, seed=0))
+    other = make_group_split(labels, NAMES, groups, 0.1, 0.3, seed=1)
+    assert not np.array_equal(split, other)
+    rows = np.random.default_rng(0).permutation(1300)
+    again = make_group_split(labels[rows], NAMES, groups[rows], 0.1, 0.3, seed=0)
+    assert np.array_equal(again, split[rows]), "the order of the images is no matter"
+
+
+def test_a_given_test_part_stays_and_groups_share_out_the_rest():
+    groups, labels = np.arange(100) // 10, np.arange(100) % 5
+    given = groups >= 8
+    split = make_group_split(labels, NAMES, groups, 10, None, seed=0, given_test=given)
+    assert np.array_equal(split == TEST, given) and (split == VALIDATION).sum() == 10
+
+
+@pytest.mark.parametrize(("groups", "test", "sentence"), [
+    (np.arange(100) % 2, 0.9, "test: 0.9 takes all of the 2 groups"),
+    (np.repeat([0, 1], 50), 0.5, "validation: 0.2 takes all of the 1 groups"),
+    (np.arange(100) // 10, 0.3, "leaves no image of class")])
+def test_groups_that_cannot_be_shared_out_are_named(groups, test, sentence):
+    labels = np.arange(100) // 10 if "class" in sentence else np.arange(100) % 5
+    with pytest.raises(KelvinError, match=sentence):
+        make_group_split(labels, NAMES, groups, 0.2, test, seed=0)

@@ -83,3 +83,28 @@ def test_black_images_have_no_mmd_where_few_held_out_ones_are_beside_them(made):
     found = [replace(made[0], n=n).more(black[:n], made[0].scale(n)) for n in (200, 100)]
     assert [found[0][key] for key in ("mmd", "mmd_p")] == [None, None]
     assert found[1]["mmd"] > 0 and 0 < found[1]["mmd_p"] <= 1
+
+
+def test_a_verdict_is_of_the_median_classifier_and_choices_are_by_validation_images(made):
+    """Two judges beside the first: each distance by hand, in its own features and moments."""
+    from dataclasses import replace
+
+    import torch
+
+    whole, _, store = made
+    real, images = store.reference().images, store.split("test").images[:80]
+    references, expected = dict(whole.references), []
+    for k in (1, 2):
+        torch.manual_seed(k)
+        other = Judge(Classifier(Shape(1, 8, 8), [8, 8], 32, 4).eval().requires_grad_(False), {})
+        extractor = Extractor(f"classifier-{k}", 32, "none", str(k), lambda x, other=other: other(x)[0])
+        references[f"classifier-{k}"] = reference.measure(extractor, whole.config, store)
+        expected.append(frechet_from_features(other(images)[0], moments(other(real)[0])))
+    record, _ = replace(whole, references=references).score(images, whole.scale(80))
+    expected = [record["fmd"], *expected]
+    assert record["fmd_by_classifier"] == pytest.approx(expected, rel=1e-3)
+    assert record["fmd_median"] == pytest.approx(float(np.median(expected)), rel=1e-3)
+    of_validation = moments(whole.judge(store.split("validation").images)[0])
+    assert record["fmd_validation"] == pytest.approx(
+        frechet_from_features(whole.judge(images)[0], of_validation), rel=1e-6)
+    assert whole.score(images, whole.scale(80))[0]["fmd_by_classifier"] == [record["fmd"]]

@@ -69,3 +69,24 @@ def test_fmd_rises_as_real_digits_are_spoilt(trained, data):
     for name, series in spoilers.items():
         values = [frechet_from_features(judge(x)[0], reference) for x in series]
         assert all(b > a * 1.02 for a, b in zip(values, values[1:], strict=False)), (name, values)
+
+
+def test_classifiers_of_other_seeds_come_back_beside_the_first(trained, data, tmp_path):
+    """A folder of three: two others, each with its own weights and features; their distances by hand."""
+    import shutil
+
+    first = tmp_path / "classifier"
+    shutil.copytree(trained[0], first)
+    config = ClassifierConfig(channels=[16, 32, 32], features=32, epochs=1, batch=64, lr=3e-3, images=400)
+    for k in (1, 2):
+        network = Classifier(Shape(1, 8, 8), config.channels, config.features, 10)
+        history = train_classifier(config, network, *data, seed=10_000 * k)
+        classifier.save(classifier.other_folder(first, k), network, config, history, data[0][1200:],
+                        data[1][1200:])
+    judge = classifier.load(first)
+    assert len({judge.record["hash"], *(other.record["hash"] for other in judge.others)}) == 3
+    assert [other.others for other in judge.others] == [(), ()]
+    assert classifier.load(trained[0]).others == ()
+    (classifier.other_folder(first, 2) / "record.json").unlink()
+    with pytest.raises(KelvinError, match="other-2 holds no usable classifier"):
+        classifier.load(first)

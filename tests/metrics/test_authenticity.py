@@ -93,3 +93,44 @@ def test_one_training_image_is_refused():
     one = np.zeros((1, 1, 2, 2), np.float32)
     with pytest.raises(KelvinError, match="at least 2 training images"):
         authentic(np.array([0.1]), np.array([0]), one)
+
+
+def slow_c_t(samples, others):
+    """Mann-Whitney by counting pairs, no ties."""
+    m, n = len(samples), len(others)
+    u = sum((a > b) + 0.5 * (a == b) for a in samples for b in others)
+    return (u - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12)
+
+
+def test_training_images_are_the_yardstick_each_without_itself(digits):
+    """c_t_within by a slow loop, to 1e-3 (ties); fresh images of the same people score about 0; where a
+    tenth of them are copies, the share is a tenth; where all are, it is 1."""
+    train, _, heldout = digits
+    flat = train.reshape(len(train), -1)
+    squared = ((flat[:, None] - flat[None]) ** 2).mean(2)
+    np.fill_diagonal(squared, np.inf)
+    own = np.sqrt(squared.min(1))
+
+    def score(samples):
+        return authenticity(samples, train, heldout)
+
+    fresh = digits[1]
+    found = score(fresh)
+    distance = nearest(fresh, train)[0][:, 0]
+    assert found.c_t_within == pytest.approx(slow_c_t(distance, own), abs=1e-3)
+    assert abs(found.c_t_within) < 3 and found.share < 0.12
+    mixed = fresh.copy()
+    mixed[:45] = train[:45]
+    assert score(mixed).share - max(0, found.share) == pytest.approx(0.1, abs=0.03)
+    assert score(train).share == pytest.approx(1, abs=1e-3)
+
+
+def test_other_people_make_held_out_images_a_false_yardstick():
+    """Digits by writers: new images by those of the training part lie nearer to it than those of others,
+    so that C_T is negative without a copy; within the training part it is not."""
+    images = (load_digits().images[:, None] / 16).astype(np.float32)
+    writer = np.arange(len(images)) * 13 // len(images)
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(writer < 9))
+    train, fresh = images[rows[:900]], images[rows[900:]]
+    found = authenticity(fresh, train, images[writer >= 9])
+    assert found.c_t < -2 and found.c_t_within > -1.5, found

@@ -93,7 +93,7 @@ def test_every_measure_of_samples_is_what_its_function_says(samples):
     assert every.keys() | first.keys() == computed - missing >= known.keys()
     for key, value in known.items():
         assert (every | first)[key] == pytest.approx(value, rel=1e-12), key
-    assert {"fmd", "recall", "copier"} <= every.keys() and {"kid_low", "fd_pixels"} <= first.keys()
+    assert {"fmd", "recall", "fd_pixels"} <= every.keys() and {"kid_low", "c_t"} <= first.keys()
 
 
 def test_distortions_are_of_each_image_and_psnr_of_equal_ones_is_capped():

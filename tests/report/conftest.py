@@ -14,6 +14,7 @@ from kelvin.config import resolve as params
 from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import write_store
 from kelvin.degradations import degradations as known_degradations
+from kelvin.pipeline.checks.run import with_samplers
 
 FOLDER_TITLE = "<b>theirs</b> & co"
 SCORES = {"n": 20, "fmd_debiased": None, "fmd_debiased_low": None, "fmd_debiased_high": None,
@@ -92,7 +93,7 @@ class Project:
 
     def add(self, run, replicate=0, fmd=5.0, **changes):
         """A run's results; `changes` go into its record."""
-        config, name = self.params.run(run), f"{run}-{replicate}"
+        config, name = with_samplers(self.params, self.params.run(run)), f"{run}-{replicate}"
         trained = config.source == "train"
         samplers = config.sampling.samplers if trained else ["folder"]
         drawn = [*samplers, "raw"] if trained else samplers
@@ -133,7 +134,9 @@ class Project:
         return {"temperature": known_degradations.find(config.degradation.kind).temperature,
                 "signal_variance": left.tolist(),
                 "wanted": np.where(np.arange(steps + 1) < half, left, left / 2).tolist()
-                if tied else None, "clamped_from": half if run == "tied-pixelate" else None}
+                if tied else None, "clamped_from": half if run == "tied-pixelate" else None,
+                "tie": "variance" if tied else None, "recoverability_times": [0, steps],
+                "recoverability": [1.0, 0.1], "wanted_recoverability": None}
 
     def add_training(self, run, name, samplers, methods, details):
         steps = self.params.run(run).schedule.model_dump()["steps"]

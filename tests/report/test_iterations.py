@@ -49,5 +49,5 @@ def test_of_records(project):
     row = study.tables()[0].rows[0]
     assert row["restoration_fmd_difference"] == -6.0
     assert row["restoration_rmse_difference"] == pytest.approx(-0.06)
-    assert row["generation_fmd_one"] == 12.0  # the eighth sampler, direct: 5 + 7
+    assert row["generation_fmd_one"] == 9.0  # the fifth sampler, direct: 5 + 4
     assert row["generation_fmd_iterated"] == 5.0

@@ -15,14 +15,18 @@ IDENTITY = ("run", "replicate", "dataset", "scale", "fingerprint")  # what a rec
 class Details(TypedDict):
     """details.json: what figures are drawn from. histograms: shares of the classes, by name of samples;
     nearest: indices of the samples nearest to a training image, and of those images. Of a trained run:
-    rows of restoration (method and t), epochs, log_snr, over_time (part, rule and t), brightness (way and
-    t) and bound (t); cost: of training and sampling. bias, slips: where the run draws many images."""
+    rows of restoration (method and t), gates (t), process (t), consistency (sampler and t), epochs,
+    log_snr, over_time (part, rule and t), brightness (way and t) and bound (t); cost: of training
+    and sampling. bias, slips: where the run draws many images."""
 
     histograms: dict[str, list[float]]
     nearest: dict[str, list[int]]
     bias: NotRequired[dict[str, Any]]
     slips: NotRequired[list[Row]]
     restoration: NotRequired[list[Row]]
+    gates: NotRequired[list[Row]]
+    process: NotRequired[list[Row]]
+    consistency: NotRequired[list[Row]]
     epochs: NotRequired[list[Row]]
     log_snr: NotRequired[list[Row]]
     cost: NotRequired[dict[str, Any]]

@@ -49,12 +49,19 @@ class Cost(TypedDict):
 
 class Process(TypedDict):
     """process.json. signal_variance: the share of the images' variance left at t = 0..T, in [0, 1];
-    where the process is tied to a noise schedule, wanted: the share that was asked for, as long, and
-    clamped_from: the t from which on it is out of reach, null where it never is."""
+    recoverability: the share of it that linear least squares gets back from 8 bits, at
+    recoverability_times (kelvin.degradations.recoverability). Where the process is tied to a noise
+    schedule, tie: variance or recoverability; wanted or wanted_recoverability: the share that was asked
+    for, as long as what is tied; clamped_from: the t from which on it is out of reach, null where it
+    never is."""
 
     temperature: str
     signal_variance: list[float]
+    recoverability_times: list[int]
+    recoverability: list[float]
+    tie: str | None
     wanted: list[float] | None
+    wanted_recoverability: list[float] | None
     clamped_from: int | None
 
 

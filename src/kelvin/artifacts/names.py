@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 RAW, FOLDER = "raw", "folder"  # samples by the last weights; images that no run of ours drew
-GUIDED, AVERAGED = "@w=", "@ema="
+GUIDED, AVERAGED, STARTED = "@w=", "@ema=", "@start="
 NOTHING_CLIPPED, CLIPPED, FED_BACK = "", "clipped", "fed back"
 
 
@@ -27,6 +27,17 @@ def decay_of(name: str) -> float | None:
     """The decay of the average that a name of samples says; None where it says none."""
     _, mark, decay = name.partition(AVERAGED)
     return float(decay) if mark else None
+
+
+def started(sampler: str, start: str) -> str:
+    """A sampler that starts from something else than the prior: <sampler>@start=<start>."""
+    return f"{sampler}{STARTED}{start}"
+
+
+def start_of(name: str) -> str | None:
+    """What a name of samples says that they start from; None where it is the prior."""
+    _, mark, start = name.partition(STARTED)
+    return start if mark else None
 
 
 def without_decay(name: str) -> str:

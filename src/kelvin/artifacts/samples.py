@@ -72,6 +72,25 @@ class SnrErrors:
 
 
 @dataclass(frozen=True)
+class Gates:
+    """Squared errors by image, float32 (R, n), at times (R,) int64, in units of [0, 1]: of one-shot
+    restorations by the network, and by least squares from 8 bits (kelvin.sampling.gates)."""
+
+    times: np.ndarray
+    one_shot: np.ndarray
+    linear: np.ndarray
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """||D(x0_hat, t, z) - x_t|| along sampling: times (K,) int64; rmse float32 (K, n), in units of [0, 1]
+    (kelvin.sampling.consistency)."""
+
+    times: np.ndarray
+    rmse: np.ndarray
+
+
+@dataclass(frozen=True)
 class SingleShot:
     """Images of one part restored in one shot at R times. kinds (n,): the classes' names; truth uint8
     (n, C, H, W); degraded and, by rule, x0_hat uint8 (R, n, C, H, W); groups (n,) int64: which images
@@ -116,7 +135,8 @@ class Samples:
     the further names); labels (n,) int64: the classes that were asked for; many: the first sampler's
     larger number of images; prior: x_T of the samples; encoding: test images degraded; decoding: the
     first samples over time, by sampler; at_times (R,) int64 of `parts`: single-shot restoration of held
-    out images (`test`) and, on a fold, of seen objects (`seen`).
+    out images (`test`) and, on a fold, of seen objects (`seen`); gates: errors of one-shot restorations;
+    consistency: by sampler.
     """
 
     samples: Mapping[str, np.ndarray]
@@ -131,6 +151,8 @@ class Samples:
     at_times: np.ndarray | None = None
     parts: Mapping[str, SingleShot] = field(default_factory=dict)
     brightness: Brightness | None = None
+    gates: Gates | None = None
+    consistency: Mapping[str, Gaps] = field(default_factory=dict)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """By the keys of the file, in its order."""
@@ -165,6 +187,11 @@ class Samples:
             for name, x in b.ways.items():
                 out |= {f"brightness/{name}": x.mean, f"shown/{name}": x.shown,
                         f"finite/{name}": x.finite, f"black/{name}": x.black, f"drawn/{name}": x.drawn}
+        if self.gates:
+            out |= {"gate_times": self.gates.times, "gate_one_shot": self.gates.one_shot,
+                    "gate_linear": self.gates.linear}
+        for name, gaps in self.consistency.items():
+            out |= {f"consistency_times/{name}": gaps.times, f"consistency/{name}": gaps.rmse}
         return {name: array for name, array in out.items() if array is not None}
 
 
@@ -233,6 +260,19 @@ class SamplesFile:
         if "log_snr" not in self.file:
             return None
         return SnrErrors(self.file.take("log_snr", "f", 1), self.file.take("log_snr_error", "f", 2))
+
+    @property
+    def gates(self) -> Gates:
+        take = self.file.take
+        return Gates(take("gate_times", "i", 1), take("gate_one_shot", "f", 2),
+                     take("gate_linear", "f", 2))
+
+    @property
+    def consistency(self) -> dict[str, Gaps]:
+        """By sampler; empty for a process with Gaussian noise."""
+        take = self.file.take
+        return {name: Gaps(take(f"consistency_times/{name}", "i", 1), take(f"consistency/{name}", "f", 2))
+                for name in self.file.under("consistency/")}
 
     @property
     def at_times(self) -> np.ndarray | None:

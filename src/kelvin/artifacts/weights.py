@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ Tensors = Mapping[str, "torch.Tensor"]
 # one entry of a file's metadata holds all: safetensors writes several in any order, and equal weights
 # would have other checksums
 ABOUT = "kelvin"
-PRIOR, PROCESS = "prior.", "degradation."
+PRIOR, PROCESS, LINEAR = "prior.", "degradation.", "linear."
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,14 @@ class Weights:
     prior: Tensors
     process: Tensors
     about: Mapping[str, Any]
+    linear: Tensors = field(default_factory=dict)  # of the target linear+ (kelvin.restoration.linear_map)
 
 
 def write_weights(path: Path, weights: Weights) -> None:
     """A safetensors file that says what it is; the same bytes for the same content."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.network.items()}
-    for prefix, part in ((PRIOR, weights.prior), (PROCESS, weights.process)):
+    for prefix, part in ((PRIOR, weights.prior), (PROCESS, weights.process),
+                         (LINEAR, weights.linear)):
         tensors |= {prefix + name: tensor.cpu().contiguous() for name, tensor in part.items()}
     write_tensors(path, tensors, {ABOUT: json.dumps(weights.about, sort_keys=True)})
 
@@ -62,8 +64,8 @@ def read_weights(path: Path) -> Weights:
         raise KelvinError(f"{path} is not a weight file of Kelvin, or it is damaged "
                           f"({str(error).splitlines()[0]}); {cure}") from error
     parts = {prefix: {name.removeprefix(prefix): tensors.pop(name) for name in list(tensors)
-                      if name.startswith(prefix)} for prefix in (PRIOR, PROCESS)}
-    return Weights(tensors, parts[PRIOR], parts[PROCESS], about)
+                      if name.startswith(prefix)} for prefix in (PRIOR, PROCESS, LINEAR)}
+    return Weights(tensors, parts[PRIOR], parts[PROCESS], about, parts[LINEAR])
 
 
 def write_tensors(path: Path, tensors: Tensors, metadata: dict[str, str] | None = None) -> None:

@@ -194,6 +194,13 @@ class EvaluatePlan(ReplicatePlan):
     metrics: MetricsConfig
 
 
+class Varied(Section):
+    """A point of a record's grid: the run that it is of, and its values by dotted key."""
+
+    run: Name
+    values: dict[str, Any]
+
+
 class ReportPlan(Plan):
     """Everything resolved: the page says what was run."""
 
@@ -202,6 +209,7 @@ class ReportPlan(Plan):
     active: list[Name]
     replicates: list[Index]
     runs: dict[Name, RunConfig]
+    varied: dict[Name, Varied] = {}
     studies: dict[Name, Study]
     samplers: dict[Name, Kinded]
     metrics: MetricsConfig

@@ -25,7 +25,8 @@ from kelvin.config.schema import (
     RunLayers,
 )
 from kelvin.config.sentences import Place, choices, dotted, sentences
-from kelvin.config.written import house
+from kelvin.config.vary import Variant
+from kelvin.config.written import house, variants
 
 
 def read(path: Path | str = "params.yaml") -> dict[str, Any]:
@@ -80,7 +81,8 @@ class Params:
     house: House
     classifier: ClassifierConfig
     metrics: MetricsConfig
-    runs: dict[str, RunConfig]
+    runs: dict[str, RunConfig]  # those of `runs`, and the active ones of the records' grids
+    variants: dict[str, Variant]
 
     def __init__(self, raw: Mapping[str, Any], faults: list[str] | None = None) -> None:
         """faults: gets a line for each fault, and what is wrong is left out of this object; without it,
@@ -90,6 +92,7 @@ class Params:
         if whole is None:
             raise refusal(lines)
         self.house, self.images = whole, whole.datasets[whole.dataset].images
+        self.variants = variants(whole, [])  # what is wrong with them was told by `house`
         # an entry that was left out, being wrong, is not told of again as missing
         self.left_out = {key: set(raw[key]) - set(getattr(whole, key))
                          for key in ("runs", "samplers", "datasets")}
@@ -98,13 +101,13 @@ class Params:
             setattr(self, key, config)
             lines += wrong + odd
         self.runs, odd = {}, {}
-        for name in whole.runs:
+        for name in (*whole.runs, *self.variants):
             run, wrong, together = self.resolved(name, whole.scale)
             # a link of `like` is told of once, not by every run above it
             told = {line.partition(" = ")[0] for line in lines if ".like = " in line}
             lines += [line for line in wrong if line.partition(" = ")[0] not in told]
             odd[name] = self.lasting(name, together, lambda scale, n=name: self.resolved(n, scale)[2])
-            if run is not None:
+            if run is not None and (name in whole.runs or name in whole.active):
                 self.runs[name] = run
         lines += self.by_cause(odd)
         if lines and faults is None:
@@ -120,6 +123,11 @@ class Params:
     def layers(self, name: str, scale: str | None = None) -> Layers:
         """The layers of a run, lowest first, with the place each is written in."""
         h, scale = self.house, scale or self.house.scale
+        if point := self.variants.get(name):
+            below = self.layers(point.run, scale)
+            title = next((layer["title"] for _, layer in reversed(below) if "title" in layer), point.run)
+            return [*below, (f"records.{point.record}.vary", point.layer),
+                    (f"records.{point.record}.title", {"title": f"{title}, {point.words}"})]
         layers = [("defaults", h.defaults),
                   (f"datasets.{h.dataset}.run", h.datasets[h.dataset].run),
                   (f"scales.{scale}.run", h.scales[scale].run)]
@@ -141,11 +149,12 @@ class Params:
     def _names(self, name: str, run: RunConfig) -> list[str]:
         """What the run names that is not there, and a batch that nothing fills."""
         h, at = self.house, f"runs.{name}"
+        drawn = run.sampling.samplers
+        drawn = h.every if drawn == "every" else drawn
         lines = [f"{at}.sampling names the sampler {sampler!r}, which is not in samplers; known are "
                  f"{choices(sampler, h.samplers)}"
-                 for sampler in dict.fromkeys([*run.sampling.samplers, run.sampling.epoch_sampler])
+                 for sampler in dict.fromkeys([*drawn, run.sampling.epoch_sampler])
                  if sampler not in {*h.samplers, *self.left_out["samplers"]}]
-        drawn = run.sampling.samplers
         lines += [f"{at}.sampling.restore_samplers names {sampler!r}, which is not among its samplers: "
                   f"{', '.join(drawn)}"
                   for sampler in run.sampling.restore_samplers or () if sampler not in drawn]
@@ -181,6 +190,11 @@ class Params:
                 ((lines, lines) for lines in causes.values())]
 
     def run(self, name: str) -> RunConfig:
+        if name in self.variants and name not in self.runs:
+            run, wrong, odd = self.resolved(name, self.house.scale)
+            if run is None:
+                raise refusal(wrong + odd)
+            return run
         if name not in self.runs:
             raise KelvinError(f"runs has no entry {name!r}; known are {choices(name, self.runs)}")
         return self.runs[name]

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from kelvin.common.errors import KelvinError
+from kelvin.config import vary as grids
 from kelvin.config.sentences import FOLDER, NAME, dotted, sentences
 
 
@@ -90,6 +91,7 @@ class Images(Section):
     classes: Annotated[list[int | str], Field(min_length=1)] | None = None
     validation: Count | Share = 0.1
     test: Count | Share | None = None
+    split_by: Literal["images", "groups"] = "images"
     seed: Seed = 0
     licence: str = "not stated"
     on_error: Literal["refuse", "skip"] = "refuse"
@@ -130,12 +132,19 @@ class Images(Section):
             raise ValueError(f"source: {self.source} needs a {wanted}")
         if getattr(self, other) is not None:
             raise ValueError(f"source: {self.source} takes a {wanted} and no {other}")
+        if self.split_by == "groups" and self.groups is None:
+            raise ValueError("split_by: groups needs groups, such as {blocks: 13}")
         return self
 
 
 class ClassifierConfig(Section):
-    """The network whose penultimate features FMD is measured in; None: see kelvin.datasets.settle."""
+    """The network whose penultimate features FMD is measured in; None: see kelvin.datasets.settle.
 
+    seeds: how many are trained, from other seeds; the first serves all measures, the FMD of a verdict is
+    the median over all.
+    """
+
+    seeds: Annotated[int, Field(ge=1), at_most(99, "each is a training of its own")] = 5
     channels: Annotated[list[Width], Field(min_length=1)]
     features: Features | None = None
     epochs: Count | None = None
@@ -232,7 +241,8 @@ class MetricsConfig(ReferenceConfig):
 class RestorerConfig(Section):
     """What the network predicts, the pixel range it sees, and the clipping of x0_hat."""
 
-    parameterisation: Literal["eps", "x0", "v", "velocity", "previous", "scaled-eps"]
+    parameterisation: Literal["eps", "x0", "v", "velocity", "previous", "scaled-eps", "residual",
+                              "linear+"]
     rule: Literal["exact", "study-e", "unscaled", "as-eps"]
     low: Annotated[float, Field(ge=-1000, le=1000)]
     high: Annotated[float, Field(ge=-1000, le=1000)]
@@ -299,13 +309,16 @@ class EpochSampling(Section):
 
 
 class SamplingConfig(EpochSampling):
-    samplers: Annotated[list[Name], Field(min_length=1), AfterValidator(once)]
+    """samplers: by name, or `every` one of the file's list that the run's degradation can take."""
+
+    samplers: Literal["every"] | Annotated[list[Name], Field(min_length=1), AfterValidator(once)]
     many: Drawn | None
     bound_times: Count
     strip: Annotated[int, Field(ge=2), at_most(1000, "it is one row of a figure")]
     restore_images: Drawn
     restore_samplers: Annotated[list[Name], AfterValidator(once)] | None
     guidance: list[Weight] = []
+    starts: Annotated[list[Literal["held-out", "constant"]], AfterValidator(once)] = []
     restore_times: Annotated[int, Field(ge=2), at_most(100_000, "no process has more times")]
     restore_at: Count | None
 
@@ -386,19 +399,33 @@ class Study(Section):
 
 
 class Record(Section):
-    """A recorded study: which runs and seeds, and what it sets in params.yaml besides."""
+    """A recorded study: which runs and seeds, and what it sets in params.yaml besides.
+
+    vary: {dotted key of a run: values}; each of its runs is then a grid (kelvin.config.vary).
+    tuned_by: the record that chose its values, whose seeds it must not share.
+    """
 
     title: str
     folder: Annotated[str, Field(pattern=FOLDER)]
     runs: Literal["all"] | list[Name] | None
     studies: list[Name] = []
-    replicates: Annotated[list[Seed], Field(min_length=1)] = [0]
+    replicates: Annotated[list[Seed], Field(min_length=1), AfterValidator(once)] = [0]
     set: Layer = {}
+    vary: dict[str, list[Any]] = {}
+    tuned_by: Name | None = None
+
+    @field_validator("vary")
+    @classmethod
+    def _grid(cls, value: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        grids.check(value)
+        return value
 
     @model_validator(mode="after")
     def _runs(self) -> Record:
         if not self.runs and not self.studies:
             raise ValueError("runs or studies must name what is recorded")
+        if self.vary and not isinstance(self.runs, list):
+            raise ValueError("vary goes with a list of runs")
         return self
 
 
@@ -453,6 +480,7 @@ class House(Section):
     metrics: Layer
     defaults: Layer
     samplers: dict[Name, Kinded]
+    every: Annotated[list[Name], Field(min_length=1), AfterValidator(once)]
     runs: dict[Name, RunLayers]
     studies: dict[Name, Study]
     records: dict[Name, Record]

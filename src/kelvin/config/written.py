@@ -7,11 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.schema import House, Record
 from kelvin.config.sentences import choices, place, sentences
+from kelvin.config.vary import Variant, points
 
 ENTRIES = ("datasets", "scales", "samplers", "runs", "studies", "records")
-STAND_INS = {"seed": 0, "threads": 1, "replicates": [0], "classifier": {}, "metrics": {}, "defaults": {}}
+STAND_INS = {"seed": 0, "threads": 1, "replicates": [0], "classifier": {}, "metrics": {}, "defaults": {},
+             "every": ["ddim-50"]}
 
 
 def house(raw: Any, lines: list[str]) -> House | None:
@@ -33,7 +36,34 @@ def house(raw: Any, lines: list[str]) -> House | None:
     lines += name_faults(whole, raw)
     if whole.dataset not in whole.datasets or whole.scale not in whole.scales:
         return None
-    return whole.model_copy(update={"active": [name for name in whole.active if name in whole.runs]})
+    known = {*whole.runs, *variants(whole, lines)}
+    return whole.model_copy(update={"active": [name for name in whole.active if name in known]})
+
+
+def variants(house: House, lines: list[str]) -> dict[str, Variant]:
+    """{name: point} of every record's grid; `lines` gets what is wrong with them. Records may share
+    points: one run then serves both."""
+    out: dict[str, Variant] = {}
+    for record, entry in house.records.items():
+        if not entry.vary:
+            continue
+        try:
+            made = points(record, [run for run in entry.runs if run in house.runs], entry.vary)
+        except KelvinError as error:
+            lines.append(str(error))
+            continue
+        for name, point in made.items():
+            if len(name) > 80:
+                lines.append(f"records.{record}.vary makes the run {name!r}: a name has at most 80 "
+                             "letters; vary fewer keys")
+            elif name in house.runs:
+                lines.append(f"records.{record}.vary makes the run {name!r}, which is in runs already")
+            elif name in out and (out[name].run, out[name].values) != (point.run, point.values):
+                lines.append(f"records.{record}.vary and records.{out[name].record}.vary both make a run "
+                             f"{name!r}, of other keys")
+            else:
+                out.setdefault(name, point)
+    return out
 
 
 def without(raw: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
@@ -58,11 +88,13 @@ def name_faults(house: House, raw: Mapping[str, Any]) -> list[str]:
     """
     h, lines = house, []
     datasets, scales, runs, studies = (raw[key] for key in ("datasets", "scales", "runs", "studies"))
+    known_runs = {*runs, *variants(h, [])}
     if h.blend == h.dataset:
         lines.append(f"blend and dataset both name {h.dataset!r}: morphing needs images of another data "
                      "set")
     for key, names, known in (("dataset", [h.dataset], datasets), ("blend", [h.blend], datasets),
-                              ("scale", [h.scale], scales), ("active", h.active, runs)):
+                              ("scale", [h.scale], scales), ("active", h.active, known_runs),
+                              ("every", h.every, raw["samplers"])):
         lines += [f"{key} names {name!r}, which is not defined; known are {choices(name, known)}"
                   for name in names if name not in known]
     for study, entry in h.studies.items():
@@ -73,6 +105,13 @@ def name_faults(house: House, raw: Mapping[str, Any]) -> list[str]:
         for kind, names, known in (("runs", listed, runs), ("studies", entry.studies, studies)):
             lines += [f"records.{record}.{kind} names {name!r}, which is not in {kind}"
                       for name in names if name not in known]
+        if (tuner := entry.tuned_by) is None:
+            continue
+        if tuner not in raw["records"]:
+            lines.append(f"records.{record}.tuned_by = {tuner!r} is not in records")
+        elif tuner in h.records and (both := set(entry.replicates) & set(h.records[tuner].replicates)):
+            lines.append(f"records.{record}.replicates holds {min(both)}, which is a seed of "
+                         f"records.{tuner}, that tuned it; take others")
     for key, entries in (("active", h.active), ("replicates", h.replicates)):
         if len(set(entries)) < len(entries):
             lines.append(f"{key} names an entry twice")

@@ -17,7 +17,7 @@ from kelvin.datasets.sources.folders import log_left_out
 from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.splitting import folds as folding
 from kelvin.datasets.splitting import leakage
-from kelvin.datasets.splitting.splits import make_split
+from kelvin.datasets.splitting.splits import make_group_split, make_split
 from kelvin.datasets.store import write_store
 
 
@@ -33,10 +33,13 @@ def prepare(name: str, spec: Images, environ: Mapping[str, str], folder: Path) -
     with scratch_folder(f".{folder.name}-", folder.parent) as room:
         try:
             raw = load_source(spec, data_roots(environ), room / "images.npy")
-            split = make_split(
-                raw.labels, raw.class_names, spec.validation,
-                size_of_test(spec.test, raw.given_test is not None), spec.seed, raw.given_test
-            )
+            test = size_of_test(spec.test, raw.given_test is not None)
+            if spec.split_by == "groups":
+                split = make_group_split(raw.labels, raw.class_names, raw.groups, spec.validation, test,
+                                         spec.seed, raw.given_test)
+            else:
+                split = make_split(raw.labels, raw.class_names, spec.validation, test, spec.seed,
+                                   raw.given_test)
             folds = make_folds(raw, split, spec.folds)
         except KelvinError as error:
             raise KelvinError(f"datasets.{name}: {error}") from error

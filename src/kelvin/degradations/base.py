@@ -13,6 +13,7 @@ from kelvin.common.errors import KelvinError
 from kelvin.config.registry import Registry
 
 degradations = Registry("degradation")
+OF_ANY = ("x0", "residual", "linear+")  # targets that have a meaning for every process
 
 
 class Random(Protocol):
@@ -47,6 +48,11 @@ class ImageSpec:
         """The model's range -> [0, 1], not clipped."""
         return (x - self.low) / (self.high - self.low)
 
+    def rounded(self, x: torch.Tensor) -> torch.Tensor:
+        """x in the model's range, at the nearest 8-bit grey level, which may lie beyond the range."""
+        step = (self.high - self.low) / 255
+        return self.low + step * ((x - self.low) / step).round()
+
     def decode(self, x: torch.Tensor) -> torch.Tensor:
         """The model's range -> [0, 1], clipped there."""
         return self.to_unit(x).clamp(0, 1)
@@ -75,7 +81,10 @@ class Degradation(ABC):
     steps: int
     prior: "Prior"  # noqa: UP037 - set by kelvin.degradations.build
     temperature = "cold"  # hot: noise; cold: no noise; warm: a cold part and noise
-    parameterisations: tuple[str, ...] = ("x0",)  # what a network may be asked to predict
+    parameterisations: tuple[str, ...] = OF_ANY  # what a network may be asked to predict
+    # of the target linear+ (kelvin.restoration.linear_map)
+    linear_weights: torch.Tensor | None = None
+    linear_offsets: torch.Tensor | None = None
     can_estimate_z = False  # does z (or its hidden part) follow from (x_t, x0)?
 
     def fit(self, x0: torch.Tensor, other: Callable[[], torch.Tensor]) -> None:  # noqa: B027

@@ -2,8 +2,10 @@
 
 Own growth (`own`, `power`) names u_t outright. Under a noise schedule severity is *tied*: u_t is
 solved so that the signal variance left, S_t, equals alpha-bar_t, as if the schedule's noise had been
-added. S as a function of u need be neither continuous (a mask loses whole pixels) nor monotone (snow
-may add contrast before it hides), so u_t is a first passage: the mildest u with S(u) <= alpha-bar_t.
+added (`tie: variance`), or so that linear least squares gets as much of an image back from 8 bits as
+from that noise (`tie: recoverability`, kelvin.degradations.recoverability). Either as a function of u
+need be neither continuous (a mask loses whole pixels) nor monotone (snow may add contrast before it
+hides), so u_t is a first passage: the mildest u that leaves no more than is wanted.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ import torch
 from kelvin.common.errors import KelvinError
 from kelvin.common.streams import BatchRandom, generator
 from kelvin.degradations.base import Degradation, ImageSpec
-from kelvin.schedules import build_schedule, growths
+from kelvin.degradations.recoverability import Moments, rounding
+from kelvin.schedules import build_schedule, growths, tie_of
 
 PAIRS = 256  # pairs of training images from which the signal variance is estimated
 LEVELS = 128  # intervals of severity in which it is looked up before u_t is solved
@@ -45,9 +48,13 @@ class Graded(Degradation):
         self.tied = schedule["kind"] not in growths.kinds()
         if self.tied:
             self.alpha_bar = torch.from_numpy(build_schedule(schedule).alpha_bar)
+            self.tie = tie_of(schedule)
         u = np.linspace(0, 1, len(self.alpha_bar)) if self.tied else growths.build(schedule)
         self.steps = len(u) - 1
         self.variance: torch.Tensor | None = None
+        # under `tie: recoverability` what is wanted and what is reached, (T + 1,); else S_t serves
+        self.wanted: torch.Tensor | None = None
+        self.reached: torch.Tensor | None = None
         self.follow(u)
 
     def follow(self, u: np.ndarray) -> None:
@@ -87,11 +94,22 @@ class Graded(Degradation):
         if self.tied:
             probe = copy.copy(self)
 
+            if self.tie == "recoverability":
+                data = Moments(self, x0)
+                self.wanted = data.noise(self.alpha_bar.cpu().sqrt(),
+                                         1 - self.alpha_bar.cpu() + rounding(self.image))
+                self.wanted[0] = 1.0
+
             def left(u: np.ndarray) -> np.ndarray:
                 probe.follow(np.concatenate([[0.0], u]))  # time 0 is the image itself, whatever u
-                return measured(probe, *pairs)[1:].numpy()
+                if self.wanted is None:
+                    return measured(probe, *pairs)[1:].numpy()
+                return data.of(probe, torch.arange(1, len(u) + 1)).numpy()
 
-            self.follow(solve(left, self.alpha_bar.cpu().numpy()))
+            wanted = self.alpha_bar if self.wanted is None else self.wanted
+            self.follow(solve(left, wanted.cpu().numpy()))
+            if self.wanted is not None:
+                self.reached = data.of(self, torch.arange(self.steps + 1))
         self.variance = measured(self, *pairs)
 
     def signal_variance(self) -> torch.Tensor:
@@ -101,21 +119,28 @@ class Graded(Degradation):
         return self.variance
 
     def clamped_from(self) -> int | None:
-        """The first t whose alpha-bar_t lies below all that the degradation can leave; None where it
-        reaches every one. From there on u_t stands still."""
+        """The first t at which less is wanted than the degradation can leave; None where it reaches every
+        value. From there on u_t stands still."""
         if not self.tied:
             return None
-        wanted = self.alpha_bar.cpu().numpy()
-        short = np.flatnonzero(self.signal_variance().cpu().numpy() > wanted + tolerance(wanted))
+        aim, left = self.alpha_bar, self.signal_variance()
+        if self.wanted is not None and self.reached is not None:
+            aim, left = self.wanted, self.reached
+        wanted = aim.cpu().numpy()
+        short = np.flatnonzero(left.cpu().numpy() > wanted + tolerance(wanted))
         return int(short[0]) if len(short) else None
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        return {} if self.variance is None else {"severity": self.u, "variance": self.variance}
+        if self.variance is None:
+            return {}
+        out = {"severity": self.u, "variance": self.variance}
+        return out if self.wanted is None else out | {"wanted": self.wanted, "reached": self.reached}
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
         if "severity" in tensors:
             self.follow(tensors["severity"].double().cpu().numpy())
             self.variance = tensors["variance"]
+            self.wanted, self.reached = tensors.get("wanted"), tensors.get("reached")
 
 
 def tolerance(alpha_bar: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from kelvin.degradations.base import ImageSpec, Random, degradations
+from kelvin.degradations.base import OF_ANY, ImageSpec, Random, degradations
 from kelvin.degradations.gaussian import GaussianProcess
 from kelvin.degradations.graded import Graded, geometric
 
@@ -30,7 +30,6 @@ class Warm(Graded, GaussianProcess):
     """Graded and Gaussian: `gain` and `std` follow u_t."""
 
     temperature = "warm"
-    parameterisations: tuple[str, ...] = ("x0",)
     degrade = GaussianProcess.degrade
 
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
@@ -94,7 +93,7 @@ class HeatDissipation(WarmBlur):
     the same standard deviation at every t > 0, in units of [0, 1].
     """
 
-    parameterisations = ("x0", "previous")
+    parameterisations = (*OF_ANY, "previous")
 
     def __init__(self, image: ImageSpec, schedule: Mapping, *, sigma: Positive,
                  sigma_start: Positive, noise: Positive) -> None:

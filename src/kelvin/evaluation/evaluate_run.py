@@ -10,6 +10,7 @@ from kelvin.artifacts.evaluations import IDENTITY, Details, Record
 from kelvin.artifacts.models import ModelFolder
 from kelvin.artifacts.samples import SampleFolder
 from kelvin.evaluation.calibration import scale_record
+from kelvin.evaluation.gate_rows import consistency_rows, gate_rows, process_rows
 from kelvin.evaluation.protocol import Protocol
 from kelvin.evaluation.rows import (
     bound_summary,
@@ -59,6 +60,16 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
         record |= final_losses(training.history(model_cost["updates"]), model_cost.get("best_epoch"))
         record |= {key: model_cost[key] for key in ("best_epoch", "stopped_epoch") if key in model_cost}
         record |= {key: model_cost[key] for key in ("updates", "parameters", "flops_per_image")}
+        # a backward pass costs twice a forward pass (Kaplan et al. 2020, section 2.1)
+        record["training_flops"] = 3 * model_cost["flops_per_image"] * model_cost["updates"] \
+            * config["config"]["training"]["batch"]
+        process = training.process()
+        record |= {key: process[key] for key in ("tie", "clamped_from")}
+        details |= {"gates": gate_rows(drawn.gates, process, store.manifest["grey_levels"]),
+                    "process": process_rows(process),
+                    "consistency": consistency_rows(drawn.consistency)}
+        ratios = [row["ratio"] for row in details["gates"] if row["ratio"] is not None]
+        record["one_shot_over_linear"] = max(ratios) if ratios else None
         record["training_precision"] = model_cost["precision"]
         restored = drawn.restorations
         rows = restoration_rows(restored, metrics.ssim_window, protocol)

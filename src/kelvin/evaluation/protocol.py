@@ -10,11 +10,14 @@ import numpy as np
 
 from kelvin.common.errors import KelvinError
 from kelvin.config.schema import MetricsConfig
+from kelvin.datasets.splitting.held_out import apart
 from kelvin.evaluation import over_n
 from kelvin.features.classifier import Judge
-from kelvin.features.reference import Reference
+from kelvin.features.reference import OTHER, Reference
 from kelvin.metrics.fmd import Scale, Score, make_scale, small_scale
+from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.measures import MEASURES
+from kelvin.metrics.moments import Moments, moments
 from kelvin.metrics.samples import Samples
 
 if TYPE_CHECKING:
@@ -36,19 +39,20 @@ class Protocol:
     heldout_images: np.ndarray
     fid_why: str | None
     n: int  # samples of a run
+    validation_images: np.ndarray | None = None  # what settings are chosen by
 
     @classmethod
     def of(cls, config: MetricsConfig, judge: Judge, references: dict[str, Reference],
            store: PreparedStore, fid_why: str | None, n: int) -> Protocol:
         return cls(config, judge, references, store.split("train").images,
-                   store.split("test").first(config.limit).images, fid_why, n)
+                   store.split("test").first(config.limit).images, fid_why, n,
+                   store.split("validation").first(config.limit).images)
 
     @cached_property
     def apart(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the held-out images: n that calibrate as if they were samples, and the rest, with which
         samples of any kind are compared: real images must not find themselves there."""
-        order = np.random.default_rng((self.config.seed, 1)).permutation(len(self.heldout_images))
-        return np.sort(order[:self.n]), np.sort(order[self.n:])
+        return apart(len(self.heldout_images), self.n, self.config.seed)
 
     @cached_property
     def rest(self) -> np.ndarray:
@@ -85,21 +89,45 @@ class Protocol:
         return Samples(images, features, probabilities, scale, self.reference.kept, self.rest,
                        self.rest_images, self.train_images, self.heldout_images,
                        self.config, {name: cache(partial(self.distance, images, name))
-                                     for name in self.references if name != JUDGE})
+                                     for name in self.references
+                                     if name != JUDGE and not name.startswith(OTHER)})
 
     def distance(self, images: np.ndarray, extractor: str) -> Score:
         """The Frechet distance of samples in the features of another extractor."""
-        return self.scale(len(images), extractor).score(self.references[extractor].extractor(images))
+        name = len(images), extractor
+        if name not in self.scales:
+            self.scales[name] = self.scale(*name)
+        return self.scales[name].score(self.references[extractor].extractor(images))
+
+    @cached_property
+    def scales(self) -> dict[tuple[int, str], Scale]:
+        """Those of further extractors that were asked for: the floor of each is drawn once."""
+        return {}
 
     def score(self, images: np.ndarray, scale: Scale) -> tuple[dict[str, Any], dict[str, Any]]:
         """What is measured of every sampler's samples (n, C, H, W) uint8, and details for figures."""
         samples = self.samples(images, scale)
-        record = {"n": len(images), **MEASURES.of(samples, every=True)}
+        by_seed = [samples.frechet.value, *(
+            frechet_from_features(r.extractor(images), r.moments)
+            for name, r in self.references.items() if name.startswith(OTHER))]
+        record = {"n": len(images), **MEASURES.of(samples, every=True), "fmd_by_classifier": by_seed,
+                  "fmd_median": float(np.median(by_seed)),
+                  "fmd_validation": self.against_validation(samples.features)}
         memory = samples.memory
         order = np.argsort(memory.distance, kind="stable")[:8]
         return record, {"histogram": samples.classes.histogram.tolist(),
                         "nearest_sample": order.tolist(),
                         "nearest_training": memory.index[order].tolist()}
+
+    def against_validation(self, features: np.ndarray) -> float | None:
+        """FMD against the validation images alone, by which settings are chosen; None where there are
+        none."""
+        return None if self.validation is None else frechet_from_features(features, self.validation)
+
+    @cached_property
+    def validation(self) -> Moments | None:
+        images = self.validation_images
+        return None if images is None or len(images) < 2 else moments(self.judge(images)[0])
 
     def more(self, images: np.ndarray, scale: Scale) -> dict[str, Any]:
         """What is measured of a run's first sampler only; FID is null, with its reason, where Inception

@@ -18,10 +18,14 @@ from kelvin.networks import Shape
 
 @dataclass(frozen=True)
 class Judge:
-    """A trained classifier with its record (accuracy, hash of the feature layer)."""
+    """A trained classifier with its record (accuracy, hash of the feature layer).
+
+    others: classifiers of other seeds, that judge beside it.
+    """
 
     network: Classifier
     record: ClassifierRecord
+    others: tuple[Judge, ...] = ()
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features (n, d) and probabilities (n, K) of images (n, C, H, W), uint8 or [0, 1]."""
@@ -54,8 +58,14 @@ def save(folder: Path, network: Classifier, config: ClassifierConfig, history: l
     return record
 
 
+def other_folder(folder: Path, k: int) -> Path:
+    """Where classifier k = 1, 2, ... of another seed lies, beside the first."""
+    return folder / f"other-{k}"
+
+
 def load(folder: Path) -> Judge:
-    """The classifier in `folder`; KelvinError where it is missing or its weights do not fit."""
+    """The classifier in `folder` with those of other seeds below it; KelvinError where one is missing or
+    its weights do not fit."""
     files = ClassifierFolder(folder)
     record = files.record()
     network = Classifier(Shape(*record["shape"]), record["channels"], record["features"],
@@ -70,4 +80,7 @@ def load(folder: Path) -> Judge:
                           "classifier")
     for parameter in network.parameters():
         parameter.requires_grad_(False)
-    return Judge(network.eval(), record)
+    others = []
+    while other_folder(folder, len(others) + 1).exists():
+        others.append(load(other_folder(folder, len(others) + 1)))
+    return Judge(network.eval(), record, tuple(others))

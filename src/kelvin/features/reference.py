@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kelvin.datasets.store import PreparedStore
 
 REFERENCE = "train+validation"  # what samples are compared with: everything but the test set
+OTHER = "classifier-"  # before the number of a classifier of another seed
 FITTED = 20_000  # reference images at most that the principal components are fitted to
 
 
@@ -52,6 +53,10 @@ def extractors(config: ReferenceConfig, judge: Judge, shape: tuple[int, int, int
     """{name: Extractor}, the classifier first, and why FID's Inception is not among them (or None)."""
     found = {"classifier": Extractor("classifier", judge.record["features"], "pixels to [-1, 1]",
                                      judge.record["hash"], lambda images: judge(images)[0])}
+    for k, other in enumerate(judge.others, 1):
+        found[f"{OTHER}{k}"] = Extractor(
+            f"{OTHER}{k}", other.record["features"], "pixels to [-1, 1]", other.record["hash"],
+            lambda images, other=other: other(images)[0])
     if "pixels" in config.extractors:
         found["pixels"] = pixel_extractor(shape, **projection)
     if "random" in config.extractors:

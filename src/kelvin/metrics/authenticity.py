@@ -18,6 +18,7 @@ from scipy.special import ndtr
 from kelvin.common.errors import KelvinError
 from kelvin.metrics.nearest import nearest
 
+WITHIN = 2000  # training images at most whose nearest neighbours are the yardstick
 COPYING = -2.0  # C_T below which samples count as copied; honest ones fall there in 2.3 % of cases
 
 
@@ -25,13 +26,19 @@ COPYING = -2.0  # C_T below which samples count as copied; honest ones fall ther
 class Authenticity:
     """auth_pct: share of samples that are authentic, [0, 1]; copies are not. heldout_auth_pct: that of
     held-out images, the yardstick. c_t: standard deviations by which samples lie further from the
-    training set than held-out images do; far below 0 means copying, far above 0 under-fitting. p: how
-    often c_t would be as low without copying."""
+    training set than held-out images do; p: how often it would be as low, were samples drawn as those
+    were. Far below 0 is no proof of copies: averages and blurs lie near too, and so do new images by the
+    people who wrote the training set where others wrote the held-out part. c_t_within: the same against
+    training images, each without itself, which asks for no other people. share: the share of exact
+    copies among images that are drawn as the training images are, that alone would give c_t_within, 0
+    where it is not negative."""
 
     auth_pct: float
     heldout_auth_pct: float
     c_t: float
     p: float
+    c_t_within: float
+    share: float
 
 
 def authenticity(samples: np.ndarray, train: np.ndarray, heldout: np.ndarray) -> Authenticity:
@@ -39,7 +46,15 @@ def authenticity(samples: np.ndarray, train: np.ndarray, heldout: np.ndarray) ->
     found, real = nearest(samples, train), nearest(heldout, train)
     shares = [float(authentic(distance[:, 0], index[:, 0], train).mean())
               for distance, index in (found, real)]
-    return Authenticity(*shares, *copying_score(found[0][:, 0], real[0][:, 0]))
+    distance = found[0][:, 0]
+    chosen = np.random.default_rng(0).permutation(len(train))[:WITHIN]
+    own = nearest(np.asarray(train)[np.sort(chosen)], train, k=2)[0][:, 1]  # the first is itself
+    within = copying_score(distance, own)[0]
+    ordered = np.sort(own)
+    below, up_to = (np.searchsorted(ordered, distance, side) for side in ("left", "right"))
+    farther = float((below + up_to).mean() / 2 / len(own))  # P(farther), ties a half: 0 if all are copies
+    return Authenticity(*shares, *copying_score(distance, real[0][:, 0]), within,
+                        max(0.0, 1 - 2 * farther))
 
 
 def authentic(distance: np.ndarray, index: np.ndarray, train: np.ndarray) -> np.ndarray:

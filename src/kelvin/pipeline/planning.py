@@ -30,6 +30,7 @@ from kelvin.config.plan import (
     Start,
     TrackPlan,
     TrainPlan,
+    Varied,
     checksum,
     plan_path,
 )
@@ -70,7 +71,7 @@ class Planner:
                                                 metrics=metrics)
         yield plan_path("pretrain"), self.pretrain()
         for name, replicate in self.params.active():
-            run = self.params.run(name)
+            run = self.run(name)
             about = {**self.common, "run": name, "replicate": replicate, "seed": house.seed + replicate}
             part = {"classes": run.classes, "split": run.split, "fold": run.fold}
             item = name, str(replicate)
@@ -85,11 +86,22 @@ class Planner:
                                                           metrics=metrics)
         yield plan_path("report"), self.made(
             ReportPlan, "report", dataset=house.dataset, scale=house.scale, active=house.active,
-            replicates=house.replicates, runs={name: self.params.run(name) for name in house.active},
+            replicates=house.replicates, runs={name: self.run(name) for name in house.active},
+            varied={name: Varied(run=point.run, values=dict(point.values))
+                    for name, point in self.params.variants.items() if name in house.active},
             studies=house.studies, samplers=house.samplers, metrics=metrics, images=self.params.images)
         yield plan_path("track"), self.made(
             TrackPlan, "track", studies={name: study.runs for name, study in house.studies.items()},
             titles={name: self.params.run(name).title for name in house.active})
+
+    def run(self, name: str) -> RunConfig:
+        """A run as stages read it: `samplers: every` written out."""
+        run = self.params.run(name)
+        if run.sampling.samplers != "every":
+            return run
+        from kelvin.pipeline.checks.run import with_samplers  # its imports take seconds
+
+        return with_samplers(self.params, run)
 
     def raw(self, dataset: str) -> RawImages:
         images = self.house.datasets[dataset].images

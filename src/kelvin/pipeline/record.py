@@ -26,6 +26,7 @@ from kelvin.common.hardware import hardware
 from kelvin.common.scratch import scratch_folder
 from kelvin.config import resolve as params
 from kelvin.config.resolve import Params
+from kelvin.config.vary import points
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import ImageSpec
 from kelvin.pipeline.throwaway import temporary_copy
@@ -50,10 +51,13 @@ def possible(config: Params, names: list[str]) -> tuple[list[str], dict[str, str
 
 
 def wanted(config: Params, what: str) -> list[str]:
-    """A record's runs: its list, every run (the default's first), or the default's of its studies."""
+    """A record's runs: its list, or the grid of what it varies of them; every run, the default's first;
+    or the default's of its studies."""
     entry, active = config.house.records[what], list(config.house.active)
     if entry.runs == "all":
-        return [*active, *(name for name in config.runs if name not in active)]
+        return [*active, *(name for name in config.house.runs if name not in active)]
+    if entry.vary:
+        return list(points(what, entry.runs, entry.vary))
     served = {run for study in entry.studies for run in config.house.studies[study].runs}
     return list(dict.fromkeys([*(entry.runs or ()), *(name for name in active if name in served)]))
 
@@ -87,7 +91,8 @@ def record(what: str, jobs: str) -> Path:
         before = earlier(target / "record.json", entry.set, names, entry.replicates)
         manifest = read_json(copy / DatasetFolders(values.get("dataset", config.house.dataset)).manifest)
         about = {
-            "command": f"make record NAME={what}", "title": entry.title, "set": entry.set, "runs": names,
+            "command": f"make record NAME={what}", "title": entry.title, "set": entry.set,
+            "vary": entry.vary, "runs": names,
             "left_out": refused, "replicates": entry.replicates, "jobs": int(jobs),
             "data": {key: manifest[key] for key in ("image_shape", "sizes")}, "hardware": hardware_name(),
             "minutes": [*before, round((time.monotonic() - started) / 60, 1)],

@@ -15,6 +15,7 @@ from kelvin.common.errors import KelvinError
 from kelvin.config.schema import ModelConfig
 from kelvin.degradations import ImageSpec
 from kelvin.networks import Shape
+from kelvin.restoration import linear_map
 from kelvin.restoration.restorer import Restorer
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def save(path: Path, network: torch.nn.Module, restorer: Restorer, run: ModelCon
     write_weights(path, Weights(network.state_dict(), process.prior.tensors(), process.tensors(), {
         "run": run.model_dump(mode="json", include=set(ModelConfig.model_fields)),
         "shape": [shape.channels, shape.height, shape.width],
-        "classes": getattr(network, "classes", 0)}))
+        "classes": getattr(network, "classes", 0)}, linear_map.tensors(process)))
 
 
 def load(path: Path | str, device: str | torch.device = "cpu") -> Restorer:
@@ -73,6 +74,7 @@ def restored(weights: Weights, path: Path, device: str | torch.device = "cpu") -
     restorer = build(run, shape, classes=classes)
     restorer.degradation.prior.load(dict(weights.prior))
     restorer.degradation.load(dict(weights.process))
+    linear_map.load(restorer.degradation, dict(weights.linear))
     load_weights(restorer.network, weights.network, path)
     restorer.network.eval().requires_grad_(False).to(device)
     restorer.degradation.to(device)

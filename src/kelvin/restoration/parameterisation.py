@@ -10,6 +10,9 @@ import torch
 
 from kelvin.common.errors import KelvinError
 from kelvin.degradations import Degradation, HotProcess
+from kelvin.degradations.base import OF_ANY
+from kelvin.restoration.linear_map import check as check_linear
+from kelvin.restoration.linear_map import guess
 
 if TYPE_CHECKING:
     from kelvin.degradations.gaussian import GaussianProcess
@@ -27,6 +30,7 @@ class Parameterisation:
     target: Callable[[Degradation, Tensor, Tensor | None, Tensor, Tensor], Tensor]
     x0_hat: Callable[[Degradation, Tensor, Tensor, Tensor], Tensor]
     previous: Callable[[Tensor, Tensor], Tensor] | None = None
+    adds: bool = False  # x0_hat is a known image plus the prediction
 
 
 def scalar(target: Callable, x0_hat: Callable) -> Parameterisation:
@@ -52,6 +56,7 @@ def sharpened(process: Degradation, previous: Tensor, t: Tensor) -> Tensor:
     return process.from_basis(wiener * process.to_basis(previous))
 
 
+LINEAR = "linear+"
 PARAMETERISATIONS = {
     # the noise itself (Ho et al. 2020, eq. 14)
     "eps": scalar(lambda x0, z, a, s: z, lambda p, x, a, s: (x - s * p) / a),
@@ -68,6 +73,12 @@ PARAMETERISATIONS = {
         lambda process, x0, z, x_t, t: process.mean(x0, t - 1, z) - x_t,
         lambda process, p, x_t, t: sharpened(process, x_t + p, t),
         previous=lambda p, x_t: x_t + p),
+    # x0 - x_t: what the degradation took
+    "residual": Parameterisation(lambda process, x0, z, x_t, t: x0 - x_t,
+                                 lambda process, p, x_t, t: x_t + p, adds=True),
+    # x0 less what linear least squares makes of x_t
+    LINEAR: Parameterisation(lambda process, x0, z, x_t, t: x0 - guess(process, x_t, t),
+                             lambda process, p, x_t, t: guess(process, x_t, t) + p, adds=True),
 }
 
 
@@ -82,7 +93,10 @@ def check(name: str, degradation: Degradation, where: str = "restorer.parameteri
             raise KelvinError(f"{type(degradation).__name__} adds no noise at t = {silent[0] + 1} of "
                               f"{degradation.steps} that 32-bit numbers hold, and samplers divide by it: "
                               "raise the first betas of the schedule")
-        check_signal(f"{where} = {name!r}", PARAMETERISATIONS[name].x0_hat, degradation)
+        if name not in OF_ANY:  # the others divide by the signal
+            check_signal(f"{where} = {name!r}", PARAMETERISATIONS[name].x0_hat, degradation)
+    if name == LINEAR:
+        check_linear(degradation, where)
 
 
 def check_signal(what: str, x0_hat: Callable[[Degradation, Tensor, Tensor, Tensor], Tensor],

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 
 from kelvin.artifacts.models import ModelFolder
-from kelvin.artifacts.names import FOLDER, RAW, averaged, guided
+from kelvin.artifacts.names import FOLDER, RAW, averaged, guided, started
 from kelvin.artifacts.samples import (
     Bound,
     Brightness,
     Cost,
+    Gaps,
+    Gates,
     Restorations,
     SampleFolder,
     Samples,
@@ -31,17 +33,20 @@ from kelvin.common.streams import BlockRandom
 from kelvin.config.plan import SamplePlan
 from kelvin.config.schema import SamplingConfig
 from kelvin.datasets.settle import of_classes, sample_size, settled_sampling
-from kelvin.datasets.splitting.held_out import FoldView, split_for
+from kelvin.datasets.splitting.held_out import FoldView, apart, split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import HotProcess
 from kelvin.restoration import assemble
 from kelvin.restoration.guidance import asked_labels
 from kelvin.sampling import single_shot as single
+from kelvin.sampling.consistency import applies, consistency
+from kelvin.sampling.gates import one_shot_errors
 from kelvin.sampling.likelihood import bits_per_dimension, why_not
 from kelvin.sampling.trajectories import Progress, decoding, encoding, error_at_log_snr, generate, restore
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
 STRIP_IMAGES = 4
+WATCHED = 32  # samples whose consistency is followed
 BRIGHT = 16  # samples whose brightness is followed
 LINEAR_FIT = 5000  # training images at most that the linear restorer learns from
 
@@ -72,6 +77,8 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: int) ->
     A conditional run is asked for every class alike, with guidance 1; by its first sampler also with
     other weights. Real images are restored, and their likelihood is bounded, without a class: as by any
     other run. Of further averages of the weights the first sampler draws from the same starting states.
+    With `sampling.starts` the first sampler of each kind also starts, not from the prior, but from x_T of
+    held-out images or of the mean training image.
     """
     device = pick_device()
     store = split_for(store, plan.split, plan.fold, plan.replicate)
@@ -86,25 +93,32 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: int) ->
     more = {averaged(primary, d): assemble.load(model.average(d), device)
             for d in plan.ema_more}
     seed = (plan.seed, "samples")
+    first_of = {section["kind"]: s for s, section in reversed(sections.items())
+                if section["kind"] != "direct"}
+    begun = {started(s, start): (s, images) for start, images in
+             start_images(options.starts, store, n, plan).items()
+             for s in sections if s in first_of.values()}
     restoring = {s: sections[s] for s in options.restore_samplers or sections}
     classes = getattr(restorer.network, "classes", 0)
     labels = asked_labels(max(n, options.many or 0), classes) if classes else None
     samples: dict[str, np.ndarray] = {}
     cost: Cost = {"nfe": {}, "seconds": {}}
     many = None
-    total = n * (len(sections) + 1 + len(weights) + len(more)) + (options.many or 0) \
+    total = n * (len(sections) + 1 + len(weights) + len(more) + len(begun)) + (options.many or 0) \
         + options.restore_times
     with progress_bar(total, f"sample {plan.name}", "image") as bar:
-        for key, source, section, w in [
-                *((s, restorer, sections[s], 1.0) for s in sections),
-                *((key, restorer, sections[primary], w) for key, w in weights.items()),
-                *((key, average, sections[primary], 1.0) for key, average in more.items()),
-                (RAW, raw, sections[primary], 1.0)]:
-            started = time.perf_counter()
-            images = generate(source, section, n, seed, options.batch, device, bar.update, labels, w)
+        for key, source, section, w, start in [
+                *((s, restorer, sections[s], 1.0, None) for s in sections),
+                *((key, restorer, sections[primary], w, None) for key, w in weights.items()),
+                *((key, average, sections[primary], 1.0, None) for key, average in more.items()),
+                *((key, restorer, sections[s], 1.0, images) for key, (s, images) in begun.items()),
+                (RAW, raw, sections[primary], 1.0, None)]:
+            began = time.perf_counter()
+            images = generate(source, section, n, seed, options.batch, device, bar.update, labels, w,
+                              start)
             samples[key] = as_uint8(images.images)
             cost["nfe"][key] = images.nfe
-            cost["seconds"][key] = time.perf_counter() - started
+            cost["seconds"][key] = time.perf_counter() - began
         if options.many:  # begins with the very images of the first sampler
             many = as_uint8(generate(restorer, sections[primary], options.many, seed,
                                      options.batch, device, bar.update, labels).images)
@@ -118,7 +132,8 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: int) ->
             bound(options, restorer, store, seed, device),
             restorations(options, restorer, restoring, store, seed, device, bar.update),
             snr_errors(options, restorer, store, seed, device), at and np.array(at), parts,
-            bright), cost
+            bright, gates(options, restorer, store, seed, device),
+            consistencies(restorer, sections, seed, device, labels)), cost
 
 
 def bound(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedStore, seed: tuple,
@@ -139,6 +154,45 @@ def bound(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedS
 def starts(restorer: assemble.Restorer, n: int, seed: tuple) -> torch.Tensor:
     """x_T of the samples, (n, C, H, W) in [0, 1]: what the prior alone is worth."""
     return restorer.image.decode(restorer.degradation.prior.draw(BlockRandom(0, n, *seed)).x).cpu()
+
+
+def start_images(starts: list[str], store: PreparedStore | FoldView, n: int, plan: SamplePlan
+                 ) -> dict[str, torch.Tensor]:
+    """Images in [0, 1] that samples start from, degraded to T: n held-out ones, of those that calibrate
+    as samples and are not compared with; the mean training image, the same for all."""
+    out = {}
+    if "held-out" in starts:
+        test = store.split("test").first(plan.metrics.limit).images
+        rows = apart(len(test), n, plan.seed_of_subsample)[0]
+        if len(rows) < n:
+            raise KelvinError(f"runs.{plan.run}.sampling.starts: held-out needs {n} test images, but "
+                              f"there are {len(test)}; lower metrics.images, or leave it out")
+        out["held-out"] = torch.from_numpy(test[rows]).float() / 255
+    if "constant" in starts:
+        train = torch.from_numpy(store.split("train").first(LINEAR_FIT).images).float() / 255
+        out["constant"] = train.mean(0, keepdim=True)
+    return out
+
+
+def consistencies(restorer: assemble.Restorer, sections: dict, seed: tuple, device: torch.device,
+                  labels: torch.Tensor | None) -> dict[str, Gaps]:
+    """By sampler; not of `direct`, nor of processes with Gaussian noise."""
+    out = {}
+    for name, section in sections.items() if applies(restorer) else ():
+        if section["kind"] != "direct":
+            times, gaps = consistency(restorer, section, WATCHED, seed, device,
+                                      None if labels is None else labels[:WATCHED])
+            out[name] = Gaps(np.array(times), gaps.numpy())
+    return out
+
+
+def gates(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedStore, seed: tuple,
+          device: torch.device) -> Gates:
+    """Errors of one-shot restorations of test images by the network and by least squares."""
+    test = head(store, "test", options.restore_images, device)
+    fit = head(store, "train", LINEAR_FIT, device)
+    times, network, linear = one_shot_errors(restorer, test.float() / 255, fit.float() / 255, seed)
+    return Gates(np.array(times), network.numpy(), linear.numpy())
 
 
 def strips(count: int, restorer: assemble.Restorer, sections: dict, store: PreparedStore,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from kelvin.sampling.linear import LinearRestorer
 from kelvin.sampling.samplers import check, times, unfit
 
 Progress = Callable[[int], Any]
+NEAR = 0.1  # nats of log-SNR from a time beyond which nothing is said between times
 
 
 def silent(_: int) -> None:
@@ -55,12 +57,18 @@ def last(states: Iterator[State]) -> State:
 @torch.no_grad()
 def generate(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple, batch: int,
              device: str | torch.device = "cpu", progress: Progress = silent,
-             labels: torch.Tensor | None = None, guidance: float = 1.0) -> Images:
-    """n new images from nothing but a seed; of the classes labels (n,), where they are given."""
+             labels: torch.Tensor | None = None, guidance: float = 1.0,
+             start: torch.Tensor | None = None) -> Images:
+    """n new images from nothing but a seed; of the classes labels (n,), where they are given.
+
+    start: in place of the prior, images (n, C, H, W) in [0, 1], degraded to T; one image serves all.
+    """
     out, evaluations = [], 0
     for first in range(0, n, batch):
         random = BlockRandom(first, min(first + batch, n), *seed)
-        state = to(restorer.degradation.prior.draw(random), device)
+        own = start if start is None or len(start) == 1 else start[first:]
+        state = to(restorer.degradation.prior.draw(random) if own is None
+                   else degraded_start(restorer, own, random), device)
         asked = restorer if labels is None else restorer.given(
             labels[first:first + random.n].to(device), guidance)
         before = asked.evaluations
@@ -69,6 +77,18 @@ def generate(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple
         evaluations += asked.evaluations - before
         progress(len(out[-1]))
     return Images(torch.cat(out), evaluations // len(out))
+
+
+def degraded_start(restorer: Restorer, images: torch.Tensor, random: BlockRandom) -> State:
+    """x_T of the first of images (C, H, W) in [0, 1], or of the only one for all, with a z of its own for
+    each, told as a prior tells it."""
+    process = restorer.degradation
+    x0 = restorer.image.encode(images[:random.n].to(process.device))
+    x0 = x0.expand(random.n, -1, -1, -1)
+    z = process.draw(random)
+    z = None if z is None else z.to(process.device)
+    T = torch.full((random.n,), process.steps, device=process.device)
+    return State(process.degrade(x0, T, z), z)
 
 
 def to(state: State, device: str | torch.device) -> State:
@@ -138,7 +158,8 @@ class Restorations:
 def restore(restorer: Restorer, sections: Mapping[str, Mapping[str, Any]], images: torch.Tensor,
             fit_images: torch.Tensor, seed: tuple, count: int, progress: Progress = silent
             ) -> Restorations:
-    """Degrade real images to `count` times and restore them: one-shot, by each sampler, linearly.
+    """Degrade real images to `count` times and restore them: one-shot, by each sampler, linearly
+    (also from x_t rounded to 8 bits, as it would lie in a file).
 
     images: held-out, [0, 1]; fit_images: training images that the linear restorer learns from.
     """
@@ -152,9 +173,9 @@ def restore(restorer: Restorer, sections: Mapping[str, Mapping[str, Any]], image
         state, random = degrade(t)
         degraded.append(decode(state.x).cpu())
         at = torch.full((len(images),), t, device=images.device)
-        found = {"one-shot": restorer(state.x, at).x0_hat,
-                 "linear": LinearRestorer(degrade_fit(t)[0].x,
-                                          restorer.image.encode(fit_images))(state.x)}
+        pairs = degrade_fit(t)[0].x, restorer.image.encode(fit_images)
+        found = {"one-shot": restorer(state.x, at).x0_hat, "linear": LinearRestorer(*pairs)(state.x),
+                 "linear-8-bit": LinearRestorer(*pairs, restorer.image)(state.x)}
         process = restorer.degradation  # the noise that spoilt an image is not given away
         state = State(state.x, process.public(state.z), hidden=process.can_estimate_z)
         for name, section in sections.items():
@@ -170,20 +191,32 @@ def restore(restorer: Restorer, sections: Mapping[str, Mapping[str, Any]], image
 @torch.no_grad()
 def error_at_log_snr(restorer: Restorer, images: torch.Tensor, log_snr: list[float], seed: tuple
                      ) -> tuple[list[float], torch.Tensor]:
-    """Squared x0 error per pixel and image at the times nearest to common log-SNR values.
+    """Squared x0 error per pixel and image at common log-SNR values, between the times around each.
 
     What makes losses of different parameterisations and schedules comparable: the error of the
-    unclipped x0_hat, in [0, 1] units, at equal signal-to-noise ratio. Returns the log-SNR values
-    within the process's reach and errors (values, n). Only for hot processes.
+    unclipped x0_hat, in [0, 1] units, at equal signal-to-noise ratio, linear in log-SNR between the
+    two neighbouring times. A value farther than NEAR from every time is left out. Returns the values
+    that are left and errors (values, n). Only for hot processes.
     """
-    table = restorer.degradation.log_snr().cpu()[1:]
-    reach = [v for v in log_snr if table.min() <= v <= table.max()]
+    table = restorer.degradation.log_snr().cpu()[1:]  # falls with t
     degrade, scale = degrader(restorer, images, seed), restorer.image.high - restorer.image.low
-    x0, errors = restorer.image.encode(images), []
-    for value in reach:
-        nearest = int((table - value).abs().argmin()) + 1
-        t = torch.full((len(images),), nearest, device=images.device)
-        state, _ = degrade(nearest)
+    x0 = restorer.image.encode(images)
+
+    @cache
+    def error(time: int) -> torch.Tensor:
+        t = torch.full((len(images),), time, device=images.device)
+        state, _ = degrade(time)
         x0_hat = restorer.x0_hat(restorer.predict(state.x, t).float(), state.x, t)
-        errors.append((((x0_hat - x0) / scale) ** 2).flatten(1).mean(1).cpu())
+        return (((x0_hat - x0) / scale) ** 2).flatten(1).mean(1).cpu()
+
+    reach, errors = [], []
+    for value in log_snr:
+        if not table.min() <= value <= table.max() or (table - value).abs().min() > NEAR:
+            continue
+        after = int((table > value).sum()) + 1  # the first time whose log-SNR is not above the value
+        high, low = float(table[max(after - 2, 0)]), float(table[after - 1])
+        share = (high - value) / (high - low) if high > low else 1.0
+        errors.append(torch.lerp(error(max(after - 1, 1)), error(after), share) if share < 1
+                      else error(after))
+        reach.append(value)
     return reach, torch.stack(errors) if errors else torch.empty(0, len(images))

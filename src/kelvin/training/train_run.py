@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from kelvin import networks
-from kelvin.artifacts.models import Kept, ModelFolder, Process
+from kelvin.artifacts.models import Kept, ModelFolder
 from kelvin.common.files import as_uint8
 from kelvin.common.hardware import hardware, pick_device, resolve
 from kelvin.config.digest import fingerprint
@@ -16,10 +16,9 @@ from kelvin.config.plan import TrainPlan
 from kelvin.datasets.settle import of_classes, settled_run
 from kelvin.datasets.splitting.held_out import FoldView, split_for
 from kelvin.datasets.store import PreparedStore
-from kelvin.degradations import Degradation, Graded
 from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint
-from kelvin.training.fitting import fit_process, load_blend
+from kelvin.training.fitting import about_process, fit_process, load_blend
 from kelvin.training.labels import Labels
 from kelvin.training.loop import HELD, Trainer
 from kelvin.training.memory_count import training_memory
@@ -44,7 +43,7 @@ def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> 
                        pretrained and pretrained["sha256"])
     checkpoint = Checkpoint(mark)
     train = store.split("train").first(run.training.images).images
-    fit_process(restorer, train, lambda: load_blend(start))
+    fitted = fit_process(restorer, train, lambda: load_blend(start))
     trainer = Trainer(run, restorer, train, store.split("validation").first(HELD).images, plan.seed,
                       plan.epoch_sampler.model_dump(), precision, checkpoint,
                       labels_of(restorer, store, len(train), plan.seed, device))
@@ -64,7 +63,7 @@ def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> 
     model.write_config({"run": plan.run, "replicate": plan.replicate, "fingerprint": mark,
                         "dataset": plan.dataset, "scale": plan.scale, "source": "train",
                         "config": run.model_dump(), "data": data, "start": pretrained})
-    model.write_process(about_process(restorer.degradation))
+    model.write_process(about_process(restorer.degradation, fitted))
     model.write_cost({
         "updates": result.history[-1]["updates"], **stopped(trainer),
         "parameters": networks.parameter_count(trainer.bare),
@@ -91,13 +90,3 @@ def labels_of(restorer: assemble.Restorer, store: PreparedStore | FoldView, n: i
     train, held = store.split("train").labels[:n], store.split("validation").labels[:HELD]
     return Labels(train, {"train": train[:len(held)], "val": held}, network.classes, network.drop, seed,
                   device)
-
-
-def about_process(process: Degradation) -> Process:
-    """What the report says of a fitted process: the signal variance left at every t, and, where it is
-    tied to a noise schedule, the value that was wanted and from which t on it is out of reach."""
-    tied = isinstance(process, Graded) and process.tied
-    return {"temperature": process.temperature,
-            "signal_variance": process.signal_variance().double().tolist(),
-            "wanted": process.alpha_bar.tolist() if tied else None,
-            "clamped_from": process.clamped_from() if tied else None}

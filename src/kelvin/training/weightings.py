@@ -37,6 +37,8 @@ def snr_and_slope(process: Degradation,
     """
     t = torch.arange(1, process.steps + 1, device=process.device)
     snr = (process.gain(t, None) / process.std(t)).square().flatten()
+    if parameterisation.adds:
+        return snr, torch.ones_like(snr)
     one = torch.ones(len(t), 1, 1, 1, dtype=torch.float64, device=process.device)
     slope = (parameterisation.x0_hat(process, one, 0 * one, t)
              - parameterisation.x0_hat(process, 0 * one, 0 * one, t)).flatten()

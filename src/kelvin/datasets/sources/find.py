@@ -61,10 +61,19 @@ def load_source(spec: Images, roots: Sequence[Path], room: Path | None = None) -
         )
     # Blocks of the source as it stands, before any class is left out.
     raw = replace(raw, groups=block_groups(len(raw.labels), spec.groups))
+    if spec.order == "shuffled":
+        raw = reordered(raw, np.random.RandomState(spec.seed).permutation(len(raw.labels)))
     raw = select_classes(raw, spec.classes)
     images = convert_images(raw.images, spec.image_size, spec.channels)
     resampled = images.shape[1:] != raw.images.shape[1:] and not _only_repeated(raw.images, images)
     return replace(raw, images=images, grey_levels=256 if resampled else raw.grey_levels)
+
+
+def reordered(raw: RawData, order: np.ndarray) -> RawData:
+    """The same images in another order."""
+    given = None if raw.given_test is None else raw.given_test[order]
+    return replace(raw, images=raw.images[order], labels=raw.labels[order], groups=raw.groups[order],
+                   given_test=given)
 
 
 def load_embedded(name: str) -> RawData:

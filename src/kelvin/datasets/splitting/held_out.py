@@ -13,6 +13,13 @@ GIVEN = "given"
 SEEN = "seen"
 
 
+def apart(count: int, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of `count` held-out images, each ascending: n that stand for samples, and the rest, with which
+    samples are compared: real images must not find themselves there."""
+    order = np.random.default_rng((seed, 1)).permutation(count)
+    return np.sort(order[:n]), np.sort(order[n:])
+
+
 class FoldView:
     """PreparedStore's `split` with a fold held out.
 

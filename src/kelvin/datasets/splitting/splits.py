@@ -43,6 +43,51 @@ def make_split(
     return split
 
 
+def make_group_split(
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    groups: np.ndarray,
+    validation: float | int,
+    test: float | int | None,
+    seed: int,
+    given_test: np.ndarray | None = None,
+) -> np.ndarray:
+    """As `make_split`, but of whole groups: what one person wrote, or one object, lies on one side.
+
+    groups (n,). Sizes are as near to what is asked for as whole groups in a seeded order come; no part
+    is empty, and every class is in the training and the test part. A given test part is kept.
+    """
+    if given_test is None and test is None:
+        raise KelvinError("test: the source gives no test part; set a number or a share of images")
+    if given_test is not None and test is not None:
+        raise KelvinError("test: the source gives its own test part; remove the entry")
+    names, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    # RandomState's stream is frozen by numpy's policy (NEP 19): a split outlives an upgrade.
+    order = np.random.RandomState(seed).permutation(len(names))
+    split = np.zeros(len(labels), np.uint8)
+    if given_test is not None:
+        split[given_test] = TEST
+        order = order[np.isin(order, group[~given_test])]
+        sizes = np.bincount(group[~given_test], minlength=len(names))
+    for part, number, size in (("test", TEST, None if given_test is not None else test),
+                               ("validation", VALIDATION, validation)):
+        if not size:
+            continue
+        wanted, reached = _count(size, int(sizes[order].sum()), part), np.cumsum(sizes[order])
+        taken = 1 + int(np.abs(reached - wanted).argmin())
+        if taken >= len(order):
+            raise KelvinError(f"{part}: {size} takes all of the {len(order)} groups that are left; "
+                              "choose less, more groups, or split_by: images")
+        split[np.isin(group, order[:taken]) & (split != TEST)] = number
+        order = order[taken:]
+    for part, number in (("training", TRAIN), ("test", TEST)):
+        lost = np.setdiff1d(np.unique(labels), labels[split == number])
+        if len(lost):
+            raise KelvinError(f"split_by: groups leaves no image of class {class_names[lost[0]]!r} in "
+                              f"the {part} part; choose another seed, more groups, or split_by: images")
+    return split
+
+
 def _ranks(labels: np.ndarray, classes: int, random: np.random.RandomState) -> np.ndarray:
     """Each image's place in its class's shuffled order."""
     rank = np.empty(len(labels), np.int64)

@@ -62,7 +62,9 @@ def part_faults(params: Params) -> list[str]:
         lines += told(lambda name=name, section=section:
                       check_sampler(section.model_dump(), f"samplers.{name}"))
     odd: dict[str, list[str]] = {}
-    for name, run in params.runs.items():
+    points = {name: params.resolved(name, params.house.scale)[0] for name in params.variants}
+    runs = params.runs | {name: run for name, run in points.items() if run is not None}
+    for name, run in runs.items():
         def at(scale: str, name: str = name) -> list[str]:
             other, _, _ = params.resolved(name, scale)
             return [] if other is None else run_faults(params, name, other)

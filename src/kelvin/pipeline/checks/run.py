@@ -86,7 +86,9 @@ def together_faults(params: Params, name: str, run: RunConfig) -> list[str]:
                                           kind, f"{at}.training"))
     if not lines and process.temperature == "hot" and name in params.house.active:
         lines += named(told(lambda: check_table(run, at)), at)
-    lines += sampler_faults(params, at, run, process)
+    lines += sampler_faults(params, at, run, process, drawn(run))
+    if run.sampling.samplers == "every" and not with_samplers(params, run).sampling.samplers:
+        lines.append(f"{at}.sampling.samplers = 'every', but {kind} can take none of `every`; name some")
     if run.training.mmd.weight and run.training.batch < 2:
         lines.append(f"{at}.training.batch = 1, but training.mmd compares images within a batch: at "
                      "least 2 are needed")
@@ -113,15 +115,32 @@ def check_table(run: RunConfig, at: str) -> None:
 
 
 def drawn(run: RunConfig) -> Iterable[tuple[str, str]]:
-    """(the sampler's name, the key that names it), each name once."""
+    """(the sampler's name, the key that names it), each name once; of `every`, what fits is drawn."""
     keys = {run.sampling.epoch_sampler: "epoch_sampler"}
-    return (keys | dict.fromkeys(run.sampling.samplers, "samplers")).items()
+    named = [] if run.sampling.samplers == "every" else run.sampling.samplers
+    return (keys | dict.fromkeys(named, "samplers")).items()
 
 
-def sampler_faults(params: Params, at: str, run: RunConfig, process: Any) -> list[str]:
-    """Samplers that the run's process, target or number of times cannot take."""
+def with_samplers(params: Params, run: RunConfig) -> RunConfig:
+    """The run with `sampling.samplers: every` replaced by the names of `every` that it can take, in
+    order; of its restore_samplers those among them are kept."""
+    if run.sampling.samplers != "every":
+        return run
+    process = degradations.degradations.find(run.degradation.kind)
+    names = [name for name in params.house.every
+             if not sampler_faults(params, "", run, process, [(name, "samplers")])]
+    restoring = run.sampling.restore_samplers
+    kept = None if restoring is None else [name for name in restoring if name in names]
+    sampling = run.sampling.model_copy(update={"samplers": names, "restore_samplers": kept})
+    return run.model_copy(update={"sampling": sampling})
+
+
+def sampler_faults(params: Params, at: str, run: RunConfig, process: Any,
+                   named: Iterable[tuple[str, str]]) -> list[str]:
+    """Samplers (name, the key that names it) that the run's process, target or number of times cannot
+    take."""
     lines, kind, T = [], run.degradation.kind, run.schedule.model_dump()["steps"]
-    for name, key in drawn(run):
+    for name, key in named:
         if name not in params.house.samplers:
             continue
         sampler = params.sampler(name)

@@ -33,7 +33,7 @@ def visits_all(run: Run, results: Results) -> str:
     """The sampler that visits every time of the process; the run's first where there is none."""
     own = [name for names in deterministic(run, results).values() for name in names]
     every = [name for name in (*own, *run.config.sampling.samplers)
-             if results.plan.sampler(name).get("steps") == "all"]
+             if results.plan.sampler(name).get("steps") in ("all", run.steps)]
     return every[0] if every else run.record["sampler"]
 
 

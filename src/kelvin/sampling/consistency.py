@@ -1,0 +1,57 @@
+"""Consistency of cold diffusion: does the restored image, degraded again, give back the state?
+
+||D(x0_hat, t, z) - x_t||: Algorithm 2 (Bansal et al. 2022) carries this gap along to the next state,
+Algorithm 1 throws it away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from kelvin.common.streams import BlockRandom
+from kelvin.degradations import GaussianProcess
+from kelvin.restoration.restorer import Restoration, Restorer
+from kelvin.sampling.trajectories import to, trajectory
+
+
+class Watched(Restorer):
+    """A restorer that keeps what it was asked and what it said: calls of (x_t, t, x0_hat)."""
+
+    def __init__(self, restorer: Restorer) -> None:
+        vars(self).update(vars(restorer))  # the same parts; nothing is built or checked anew
+        self.calls: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+
+    def __call__(self, x_t: torch.Tensor, t: torch.Tensor) -> Restoration:
+        out = super().__call__(x_t, t)
+        self.calls.append((x_t, t, out.x0_hat))
+        return out
+
+
+def applies(restorer: Restorer) -> bool:
+    """Only without Gaussian noise: with it z is estimated so that D(x0_hat, t, z) is x_t."""
+    return not isinstance(restorer.degradation, GaussianProcess)
+
+
+@torch.no_grad()
+def consistency(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple,
+                device: str | torch.device = "cpu", labels: torch.Tensor | None = None
+                ) -> tuple[list[int], torch.Tensor]:
+    """Times from T down and, at each, the RMSE of D(x0_hat, t, z) from x_t by image, (times, n), in units
+    of [0, 1], while samples 0..n-1 are drawn; z is that of the state."""
+    watched = Watched(restorer if labels is None else restorer.given(labels.to(device)))
+    process = restorer.degradation
+    random = BlockRandom(0, n, *seed)
+    state = to(process.prior.draw(random), device)
+    _, states = trajectory(watched, section, state, process.steps, random)
+    z, times, errors = state.z, [], []
+    for after in states:
+        x_t, t, x0_hat = watched.calls[-1]
+        gap = process.degrade(x0_hat, t, z) - x_t
+        unit = gap / (restorer.image.high - restorer.image.low)
+        times.append(int(t[0]))
+        errors.append(unit.square().flatten(1).mean(1).sqrt().cpu())
+        z = after.z
+    return times, torch.stack(errors)
