@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from kelvin.pipeline.throwaway import make_copy
+from kelvin.pipeline.throwaway import temporary_copy
 
 ROOT = Path(__file__).resolve().parents[1]
 EXP = ("dvc", "exp", "run", "-S", "scale=smoke", "-S", "active=[ddpm-default]")
@@ -31,22 +29,15 @@ def seconds(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     return time.perf_counter() - started
 
 
-@contextmanager
-def copy(values: Mapping[str, object]) -> Iterator[tuple[Path, dict[str, str]]]:
-    with tempfile.TemporaryDirectory(prefix="kelvin-") as folder:
-        target = Path(folder) / "copy"
-        yield target, make_copy(ROOT, target, values)
-
-
 @cache
 def measured() -> dict[str, float]:
     """Seconds of every row: experiments once, noops by the median of three."""
     out = {}
-    with copy({}) as (folder, environment):
+    with temporary_copy(ROOT, {}) as (folder, environment):
         out["dvc-exp-one-run"] = seconds(EXP, folder, environment)
         out["dvc-exp-one-lr"] = seconds([*EXP, "-S", "runs.ddpm-default.training.lr=1e-3"], folder,
                                         environment)
-    with copy({"scale": "smoke"}) as (folder, environment):
+    with temporary_copy(ROOT, {"scale": "smoke"}) as (folder, environment):
         kelvin = (sys.executable, "-m", "kelvin", "repro")
         seconds(kelvin, folder, environment)
         for name, command in (("dvc-repro-noop", ("dvc", "repro")), ("kelvin-repro-noop", kelvin)):

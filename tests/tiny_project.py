@@ -79,8 +79,8 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 DVC = ("-m", "dvc", "repro")
 # without loading torch, which no stage here needs
-KELVIN = ("-c", "from kelvin import cli; from kelvin.pipeline import executors; "
-                "executors.PRELOADED = (); cli.main()", "repro")
+KELVIN = ("-c", "from kelvin import __main__; from kelvin.pipeline import executors; "
+                "executors.PRELOADED = (); __main__.main()", "repro")
 
 
 class Project:

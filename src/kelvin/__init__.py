@@ -6,8 +6,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as typing's, which takes time to import
 if TYPE_CHECKING:
     from kelvin.weights import Published
 

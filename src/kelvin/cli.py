@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from kelvin.common.errors import KelvinError
+from kelvin.common import signals
+from kelvin.common.errors import KelvinError, refused_by_system
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   rich_markup_mode=None)
@@ -42,18 +43,20 @@ def repro(
     kelvin repro --dask slurm --jobs 4      on four Slurm jobs
 
     Ends with status 0 when everything is up to date, 1 when a stage failed or a parameter is wrong, 2 for
-    a wrong option, 130 after Ctrl-C. A stage that was stopped goes on from its checkpoint the next time.
+    a wrong option, 130 after Ctrl-C, 143 after SIGTERM. A stage that was stopped goes on
+    from its checkpoint the next time.
     """
-    from kelvin.pipeline.runner import repro
-    from kelvin.tracking.publishing import publish_missing
-
     try:
+        from kelvin.pipeline.runner import repro
+        from kelvin.tracking.publishing import publish_missing
+
         if not repro(stages or (), jobs, dask):
             raise typer.Exit(1)
+        publish_missing()
     except KeyboardInterrupt:
+        signals.heard()
         print("\nStopped. Run it again to go on: finished stages are kept, others have checkpoints.")
-        raise typer.Exit(130) from None
-    publish_missing()
+        raise typer.Exit(signals.status()) from None
 
 
 @app.command()
@@ -80,7 +83,8 @@ def plan(
 
 def main() -> None:
     try:
-        app()
+        with refused_by_system():
+            app()
     except KelvinError as error:
         print(f"kelvin: {error}", file=sys.stderr)
         sys.exit(1)

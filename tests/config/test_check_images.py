@@ -177,6 +177,24 @@ def test_the_plan_leaves_images_alone_that_are_not_its_own(project, state):
     shutil.rmtree("data")
 
 
+def test_a_folder_of_too_few_images_is_told_before_any_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raw = {"active": ["theirs"], "runs": {**RAW["runs"], "theirs": {
+        "title": "", "source": "folder", "path": "theirs"}}}
+    found = checked(("datasets.digits.metrics.images", 40), **raw)
+    assert manifest_faults(found, manifest()) == [
+        "runs.theirs.path = 'theirs' is not there; it must be a folder of images (or a tar or zip of "
+        "one), relative to the project's root"]
+    (tmp_path / "theirs").mkdir()
+    for i in range(40):
+        if i == 39:
+            assert manifest_faults(found, manifest()) == [
+                "runs.theirs.path = 'theirs' holds 39 images, but metrics.images asks for 40; add "
+                "images, or lower metrics.images for every run"]
+        (tmp_path / f"theirs/{i}.png").write_bytes(b"")  # listed, not decoded
+    assert manifest_faults(found, manifest()) == []
+
+
 def test_stages_work_in_a_place_with_blanks_and_letters_without_a_home(tmp_path):
     """plan, prepare and pretrain as a user starts them; what does not fit is one sentence of pretrain."""
     place = tmp_path / "Bjørn Größe 模型"

@@ -14,9 +14,8 @@ from kelvin.degradations import Graded, graded
 
 SCHEDULE = {"kind": "matched", "steps": 12, "beta_min": 1e-4, "alpha_bar_end": 0.01}
 CONSTANT = {"kind": "constant", "level": 0.5, "jitter": 0.0}
-# S(u) jumps: whole pixels go at once; a blur's least sigma is not zero. Share by which S_t may fall short
-JUMPS = {"random-pixels": 0.05, "salt-and-pepper": 0.05, "mask-noise": 0.05, "gaussian-blur": 0.01,
-         "heat-dissipation": 0.01}
+# S(u) jumps: whole pixels go at once. Share by which S_t may fall short
+JUMPS = {"random-pixels": 0.05, "salt-and-pepper": 0.05, "mask-noise": 0.05}
 KINDS = [k for k in degradations.degradations.kinds() if k not in ("gaussian-noise", "interpolation")]
 
 
@@ -87,6 +86,29 @@ def test_the_signal_left_is_alpha_bar(fitted, case):
     assert (error <= allowed).all(), "never more is left than is wanted"
     assert (error >= -allowed - JUMPS.get(case[0], 0) * wanted[reached]).all()
     assert u[0] == 0 and u.dtype == np.float64 and (np.diff(u) >= 0).all() and u[-1] <= 1
+
+
+@pytest.mark.parametrize("kind", ["gaussian-blur", "heat-dissipation"])
+def test_a_blur_reaches_the_first_times_of_its_own_run(params, kind):
+    """Where a least sigma used to lose thirteen times the signal that was to be lost: 50 steps, 1e-4."""
+    run = next(run for name in params.runs if (run := params.run(name)).degradation.kind == kind
+               and run.schedule.kind == "matched")
+    process, _ = make(run.degradation.model_dump(), SETS["digits"], run.schedule.model_dump())
+    wanted, left = process.alpha_bar, process.signal_variance()
+    assert wanted[1] == pytest.approx(0.9999, abs=1e-6) and process.u[1] > 0
+    assert ((1 - left)[1:5] == pytest.approx((1 - wanted)[1:5], rel=0.02))
+
+
+@pytest.mark.parametrize("u", [0.0, 0.3, 1.0])
+def test_both_geometric_widths_end_alike_and_one_begins_at_nothing(u):
+    assert graded.geometric(1.0, 0.02, 6.0, True) == pytest.approx(6.0)
+    assert graded.geometric(1.0, 0.02, 6.0, False) == pytest.approx(6.0)
+    assert graded.geometric(0.0, 0.02, 6.0, True) == 0 and graded.geometric(
+        0.0, 0.02, 6.0, False) == 0.02
+    array, tensor = np.array([u]), torch.tensor([u], dtype=torch.float64)
+    for from_zero in (True, False):
+        assert graded.geometric(array, 0.02, 6.0, from_zero)[0] == pytest.approx(
+            float(graded.geometric(tensor, 0.02, 6.0, from_zero)[0]), rel=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)

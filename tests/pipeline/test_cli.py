@@ -12,7 +12,7 @@ from tiny_project import ENVIRONMENT, KELVIN
 
 def test_the_entry_point_is_python_m_kelvin():
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert scripts == {"kelvin": "kelvin.cli:main"}
+    assert scripts == {"kelvin": "kelvin.__main__:main"}
     for words, text in (((), "repro"), (("repro",), "kelvin repro --dask slurm --jobs 4")):
         shown = subprocess.run([sys.executable, "-m", "kelvin", *words, "--help"], text=True, check=True,
                                env=ENVIRONMENT, capture_output=True).stdout
@@ -32,7 +32,7 @@ def test_wrong_words(project, words, status, sentence):
 def test_outside_a_project(tmp_path):
     done = subprocess.run([sys.executable, *KELVIN], cwd=tmp_path, text=True, capture_output=True,
                           env=ENVIRONMENT)
-    assert done.returncode == 1 and done.stderr.startswith("kelvin: DVC: you are not inside of a DVC")
+    assert done.returncode == 1 and done.stderr.startswith("kelvin: this is no Kelvin project")
 
 
 def test_from_a_folder_below(project):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,6 +77,87 @@ def test_what_a_record_sets_must_be_written_in_params(tmp_path):
     for key in ("runs.a.training.lr", "runs.b.title", "dataset.name"):
         with pytest.raises(KelvinError, match=f"no key '{key}'"):
             set_values(path, {key: 1})
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix(): path.read_text()
+            for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def reports(tmp_path, monkeypatch):
+    """A copy's reports; the working directory is a project without a record."""
+    (tmp_path / "copy/tables").mkdir(parents=True)
+    for name in ("metrics.json", "cost.json", "index.html", "tables/a.csv", "left out.png"):
+        (tmp_path / "copy" / name).write_text("new")
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "copy"
+
+
+def test_a_record_replaces_its_own_alone(reports):
+    target = Path("reports/reference/mine")
+    for minutes in (1, 2):
+        record.replace(target, reports, {"command": "make record NAME=tiny", "minutes": minutes}, "tiny")
+        (target / "left over").write_text("of the first")
+    record.replace(target, reports, {"command": "make tiny", "minutes": 3}, "tiny")
+    kept = files(Path("reports"))
+    assert json.loads(kept.pop("reference/mine/record.json"))["minutes"] == 3
+    assert kept == {f"reference/mine/{name}": "new"
+                    for name in ("cost.json", "index.html", "metrics.json", "tables/a.csv")}
+
+
+@pytest.mark.parametrize("there", ["a foreign folder", "another's record", "no record", "a file",
+                                   "a link", "a link above"])
+def test_what_is_no_record_of_that_name_is_never_removed(reports, tmp_path, there):
+    target, precious = Path("reports/reference/mine"), tmp_path / "precious"
+    place = precious if "link" in there else target
+    (place if there != "a file" else place.parent).mkdir(parents=True)
+    if there == "a file":
+        target.write_text("precious")
+    elif there == "a link above":
+        (precious / "mine").mkdir()
+        (precious / "mine/photo.jpg").write_text("precious")
+        Path("reports").mkdir()
+        Path("reports/reference").mkdir()
+        Path("reports/reference/linked").symlink_to(precious)
+        target = Path("reports/reference/linked/mine")
+    else:
+        (place / "photo.jpg").write_text("precious")
+        about = {"another's record": '{"command": "make record NAME=tiny-too"}', "no record": "{"}
+        if there in about:
+            (place / "record.json").write_text(about[there])
+        if there == "a link":
+            (place / "record.json").write_text('{"command": "make record NAME=tiny"}')
+            target.parent.mkdir(parents=True)
+            target.symlink_to(precious)
+    before = files(tmp_path)
+    with pytest.raises(KelvinError, match="^(records.tiny.folder: )?reports/reference/(linked/)?mine "):
+        record.replace(target, reports, {"command": "make record NAME=tiny"}, "tiny")
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("folder", ["", ".", "..", "../../precious", "/precious", "a/../b", "a//b", "a/",
+                                    "~", "a b", "full", "digits-full/x"])
+def test_a_folder_is_names_below_the_records_and_no_others(folder):
+    raw = read(ROOT / "params.yaml")
+    name = next(name for name in raw["records"] if name != "full")
+    assert raw["records"]["full"]["folder"] == "digits-full"
+    raw["records"][name]["folder"] = "digits-full" if folder == "full" else folder
+    with pytest.raises(KelvinError, match=rf"records.{name}.folder = "):
+        Params(raw)
+
+
+def test_a_foreign_folder_is_told_of_before_any_work(tmp_path, monkeypatch):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    folder = Path("reports/reference") / load().house.records["replicates"].folder
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("mine")
+    monkeypatch.setattr(record, "temporary_copy", lambda *_: pytest.fail("worked"))
+    with pytest.raises(KelvinError, match="holds no record of replicates and would be deleted"):
+        record.record("replicates", "1")
+    assert (folder / "notes.txt").exists()
 
 
 def test_an_unknown_record_is_named(monkeypatch):

@@ -63,3 +63,15 @@ def test_clamped_and_conditional_runs_and_copiers_by_c_t_do_not_win_in_silence(p
     assert (f"Not ranked, with a lower FMD: “{title['blur-weak']}” (2.00; copier) and "
             f"“{title['tied-pixelate']}” (3.00; clamped from t = {half}).") in text
     assert "(C_T −4.3, below −2)" in flags([score(results.runs["blur-weak"], records["blur-weak"])])[0]
+
+
+def test_dvc_takes_it_for_text_whatever_alphabet_a_title_is_in(project):
+    """DVC refuses metrics of which 30 % of the first 512 bytes are not ASCII."""
+    made = project(["ddpm-default"])
+    run = made.plan.runs["ddpm-default"].model_copy(update={"title": "\u0448\u0443\u043c " * 200})
+    made.plan = made.plan.model_copy(update={"runs": {**made.plan.runs, "ddpm-default": run}})
+    made.add("ddpm-default")
+    build(made.plan, made.root / "reports")
+    assert "\u0448" in (made.root / "reports/metrics.json").read_text(encoding="utf-8")
+    for path in (made.root / "reports/summary.json", *(made.root / "reports/curves").iterdir()):
+        assert path.read_bytes().isascii(), path

@@ -35,9 +35,10 @@ def test_the_reason_is_the_spread_of_the_start():
     assert "nearly the same every time" in reason(variety(spread=0.05))
     assert "the starts do differ" in reason(variety(spread=0.5))
     as_little = reason(variety(spread=0.05), [variety(title="b", spread=0.04)])
-    assert "“b” starts from 4 % and generates varied images" in as_little
+    assert "“b” starts from 4.0 % and generates varied images" in as_little
     assert "not the whole reason" not in reason(variety(spread=0.05), [variety(spread=0.6)])
-    assert "spread by 5 %" in reason(variety(spread=0.05)) and "1 % of the signal" in reason(variety())
+    assert "spread by 5.0 %" in reason(variety(spread=0.05))
+    assert "1.0 % of the signal" in reason(variety())
 
 
 def test_spread_is_over_images():

@@ -2,10 +2,13 @@
 
 import os
 import shutil
+import signal
 import sqlite3
 import sys
+import time
 
 import pytest
+from sqlalchemy import make_url
 from tracked import ASK, add_result, client, files, only, runs, start
 
 from kelvin.common.errors import KelvinError
@@ -90,11 +93,59 @@ def test_a_deleted_experiment_is_taken_back(project):
     assert len(runs()) == 1
 
 
-def test_a_database_that_mlflow_refuses_is_said_in_a_sentence(project):
-    with sqlite3.connect("mlflow.db") as base:
+def older(path):
+    with sqlite3.connect(path) as base:
         base.execute("update alembic_version set version_num = '451aebb31d03'")
-    with pytest.raises(KelvinError, match="out-of-date database schema"):
+
+
+def half_migrated(path):
+    """As a kill left it in 0.4.0."""
+    path.unlink()
+    with sqlite3.connect(path) as base:
+        base.execute("create table _alembic_tmp_experiments (x integer)")
+        base.execute("create table experiments (x integer)")
+
+
+@pytest.mark.parametrize("spoil, words", [
+    (older, "out-of-date database schema"), (half_migrated, "experiments"),
+    (lambda path: path.write_bytes(path.read_bytes()[:3000]), "malformed"),
+    (lambda path: path.write_text("no database" * 99), "not a database")],
+    ids=["older", "half-migrated", "cut", "other"])
+def test_a_database_that_mlflow_refuses_is_said_in_a_sentence(project, spoil, words):
+    spoil(project / "mlflow.db")
+    with pytest.raises(KelvinError, match=f"{words}.*; move mlflow.db away, and it is made anew"):
         publish_missing()
+
+
+def test_a_kill_while_the_database_is_made_leaves_none(project):
+    (project / "mlflow.db").unlink()
+    process, part = start(ASK, project), project / "mlflow.db.part"
+    while not (part.exists() and part.stat().st_size) and process.poll() is None:
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert part.exists() and not (project / "mlflow.db").exists()
+    assert publish_missing() == (1, 0) and len(runs()) == 1
+    assert [path.name for path in project.glob("mlflow.db*")] == ["mlflow.db"]
+
+
+@pytest.mark.parametrize("name", ["a%41b", "what?", "ä b#"])
+def test_a_path_may_hold_what_means_something_in_an_address(tmp_path, monkeypatch, name):
+    place = tmp_path / name
+    place.mkdir()
+    monkeypatch.chdir(place)
+    address = tracking_store.address(place / "mlflow.db")
+    assert make_url(address).database in ("mlflow.db", str(place / "mlflow.db"))
+
+
+def test_a_server_that_is_gone_is_told_in_seconds(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    begin = time.monotonic()
+    with pytest.raises(KelvinError, match="http://127.0.0.1:9: .*; is it running[?] Start it, or unset "
+                                          "MLFLOW_TRACKING_URI") as error:
+        publish_missing()
+    assert time.monotonic() - begin < 45 and "\n" not in str(error.value)  # MLflow's own patience: 240
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
 
 
 def test_ui_publishes_and_becomes_mlflow_on_this_machine_only(project, monkeypatch):

@@ -55,8 +55,17 @@ def test_a_killed_stage_goes_on_and_ends_as_if_undisturbed(project):
     assert len(seconds) == EPOCHS
     before = pytest.approx(state["result"]["epoch_seconds"], rel=1e-5)  # JSON holds six digits
     assert seconds[:state["epoch"]] == before
-    assert not list((folder / ".kelvin/checkpoints").iterdir())  # so the next training starts anew
+    # killed before DVC recorded it, which clears the outs: nothing is trained again
     shutil.move(out, folder / "resumed")
+    subprocess.run(STAGE, cwd=folder, env=environment, check=True, capture_output=True)
+    for name in (*FILES, "history.csv", "config.json"):
+        assert (out / name).read_bytes() == (folder / "resumed" / name).read_bytes(), name
+    assert json.loads((out / "cost.json").read_text())["epoch_seconds"] == seconds
+    # recorded, it is sampled, and its checkpoint goes: the next training starts anew
+    subprocess.run([sys.executable, "stages/sample.py", RUN, "0"], cwd=folder, env=environment,
+                   check=True, capture_output=True)
+    assert not list((folder / ".kelvin/checkpoints").iterdir())
+    shutil.rmtree(out)
     subprocess.run(STAGE, cwd=folder, env=environment, check=True, capture_output=True)
     for name in FILES:
         assert (out / name).read_bytes() == (folder / "resumed" / name).read_bytes(), name

@@ -94,6 +94,19 @@ def test_a_batch_below_the_number_of_processes_is_one_sentence(tmp_path):
     assert "kelvin: training.batch = 2 is less than the 3 processes, each of which needs" in done.stderr
 
 
+@pytest.mark.parametrize(("words", "refused"), [
+    (["--num_processes", "2"], True), (["--num_processes", "1"], False)])
+def test_accelerates_own_launcher_of_one_process_is_refused(tmp_path, words, refused):
+    """It was a training on one process that passed for one on two."""
+    (tmp_path / "go.py").write_text(
+        "from kelvin.common.hardware import pick_device\nprint(pick_device())\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", "--cpu", *words, str(tmp_path / "go.py")],
+        text=True, capture_output=True, timeout=200)
+    assert (done.returncode != 0) == refused
+    assert ("`accelerate launch --cpu` starts one process, however many" in done.stderr) == refused
+
+
 @pytest.mark.parametrize(("variable", "there", "cpu"), [
     ("1", True, True), ("true", False, True), (None, True, False), (None, False, True),
     ("0", True, False)])

@@ -1,5 +1,31 @@
-"""The one exception that speaks to a user."""
+"""The one exception that speaks to a user, and what the machine refuses."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+REFUSED = {
+    errno.EACCES: "check the rights of its folder", errno.EPERM: "check the rights of its folder",
+    errno.EROFS: "its file system is read-only", errno.ENOSPC: "make room, and run it again",
+    errno.EDQUOT: "make room, and run it again", errno.EMFILE: "raise the limit by ulimit -n",
+    errno.ENOTDIR: "a file lies where a folder is needed: move it away",
+    errno.EISDIR: "a folder lies where a file is needed: move it away",
+    errno.EEXIST: "a file lies where a folder is needed: move it away"}
 
 
 class KelvinError(ValueError):
     """A mistake a user can put right: one sentence saying what is wrong, where, what would be right."""
+
+
+@contextmanager
+def refused_by_system() -> Iterator[None]:
+    """A file that the machine does not let us read or write (rights, a full disk, ...) as KelvinError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        place = next((str(name) for name in (error.filename2, error.filename) if name), "a file")
+        raise KelvinError(f"{place}: {error.strerror}; {REFUSED[error.errno]}") from error

@@ -6,6 +6,8 @@ bf16 and channels_last are taken where measurements say so (docs/devices.md).
 from __future__ import annotations
 
 import ctypes
+import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -98,8 +100,20 @@ def pick_device() -> torch.device:
     from accelerate.utils import parse_flag_from_env
 
     # PartialState does not read the variable, and finds no other process unless it is told `cpu`
+    refuse_lone_launch(os.environ)
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
     return PartialState(cpu=on_cpu).device
+
+
+def refuse_lone_launch(environ: Mapping[str, str]) -> None:
+    """KelvinError where `accelerate launch --cpu --num_processes N` started one process of N: it names a
+    meeting place, as for several, but nobody to meet."""
+    alone = not any(name in environ for name in (
+        "WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"))
+    if alone and "ACCELERATE_MIXED_PRECISION" in environ and "MASTER_PORT" in environ:
+        raise KelvinError("`accelerate launch --cpu` starts one process, however many --num_processes "
+                          "asks for; start several by `ACCELERATE_USE_CPU=1 torchrun --nproc_per_node N "
+                          "stages/train.py RUN REPLICATE`")
 
 
 def make_accelerator() -> Accelerator:

@@ -123,6 +123,7 @@ class CheckedRun(ModelConfig):
     """Of a run, what the images may not bear."""
 
     source: str
+    path: str | None
     split: str
     classes: list[Index] | None
     training: CheckedTraining

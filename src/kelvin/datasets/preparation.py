@@ -1,7 +1,6 @@
 """From a data set's entry in params.yaml to its prepared store."""
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import rounded
+from kelvin.common.scratch import scratch_folder
 from kelvin.config.schema import FoldsConfig, Images
 from kelvin.datasets.settle import size_of_test
 from kelvin.datasets.sources.find import data_roots, load_source
@@ -30,9 +30,9 @@ def prepare(name: str, spec: Images, environ: Mapping[str, str], folder: Path) -
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside the store, since the file moves into it.
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as room:
+    with scratch_folder(f".{folder.name}-", folder.parent) as room:
         try:
-            raw = load_source(spec, data_roots(environ), Path(room) / "images.npy")
+            raw = load_source(spec, data_roots(environ), room / "images.npy")
             test = size_of_test(spec.test, raw.given_test is not None)
             if spec.split_by == "groups":
                 split = make_group_split(raw.labels, raw.class_names, raw.groups, spec.validation, test,

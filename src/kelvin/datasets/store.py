@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 
 from kelvin.artifacts.folders import MANIFEST
 from kelvin.common.errors import KelvinError
+from kelvin.common.scratch import scratch_folder
 from kelvin.config.schema import Images
 from kelvin.datasets.sources.archives import file_hash
 from kelvin.datasets.sources.raw import RawData
@@ -72,8 +71,7 @@ def write_store(
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with scratch_folder(f".{folder.name}-", folder.parent) as scratch:
         fresh = scratch / "fresh"
         fresh.mkdir()
         arrays = dict(zip(ARRAYS, (raw.images, raw.labels, raw.groups, split), strict=True))
@@ -91,8 +89,6 @@ def write_store(
         if folder.exists():
             os.replace(folder, scratch / "old")
         os.replace(fresh, folder)
-    finally:
-        shutil.rmtree(scratch)
     return manifest
 
 

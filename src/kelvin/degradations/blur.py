@@ -10,6 +10,7 @@ from pydantic import Field
 
 from kelvin.common.errors import KelvinError
 from kelvin.degradations.base import ImageSpec, degradations
+from kelvin.degradations.graded import geometric
 from kelvin.degradations.matrices import AxisMatrices
 
 Positive = Annotated[float, Field(gt=0)]
@@ -86,7 +87,7 @@ class GaussianBlur(AxisMatrices):
     kernel, sigma, sigma_start: in image widths, so that a preset means the same at any size; a
     kernel is rounded to an odd number of taps, at least 3. sigma_of: `step` (sigma of each kernel)
     or `total` (of the composition). border `heat` is the ideal kernel in the DCT basis; it alone has
-    a sigma for every severity in between, sigma_start (sigma / sigma_start)^u, and can be tied.
+    a sigma for every severity in between (kelvin.degradations.graded.geometric), and can be tied.
     """
 
     def __init__(self, image: ImageSpec, schedule: Mapping, *,
@@ -108,7 +109,7 @@ class GaussianBlur(AxisMatrices):
         if self.own:
             relative = kernel_sigmas(self.growth, self.sigma, self.sigma_start, self.steps)
         else:
-            relative = self.sigma_start * (self.sigma / self.sigma_start) ** u[1:]
+            relative = geometric(u[1:], self.sigma_start, self.sigma, self.tied)
         if self.own and self.sigma_of == "total" and np.any(np.diff(relative) <= 0):
             raise KelvinError("degradation.sigma_of = 'total' needs a sigma that grows with t: choose "
                               "growth = geometric, additive or proportional, and sigma > sigma_start")

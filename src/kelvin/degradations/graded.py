@@ -30,6 +30,16 @@ ROUNDS = 20  # of refinement, every second one a bisection: intervals shrink 500
 SLICE = 2**24  # numbers degraded at once while it is measured: bounds the memory
 
 
+def geometric(u: Any, start: float, end: float, from_zero: bool) -> Any:
+    """A width that grows with severity u (a number, array or tensor): start (end / start)^u.
+
+    from_zero: start ((1 + end / start)^u - 1), which grows as fast from 0, where nothing is degraded,
+    and ends the same: tied severities must leave any signal variance below 1, however near.
+    """
+    ratio = end / start
+    return start * ((1 + ratio) ** u - 1) if from_zero else start * ratio**u
+
+
 class Graded(Degradation):
     """A degradation whose x_t depends on t through its severity u_t alone (u = 0: untouched)."""
 

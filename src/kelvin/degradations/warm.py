@@ -14,7 +14,7 @@ from pydantic import Field
 
 from kelvin.degradations.base import OF_ANY, ImageSpec, Random, degradations
 from kelvin.degradations.gaussian import GaussianProcess
-from kelvin.degradations.graded import Graded
+from kelvin.degradations.graded import Graded, geometric
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -89,21 +89,21 @@ class BlurNoise(WarmBlur):
 class HeatDissipation(WarmBlur):
     """Inverse heat dissipation (Rissanen et al. 2023, section 3): a heat kernel and a little noise.
 
-    sigma(u) = sigma_start (sigma / sigma_start)^u in image widths; the noise has the same standard
-    deviation at every t > 0, in units of [0, 1].
+    sigma(u) = sigma_start (sigma / sigma_start)^u in image widths, from 0 where tied; the noise has
+    the same standard deviation at every t > 0, in units of [0, 1].
     """
 
     parameterisations = (*OF_ANY, "previous")
 
     def __init__(self, image: ImageSpec, schedule: Mapping, *, sigma: Positive,
                  sigma_start: Positive, noise: Positive) -> None:
-        self.sigma, self.ratio = sigma_start * image.width, sigma / sigma_start
+        self.sigma_start, self.sigma = sigma_start * image.width, sigma * image.width
         self.level = noise * (image.high - image.low)
         super().__init__(image, schedule)
 
     def gain(self, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u = self.exact(t)
-        return self.heat(self.sigma * self.ratio**u * (u > 0))
+        return self.heat(geometric(u, self.sigma_start, self.sigma, self.tied) * (u > 0))
 
     def std(self, t: torch.Tensor) -> torch.Tensor:
         return self.wide(self.level * (t > 0).double())

@@ -138,7 +138,8 @@ def verdicts(contrasts: Sequence[Contrast]) -> list[Verdict]:
     apart = dict(zip(others, holm([tests[i][key].p for i, key in others]), strict=True))
     out = []
     for i, contrast in enumerate(contrasts):
-        counts = tuple(len(side) for side in values[i][JUDGED])
+        first, second = values[i][JUDGED]
+        counts = len(first), len(second)
         if reasons[i]:
             out.append(Verdict(contrast, NONE, len(judged), counts, {}, reasons=reasons[i]))
             continue
@@ -166,7 +167,7 @@ def found_with(shift: float, freedom: float, level: float = LEVEL) -> float:
     return 1 - noncentral_t_cdf(bound, freedom, shift) + noncentral_t_cdf(-bound, freedom, shift)
 
 
-def welch(baseline: Sequence[float], candidate: Sequence[float]) -> TTest:
+def welch(baseline: Sequence[float] | np.ndarray, candidate: Sequence[float] | np.ndarray) -> TTest:
     """Of two independent samples with variances of their own (Welch 1947)."""
     a, b = (np.asarray(v, dtype=np.float64) for v in (baseline, candidate))
     parts = np.array([v.var(ddof=1) / len(v) for v in (a, b)])
@@ -177,7 +178,7 @@ def welch(baseline: Sequence[float], candidate: Sequence[float]) -> TTest:
     return TTest(float(b.mean() - a.mean()), total ** 0.5, freedom)
 
 
-def paired(baseline: Sequence[float], candidate: Sequence[float]) -> TTest:
+def paired(baseline: Sequence[float] | np.ndarray, candidate: Sequence[float] | np.ndarray) -> TTest:
     """Of differences training by training."""
     a, b = (np.asarray(v, dtype=np.float64) for v in (baseline, candidate))
     if len(a) != len(b):
@@ -216,7 +217,8 @@ def _values(contrast: Contrast) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         raise KelvinError(f"a verdict on {about} needs {' and '.join(lacking)} too")
     out = {}
     for key, (baseline, candidate) in contrast.measures.items():
-        pair = tuple(np.asarray(v, dtype=np.float64).ravel() for v in (baseline, candidate))
+        pair = (np.asarray(baseline, dtype=np.float64).ravel(),
+                np.asarray(candidate, dtype=np.float64).ravel())
         for side in pair:
             if not len(side) or not np.isfinite(side).all() or (key not in UNLOGGED and side.min() <= 0):
                 raise KelvinError(f"a verdict on {about} needs finite {key}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import atexit
 import json
-import multiprocessing
+import multiprocessing.util
 import os
 import re
 import runpy
@@ -15,15 +15,19 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Any
 
 from kelvin.common.errors import KelvinError
+from kelvin.common.scratch import scratch_folder
 
 # What most stages import, loaded once by the fork server instead of once a stage.
 PRELOADED = ("torch", "torch._dynamo", "kelvin.cli", "kelvin.sampling.sample_run",
@@ -136,6 +140,21 @@ def perform_on_worker(task: Task) -> int:
     return perform_in_child(task, is_wanted)
 
 
+@cache
+def place_socket() -> None:
+    """Make multiprocessing's folder for its socket, once: removed after a kill too, and its path short
+    enough (a socket's may have 107 characters) however long TMPDIR is."""
+    parent, held = tempfile.gettempdir(), ExitStack()
+    folder = held.enter_context(scratch_folder("kelvin-", Path(parent if len(parent) < 60 else "/tmp")))
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        multiprocessing.util.get_temp_dir()
+    finally:
+        tempfile.tempdir = before
+    # multiprocessing removes its own with priority -100
+    multiprocessing.util.Finalize(None, held.close, exitpriority=-101)
+
+
 class Machine:
     """This machine: a process for every stage, forked where torch is loaded already."""
 
@@ -143,6 +162,14 @@ class Machine:
         self._jobs, self._context = jobs, multiprocessing.get_context("forkserver")
         if sys.platform == "linux":  # other systems' libraries may not survive a fork
             self._context.set_forkserver_preload(list(PRELOADED))
+        place_socket()
+        # Ctrl-C on a terminal is for the driver, which ends its stages; all inherit the mask
+        resource_tracker.ensure_running()  # it resets the mask
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def slots(self) -> int:
         return self._jobs
@@ -156,10 +183,15 @@ class Machine:
 
     def stop(self) -> None:
         """End what still runs."""
-        for process in multiprocessing.active_children():
+        children = multiprocessing.active_children()
+        for process in children:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.kill()
+        if pid := forkserver._forkserver._forkserver_pid:  # it may still be about to fork
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for process in children:
             process.join()
 
 

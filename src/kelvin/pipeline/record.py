@@ -19,9 +19,11 @@ from typing import Any
 
 from kelvin import degradations
 from kelvin.artifacts.folders import COST, METRICS, RECORDED, REPORTS, DatasetFolders
-from kelvin.common.errors import KelvinError
+from kelvin.common import signals
+from kelvin.common.errors import KelvinError, refused_by_system
 from kelvin.common.files import read_json, write_json
 from kelvin.common.hardware import hardware
+from kelvin.common.scratch import scratch_folder
 from kelvin.config import resolve as params
 from kelvin.config.resolve import Params
 from kelvin.config.vary import points
@@ -75,6 +77,8 @@ def record(what: str, jobs: str) -> Path:
     for name, why in refused.items():
         print(f"left out: {name} ({why})", flush=True)
     values: dict[str, Any] = {**entry.set, "active": names, "replicates": entry.replicates}
+    target = RECORDED / entry.folder
+    refuse_foreign(target, what)
     cache, started = Path(".dvc/cache").resolve(), time.monotonic()
     with temporary_copy(Path.cwd(), values) as (copy, environment):
         params.load(copy / "params.yaml")  # what it sets may be wrong: say so before any work
@@ -84,23 +88,53 @@ def record(what: str, jobs: str) -> Path:
         if done.returncode:
             raise KelvinError(f"record {what}: the pipeline failed (see above); what was finished is in "
                               "DVC's cache, so that the next try goes on from there")
-        target = RECORDED / entry.folder
         before = earlier(target / "record.json", entry.set, names, entry.replicates)
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        for name in KEPT:
-            source = copy / REPORTS / name
-            (shutil.copytree if source.is_dir() else shutil.copy2)(source, target / name)
         manifest = read_json(copy / DatasetFolders(values.get("dataset", config.house.dataset)).manifest)
-    write_json(target / "record.json", {
-        "command": f"make record NAME={what}", "title": entry.title, "set": entry.set, "vary": entry.vary,
-        "runs": names,
-        "left_out": refused, "replicates": entry.replicates, "jobs": int(jobs),
-        "data": {key: manifest[key] for key in ("image_shape", "sizes")}, "hardware": hardware_name(),
-        "minutes": [*before, round((time.monotonic() - started) / 60, 1)],
-        "note": "minutes are those of each call with these settings, the last one last: stages that "
-                "DVC's cache held were not made again"})
+        about = {
+            "command": f"make record NAME={what}", "title": entry.title, "set": entry.set,
+            "vary": entry.vary, "runs": names,
+            "left_out": refused, "replicates": entry.replicates, "jobs": int(jobs),
+            "data": {key: manifest[key] for key in ("image_shape", "sizes")}, "hardware": hardware_name(),
+            "minutes": [*before, round((time.monotonic() - started) / 60, 1)],
+            "note": "minutes are those of each call with these settings, the last one last: stages that "
+                    "DVC's cache held were not made again"}
+        replace(target, copy / REPORTS, about, what)
     return target
+
+
+def is_record_of(folder: Path, what: str) -> bool:
+    try:
+        return read_json(folder / "record.json")["command"].split("=")[-1].split()[-1] == what
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
+
+
+def refuse_foreign(target: Path, what: str) -> None:
+    """KelvinError where the folder holds anything but a record of that name: it would be deleted."""
+    root = RECORDED.resolve()
+    if root not in target.resolve().parents or target.is_symlink():
+        raise KelvinError(f"records.{what}.folder: {target} leads to {target.resolve()}, outside "
+                          "reports/reference; remove the link")
+    if target.exists() and not (target.is_dir() and (is_record_of(target, what)
+                                                     or not any(target.iterdir()))):
+        raise KelvinError(f"{target} holds no record of {what} and would be deleted: move it away, or "
+                          f"set another records.{what}.folder")
+
+
+def replace(target: Path, reports: Path, about: Mapping[str, Any], what: str) -> None:
+    """The record in place of an earlier one; whole when it appears."""
+    refuse_foreign(target, what)  # it may have come in the meantime
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(f".{target.name}-", target.parent) as scratch:
+        fresh = scratch / "fresh"
+        fresh.mkdir()
+        for name in KEPT:
+            source = reports / name
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, fresh / name)
+        write_json(fresh / "record.json", about)
+        if target.exists():
+            target.rename(scratch / "old")
+        fresh.rename(target)
 
 
 def earlier(path: Path, settings: Mapping[str, Any], runs: list[str], replicates: list[int]
@@ -127,11 +161,17 @@ def main() -> int:
     parser.add_argument("what", help="an entry of `records` in params.yaml")
     parser.add_argument("--jobs", default="2")
     options = parser.parse_args()
+    signals.catch()
     try:
-        print(f"recorded in {record(options.what, options.jobs)}")
+        with refused_by_system():
+            print(f"recorded in {record(options.what, options.jobs)}")
     except KelvinError as error:
         print(f"kelvin: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        signals.heard()
+        print("\nStopped. What was finished is in DVC's cache: run it again to go on.")
+        return signals.status()
     return 0
 
 

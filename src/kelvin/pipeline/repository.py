@@ -24,6 +24,8 @@ from dvc.stage.cache import RunCacheNotFoundError
 from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dumps_yaml, load_yaml
 
+from kelvin.common.errors import KelvinError
+
 
 class Repository:
     """The stages that are asked for and what they need, in DVC's order. DVC's errors pass through."""
@@ -36,6 +38,7 @@ class Repository:
         clear_dead_locks(self.repo.tmp_dir, self._is_hardlink)
         with self.repo.lock:
             self._stages = [stage for stage in self.repo.index.stages if stage.path_in_repo == "dvc.yaml"]
+        refuse_wrong_stages(self._stages)
         outs = [out.fs_path for stage in self._stages for out in stage.outs]
         # The plan: it makes what the others depend on, and runs before they are judged.
         self.first = [stage for stage in self._stages[:1]
@@ -113,6 +116,18 @@ class Repository:
             self._lock_files[path] = LockFile(path, names)
         if self._lock_files[path].write(stage):
             self.repo.scm_context.track_file(os.path.relpath(path))
+
+
+def refuse_wrong_stages(stages: Sequence[Stage]) -> None:
+    """KelvinError where there is none, or where one makes, and so deletes, what lies elsewhere."""
+    if not stages:
+        raise KelvinError("dvc.yaml is not there, or has no stages: bring it back by `git checkout "
+                          "dvc.yaml`")
+    for stage in stages:
+        for out in stage.outs:
+            if not out.is_in_repo:
+                raise KelvinError(f"the stage {stage.addressing} would make {out.def_path}, outside this "
+                                  "project; names in params.yaml and dvc.yaml take no ..")
 
 
 class LockFile:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dvc.exceptions import DvcException
 from dvc.stage import Stage
 from dvc.stage.run import prepare_kwargs
 
+from kelvin.common import signals
 from kelvin.common.errors import KelvinError
 from kelvin.pipeline.board import Board
 from kelvin.pipeline.executors import Cluster, Machine, Task, perform_in_child
+from kelvin.pipeline.refusals import one_line, refusal_of
 from kelvin.pipeline.repository import Repository
 
 LOGS = Path(".kelvin/logs")
@@ -29,12 +34,15 @@ def repro(targets: Sequence[str] = (), jobs: int | None = None, dask: str | None
 
     The project's root becomes the working directory. Raises KelvinError.
     """
-    started, executor = time.monotonic(), None
+    started, held = time.monotonic(), ExitStack()
+    executor: Light | Machine | Cluster | None = None
     try:
         repository = Repository(targets)
-        light = Light(lambda: repository.order)  # DVC's graph is built while the plan is made
-        if not run(repository, dict.fromkeys(repository.first, True), light, Board()):
+        held.enter_context(alone())
+        executor = Light(lambda: repository.order)  # DVC's graph is built while the plan is made
+        if not run(repository, dict.fromkeys(repository.first, True), executor, Board()):
             return False
+        executor.stop()
         wanted = repository.survey([stage for stage in repository.order
                                     if stage not in repository.first])
         if wanted:
@@ -44,15 +52,40 @@ def repro(targets: Sequence[str] = (), jobs: int | None = None, dask: str | None
             if not run(repository, wanted, executor, Board(len(wanted))):
                 print("Stopped: the stage named above failed; what was finished before it is kept.")
                 return False
-    except DvcException as error:
-        raise KelvinError(f"DVC: {error}") from error
+    except (KelvinError, OSError):
+        raise
+    except KeyboardInterrupt:
+        signals.heard()
+        raise
+    except Exception as error:
+        raise refusal_of(error) from error
     finally:
         if executor:
             executor.stop()
+        held.close()
     minutes = (time.monotonic() - started) / 60
     outcome = f"Done in {minutes:.1f} minutes." if wanted else "Everything is up to date."
     print(f"{outcome} The report: {REPORT.resolve()}" if REPORT.exists() else outcome)
     return True
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Held while one driver works in a checkout; KelvinError says which other process does."""
+    path = Path(".kelvin/repro.lock")
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            pid = file.read().strip() or "unknown"
+            raise KelvinError(f"another `kelvin repro` works in this checkout (process {pid}): wait for "
+                              f"it, or end it by `kill {pid}`; what it has finished is kept") from error
+        file.truncate(0)
+        print(os.getpid(), file=file, flush=True)
+        yield
+        file.truncate(0)
 
 
 class Light:
@@ -60,15 +93,20 @@ class Light:
     called while it runs."""
 
     def __init__(self, meanwhile: Callable[[], object]) -> None:
-        self._threads, self._meanwhile = ThreadPoolExecutor(1), meanwhile
+        self._threads, self._meanwhile, self._is_stopped = ThreadPoolExecutor(1), meanwhile, False
 
     def slots(self) -> int:
         return 1
 
     def submit(self, task: Task) -> Future[int]:
-        future = self._threads.submit(perform_in_child, task)
+        future = self._threads.submit(perform_in_child, task, lambda: not self._is_stopped)
         self._meanwhile()
         return future
+
+    def stop(self) -> None:
+        """End what still runs."""
+        self._is_stopped = True
+        self._threads.shutdown()
 
 
 def run(repository: Repository, wanted: dict[Stage, bool | None], executor: Light | Machine | Cluster,
@@ -121,7 +159,7 @@ def failure_to_commit(repository: Repository, stage: Stage) -> str:
     try:
         repository.commit(stage)
     except DvcException as error:  # an out is missing
-        return str(error)
+        return one_line(error)
     return ""
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from kelvin.common.errors import KelvinError
+from kelvin.common.errors import KelvinError, refused_by_system
 from kelvin.config.plan import Plan, read_plan
 
 
@@ -28,7 +28,8 @@ def reported(work: Callable[[Path, list[str]], None], *arguments: str) -> None:
     try:
         if len(given) != len(arguments):
             raise KelvinError(f"usage: python {script} {' '.join(f'<{a}>' for a in arguments)}")
-        work(script, given)
+        with refused_by_system():
+            work(script, given)
     except KelvinError as error:
         print(f"kelvin: {error}", file=sys.stderr)
         sys.exit(1)

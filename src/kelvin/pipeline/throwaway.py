@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kelvin.common.errors import KelvinError
+from kelvin.common.scratch import scratch_folder
 
 # Every stage, both families and every study, but not every run: starting a stage takes longer than
 # its work at this scale.
@@ -45,7 +45,7 @@ def set_values(path: Path, values: Mapping[str, Any]) -> None:
 def make_copy(source: Path, target: Path, values: Mapping[str, Any]) -> dict[str, str]:
     """Copy what git would commit, set `values` in its params.yaml (see `set_values`), commit it;
     returns the environment in which its pipeline runs."""
-    shutil.copytree(source, target, ignore=IGNORED)
+    shutil.copytree(source, target, ignore=IGNORED, ignore_dangling_symlinks=True)
     set_values(target / "params.yaml", values)
     # the copy starts as a fresh project: results of another scale are none of its business
     (target / "dvc.lock").unlink(missing_ok=True)
@@ -67,8 +67,8 @@ def make_copy(source: Path, target: Path, values: Mapping[str, Any]) -> dict[str
 @contextmanager
 def temporary_copy(source: Path, values: Mapping[str, Any]) -> Iterator[tuple[Path, dict[str, str]]]:
     """A copy in a temporary folder, removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="kelvin-") as folder:
-        target = Path(folder) / "copy"
+    with scratch_folder("kelvin-") as folder:
+        target = folder / "copy"
         yield target, make_copy(source, target, values)
 
 

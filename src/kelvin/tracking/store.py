@@ -36,7 +36,16 @@ def database() -> Path | None:
 
 
 def tracking_uri() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or address(root() / "mlflow.db")
+
+
+def address(db: Path) -> str:
+    """SQLAlchemy's address of an SQLite file: % and ? have a meaning there. Then the path is relative,
+    since MLflow makes the folder that the quoted path would name."""
+    text = str(db)
+    if "%" in text or "?" in text:
+        text = os.path.relpath(db).replace("%", "%25").replace("?", "%3F")
+    return f"sqlite:///{text}"
 
 
 @contextmanager
@@ -44,9 +53,9 @@ def opened() -> Iterator[MlflowClient]:
     """A client that nobody shares; the project's own database is made where it is not there.
 
     The lock is held throughout: first writers crash in each other's migration of a new database,
-    and two publishers would make the same runs. Raises KelvinError for what MLflow refuses.
+    and two publishers would make the same runs. Raises KelvinError for what MLflow refuses, for a
+    database that cannot be read, and in seconds for a server that does not answer.
     """
-    from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # sixty lines about a new database
@@ -55,13 +64,52 @@ def opened() -> Iterator[MlflowClient]:
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
-            client = MlflowClient(tracking_uri())
             if (db := database()) is not None:
+                create(db)
                 rehome(db)
-            yield client
+            yield client_of(tracking_uri())
         except MlflowException as error:
-            first = str(error).strip().splitlines()[0]
-            raise KelvinError(f"MLflow at {tracking_uri()}: {first}") from error
+            raise refusal_of(error) from error
+
+
+def create(db: Path) -> None:
+    """The database, where there is none: whole or absent: MLflow cannot go on with a part of one."""
+    if db.exists() and db.stat().st_size:
+        return
+    part = db.with_name(f"{db.name}.part")
+    for old in db.parent.glob(f"{part.name}*"):
+        old.unlink()
+    client_of(address(part))
+    os.replace(part, db)
+
+
+def client_of(uri: str) -> MlflowClient:
+    """A client whose store has answered; KelvinError where it does not, or cannot be read."""
+    from mlflow import MlflowClient
+
+    # MLflow asks a server that is gone for four minutes
+    patience = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+    before = {name: os.environ.get(name) for name in patience}
+    os.environ.update({name: text for name, text in patience.items() if before[name] is None})
+    try:
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
+    except Exception as error:  # of MLflow, SQLAlchemy, alembic, sqlite3, requests, the system
+        raise refusal_of(error) from error
+    finally:
+        for name, text in before.items():
+            if text is None:
+                del os.environ[name]
+    return client
+
+
+def refusal_of(error: Exception) -> KelvinError:
+    """What the store said, in one line, and the cure."""
+    cure = "is it running? Start it, or unset MLFLOW_TRACKING_URI to show the results here" \
+        if database() is None else \
+        "move mlflow.db away, and it is made anew from the results"
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return KelvinError(f"MLflow at {tracking_uri()}: {first[:200]}; {cure}")
 
 
 def experiment(client: MlflowClient, dataset: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,18 @@ from typing import Any
 import torch
 
 from kelvin.common.errors import KelvinError
-from kelvin.common.files import project_root
+from kelvin.common.files import project_root, read_json
+
+
+def forget(model: Path) -> None:
+    """Remove the checkpoint of a trained run's folder, for stages that follow: DVC has recorded the
+    training then, and a kill before that would have made it begin again."""
+    try:
+        mark = read_json(model / "config.json")["fingerprint"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return  # damaged: whoever reads it says so
+    if re.fullmatch("[0-9a-f]+", str(mark)):
+        Checkpoint(mark).remove()
 
 
 class Checkpoint:

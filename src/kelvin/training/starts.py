@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from kelvin.artifacts.starts import Note, StartFolder
 from kelvin.common.errors import KelvinError
 from kelvin.common.progress import log
+from kelvin.common.scratch import scratch_folder
 from kelvin.config.digest import fingerprint
 from kelvin.config.plan import PretrainPlan, RawImages, Start
 from kelvin.datasets.store import PreparedStore
@@ -162,7 +162,7 @@ def prepared(source: RawImages) -> Iterator[PreparedStore]:
     """Another data set, prepared for the occasion in a temporary folder."""
     from kelvin.datasets.preparation import prepare
 
-    with tempfile.TemporaryDirectory(prefix="kelvin-") as scratch:
-        folder = Path(scratch) / source.dataset
+    with scratch_folder("kelvin-") as scratch:
+        folder = scratch / source.dataset
         prepare(source.dataset, source.images, os.environ, folder)
         yield PreparedStore(folder)

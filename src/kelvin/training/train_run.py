@@ -28,7 +28,8 @@ from kelvin.training.pretraining import load_start
 def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> None:
     """Train, and write the model's folder (kelvin.artifacts.models).
 
-    start: the folder of what it starts from (kelvin.training.starts).
+    start: the folder of what it starts from (kelvin.training.starts). The checkpoint stays until the
+    result is recorded (kelvin.training.checkpoint.forget).
     """
     run, shape, device = plan.config, assemble.shape_of(store), pick_device()
     if plan.bounded:
@@ -72,7 +73,6 @@ def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> 
         "train_seconds": result.seconds, "hardware": hardware(device),
         "precision": precision.name,
         "threads": plan.threads, "processes": trainer.accelerator.num_processes})
-    checkpoint.remove()
 
 
 def stopped(trainer: Trainer) -> dict[str, int | None]:

@@ -7,17 +7,29 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from math import ceil, prod
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from kelvin import degradations, networks
 from kelvin.common.errors import KelvinError
+from kelvin.common.files import project_root
 from kelvin.config.plan import Checked, CheckedMetrics, CheckedRun
-from kelvin.datasets.settle import Manifest, counted, of_classes, settled_metrics, settled_run
+from kelvin.datasets.settle import (
+    Manifest,
+    counted,
+    of_classes,
+    sample_size,
+    settled_metrics,
+    settled_run,
+)
+from kelvin.datasets.sources.archives import open_tree
+from kelvin.datasets.sources.layout import sort_files
 from kelvin.degradations import ImageSpec
 from kelvin.networks import Shape
 from kelvin.pipeline.checks.run import refuse_other_than_degradation, told
+from kelvin.sampling.folder_run import found_folder
 from kelvin.training.memory_count import training_memory
 
 LEAST = 8                # samples from which an interval is made (kelvin.metrics.intervals)
@@ -110,11 +122,27 @@ def run_faults(run: CheckedRun, asked: CheckedMetrics, metrics: CheckedMetrics, 
             return [f"classes = {run.classes} leaves {sizes['test']} test images: {line}; or name more "
                     "classes"]
     if run.source == "folder":
-        return []
+        return folder_faults(run.path, sample_size(asked, manifest, sizes["test"]))
     if metrics.bounded:
         run = settled_run(run, metrics.limit, of_classes(manifest, run.classes))
     return [*count_faults(run, metrics, sizes, prod(manifest["image_shape"]), memory),
             *model_faults(run, shape, len(manifest["classes"]), built, memory)]
+
+
+def folder_faults(path: str, n: int) -> list[str]:
+    """Of a run's folder of images: that it is not there, or holds fewer than the n that are scored."""
+    folder = found_folder(path, [Path("."), project_root()])
+    if folder is None:
+        return [f"path = {path!r} is not there; it must be a folder of images (or a tar or zip of one), "
+                "relative to the project's root"]
+    try:
+        with open_tree(folder) as tree:
+            held = len(sort_files(tree, path)[0])
+    except KelvinError as error:
+        return [f"path = {path!r}: {error}"]
+    return [] if held >= n else [
+        f"path = {path!r} holds {held} images, but metrics.images asks for {n}; add images, or lower "
+        "metrics.images for every run"]
 
 
 def class_faults(classes: list[int], manifest: Manifest) -> list[str]:

@@ -155,8 +155,8 @@ def overlay_figure(name: str, runs: Sequence[Run]) -> Figure:
         overlay(axes, run)
     legend_below(figure, panels[0])
     return finish(figure, f"{name}-overlay", "Training against validation loss of each run. Both are "
-                  "taken after the epoch, at the same fixed t and z: the order of the two means "
-                  f"something.{note(runs)}")
+                  "taken after the epoch, each at its own images and z, the same after every epoch: "
+                  f"a small gap between the two may be those.{note(runs)}")
 
 
 def overlay(axes: Any, run: Run) -> None:

@@ -16,7 +16,7 @@ from kelvin.report.studies.base import Study, studies
 
 @dataclass(frozen=True)
 class Fit:
-    """A model's last losses (both of the raw weights, at the same fixed t and z), FMD and size."""
+    """A model's last losses (both of the raw weights, at fixed t, each at its own z), FMD and size."""
 
     title: str
     train: float
@@ -59,8 +59,8 @@ class Widths(Study):
         whole(axes.xaxis)
         legend_below(figure, axes, 1)
         return finish(figure, f"{self.name}-loss", "Training and validation loss of all networks in one "
-                      "panel, both after the epoch at the same fixed t and z. Colour: network; solid: "
-                      f"training, dashed: validation.{note(self.trained)}")
+                      "panel, both after the epoch at fixed t, each with its own z. Colour: network; "
+                      f"solid: training, dashed: validation.{note(self.trained)}")
 
     def findings(self) -> list[str]:
         fits = [fit(run) for run in self.trained]
