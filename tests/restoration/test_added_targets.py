@@ -70,8 +70,8 @@ def test_zero_with_linear_plus_is_scikit_learns_ridge(params):
         ridge = LinearRestorer(x_t, x0, restorer.image).ridge
         alpha = ridge * ((X - X.mean(0)) ** 2).sum() / X.shape[1]
         theirs = Ridge(alpha, solver="svd").fit(X, Y).predict(X)
-        ours = restorer.x0_hat(torch.zeros_like(x0), restorer.image.rounded(x_t), at).flatten(1)
-        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+        ours = restorer.x0_hat(torch.zeros_like(x0), restorer.image.rounded(x_t.double()).float(), at)
+        np.testing.assert_allclose(ours.flatten(1), theirs, atol=1e-4)
 
 
 @pytest.mark.parametrize("target", ["residual", "linear+"])

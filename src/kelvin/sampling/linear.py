@@ -6,7 +6,7 @@ import torch
 
 from kelvin.degradations import ImageSpec
 
-RIDGES = [10.0**k for k in range(-20, 1)]  # tried, relative to the mean variance of a pixel
+RIDGES = [10.0**k for k in range(-20, 4)]  # tried, relative to the mean variance of a pixel
 WORSE = 1.01  # a smaller ridge is taken where its error is not above that of the best by more
 
 
