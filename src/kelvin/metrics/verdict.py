@@ -215,7 +215,7 @@ def _values(contrast: Contrast) -> dict[str, tuple[np.ndarray, ...]]:
                if key not in given] + ["fd_random or kid"] * (not given & {"fd_random", "kid"})
     if lacking:
         raise KelvinError(f"a verdict on {about} needs {' and '.join(lacking)} too")
-    out = {}
+    out: dict[str, tuple[np.ndarray, ...]] = {}
     for key, (baseline, candidate) in contrast.measures.items():
         pair = (np.asarray(baseline, dtype=np.float64).ravel(),
                 np.asarray(candidate, dtype=np.float64).ravel())
