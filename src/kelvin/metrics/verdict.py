@@ -94,7 +94,7 @@ class Verdict:
     contrast: Contrast
     outcome: str
     family: int
-    seeds: tuple[int, int]
+    seeds: tuple[int, ...]
     signs: Mapping[str, int]
     test: TTest | None = None
     p: float | None = None
@@ -207,7 +207,7 @@ def _test(contrast: Contrast, key: str, baseline: np.ndarray, candidate: np.ndar
         raise KelvinError(f"{key} of {contrast.baseline} and {contrast.candidate}: {error}") from error
 
 
-def _values(contrast: Contrast) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _values(contrast: Contrast) -> dict[str, tuple[np.ndarray, ...]]:
     """The contrast's measures, checked."""
     about = f"{contrast.candidate} against {contrast.baseline}"
     given = set(contrast.measures)
@@ -215,7 +215,7 @@ def _values(contrast: Contrast) -> dict[str, tuple[np.ndarray, np.ndarray]]:
                if key not in given] + ["fd_random or kid"] * (not given & {"fd_random", "kid"})
     if lacking:
         raise KelvinError(f"a verdict on {about} needs {' and '.join(lacking)} too")
-    out = {}
+    out: dict[str, tuple[np.ndarray, ...]] = {}
     for key, (baseline, candidate) in contrast.measures.items():
         pair = (np.asarray(baseline, dtype=np.float64).ravel(),
                 np.asarray(candidate, dtype=np.float64).ravel())
@@ -231,7 +231,7 @@ def _values(contrast: Contrast) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return out
 
 
-def _reasons(contrast: Contrast, values: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> tuple[str, ...]:
+def _reasons(contrast: Contrast, values: Mapping[str, tuple[np.ndarray, ...]]) -> tuple[str, ...]:
     """Why there is no verdict: gates missed, or too few seeds for any test."""
     out = []
     for side, seeds in zip((contrast.baseline, contrast.candidate), values[JUDGED], strict=True):
