@@ -22,7 +22,7 @@ SCORES = {"n": 20, "fmd_debiased": None, "fmd_debiased_low": None, "fmd_debiased
           "class_entropy": 0.6, "class_evenness": 0.9, "confidence": 0.8, "precision": 0.7, "recall": 0.6}
 MORE = {"fid": None, "fid_why": "FID is null: not built.", "kid": 0.01, "kid_low": -0.01,
         "kid_high": 0.03, "mmd": 0.02, "mmd_p": 0.005, "density": 0.9, "coverage": 0.8,
-        "authentic": 0.6, "authentic_heldout": 0.6, "c_t": 1.0, "fd_pixels": 2.0,
+        "authentic": 0.6, "authentic_heldout": 0.6, "c_t": 1.0, "c_t_within": 1.0, "fd_pixels": 2.0,
         "fd_pixels_normalised": 0.1, "fd_random": 3.0, "fd_random_normalised": 0.1}
 BOUND = {"bits_per_dim": 2.5, "bits_per_dim_se": 0.05, "bits_n": 4, "grey_levels": 17, "bits_l0": 0.5,
          "bits_between": 1.9, "bits_prior": 0.1}

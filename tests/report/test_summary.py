@@ -48,7 +48,7 @@ def test_clamped_and_conditional_runs_and_copiers_by_c_t_do_not_win_in_silence(p
     made = project(["tied-noise", "guided", "blur-strong", "blur-weak", "tied-pixelate"])
     for run, fmd, c_t in (("tied-noise", 6.0, 0.0), ("guided", 1.0, 0.0), ("blur-strong", 5.0, -1.9),
                           ("blur-weak", 2.0, -4.3), ("tied-pixelate", 3.0, 0.0)):
-        made.add(run, fmd=fmd, c_t=c_t)
+        made.add(run, fmd=fmd, c_t_within=c_t)
     results = build(made.plan, made.root / "reports")
     found = json.loads((made.root / "reports/summary.json").read_text())
     assert (found["hot"]["run"], found["cold"]["run"]) == ("tied-noise", "blur-strong")

@@ -116,8 +116,8 @@ class Run:
 
     @property
     def copier(self) -> bool:
-        """By its near copies, or by C_T: samples nearer to the training set than held-out images are."""
-        c_t = [value for record in self.records if (value := record.get("c_t")) is not None]
+        """By its near copies, or by C_T: nearer to training images than these are to one another."""
+        c_t = [value for record in self.records if (value := record.get("c_t_within")) is not None]
         return any(self.values("copier")) or (bool(c_t) and float(np.mean(c_t)) < COPYING)
 
     @property

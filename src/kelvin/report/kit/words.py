@@ -40,7 +40,7 @@ class Score:
 def score(run: Run, record: Mapping[str, Any]) -> Score:
     return Score(run.title, run.values("fmd"), record["fmd_low"], record["fmd_high"],
                  record["fmd_normalised"], record["copier"], record["below_floor"],
-                 record["copy_fraction"], record.get("c_t"))
+                 record["copy_fraction"], record.get("c_t_within"))
 
 
 def named(title: str) -> str:
@@ -110,8 +110,8 @@ def flags(scores: Sequence[Score]) -> list[str]:
            "training image than held-out images are, so its FMD is no sign of quality."
            for s in scores if s.copier]
     out += [f"{named(s.title)} is flagged as a copier: its samples lie nearer to the training images "
-            f"than held-out images do (C_T {number(s.c_t, 2)}, below {number(COPYING, 1)}), be it by "
-            "repeating or by blurring them, so its FMD is no sign of quality."
+            f"than these do to one another (C_T {number(s.c_t, 2)}, below {number(COPYING, 1)}), be it "
+            "by repeating or by blurring them, so its FMD is no sign of quality."
             for s in scores if not s.copier and s.c_t is not None and s.c_t < COPYING]
     out += [f"{named(s.title)} scores below the floor of held-out real images (normalised "
             f"{fixed(s.normalised)}): that is within the floor's own spread or a sign of copying, not "
