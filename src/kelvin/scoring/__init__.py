@@ -1,0 +1,1 @@
+"""Scores of images that somebody made, against real ones: no pipeline, no DVC."""

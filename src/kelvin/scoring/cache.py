@@ -1,0 +1,97 @@
+"""Statistics of real images: computed, kept under a key of what they depend on, or taken from a file."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import write_arrays
+from kelvin.config.digest import fingerprint
+from kelvin.features.extractor import Extractor
+from kelvin.metrics.moments import Moments, stream_moments
+
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, KelvinError)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """moments: of all real images in an extractor's features; kept (k, d): features of a seeded choice."""
+
+    moments: Moments
+    kept: np.ndarray
+
+
+class Cache:
+    """References of one set of real images (n, C, H, W); in a folder, or in no place at all (None)."""
+
+    def __init__(self, folder: str | Path | None, images: np.ndarray) -> None:
+        self.folder, self.images = None if folder is None else Path(folder), images
+        digest = hashlib.sha256(repr(images.shape).encode() + b"\0")
+        digest.update(np.ascontiguousarray(images))
+        self.data = digest.hexdigest()
+
+    def reference(self, extractor: Extractor, most: int, seed: int) -> Reference:
+        """The statistics in an extractor's features, of at most `most` kept rows."""
+        key = fingerprint(self.data, extractor.hash, extractor.preprocessing, extractor.dim, most, seed)
+        path = None if self.folder is None else self.folder / f"{extractor.name}-{key}.npz"
+        if path is not None and path.exists() and (stored := _read(path, extractor.dim)):
+            return stored
+        made = self._measured(extractor, most, seed)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_arrays(path, **made.moments.to_arrays(), kept=made.kept)
+        return made
+
+    def _measured(self, extractor: Extractor, most: int, seed: int) -> Reference:
+        wanted = np.zeros(len(self.images), bool)
+        wanted[np.random.default_rng(seed).permutation(len(self.images))[:most]] = True
+        kept, start = [], 0
+
+        def batches():  # type: ignore[no-untyped-def]
+            nonlocal start
+            for features in extractor.batches(self.images):
+                kept.append(features[wanted[start:start + len(features)]])
+                start += len(features)
+                yield features
+
+        return Reference(stream_moments(batches()), np.concatenate(kept))
+
+
+def _read(path: Path, dim: int) -> Reference | None:
+    """What was kept; None where the file is damaged, and it is made again."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            stored = Reference(Moments.from_arrays(arrays), np.asarray(arrays["kept"], np.float64))
+    except UNREADABLE:
+        return None
+    return stored if stored.moments.dim == stored.kept.shape[1] == dim else None
+
+
+def read_statistics(path: Path) -> Moments | None:
+    """Moments of an .npz with `mu` (d,) and `sigma` (d, d), as pytorch-fid and others publish them.
+
+    None where it is no such file. They carry no count: n is 0. KelvinError where the shapes do not fit.
+    """
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if not {"mu", "sigma"} <= set(arrays.files):
+                return None
+            mu, sigma = (np.asarray(arrays[key], np.float64) for key in ("mu", "sigma"))
+    except UNREADABLE as error:
+        raise KelvinError(f"{path} cannot be read ({error})") from error
+    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)) or not np.isfinite(sigma).all():
+        raise KelvinError(f"{path}: mu {mu.shape} and sigma {sigma.shape} should be finite, (d,) and (d, d)")
+    return Moments(0, mu, sigma)
+
+
+def write_statistics(path: str | Path, images: np.ndarray, extractor: Extractor) -> None:
+    """mu and sigma of images in an extractor's features, as `read_statistics` reads them."""
+    found = stream_moments(extractor.batches(images))
+    write_arrays(Path(path), mu=found.mean, sigma=found.cov)

@@ -1,0 +1,90 @@
+"""Image sets from outside: folders, tars, zips, arrays in .npy and .npz, or arrays in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kelvin.common.errors import KelvinError
+from kelvin.datasets.sources.convert import convert_images
+from kelvin.datasets.sources.folders import load_folder_images
+
+CHANNELS = (1, 3)
+Side = int | tuple[int, int] | None
+
+
+def load_images(source: Path | str | np.ndarray, resize: Side = None, channels: int | None = None
+                ) -> np.ndarray:
+    """A set of images as uint8 (n, C, H, W), C = 1 or 3.
+
+    source: a folder, tar or zip of pictures; an .npy file, or an .npz file with one array or with
+    `arr_0`; or an array. Arrays are uint8, (n, H, W), (n, H, W, C) or (n, C, H, W); the axis of 1 or 3
+    entries is that of the channels. resize: side, or (height, width), that every image is brought to
+    (cropped to its middle, then bicubic); None: all must have one size. channels: 1 or 3; None: as they
+    are. KelvinError, one sentence, for anything else.
+    """
+    if isinstance(source, np.ndarray):
+        return convert_images(_images(source, "the array"), resize, channels)
+    path = Path(source)
+    if path.suffix.lower() in (".npy", ".npz"):
+        return convert_images(_images(_array(path), str(path)), resize, channels)
+    if not path.exists():
+        raise KelvinError(f"{path} is not there; name a folder, tar or zip of pictures, an .npy or an .npz")
+    return load_folder_images(path, resize, channels)[0]
+
+
+def _array(path: Path) -> np.ndarray:
+    """The array of an .npy or .npz file; nothing pickled is read."""
+    try:
+        loaded: Any = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            names = loaded.files
+            if len(names) != 1 and "arr_0" not in names:
+                raise KelvinError(f"{path} holds the arrays {', '.join(names)}; images should be its only "
+                                  "one, or arr_0")
+            return np.asarray(loaded[names[0] if len(names) == 1 else "arr_0"])
+    except FileNotFoundError as error:
+        raise KelvinError(f"{path} is not there") from error
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise KelvinError(f"{path} cannot be read as an array ({error}); write it by numpy.save or "
+                          "numpy.savez") from error
+
+
+def _images(array: np.ndarray, where: str) -> np.ndarray:
+    """uint8 (n, C, H, W) of an array with channels anywhere."""
+    if array.dtype != np.uint8:
+        raise KelvinError(f"{where} is {array.dtype}; images should be uint8, 0 to 255")
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4 or not len(array):
+        raise KelvinError(f"{where} has the shape {array.shape}; images should be (n, H, W), (n, H, W, C) "
+                          "or (n, C, H, W)")
+    last, first = array.shape[-1] in CHANNELS, array.shape[1] in CHANNELS
+    if not last and not first:
+        raise KelvinError(f"{where} has the shape {array.shape}; one axis beside the first should have 1 "
+                          "or 3 entries, the channels")
+    if last and first and array.shape[1] != array.shape[-1]:
+        raise KelvinError(f"{where} has the shape {array.shape}, which may be either order; give (n, H, W, "
+                          "C) with sides above 3")
+    return np.ascontiguousarray(array.transpose(0, 3, 1, 2) if last else array)
+
+
+def one_shape(sets: Sequence[np.ndarray], names: Sequence[str]) -> None:
+    """KelvinError where two sets have images of other sizes or channels."""
+    first = sets[0].shape[1:]
+    for images, name in zip(sets, names, strict=True):
+        if images.shape[1:] != first:
+            raise KelvinError(f"images of {names[0]} are {words(first)}, those of {name} "
+                              f"{words(images.shape[1:])}: bring them to one size by --resize, or convert "
+                              "them")
+
+
+def words(shape: Sequence[int]) -> str:
+    """`28x28 grey`."""
+    channels, height, width = shape
+    return f"{width}x{height} {'grey' if channels == 1 else 'RGB'}"

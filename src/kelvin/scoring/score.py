@@ -1,0 +1,179 @@
+"""kelvin.score: how near are these images to real ones, in several features, with floor and intervals?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kelvin.common.errors import KelvinError
+from kelvin.features.extractor import Extractor
+from kelvin.metrics.fmd import score_band
+from kelvin.metrics.frechet import frechet_from_features
+from kelvin.metrics.intervals import frechet_interval
+from kelvin.metrics.kid import kid
+from kelvin.metrics.manifold import density_coverage, precision_recall
+from kelvin.metrics.moments import Moments, moments
+from kelvin.metrics.nearest import find_copies, nearest
+from kelvin.scoring.cache import Cache, Reference, read_statistics
+from kelvin.scoring.extractors import FEATURES, extractors
+from kelvin.scoring.images import Side, load_images, one_shape
+
+LEAST = 10  # images of either side
+DRAWS = 15  # of real images, for the floor
+KEPT = 10_000  # real features for kernels and balls
+SUBSET, SUBSETS = 1000, 20  # of KID
+NEIGHBOURS = 3
+COPY_QUANTILE = 0.01
+COMPARED = 5_000  # real images among which copies are looked for, and whose own distances are the yardstick
+
+
+@dataclass(frozen=True)
+class FeatureScore:
+    """One set in one extractor's features.
+
+    fd: squared Frechet distance to all real images; low, high: its 95 % interval over the images at this
+    n. floor, floor_sd: the same of n real images drawn against the rest of them, None where fewer than
+    2 n real ones are there. kid: kernel distance (Binkowski et al. 2018), with interval. precision, recall
+    (Kynkaanniemi et al. 2019), density, coverage (Naeem et al. 2020) with k = 3. Against published mu and
+    sigma only fd and its interval are there.
+    """
+
+    features: str
+    fd: float
+    fd_low: float
+    fd_high: float
+    floor: float | None = None
+    floor_sd: float | None = None
+    kid: float | None = None
+    kid_low: float | None = None
+    kid_high: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    density: float | None = None
+    coverage: float | None = None
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """One set of images. copies: share that is nearer to a real image than all but 1 % of real images are
+    to one another, and alone in being so near (kelvin.metrics.nearest); None where no real images are
+    there. by_features: one an extractor."""
+
+    name: str
+    n: int
+    copies: float | None
+    by_features: tuple[FeatureScore, ...]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of several sets against one set of real images. fid_why: why there is no FID, or None."""
+
+    real: str
+    real_n: int
+    shape: tuple[int, ...]
+    sets: tuple[SetScore, ...]
+    fid_why: str | None
+
+    def record(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        from kelvin.scoring.words import table
+
+        return table(self)
+
+
+def score(theirs: Sequence[Any] | Any, real: Any, resize: Side = None, features: Sequence[str] = FEATURES,
+          seed: int = 0, cache: str | Path | None = None) -> Scores:
+    """Score image sets against real images.
+
+    theirs: one source or a list of them; real: a source; each a folder, tar, zip, .npy or .npz, or a
+    uint8 array (kelvin.scoring.images.load_images); real may be an .npz of mu and sigma as well. resize: the size to bring all to. features: of
+    pixels, random and inception. cache: a folder where statistics of the real images are kept, under a
+    key of data, extractor and preprocessing. KelvinError in one sentence for sets that cannot be compared.
+    """
+    unknown = [name for name in features if name not in FEATURES]
+    if unknown:
+        raise KelvinError(f"features {unknown[0]!r} are unknown; choose from {', '.join(FEATURES)}")
+    sources = list(theirs) if isinstance(theirs, (list, tuple)) else [theirs]
+    names = [_name(source, i) for i, source in enumerate(sources)]
+    name = _name(real, -1)
+    published = read_statistics(Path(real)) if isinstance(real, (str, Path)) else None
+    sets = [load_images(source, resize) for source in sources]
+    if published is not None:
+        return _against_statistics(published, name, dict(zip(names, sets, strict=True)), features, seed)
+    real_images = load_images(real, resize)
+    one_shape([real_images, *sets], [name, *names])
+    for images, of in zip([real_images, *sets], [name, *names], strict=True):
+        if len(images) < LEAST:
+            raise KelvinError(f"{of} holds {len(images)} images; at least {LEAST} are needed")
+    by_name, why = extractors(real_images, tuple(features), seed)
+    store = Cache(cache, real_images)
+    compared = np.random.default_rng(seed).permutation(len(real_images))[:COMPARED]
+    some = real_images[np.sort(compared)]
+    own = nearest(some, some, k=3)[0][:, 1:]  # the nearest of all is the image itself
+    references = {key: store.reference(extractor, KEPT, seed) for key, extractor in by_name.items()}
+    return Scores(name, len(real_images), real_images.shape[1:], tuple(
+        SetScore(of, len(images),
+                 float(find_copies(nearest(images, some, k=2)[0], own, COPY_QUANTILE).mean()),
+                 tuple(_by_features(key, by_name[key], references[key], images, seed)
+                       for key in by_name))
+        for of, images in zip(names, sets, strict=True)), why)
+
+
+def _against_statistics(published: Moments, name: str, sets: Mapping[str, np.ndarray],
+                        features: Sequence[str], seed: int) -> Scores:
+    """Frechet distances to mu and sigma alone, in the extractor that gives as many features."""
+    first = next(iter(sets.values()))
+    by_name, why = extractors(first, tuple(f for f in features if f != "pixels"), seed)
+    fitting = {key: e for key, e in by_name.items() if e.dim == published.dim}
+    if not fitting:
+        known = ", ".join(f"{key} has {e.dim}" for key, e in by_name.items()) or "none is here"
+        raise KelvinError(f"{name} has mu of {published.dim} features, which no extractor gives ({known})"
+                          + (f"; {why}" if why else ""))
+    out = []
+    for of, images in sets.items():
+        scores = []
+        for key, extractor in fitting.items():
+            x = extractor(images)
+            interval = frechet_interval(x, published, seed=seed)
+            scores.append(FeatureScore(key, frechet_from_features(x, published), interval.low_at_n,
+                                       interval.high_at_n))
+        out.append(SetScore(of, len(images), None, tuple(scores)))
+    return Scores(name, 0, first.shape[1:], tuple(out), why)
+
+
+def _by_features(key: str, extractor: Extractor, reference: Reference, images: np.ndarray, seed: int
+                 ) -> FeatureScore:
+    x, kept = extractor(images), reference.kept.astype(np.float64)
+    interval = frechet_interval(x, reference.moments, seed=seed)
+    floor, sd = _floor(kept, len(x), seed)
+    k = kid(x, kept, subset_size=min(SUBSET, len(x), len(kept)), subsets=SUBSETS, seed=seed)
+    inside = precision_recall(kept, x, NEIGHBOURS)
+    spread = density_coverage(kept, x, NEIGHBOURS)
+    return FeatureScore(key, frechet_from_features(x, reference.moments), interval.low_at_n,
+                        interval.high_at_n, floor, sd, k.value, k.low, k.high, inside.precision,
+                        inside.recall, spread.density, spread.coverage)
+
+
+def _floor(kept: np.ndarray, n: int, seed: int) -> tuple[float | None, float | None]:
+    """Mean and deviation over draws of n real images against the other half of them."""
+    order = np.random.default_rng(seed).permutation(len(kept))
+    held, rest = np.array_split(kept[order], 2)
+    if n >= len(held):
+        return None, None
+    known: Moments = moments(rest)
+    band = score_band(held, known, n, DRAWS, seed)
+    return band.mean, band.sd
+
+
+def _name(source: Any, i: int) -> str:
+    if isinstance(source, np.ndarray):
+        return "real images" if i < 0 else f"images {i + 1}"
+    return Path(source).name or str(source)
