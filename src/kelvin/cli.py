@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from kelvin.common import signals
 from kelvin.common.errors import KelvinError, refused_by_system
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False,
                   rich_markup_mode=None)
 
 
@@ -79,6 +80,107 @@ def plan(
     params = checked_params()
     for name in [run] if run else params.house.active:
         print(f"{name}\n{text(explain(params, name))}\n")
+
+
+@app.command()
+def score(
+    sets: Annotated[list[str], typer.Argument(
+        metavar="THEIRS... REAL", show_default=False,
+        help="Image sets, the real one last: folders, tars or zips of pictures, .npy or .npz arrays "
+             "(uint8, channels first or last). REAL may be an .npz of mu and sigma, for the Fréchet "
+             "distance alone.")],
+    resize: Annotated[int | None, typer.Option(
+        min=1, show_default=False,
+        help="Side to bring all images to; default: they must have one size.")] = None,
+    features: Annotated[list[str] | None, typer.Option(
+        show_default="all",
+        help="pixels, random or inception (FID, where its weights are); repeat it.")] = None,
+    seed: Annotated[int, typer.Option(help="Of every subsample.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
+    page: Annotated[Path | None, typer.Option(
+        "--html", show_default=False, help="Also write one page with sample grids.")] = None,
+    cache: Annotated[Path | None, typer.Option(
+        show_default=False, help="Keep statistics of the real images in this folder.")] = None,
+    statistics: Annotated[Path | None, typer.Option(
+        show_default=False, help="Write mu and sigma of REAL in the one feature asked for.")] = None,
+) -> None:
+    """Score images that somebody made against real ones.
+
+    \b
+    kelvin score mine/ real/
+    kelvin score a.npz b.tar real.zip --resize 32 --html scores.html
+    kelvin score mine/ real/ --features inception --statistics real-inception.npz
+
+    Prints Fréchet and kernel distances with floor and intervals, precision, recall, density, coverage and
+    copies. Needs no pipeline. Ends with status 1 and a sentence where the sets cannot be compared.
+    """
+    import json
+
+    from kelvin.scoring.page import page as page_of
+    from kelvin.scoring.score import score_sources
+
+    if len(sets) < 2:
+        raise KelvinError("score needs two sets at least: THEIRS and, last, REAL")
+    scores, grids = score_sources(sets[:-1], sets[-1], resize, features, seed, cache, statistics)
+    print(json.dumps(scores.record(), indent=2) if as_json else scores)
+    if page is not None:
+        page.write_text(page_of(scores, grids), encoding="utf-8")
+
+
+@app.command()
+def sample(
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A published .safetensors file.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="Images.")] = 64,
+    out: Annotated[Path, typer.Option(
+        "--out", "-o", help=".png: one sheet; .npz: uint8 images (n, C, H, W).")] = Path("samples.png"),
+    seed: Annotated[int, typer.Option(help="Image i of a seed is the same whatever n is.")] = 0,
+    label: Annotated[int | None, typer.Option(show_default=False, help="Class of all images.")] = None,
+    guidance: Annotated[float, typer.Option(help="Weight of classifier-free guidance.")] = 1.0,
+) -> None:
+    """Draw images from published weights.
+
+    \b
+    kelvin sample weights/hot.safetensors
+    kelvin sample weights/cold.safetensors -n 16 --seed 3 -o cold.npz
+    """
+    from kelvin.weights import load
+
+    if out.suffix.lower() not in (".png", ".npz"):
+        raise KelvinError(f"--out {out} should end in .png or .npz")
+    drawn = load(weights).sample(n, seed, label, guidance)
+    drawn.save(out)
+    print(f"{n} images in {out}")
+
+
+@app.command()
+def record(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An entry of `records` in params.yaml.")],
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Stages side by side.")] = 2,
+) -> None:
+    """Run a recorded study in a throw-away copy and keep its page, tables and numbers.
+
+    \b
+    kelvin record replicates
+    """
+    from kelvin.pipeline.record import main
+
+    raise typer.Exit(main([name, "--jobs", str(jobs)]))
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 5000) -> None:
+    """Compare all results in a browser: MLflow on 127.0.0.1."""
+    from kelvin.tracking.__main__ import ui
+
+    ui(port)
+
+
+@app.command()
+def publish() -> None:
+    """Refresh weights/, README's picture and the tables in README and docs from reports/."""
+    from kelvin.pipeline.release import main
+
+    main()
 
 
 def main() -> None:

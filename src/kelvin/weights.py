@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kelvin.artifacts.weights import read_weights, write_weights
-from kelvin.common.files import as_uint8
+from kelvin.common.files import as_uint8, write_arrays
 from kelvin.restoration import assemble
 from kelvin.restoration.restorer import Restorer
 from kelvin.sampling.trajectories import generate
@@ -24,8 +24,13 @@ class Samples:
     images: np.ndarray
 
     def save(self, path: str | Path, scale: int = 8) -> None:
-        """A PNG of all images in rows of at most eight, each pixel `scale` pixels wide."""
+        """A PNG of all images in rows of at most eight, each pixel `scale` pixels wide; to a path in
+        .npz, the images as uint8 (n, C, H, W)."""
         from PIL import Image
+
+        if Path(path).suffix.lower() == ".npz":
+            write_arrays(Path(path), images=as_uint8(torch.from_numpy(self.images)))
+            return
 
         n, channels, height, width = self.images.shape
         columns = min(8, n)

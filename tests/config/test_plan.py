@@ -95,8 +95,10 @@ CODE = {  # source file, what is put into it, the stages whose code it is
     "the fit": ("training/fitting.py", "\nX = 1\n", {"pretrain", "train"}),
     "the classifier's training": ("features/classifier_training.py", "\nX = 1\n",
                                   {"classifier", "reference", "calibrate", "evaluate"}),
-    "an interval": ("metrics/intervals.py", "\nX = 1\n", {"calibrate", "evaluate", "report"}),
-    "a distance of the evaluation": ("metrics/kid.py", "\nX = 1\n", {"calibrate", "evaluate"}),
+    "an interval": ("metrics/intervals.py", "\nX = 1\n", {"calibrate", "evaluate", "report", "track"}),
+    # measures.py names each measure beside its function, and tables and MLflow read it
+    "a distance of the evaluation": ("metrics/kid.py", "\nX = 1\n",
+                                     {"calibrate", "evaluate", "report", "track"}),
     "a sampler": ("sampling/samplers.py", "\nX = 1\n", {"pretrain", "train", "sample"}),
     "the sampling of a run": ("sampling/sample_run.py", "\nX = 1\n", {"sample"}),
     "a figure": ("report/parts/ranking.py", "\nX = 1\n", {"report"}),

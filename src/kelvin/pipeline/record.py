@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,11 +156,11 @@ def hardware_name() -> str:
     return f"{hardware(torch.device('cpu'))}, {os.cpu_count()} cores"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", help="an entry of `records` in params.yaml")
     parser.add_argument("--jobs", default="2")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     signals.catch()
     try:
         with refused_by_system():

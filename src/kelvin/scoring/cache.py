@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, Kelvi
 
 @dataclass(frozen=True)
 class Reference:
-    """moments: of all real images in an extractor's features; kept (k, d): features of a seeded choice."""
+    """moments: of all real images in an extractor's features. kept (k, d): those of a seeded choice."""
 
     moments: Moments
     kept: np.ndarray
@@ -52,7 +53,7 @@ class Cache:
         wanted[np.random.default_rng(seed).permutation(len(self.images))[:most]] = True
         kept, start = [], 0
 
-        def batches():  # type: ignore[no-untyped-def]
+        def batches() -> Iterator[np.ndarray]:
             nonlocal start
             for features in extractor.batches(self.images):
                 kept.append(features[wanted[start:start + len(features)]])
@@ -87,7 +88,8 @@ def read_statistics(path: Path) -> Moments | None:
     except UNREADABLE as error:
         raise KelvinError(f"{path} cannot be read ({error})") from error
     if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)) or not np.isfinite(sigma).all():
-        raise KelvinError(f"{path}: mu {mu.shape} and sigma {sigma.shape} should be finite, (d,) and (d, d)")
+        raise KelvinError(f"{path}: mu {mu.shape} and sigma {sigma.shape} should be finite, (d,) and "
+                          "(d, d)")
     return Moments(0, mu, sigma)
 
 

@@ -32,7 +32,8 @@ def load_images(source: Path | str | np.ndarray, resize: Side = None, channels: 
     if path.suffix.lower() in (".npy", ".npz"):
         return convert_images(_images(_array(path), str(path)), resize, channels)
     if not path.exists():
-        raise KelvinError(f"{path} is not there; name a folder, tar or zip of pictures, an .npy or an .npz")
+        raise KelvinError(f"{path} is not there; name a folder, tar or zip of pictures, or an .npy or "
+                          ".npz file")
     return load_folder_images(path, resize, channels)[0]
 
 
@@ -45,8 +46,8 @@ def _array(path: Path) -> np.ndarray:
         with loaded:
             names = loaded.files
             if len(names) != 1 and "arr_0" not in names:
-                raise KelvinError(f"{path} holds the arrays {', '.join(names)}; images should be its only "
-                                  "one, or arr_0")
+                raise KelvinError(f"{path} holds the arrays {', '.join(names)}; images should be its "
+                                  "only one, or arr_0")
             return np.asarray(loaded[names[0] if len(names) == 1 else "arr_0"])
     except FileNotFoundError as error:
         raise KelvinError(f"{path} is not there") from error
@@ -62,15 +63,15 @@ def _images(array: np.ndarray, where: str) -> np.ndarray:
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or not len(array):
-        raise KelvinError(f"{where} has the shape {array.shape}; images should be (n, H, W), (n, H, W, C) "
-                          "or (n, C, H, W)")
+        raise KelvinError(f"{where} has the shape {array.shape}; images should be (n, H, W), (n, H, W, "
+                          "C) or (n, C, H, W)")
     last, first = array.shape[-1] in CHANNELS, array.shape[1] in CHANNELS
     if not last and not first:
         raise KelvinError(f"{where} has the shape {array.shape}; one axis beside the first should have 1 "
                           "or 3 entries, the channels")
     if last and first and array.shape[1] != array.shape[-1]:
-        raise KelvinError(f"{where} has the shape {array.shape}, which may be either order; give (n, H, W, "
-                          "C) with sides above 3")
+        raise KelvinError(f"{where} has the shape {array.shape}, which may be either order; give (n, H, "
+                          "W, C) with sides above 3")
     return np.ascontiguousarray(array.transpose(0, 3, 1, 2) if last else array)
 
 
@@ -80,8 +81,8 @@ def one_shape(sets: Sequence[np.ndarray], names: Sequence[str]) -> None:
     for images, name in zip(sets, names, strict=True):
         if images.shape[1:] != first:
             raise KelvinError(f"images of {names[0]} are {words(first)}, those of {name} "
-                              f"{words(images.shape[1:])}: bring them to one size by --resize, or convert "
-                              "them")
+                              f"{words(images.shape[1:])}: bring them to one size by --resize, or "
+                              "convert them")
 
 
 def words(shape: Sequence[int]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,113 +17,83 @@ from kelvin.metrics.kid import kid
 from kelvin.metrics.manifold import density_coverage, precision_recall
 from kelvin.metrics.moments import Moments, moments
 from kelvin.metrics.nearest import find_copies, nearest
-from kelvin.scoring.cache import Cache, Reference, read_statistics
+from kelvin.scoring.cache import Cache, Reference, read_statistics, write_statistics
 from kelvin.scoring.extractors import FEATURES, extractors
 from kelvin.scoring.images import Side, load_images, one_shape
+from kelvin.scoring.results import FeatureScore, Scores, SetScore
 
 LEAST = 10  # images of either side
+SHOWN = 64  # images of a set on the page
 DRAWS = 15  # of real images, for the floor
 KEPT = 10_000  # real features for kernels and balls
 SUBSET, SUBSETS = 1000, 20  # of KID
 NEIGHBOURS = 3
 COPY_QUANTILE = 0.01
-COMPARED = 5_000  # real images among which copies are looked for, and whose own distances are the yardstick
+COMPARED = 5_000  # real images among which copies are looked for; their own distances are the yardstick
 
 
-@dataclass(frozen=True)
-class FeatureScore:
-    """One set in one extractor's features.
-
-    fd: squared Frechet distance to all real images; low, high: its 95 % interval over the images at this
-    n. floor, floor_sd: the same of n real images drawn against the rest of them, None where fewer than
-    2 n real ones are there. kid: kernel distance (Binkowski et al. 2018), with interval. precision, recall
-    (Kynkaanniemi et al. 2019), density, coverage (Naeem et al. 2020) with k = 3. Against published mu and
-    sigma only fd and its interval are there.
-    """
-
-    features: str
-    fd: float
-    fd_low: float
-    fd_high: float
-    floor: float | None = None
-    floor_sd: float | None = None
-    kid: float | None = None
-    kid_low: float | None = None
-    kid_high: float | None = None
-    precision: float | None = None
-    recall: float | None = None
-    density: float | None = None
-    coverage: float | None = None
-
-
-@dataclass(frozen=True)
-class SetScore:
-    """One set of images. copies: share that is nearer to a real image than all but 1 % of real images are
-    to one another, and alone in being so near (kelvin.metrics.nearest); None where no real images are
-    there. by_features: one an extractor."""
-
-    name: str
-    n: int
-    copies: float | None
-    by_features: tuple[FeatureScore, ...]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of several sets against one set of real images. fid_why: why there is no FID, or None."""
-
-    real: str
-    real_n: int
-    shape: tuple[int, ...]
-    sets: tuple[SetScore, ...]
-    fid_why: str | None
-
-    def record(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        from kelvin.scoring.words import table
-
-        return table(self)
-
-
-def score(theirs: Sequence[Any] | Any, real: Any, resize: Side = None, features: Sequence[str] = FEATURES,
-          seed: int = 0, cache: str | Path | None = None) -> Scores:
+def score(theirs: Sequence[Any] | Any, real: Any, resize: Side = None,
+          features: Sequence[str] | None = None, seed: int = 0, cache: str | Path | None = None
+          ) -> Scores:
     """Score image sets against real images.
 
     theirs: one source or a list of them; real: a source; each a folder, tar, zip, .npy or .npz, or a
-    uint8 array (kelvin.scoring.images.load_images); real may be an .npz of mu and sigma as well. resize: the size to bring all to. features: of
-    pixels, random and inception. cache: a folder where statistics of the real images are kept, under a
-    key of data, extractor and preprocessing. KelvinError in one sentence for sets that cannot be compared.
+    uint8 array (kelvin.scoring.images.load_images); real may be an .npz of mu and sigma as well. resize:
+    the size to bring all to. features: of pixels, random and inception; None: all. cache: a folder where
+    statistics of the real images are kept, under a key of data, extractor and preprocessing. KelvinError
+    in one sentence for sets that cannot be compared.
     """
+    sources = list(theirs) if isinstance(theirs, (list, tuple)) else [theirs]
+    return score_sources(sources, real, resize, features, seed, cache)[0]
+
+
+def score_sources(sources: Sequence[Any], real: Any, resize: Side = None,
+                  features: Sequence[str] | None = None, seed: int = 0, cache: str | Path | None = None,
+                  statistics: Path | None = None) -> tuple[Scores, dict[str, np.ndarray]]:
+    """The scores, and the first images (at most 64, uint8) of every set by name, the real ones first.
+
+    statistics: a file to write mu and sigma of the real images to, in the one feature that is asked for.
+    """
+    features = tuple(features or FEATURES)
     unknown = [name for name in features if name not in FEATURES]
     if unknown:
         raise KelvinError(f"features {unknown[0]!r} are unknown; choose from {', '.join(FEATURES)}")
-    sources = list(theirs) if isinstance(theirs, (list, tuple)) else [theirs]
-    names = [_name(source, i) for i, source in enumerate(sources)]
-    name = _name(real, -1)
+    if statistics is not None and len(features) != 1:
+        raise KelvinError("mu and sigma are of one feature: name it by --features")
+    names, name = unlike([_name(source, i) for i, source in enumerate(sources)]), _name(real, -1)
     published = read_statistics(Path(real)) if isinstance(real, (str, Path)) else None
     sets = [load_images(source, resize) for source in sources]
+    shown = {of: images[:SHOWN] for of, images in zip(names, sets, strict=True)}
     if published is not None:
-        return _against_statistics(published, name, dict(zip(names, sets, strict=True)), features, seed)
+        return _against_statistics(published, name, dict(zip(names, sets, strict=True)), features,
+                                   seed), shown
     real_images = load_images(real, resize)
     one_shape([real_images, *sets], [name, *names])
     for images, of in zip([real_images, *sets], [name, *names], strict=True):
         if len(images) < LEAST:
             raise KelvinError(f"{of} holds {len(images)} images; at least {LEAST} are needed")
-    by_name, why = extractors(real_images, tuple(features), seed)
+    by_name, why = extractors(real_images, features, seed)
+    if statistics is not None:
+        if not by_name:
+            raise KelvinError(why)
+        write_statistics(statistics, real_images, next(iter(by_name.values())))
     store = Cache(cache, real_images)
     compared = np.random.default_rng(seed).permutation(len(real_images))[:COMPARED]
     some = real_images[np.sort(compared)]
     own = nearest(some, some, k=3)[0][:, 1:]  # the nearest of all is the image itself
     references = {key: store.reference(extractor, KEPT, seed) for key, extractor in by_name.items()}
-    return Scores(name, len(real_images), real_images.shape[1:], tuple(
-        SetScore(of, len(images),
-                 float(find_copies(nearest(images, some, k=2)[0], own, COPY_QUANTILE).mean()),
-                 tuple(_by_features(key, by_name[key], references[key], images, seed)
-                       for key in by_name))
-        for of, images in zip(names, sets, strict=True)), why)
+    scores = [SetScore(of, len(images),
+                       float(find_copies(nearest(images, some, k=2)[0], own, COPY_QUANTILE).mean()),
+                       tuple(_by_features(key, by_name[key], references[key], images, seed)
+                             for key in by_name))
+              for of, images in zip(names, sets, strict=True)]
+    return Scores(name, len(real_images), real_images.shape[1:], tuple(scores), why), \
+        {f"{name} (real)": real_images[:SHOWN], **shown}
+
+
+def unlike(names: Sequence[str]) -> list[str]:
+    """Names, told apart by a number where two are alike."""
+    return [name if names.count(name) == 1 else f"{name} ({i + 1})" for i, name in enumerate(names)]
 
 
 def _against_statistics(published: Moments, name: str, sets: Mapping[str, np.ndarray],

@@ -1,4 +1,4 @@
-"""Scores as text for a terminal, and as one page with sample grids."""
+"""Scores as one HTML page with sample grids."""
 
 from __future__ import annotations
 
@@ -6,55 +6,10 @@ import base64
 import html
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kelvin.scoring.images import words
-
-if TYPE_CHECKING:
-    from kelvin.scoring.score import FeatureScore, Scores
-
-TITLES = {"pixels": "pixels", "random": "random network", "inception": "Inception (FID)"}
-HEAD = ("images", "n", "features", "FD", "95 % interval", "floor at n", "KID x 1000", "precision", "recall",
-        "density", "coverage", "copies")
-ABOUT = (
-    "FD: squared Fréchet distance to all real images, lower is nearer; its interval is over the images at "
-    "this n. Floor: the same of n real images against half of the others; equal n alone compare. KID: "
-    "kernel distance. Precision and recall, density and coverage: 3 nearest neighbours. Copies: nearer to a "
-    "real image than all but 1 % of real images are to one another.")
-
-
-def number(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.4g}"
-
-
-def row(name: str, n: int, copies: float, f: FeatureScore) -> tuple[str, ...]:
-    floor = "n/a" if f.floor is None else f"{number(f.floor)} ± {number(f.floor_sd)}"
-    kid = "n/a" if f.kid is None else (
-        f"{1000 * f.kid:.3g} [{1000 * f.kid_low:.3g}, {1000 * f.kid_high:.3g}]")
-    return (name, f"{n:,}", TITLES[f.features], number(f.fd), f"{number(f.fd_low)} to {number(f.fd_high)}",
-            floor, kid, *(number(v) for v in (f.precision, f.recall, f.density, f.coverage)),
-            "n/a" if copies is None else f"{100 * copies:.1f} %")
-
-
-def rows(scores: Scores) -> list[tuple[str, ...]]:
-    return [row(s.name, s.n, s.copies, f) for s in scores.sets for f in s.by_features]
-
-
-def table(scores: Scores) -> str:
-    """A table whose columns are aligned, and what its columns mean."""
-    lines = [HEAD, *rows(scores)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines]
-    return "\n".join([text[0], "-" * len(text[0]), *text[1:], "", *notes(scores)])
-
-
-def notes(scores: Scores) -> list[str]:
-    real = f"Against {scores.real}: " + (
-        f"{scores.real_n:,} images, {words(scores.shape)}." if scores.real_n else "published mu and sigma.")
-    return [real, ABOUT, *([scores.fid_why] if scores.fid_why else [])]
+from kelvin.scoring.results import HEAD, Scores, notes, rows
 
 
 def page(scores: Scores, grids: Mapping[str, np.ndarray]) -> str:

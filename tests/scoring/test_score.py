@@ -1,0 +1,145 @@
+"""kelvin.score: the same numbers as the functions and the pipeline, from every kind of source."""
+
+import json
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import kelvin
+from kelvin.cli import app
+from kelvin.common.errors import KelvinError
+from kelvin.features.plain import pixel_extractor, random_extractor
+from kelvin.metrics.kid import kid
+from kelvin.metrics.manifold import density_coverage, precision_recall
+from kelvin.metrics.moments import moments
+from kelvin.scoring.cache import read_statistics
+from kelvin.scoring.images import load_images
+
+N, SHAPE = 40, (1, 6, 6)
+FEATURES = ("pixels", "random")
+
+
+def drawn(seed, n=N, shape=SHAPE, low=0):
+    return np.random.default_rng(seed).integers(low, 256, (n, *shape), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def real():
+    return drawn(0, 120)
+
+
+@pytest.fixture(scope="module")
+def scores(real):
+    return kelvin.score([drawn(1), drawn(2, low=90)], real, features=FEATURES)
+
+
+def test_frechet_distances_are_pytorch_fids_on_the_same_features(real, scores):
+    """To 1e-6; pixels and the random network, as the pipeline's extractors give them."""
+    peer = pytest.importorskip("pytorch_fid.fid_score")
+    for found, images in zip(scores.sets, (drawn(1), drawn(2, low=90)), strict=True):
+        for value in found.by_features:
+            extractor = {"pixels": pixel_extractor(SHAPE), "random": random_extractor(SHAPE, 64, 0)}
+            x, y = (moments(extractor[value.features](i)) for i in (images, real))
+            theirs = peer.calculate_frechet_distance(x.mean, x.cov, y.mean, y.cov)
+            assert value.fd == pytest.approx(theirs, rel=1e-6)
+            assert value.fd_low < value.fd_high and value.floor > 0
+
+
+def test_kernels_and_balls_are_the_functions_of_the_pipeline(real, scores):
+    order = np.random.default_rng(0).permutation(len(real))
+    assert len(order) == 120  # all are kept, in their own order
+    x, y = (pixel_extractor(SHAPE)(i) for i in (drawn(1), real))
+    value = scores.sets[0].by_features[0]
+    expected = kid(x, y, subset_size=N, subsets=20, seed=0)
+    inside, spread = precision_recall(y, x, 3), density_coverage(y, x, 3)
+    assert (value.kid, value.kid_low, value.kid_high) == (expected.value, expected.low, expected.high)
+    assert (value.precision, value.recall) == (inside.precision, inside.recall)
+    assert (value.density, value.coverage) == (spread.density, spread.coverage)
+
+
+def test_the_nearer_set_scores_lower_and_copies_are_seen(real, scores):
+    near, far = scores.sets
+    assert all(a.fd < b.fd for a, b in zip(near.by_features, far.by_features, strict=True))
+    assert near.copies < 0.1 and kelvin.score(real[:N], real, features=("pixels",)).sets[0].copies > 0.9
+
+
+def test_every_kind_of_source_holds_the_same_images(tmp_path):
+    images = drawn(3, 12)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image[0]).save(folder / f"{i}.png")
+    with tarfile.open(tmp_path / "pictures.tar", "w") as tar:
+        tar.add(folder, "pictures")
+    np.save(tmp_path / "first.npy", images)
+    np.save(tmp_path / "last.npy", images.transpose(0, 2, 3, 1))
+    np.save(tmp_path / "grey.npy", images[:, 0])
+    np.savez(tmp_path / "set.npz", arr_0=images, labels=np.arange(12))
+    for name in ("pictures", "pictures.tar", "first.npy", "last.npy", "grey.npy", "set.npz"):
+        assert np.array_equal(load_images(tmp_path / name), images), name
+    assert load_images(images, resize=4).shape == (12, 1, 4, 4)
+    assert load_images(images, channels=3).shape == (12, 3, 6, 6)
+
+
+@pytest.mark.parametrize(("theirs", "sentence"), [
+    (drawn(1).astype(np.float32) / 255, "float32; images should be uint8"),
+    (drawn(1, shape=(4, 6, 6)), "should have 1 or 3 entries"),
+    (drawn(1, shape=(3, 6, 1)), "may be either order"),
+    (drawn(1, 5), "at least 10 are needed"),
+    (drawn(1, shape=(1, 5, 6)), "bring them to one size by --resize"),
+    ("absent", "absent is not there"),
+    ("absent.npz", "absent.npz is not there")])
+def test_what_cannot_be_compared_is_one_sentence(real, theirs, sentence):
+    with pytest.raises(KelvinError, match=sentence):
+        kelvin.score(theirs, real, features=("pixels",))
+
+
+def test_unknown_features_are_refused(real):
+    with pytest.raises(KelvinError, match="'pixel' are unknown"):
+        kelvin.score(real, real, features=("pixel",))
+
+
+def test_the_cache_gives_the_same_and_knows_other_images(real, tmp_path, monkeypatch):
+    plain = kelvin.score(drawn(1), real, features=FEATURES)
+    assert kelvin.score(drawn(1), real, features=FEATURES, cache=tmp_path) == plain
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 2
+    from kelvin.scoring.cache import Cache
+
+    monkeypatch.setattr(Cache, "_measured", None)  # nothing is measured again
+    assert kelvin.score(drawn(1), real, features=FEATURES, cache=tmp_path) == plain
+    monkeypatch.undo()
+    files[0].write_bytes(files[0].read_bytes()[:100])  # damaged: made again
+    assert kelvin.score(drawn(1), real, features=FEATURES, cache=tmp_path) == plain
+    kelvin.score(drawn(1), drawn(9, 120), features=("pixels",), cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_published_mu_and_sigma_are_written_read_and_scored(real, tmp_path):
+    np.save(tmp_path / "real.npy", real)
+    np.save(tmp_path / "mine.npy", drawn(1))
+    runner, stats = CliRunner(), tmp_path / "stats.npz"
+    asked = [str(tmp_path / "mine.npy"), str(tmp_path / "real.npy"), "--features", "random"]
+    done = runner.invoke(app, ["score", *asked, "--statistics", str(stats), "--json", "--html",
+                               str(tmp_path / "page.html")], catch_exceptions=False)
+    found = json.loads(done.stdout)["sets"][0]["by_features"][0]
+    written = read_statistics(stats)
+    y = moments(random_extractor(SHAPE, 64, 0)(real))
+    np.testing.assert_allclose(written.cov, y.cov, rtol=1e-12, atol=1e-12)
+    again = kelvin.score(drawn(1), stats, features=("random",)).sets[0]
+    assert again.by_features[0].fd == pytest.approx(found["fd"], rel=1e-9) and again.copies is None
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("<figure>") == 2 and "data:image/png" in page and "https:" not in page
+    with pytest.raises(KelvinError, match="which no extractor gives"):
+        np.savez(tmp_path / "odd.npz", mu=np.zeros(7), sigma=np.eye(7))
+        kelvin.score(drawn(1), tmp_path / "odd.npz", features=("random",))
+
+
+def test_the_table_has_a_row_a_set_and_feature_and_says_what_it_means(scores):
+    text = str(scores)
+    lines = text.splitlines()
+    assert len([line for line in lines if line.startswith("images 1")]) == 2
+    assert "FD: squared" in text and "Against real images: 120 images, 6x6 grey." in text
