@@ -20,7 +20,7 @@ from kelvin.report.kit.words import listed, named
 TITLES = {"fmd": "FMD", "fd_pixels": "FD pixels", "fd_random": "FD random net", "kid": "KID",
           "fid": "FID"}
 SAMPLERS = {"naive": "Algorithm 1", "improved": "Algorithm 2", "ddim": "DDIM",
-            "ancestral": "ancestral sampling"}
+            "ancestral": "ancestral sampling", "best": "each one's best sampler"}
 TIMES = 3.0  # from this ratio on a difference is told as a multiple
 
 

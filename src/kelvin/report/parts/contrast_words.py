@@ -1,0 +1,148 @@
+"""What contrasts of degradations say in sentences: no more than their numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from kelvin.metrics.verdict import DEPENDS, HIGHER, LOWER, NONE, OPEN, SAME
+from kelvin.report.kit.table import number
+from kelvin.report.kit.verdict_words import SAMPLERS, between, change, digits
+from kelvin.report.kit.words import listed, named
+from kelvin.report.parts.arms import TIED, Arm
+from kelvin.report.parts.contrasts import BEST, DECIDED, DISAGREE, Held, Page
+
+LEFT = {OPEN: "inconclusive", DEPENDS: "depending on the measure",
+        DISAGREE: "not alike under both tyings", NONE: "without a verdict, by a missed gate"}
+Key = tuple[str, str, int]
+
+
+def wins(page: Page, baseline: str) -> str:
+    """What is better or worse than the baseline, by how much, under every tying that was trained; without
+    anything decided the numbers, and that they are no verdict."""
+    ends, found, parts = page.conclusions(), page.by_contrast(), []
+    for name in dict.fromkeys(key[0] for key in ends):
+        own = [key for key in ends if key[0] == name]
+        for outcome, word in ((LOWER, "a lower FMD than"), (HIGHER, "a higher FMD than"),
+                              (SAME, "an FMD within 10 % of that of")):
+            if keys := [key for key in own if ends[key] == outcome]:
+                head = headline(keys)
+                parts.append(f"{named(title_of(page, found[head]))} has {word} {named(baseline)} in "
+                             f"{len(keys)} of {len(own)} contrasts ({where(head)} "
+                             f"{listed([told(h, page) for h in found[head]])})")
+    if parts:
+        agree = "; the other measures agree" if {LOWER, HIGHER} & set(ends.values()) else ""
+        return f"{'; '.join(parts)}{agree}."
+    heads = [headline([key for key in ends if key[0] == name])
+             for name in dict.fromkeys(key[0] for key in ends)]
+    each = [f"the FMD of {named(title_of(page, found[head]))} is "
+            f"{listed([told(h, page) for h in found[head]])} ({where(head)})" for head in heads]
+    return (f"No degradation is shown to be better or worse than {named(baseline)}, or as good. The "
+            f"numbers, which are no verdict: {'; '.join(each)}.")
+
+
+def headline(keys: Sequence[Key]) -> Key:
+    """By each one's best sampler where that is among them, with the most evaluations."""
+    return max(keys, key=lambda key: (key[1] == BEST, key[2]))
+
+
+def where(key: Key) -> str:
+    return f"by {SAMPLERS[key[1]]} with {key[2]:,} evaluations"
+
+
+def told(h: Held, page: Page) -> str:
+    """A ratio with its interval; with its tying where there are two."""
+    interval = "" if h.interval is None else f" (95 % interval {between(*h.interval)})"
+    tie = f", tied by {TIED[h.tie]}" if len(page.ties) > 1 else ""
+    return f"{change(h.ratio)}{interval}{tie}"
+
+
+def title_of(page: Page, found: Sequence[Held]) -> str:
+    return page.sides[found[0].verdict.contrast.candidate].title
+
+
+def tested(page: Page, seeds: Sequence[int]) -> str:
+    """Under what the contrasts were made: seeds, updates, tyings, samplers, how things were chosen."""
+    updates = sorted({arm.updates for arm in page.sides.values()})
+    kinds = dict.fromkeys(h.place[0] for h in page.held if h.place[0] != BEST)
+    counts = sorted({h.place[1] for h in page.held})
+    judged = page.held[0].verdict.family
+    tie = f"severity tied by {listed([TIED[t] for t in page.ties])}" + (
+        "" if len(page.ties) > 1 else " alone, so that nothing is said of another tying")
+    chosen = []
+    if any(arm.is_tuned for arm in page.sides.values()):
+        chosen.append("what was tuned")
+    if any(h.place[0] == BEST for h in page.held):
+        chosen.append("each one's best sampler")
+    how = f" FMD against the validation images, on these very seeds, chose {listed(chosen)}." \
+        if chosen else ""
+    conditions = [f"{named(page.titles[key])}: {gate.sentence}" for key, gates in page.gates.items()
+                  for gate in gates if not gate.passed and gate.conditional]
+    holds = " What is said holds of the networks as trained, since no budget in reach passes the gate " \
+        f"of restoration ({' '.join(conditions)})." if conditions else ""
+    return (f"Tested on {len(seeds)} training seed{'s' * (len(seeds) != 1)} after "
+            f"{listed([f'{n:,}' for n in updates])} updates, {tie}, by "
+            f"{listed([SAMPLERS[k] for k in kinds])} with {listed([f'{n:,}' for n in counts])} "
+            f"evaluations an image: {len(page.held)} contrasts, of which {judged} "
+            f"{'is' if judged == 1 else 'are'} judged, as one family.{how}{holds}")
+
+
+def not_decided(page: Page) -> str:
+    """How many contrasts are open, of what and why, and what would have been found."""
+    ends = page.conclusions()
+    left = {key: word for key, word in ends.items() if word not in DECIDED}
+    if not left:
+        return "Every contrast of this page is decided."
+    why = Counter(left.values())
+    found = page.by_contrast()
+    names = Counter(key[0] for key in left)
+    each = [f"{named(title_of(page, found[next(k for k in left if k[0] == name)]))} in {count}"
+            for name, count in names.items()]
+    effects = [h.detectable for key, word in left.items() if word == OPEN for h in found[key]
+               if h.detectable is not None]
+    effect = ""
+    if effects:
+        low, high = (digits(100 * v) for v in (min(effects), max(effects)))
+        effect = (f" Where it is inconclusive, a rise of FMD by "
+                  f"{low if low == high else f'{low} % to {high}'} % would have been found in 4 of 5 "
+                  "such experiments.")
+    return (f"Not decided: {len(left)} of {len(ends)} contrasts "
+            f"({listed([f'{n} {LEFT[word]}' for word, n in why.items()])}), of "
+            f"{listed(each)}.{effect}")
+
+
+def misses(page: Page) -> str:
+    """The runs that miss a gate, each gate named with its numbers."""
+    parts = []
+    for key, gates in page.gates.items():
+        if missed := [f"the {g.name} gate ({end(g.sentence)})" for g in gates if not g.passed]:
+            parts.append(f"{named(page.titles[key])} misses {listed(missed)}")
+    return f"Gates: {'; '.join(parts)}." if parts else "Every run passes the four gates."
+
+
+def end(sentence: str) -> str:
+    return sentence.removesuffix(".")
+
+
+def rates(arms: Sequence[Arm]) -> str:
+    """The learning rate that was chosen for each degradation, and whether the grid should be wider."""
+    parts, edges = [], []
+    for arm in arms:
+        grid = sorted({run.config.training.lr for run in arm.runs})
+        if len(grid) < 2:
+            continue
+        title = f"{named(arm.title)} ({TIED[arm.tie]}, {arm.updates:,} updates)"
+        if arm.place is None:
+            parts.append(f"none for {title}, which was not scored against the validation images")
+            continue
+        chosen, (kind, nfe) = arm.run.config.training.lr, arm.place
+        value = float(np.exp(arm.validation(arm.run, arm.place)))
+        parts.append(f"{chosen:g} for {title}, {number(value)} by {SAMPLERS[kind]} with {nfe:,} "
+                     "evaluations")
+        edges += [title] * (chosen in (grid[0], grid[-1]))
+    if not parts:
+        return ""
+    wider = f" At an edge of the grid, which should be wider: {listed(edges)}." if edges else ""
+    return f"Learning rate of lowest FMD against the validation images: {'; '.join(parts)}.{wider}"
