@@ -23,7 +23,8 @@ def add(made, replicate=0, shift=0.0):
     for w, (fmd, _) in WEIGHTS.items():
         record["samplers"][f"ddim-5@w={w:g}"] = base | {
             "fmd": fmd + shift, "fmd_low": fmd + shift - 0.8, "fmd_high": fmd + shift + 0.8,
-            "fd_pixels": 2.0 + 0.1 * w, "precision": 0.1 * w, "recall": 0.9 - 0.1 * w, "nfe": 5 if w in (0, 1) else 10}
+            "fd_pixels": 2.0 + 0.1 * w,
+            "precision": 0.1 * w, "recall": 0.9 - 0.1 * w, "nfe": 5 if w in (0, 1) else 10}
     for name, scores in record["samplers"].items():
         weight = float(name.partition("@w=")[2] or 1)
         accuracy = WEIGHTS[weight][1]

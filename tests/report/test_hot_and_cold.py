@@ -1,4 +1,4 @@
-"""The verdict rule on a page: contrasts within one sampler, gates, tyings, choices and their sentences."""
+"""The verdict rule on a page: contrasts within one sampler, gates, tyings, choices, sentences."""
 
 import json
 
@@ -23,14 +23,12 @@ HARDER = {"naive": 1.5, "improved": 1.0}  # factor of FMD by sampler
 Z = [-1.2, -0.5, 0.1, 0.4, 1.2, -0.9, 0.6, 0.2, -0.3, 0.4]
 
 
-def sampled(fmd, seed, extra=()):
+def sampled(base, fmd, seed):
     """Scores of every sampler; log FMD differs by 2 % over seeds."""
     def one(kind, nfe, start=1.0):
         value = fmd * HARDER[kind] * (20 / nfe) ** 0.1 * np.exp(0.02 * Z[seed]) * start
-        return {"nfe": nfe, "n": 20, "fmd": 99.0, "fmd_median": value, "fmd_validation": 1.1 * value,
-                "fd_pixels": value / 2, "fd_random": value / 3, "fmd_low": value, "fmd_high": value,
-                "copier": False, "below_floor": False, "copy_fraction": 0.0, "fmd_normalised": 0.1,
-                "class_evenness": 0.9, "nearest_ratio": 1.0, "class_entropy": 2.0}
+        return base | {"nfe": nfe, "fmd": 99.0, "fmd_median": value, "fmd_validation": 1.1 * value,
+                       "fd_pixels": value / 2, "fd_random": value / 3}
 
     out = {name: one(name.partition("-")[0], nfe) for name, nfe in NAMES.items()}
     return out | {f"improved-50@start={start}": one("improved", 50, factor)
@@ -41,7 +39,11 @@ def add(made, run, seeds, fmd, updates, one_shot=0.1, **process):
     """Results of a run after so many updates; `process` changes what training measured."""
     for seed in seeds:
         made.add(run, seed, fmd=fmd, updates=updates, sampler="improved-50",
-                 training_flops=1e9 * updates, samplers=sampled(fmd, seed % 10))
+                 training_flops=1e9 * updates)
+        path = made.root / f"reports/runs/digits/{run}-{seed}.json"
+        record = json.loads(path.read_text())
+        record["samplers"] = sampled(record["samplers"]["raw"], fmd, seed % 10)
+        path.write_text(json.dumps(record))
         folder = made.root / f"data/evaluations/digits/{run}-{seed}/details.json"
         details = json.loads(folder.read_text())
         details |= {"gates": [{"t": t, "one_shot_rmse": one_shot, "linear_rmse": 0.1, "ratio": None,
@@ -76,7 +78,8 @@ EPOCHS = {"training.epochs": [70, 140]}
 
 def budgets(ratio, short=1.02, **options):
     """Noise at FMD 5 and blur at `ratio` times that, on two budgets between which little changes."""
-    return {(run, epochs): {"fmd": fmd * (short if epochs == 70 else 1), "updates": 16 * epochs, **options}
+    return {(run, epochs): {"fmd": fmd * (short if epochs == 70 else 1), "updates": 16 * epochs,
+                            **options}
             for run, fmd in ((HOT, 5.0), (COLD, 5.0 * ratio)) for epochs in (70, 140)}
 
 
@@ -93,7 +96,7 @@ def test_blur_wins_within_every_sampler_and_by_the_best(grid):
                             "one's best sampler with 50 evaluations 20 % lower (95 % interval 1")
     assert "Tested on 5 training seeds after 2,240 updates" in second and "as one family" in second
     assert "nothing is said of another tying" in second
-    assert "FMD against the validation images, on these very seeds, chose each one's best sampler" in second
+    assert "FMD against the validation images, on these very seeds, chose each one's best" in second
     assert third == "Every contrast of this page is decided."
     assert "Every run passes the four gates." in study.findings()
 
@@ -118,7 +121,7 @@ def test_fewer_seeds_than_the_gate_asks_give_numbers_and_no_verdict(grid):
     first, _, third, gates, *_ = study.findings()
     assert first.startswith("No degradation is shown to be better or worse than “Gaussian noise”")
     assert "the FMD of “blur” is 20 % lower (95 % interval" in first
-    assert "“blur” misses the seeds gate (5 fresh training seeds at 1,120 updates; 10 are needed)" in gates
+    assert "“blur” misses the seeds gate (5 fresh training seeds at 1,120 updates; 10" in gates
     assert "6 of 6 contrasts (6 without a verdict, by a missed gate)" in third
     row = study.tables()[0].rows[0]
     assert row["ratio"] == pytest.approx(0.8) and row["ratio_low"] < 0.8 and row["detectable"] > 0
@@ -166,7 +169,7 @@ def test_a_clamped_run_gets_no_verdict(grid):
     options[COLD, 140]["clamped_from"] = 63
     study = grid(EPOCHS, options)
     assert {h.verdict.outcome for h in study.page.held} == {NONE}
-    assert "misses the severity gate (The degradation is clamped from t = 63" in " ".join(study.findings())
+    assert "severity gate (The degradation is clamped from t = 63" in " ".join(study.findings())
 
 
 TIES = {"schedule.tie": ["variance", "recoverability"], "training.epochs": [70, 140]}
@@ -206,7 +209,7 @@ def test_the_learning_rate_is_chosen_by_validation_images(grid):
     study = grid(RATES, rates(), seeds=[100, 101])
     said = study.findings()[-1]
     assert "0.002 for “Gaussian noise” (the variance left, 1,120 updates)" in said
-    assert "0.004 for “blur” (the variance left, 1,120 updates), 3.86 by Algorithm 2 with 50" in said
+    assert "0.004 for “blur” (the variance left, 1,120 updates), 3.95 by Algorithm 2 with 50" in said
     assert "At an edge of the grid, which should be wider: “blur” (the variance left, 1,120" in said
     assert "“Gaussian noise”" not in said.partition("At an edge")[2]
     table = study.tables()[2]

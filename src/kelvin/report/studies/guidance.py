@@ -157,9 +157,9 @@ def rewarded(sweep: list[Point]) -> list[str]:
             if p.mean("fmd") < at_one.mean("fmd") and p.mean("fd_pixels") > at_one.mean("fd_pixels")]
     start = f"{number(at_one.mean('fmd'))} and {number(at_one.mean('fd_pixels'))}"
     if said:
-        return [f"FMD rewards labels: at w = {', '.join(said)} it is lower than at w = 1 and FD pixels is "
-                f"higher ({start}). A classifier's features favour samples that it can classify; pixels do "
-                "not say that these are nearer to real images."]
+        return [f"FMD rewards labels: at w = {', '.join(said)} it is lower than at w = 1 and FD pixels "
+                f"is higher ({start}). A classifier's features favour samples that it can classify; "
+                "pixels do not say that these are nearer to real images."]
     if best is at_one:
         return []
     nearer = best.mean("fd_pixels") < at_one.mean("fd_pixels")

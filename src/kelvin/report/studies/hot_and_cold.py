@@ -101,8 +101,8 @@ class HotAndCold(Study):
         return Table(f"{self.name}-gates", "What a run must pass before it is judged. Restoration: "
                      "one-shot RMSE over that of linear least squares on 8 bits, at most 1.1 wherever "
                      "the latter exceeds half a grey level. Budget: twice the updates move log FMD by "
-                     "less than 5 %. Severity: never clamped. Fresh seeds: those that tuned nothing, 5, or 10 "
-                     "at no more than 1,120 updates. Conditional: missed at the largest of several "
+                     "less than 5 %. Severity: never clamped. Fresh seeds: those that tuned nothing, 5, "
+                     "or 10 at no more than 1,120 updates. Conditional: missed at the largest of several "
                      "budgets; verdicts hold of the networks as trained.", shown, rows) if rows else None
 
     def rates(self) -> Table | None:

@@ -216,9 +216,9 @@ def families(runs: Sequence[Run]) -> list[str]:
     low, *rest = sorted(best, key=lambda family: best[family].mean("fmd"))
     times = listed([f"{family} {number(best[family].mean('fmd') / best[low].mean('fmd'))} times"
                     for family in rest])
-    return [f"The lowest FMD of each temperature by a first sampler {seeds(len(runs[0].replicates))}, clamped "
-            f"runs and copiers apart: {said}. {low.title()} "
-            f"is the lowest; the others have a multiple of its FMD: {times}."]
+    return [f"The lowest FMD of each temperature by a first sampler {seeds(len(runs[0].replicates))}, "
+            f"clamped runs and copiers apart: {said}. {low.title()} is the lowest; "
+            f"the others have a multiple of its FMD: {times}."]
 
 
 def others(runs: Sequence[Run]) -> list[str]:
