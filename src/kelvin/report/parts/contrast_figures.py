@@ -51,7 +51,8 @@ def forest(name: str, page: Page, best: bool) -> Figure | None:
     across = min(2, len(panels))
     down = -(-len(panels) // across)
     labels = list(dict.fromkeys(row_label(h, page) for found in panels for h in found))
-    labels.sort(key=lambda key: (key[0], key[1]))
+    order = list(page.sides)
+    labels.sort(key=lambda row: (order.index(row[0]), row[1]))
     figure = new(WIDTH, down * (0.19 * len(labels) + 0.75) + 0.4)
     grid = list(figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flat)
     titles = [page.titles[key] for key, _ in labels]
@@ -84,10 +85,10 @@ def forest(name: str, page: Page, best: bool) -> Figure | None:
     if present - set(OUTCOMES):
         grid[0].plot([], [], UNDECIDED[1], color=UNDECIDED[0], markerfacecolor="white", linestyle="none",
                      label="not decided")
-    grid[0].axvspan(1, 1, color=BAND, label="within 10 %")
+    grid[0].fill_between([], [], [], color=BAND, alpha=0.6, label="within 10 %")
     legend_below(figure, grid[0], 5)
     what = "each by its best sampler" if best else "within one sampler"
-    base = page.titles[page.held[0].verdict.contrast.baseline]
+    base = page.sides[page.held[0].verdict.contrast.baseline].title
     return finish(figure, name, f"FMD of every degradation over that of {base}, {what}, by network "
                   "evaluations an image (the number after the title). Bars: 95 % interval over training "
                   "seeds of each contrast alone; the verdict is corrected for all of them. Left of 1 the "
@@ -108,11 +109,10 @@ def over_flops(name: str, arms: Sequence[Arm]) -> Figure | None:
     figure = new(WIDTH * 0.8, 4.2)
     axes = figure.subplots()
     for i, own in enumerate(lines.values()):
-        x = [arm.run.record["training_flops"] for arm in own]
+        x = [arm.run.record["training_flops"] / 1e12 for arm in own]
         bars(axes, x, [arm.fmd() for arm in own], label(own[0], arms), look(i))
-    axes.set(xlabel="training FLOPs (forward and backward, all updates)", ylabel="FMD")
-    axes.set(xscale="log", yscale="log")
-    ticks(axes.yaxis)
+    axes.set(xlabel="training, TFLOPs (forward and backward, all updates)", ylabel="FMD")
+    logarithmic(axes)
     legend_below(figure, axes, 3)
     return finish(figure, name, "FMD over the cost of training: each degradation with the learning rate "
                   "and by the sampler of its lowest FMD against the validation images. Bars: range over "
@@ -138,8 +138,10 @@ def over_rates(name: str, arms: Sequence[Arm]) -> Figure | None:
             axes.plot(x, y, "o", markersize=12, markerfacecolor="none", markeredgewidth=1.5,
                       color=style["color"])
         axes.set_title(f"{updates:,} updates", fontsize=9)
-        axes.set_xlabel("learning rate")
         logarithmic(axes)
+        values = sorted({run.config.training.lr for arm in grids for run in arm.runs})
+        axes.set_xticks(values, [f"{value:g}" for value in values])
+        axes.set_xlabel("learning rate")
     panels[0].set_ylabel("FMD, validation images")
     panels[0].plot([], [], "o", markersize=12, markerfacecolor="none", color="#555555",
                    linestyle="none", label="chosen")
@@ -249,7 +251,8 @@ def starts(name: str, arms: Sequence[Arm]) -> Figure | None:
                       markersize=6, markerfacecolor="none" if len(found) > 1 else None, zorder=2)
     for k, (text, marker) in enumerate(STARTS.values()):
         axes.plot([], [], marker, color=COLOURS[(5, 3, 4)[k]], linestyle="none", label=text)
-    axes.set_yticks(range(len(rows)), [plain(f"{label(arm, arms)}\n{sampler}") for arm, sampler in rows])
+    axes.set_yticks(range(len(rows)), [plain(f"{label(arm, arms)}\n{words_of(arm, sampler)}")
+                                      for arm, sampler in rows])
     axes.set(xscale="log", ylim=(len(rows) - 0.4, -0.6), xlabel="FMD")
     axes.grid(axis="y", visible=False)
     ticks(axes.xaxis)
@@ -265,6 +268,12 @@ def ablated(run: Run) -> str | None:
     names = run.record["samplers"]
     return next((key for key in names if start_of(key) is None
                  and any(started(key, start) in names for start in STARTS if start)), None)
+
+
+def words_of(arm: Arm, sampler: str) -> str:
+    """A sampler's name in words, where it is one that is contrasted."""
+    place = next((place for place, name in arm.samplers.items() if name == sampler), None)
+    return sampler if place is None else f"{SAMPLERS[place[0]]}, {place[1]}"
 
 
 def bars(axes: Any, x: Sequence[float], values: Sequence[Sequence[float]], text: str,

@@ -78,10 +78,10 @@ def tested(page: Page, seeds: Sequence[int]) -> str:
         chosen.append("each one's best sampler")
     how = f" FMD against the validation images, on these very seeds, chose {listed(chosen)}." \
         if chosen else ""
-    conditions = [f"{named(page.titles[key])}: {gate.sentence}" for key, gates in page.gates.items()
-                  for gate in gates if not gate.passed and gate.conditional]
+    conditions = dict.fromkeys(f"{named(page.titles[side])}: {end(why)}" for h in page.held
+                               for side, why in (h.verdict.conditions or {}).items())
     holds = " What is said holds of the networks as trained, since no budget in reach passes the gate " \
-        f"of restoration ({' '.join(conditions)})." if conditions else ""
+        f"of restoration ({'; '.join(conditions)})." if conditions else ""
     return (f"Tested on {len(seeds)} training seed{'s' * (len(seeds) != 1)} after "
             f"{listed([f'{n:,}' for n in updates])} updates, {tie}, by "
             f"{listed([SAMPLERS[k] for k in kinds])} with {listed([f'{n:,}' for n in counts])} "
@@ -114,11 +114,13 @@ def not_decided(page: Page) -> str:
 
 
 def misses(page: Page) -> str:
-    """The runs that miss a gate, each gate named with its numbers."""
-    parts = []
+    """The runs that miss a gate, each gate named with its numbers; runs that miss alike together."""
+    found: dict[tuple[str, str], list[str]] = {}
     for key, gates in page.gates.items():
-        if missed := [f"the {g.name} gate ({end(g.sentence)})" for g in gates if not g.passed]:
-            parts.append(f"{named(page.titles[key])} misses {listed(missed)}")
+        for gate in (gate for gate in gates if not gate.passed):
+            found.setdefault((gate.name, gate.sentence), []).append(named(page.titles[key]))
+    parts = [f"{listed(runs)} miss{'es' * (len(runs) == 1)} the {gate} gate ({end(sentence)})"
+             for (gate, sentence), runs in found.items()]
     return f"Gates: {'; '.join(parts)}." if parts else "Every run passes the four gates."
 
 
@@ -127,21 +129,24 @@ def end(sentence: str) -> str:
 
 
 def rates(arms: Sequence[Arm]) -> str:
-    """The learning rate that was chosen for each degradation, and whether the grid should be wider."""
+    """The learning rate that was chosen for each degradation after the most updates, and whether its grid
+    should be wider."""
     parts, edges = [], []
-    for arm in arms:
+    largest = {(arm.degradation, arm.tie): arm for arm in arms}
+    ties = {tie for _, tie in largest}
+    for arm in largest.values():
         grid = sorted({run.config.training.lr for run in arm.runs})
         if len(grid) < 2:
             continue
-        title = f"{named(arm.title)} ({TIED[arm.tie]}, {arm.updates:,} updates)"
+        title = named(arm.title) + (f", tied by {TIED[arm.tie]}," if len(ties) > 1 else "")
         if arm.place is None:
-            parts.append(f"none for {title}, which was not scored against the validation images")
+            parts.append(f"none for {title} which was not scored against the validation images")
             continue
         chosen, (kind, nfe) = arm.run.config.training.lr, arm.place
         value = float(np.exp(arm.validation(arm.run, arm.place)))
-        parts.append(f"{chosen:g} for {title}, {number(value)} by {SAMPLERS[kind]} with {nfe:,} "
-                     "evaluations")
-        edges += [title] * (chosen in (grid[0], grid[-1]))
+        parts.append(f"{chosen:g} for {title} after {arm.updates:,} updates ({number(value)} by "
+                     f"{SAMPLERS[kind]} with {nfe:,} evaluations)")
+        edges += [title.removesuffix(",")] * (chosen in (grid[0], grid[-1]))
     if not parts:
         return ""
     wider = f" At an edge of the grid, which should be wider: {listed(edges)}." if edges else ""

@@ -93,8 +93,9 @@ def contrasted(arms: Sequence[Arm], baseline: str, grey_levels: int, colour: boo
         sides[key_of(arm)], gates[key_of(arm)] = arm, gates_of(arm, smaller, grey_levels)
     prepared = [found for pair in pairs for found in contrasts_of(*pair, gates, colour)]
     judged_ones = verdicts([contrast for contrast, _, _ in prepared])
-    titles = {key: f"{arm.title}, tied by {TIED[arm.tie]}"
-              if len(ties) > 1 and arm.degradation != baseline else arm.title
+    several = {name for name in (arm.degradation for arm in sides.values())
+               if len({arm.tie for arm in sides.values() if arm.degradation == name}) > 1}
+    titles = {key: f"{arm.title}, tied by {TIED[arm.tie]}" if arm.degradation in several else arm.title
               for key, arm in sides.items()}
     return Page([held(v, tie, kinds, sides) for v, (_, kinds, tie) in
                  zip(judged_ones, prepared, strict=True)], sides, gates, titles)

@@ -59,19 +59,22 @@ class HotAndCold(Study):
     def contrasts(self) -> Table | None:
         """One row a contrast."""
         rows: list[Row] = []
+        sides = self.page.sides
         for h in self.page.held:
             c, (low, high) = h.verdict.contrast, h.interval or (None, None)
             sampler = SAMPLERS[c.sampler] if c.sampler != BEST else (
                 f"best: {SAMPLERS[h.kinds[1]]} against {SAMPLERS[h.kinds[0]]}")
-            rows.append({"candidate": h.candidate, "title": f"{self.page.titles[c.candidate]} against "
-                         f"{self.page.titles[c.baseline]}", "tie": h.tie, "sampler": sampler,
+            rows.append({"candidate": h.candidate, "title": f"{sides[c.candidate].title} against "
+                         f"{sides[c.baseline].title}", "tie": h.tie, "sampler": sampler,
                          "nfe": c.nfe, "seeds": min(h.verdict.seeds), "ratio": h.ratio,
                          "ratio_low": low, "ratio_high": high, "outcome": h.verdict.outcome,
                          "p": h.verdict.p, "p_same": h.verdict.p_same, "detectable": h.detectable})
         if not rows:
             return None
-        baseline = self.page.titles[self.page.held[0].verdict.contrast.baseline]
-        shown = [Column("contrast", lambda r: r["title"]), Column("sampler", lambda r: r["sampler"]),
+        baseline = sides[self.page.held[0].verdict.contrast.baseline].title
+        tie = [Column("tied by", lambda r: TIED[r["tie"]])] if len(self.page.ties) > 1 else []
+        shown = [Column("contrast", lambda r: r["title"]), *tie,
+                 Column("sampler", lambda r: r["sampler"]),
                  Column("evaluations", lambda r: number(r["nfe"])),
                  Column("ratio of FMD [95 % interval]", lambda r: digits_of(r["ratio"]) + (
                      "" if r["ratio_low"] is None else
@@ -90,14 +93,14 @@ class HotAndCold(Study):
     def gates(self) -> Table | None:
         """One row a side, a column a gate."""
         page = self.page
-        rows = [{"run": key, "title": page.titles[key], "updates": page.sides[key].updates,
+        rows = [{"run": page.sides[key].run.name, "title": page.titles[key],
+                 "updates": page.sides[key].updates,
                  **{gate.name: state(gate) for gate in gates},
                  **{f"{gate.name}_numbers": numbers(gate) for gate in gates}}
                 for key, gates in page.gates.items()]
         shown = [Column("run", lambda r: r["title"]), Column("updates", lambda r: number(r["updates"])),
-                 *(Column(title, lambda r, key=key: f"{r[key]} [{r[f'{key}_numbers']}]")
-                   for key, title in ((RESTORATION, "restoration"), (BUDGET, "budget"),
-                                      (SEVERITY, "severity"), (SEEDS, "fresh seeds")))]
+                 gate_column(RESTORATION), gate_column(BUDGET), gate_column(SEVERITY),
+                 gate_column(SEEDS, "fresh seeds")]
         return Table(f"{self.name}-gates", "What a run must pass before it is judged. Restoration: "
                      "one-shot RMSE over that of linear least squares on 8 bits, at most 1.1 wherever "
                      "the latter exceeds half a grey level. Budget: twice the updates move log FMD by "
@@ -163,6 +166,11 @@ def digits_of(ratio: float) -> str:
     return f"{ratio:.2f}"
 
 
+def gate_column(name: str, title: str = "") -> Column:
+    """Whether the gate is passed, and the numbers that say so."""
+    return Column(title or name, lambda r: f"{r[name]} [{r[f'{name}_numbers']}]")
+
+
 def state(gate: Gate) -> str:
     return "passed" if gate.passed else "conditional" if gate.conditional else "missed"
 
@@ -174,7 +182,7 @@ def numbers(gate: Gate) -> str:
         return "not measured"
     if gate.name == RESTORATION:
         return "nothing left to restore" if n["ratio"] is None else \
-            f"{n['ratio']:.3g} times at t = {n['ratio_at']}"
+            f"{number(n['ratio'])} times at t = {n['ratio_at']}"
     if gate.name == BUDGET:
         return f"{100 * n['move']:+.2g} % a doubling".replace("-", "−")
     if gate.name == SEVERITY:
