@@ -55,19 +55,6 @@ def sentence(verdict: Verdict, titles: Mapping[str, str]) -> str:
     return " ".join([where + body, *_conditions(verdict, titles)])
 
 
-def undecided(found: Sequence[Verdict], titles: Mapping[str, str]) -> str:
-    """What a page has not decided, in one sentence."""
-    def pairs(outcome: str) -> list[str]:
-        return [f"{_named(v.contrast.candidate, titles)} against {_named(v.contrast.baseline, titles)} "
-                f"({_sampler(v.contrast.sampler)}, {v.contrast.nfe:,} evaluations)"
-                for v in found if v.outcome == outcome]
-
-    parts = [f"{word}: {listed(pairs(outcome))}" for word, outcome in (
-        ("inconclusive", OPEN), ("depends on the measure", DEPENDS), ("a gate is missed", NONE))
-        if pairs(outcome)]
-    return f"Not decided: {'; '.join(parts)}." if parts else "Every contrast of this page is decided."
-
-
 def change(ratio: float) -> str:
     """A ratio as `12 % lower`, `20 % higher` or `3.4 times higher`."""
     if ratio >= TIMES:

@@ -9,7 +9,7 @@ import numpy as np
 
 from kelvin.metrics.verdict import DEPENDS, HIGHER, LOWER, NONE, OPEN, SAME
 from kelvin.report.kit.table import number
-from kelvin.report.kit.verdict_words import SAMPLERS, between, change, digits
+from kelvin.report.kit.verdict_words import SAMPLERS, between, change, digits, sentence
 from kelvin.report.kit.words import listed, named
 from kelvin.report.parts.arms import TIED, Arm
 from kelvin.report.parts.contrasts import BEST, DECIDED, DISAGREE, Held, Page
@@ -61,6 +61,16 @@ def told(h: Held, page: Page) -> str:
 
 def title_of(page: Page, found: Sequence[Held]) -> str:
     return page.sides[found[0].verdict.contrast.candidate].title
+
+
+def verdicts_told(page: Page) -> list[str]:
+    """Each verdict in full, of each one's best sampler with the most evaluations; without those that a
+    gate withholds, which `misses` tells."""
+    found = page.by_contrast()
+    heads = [headline([key for key in found if key[0] == name])
+             for name in dict.fromkeys(key[0] for key in found)]
+    return [sentence(h.verdict, page.titles) for head in heads for h in found[head]
+            if h.verdict.outcome != NONE]
 
 
 def tested(page: Page, seeds: Sequence[int]) -> str:

@@ -134,7 +134,7 @@ class HotAndCold(Study):
                      shown, rows) if rows else None
 
     def findings(self) -> list[str]:
-        """What wins, under what, and what is not decided; then the gates and what was chosen."""
+        """What wins, under what, and what is not decided; then verdicts in full, gates, choices."""
         chosen = words.rates(self.arms)
         if not self.page.held:
             why = ("the degradation that the others are held against is not active" if not self.base_arm
@@ -143,7 +143,8 @@ class HotAndCold(Study):
         baseline = self.page.sides[self.page.held[0].verdict.contrast.baseline].title
         return [part for part in (
             words.wins(self.page, baseline), words.tested(self.page, self.results.replicates),
-            words.not_decided(self.page), words.misses(self.page), chosen) if part]
+            words.not_decided(self.page), *words.verdicts_told(self.page), words.misses(self.page),
+            chosen) if part]
 
     @property
     def base_arm(self) -> Arm | None:
