@@ -93,7 +93,7 @@ def test_blur_wins_within_every_sampler_and_by_the_best(grid):
     assert all(arm.updates == 2240 for arm in study.page.sides.values())
     first, second, third, *_ = study.findings()
     assert first.startswith("“blur” has a lower FMD than “Gaussian noise” in 6 of 6 contrasts (by each "
-                            "one's best sampler with 50 evaluations 20 % lower (95 % interval 1")
+                            "one's best sampler with 50 evaluations 20 % lower, 95 % interval 1")
     assert "Tested on 5 training seeds after 2,240 updates" in second and "as one family" in second
     assert "nothing is said of another tying" in second
     assert "FMD against the validation images, on these very seeds, chose each one's best" in second
@@ -123,7 +123,7 @@ def test_fewer_seeds_than_the_gate_asks_give_numbers_and_no_verdict(grid):
     assert {h.verdict.outcome for h in study.page.held} == {NONE}
     first, _, third, gates = study.findings()
     assert first.startswith("No degradation is shown to be better or worse than “Gaussian noise”")
-    assert "the FMD of “blur” is 20 % lower (95 % interval" in first
+    assert "the FMD of “blur” is 20 % lower, 95 % interval" in first
     assert "“Gaussian noise” and “blur” miss the seeds gate (5 fresh training seeds at 1,120" in gates
     assert "6 of 6 contrasts (6 without a verdict, by a missed gate)" in third
     row = study.tables()[0].rows[0]
@@ -190,8 +190,8 @@ def test_a_conclusion_needs_both_tyings(grid, other, outcome):
     assert set(study.page.conclusions().values()) == {outcome}
     first, second, third, *_ = study.findings()
     if outcome == LOWER:
-        assert "20 % lower (95 % interval" in first and "15 % lower" in first
-        assert ", tied by the variance left" in first and ", tied by recoverability" in first
+        assert "20 % lower, 95 % interval" in first and "lower, where tied by the variance left" in first
+        assert "and 15 % lower" in first and "lower, where tied by recoverability" in first
     else:
         assert first.startswith("No degradation is shown to be better or worse")
         assert "6 not alike under both tyings" in third

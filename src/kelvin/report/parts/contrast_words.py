@@ -31,14 +31,14 @@ def wins(page: Page, baseline: str) -> str:
                 head = headline(keys)
                 parts.append(f"{named(title_of(page, found[head]))} has {word} {named(baseline)} in "
                              f"{len(keys)} of {len(own)} contrasts ({where(head)} "
-                             f"{listed([told(h, page) for h in found[head]])})")
+                             f"{told(found[head], page)})")
     if parts:
         agree = "; the other measures agree" if {LOWER, HIGHER} & set(ends.values()) else ""
         return f"{'; '.join(parts)}{agree}."
     heads = [headline([key for key in ends if key[0] == name])
              for name in dict.fromkeys(key[0] for key in ends)]
-    each = [f"the FMD of {named(title_of(page, found[head]))} is "
-            f"{listed([told(h, page) for h in found[head]])} ({where(head)})" for head in heads]
+    each = [f"{where(head)} the FMD of {named(title_of(page, found[head]))} is "
+            f"{told(found[head], page)}" for head in heads]
     return (f"No degradation is shown to be better or worse than {named(baseline)}, or as good. The "
             f"numbers, which are no verdict: {'; '.join(each)}.")
 
@@ -52,11 +52,14 @@ def where(key: Key) -> str:
     return f"by {SAMPLERS[key[1]]} with {key[2]:,} evaluations"
 
 
-def told(h: Held, page: Page) -> str:
-    """A ratio with its interval; with its tying where there are two."""
-    interval = "" if h.interval is None else f" (95 % interval {between(*h.interval)})"
-    tie = f", tied by {TIED[h.tie]}" if len(page.ties) > 1 else ""
-    return f"{change(h.ratio)}{interval}{tie}"
+def told(found: Sequence[Held], page: Page) -> str:
+    """A ratio with its interval, under each tying where there are two."""
+    each = []
+    for h in found:
+        interval = "" if h.interval is None else f", 95 % interval {between(*h.interval)}"
+        each.append(f"{change(h.ratio)}{interval}"
+                    + (f", where tied by {TIED[h.tie]}" if len(page.ties) > 1 else ""))
+    return " and ".join(each)
 
 
 def title_of(page: Page, found: Sequence[Held]) -> str:
