@@ -90,3 +90,10 @@ def test_seeds_are_fresh_and_enough(seeds, updates, tuned, passed):
 def test_seeds_in_words():
     assert seeds_gate([4], 1120, [5]).sentence == (
         "1 fresh training seed at 1,120 updates; 10 are needed.")
+
+
+def test_many_times_are_told_as_a_range():
+    times = list(range(5, 105, 5))
+    gate = restoration_gate(times, [0.001] * 3 + [0.5] * 17, [0.1] * 20, 17)
+    assert "Least squares restores better at t = 20 to 100 (17 of 20 times): " in gate.sentence
+    assert gate.numbers["missed_at"] == times[3:]

@@ -1,6 +1,5 @@
 """A project of invented results: two trained runs, a scored folder, no network anywhere."""
 
-import copy
 import csv
 import json
 from types import SimpleNamespace
@@ -8,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import ROOT
-from helpers import planned
+from helpers import planned, with_values
 
 from kelvin.config import resolve as params
 from kelvin.datasets.sources.raw import RawData
@@ -68,8 +67,8 @@ def scores(fmd):
 class Project:
     """Writes what the earlier stages would have written under `root`."""
 
-    def __init__(self, root, active, replicates=(0,), channels=1):
-        raw = copy.deepcopy(params.read(ROOT / "params.yaml"))
+    def __init__(self, root, active, replicates=(0,), channels=1, changes=()):
+        raw = with_values(params.read(ROOT / "params.yaml"), *changes)
         raw |= {"scale": "smoke", "active": list(active), "replicates": list(replicates)}
         raw["runs"]["theirs"] = {"title": FOLDER_TITLE, "source": "folder", "path": "images"}
         self.root, self.params, self.rng = root, params.Params(raw), np.random.default_rng(0)

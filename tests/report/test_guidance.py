@@ -23,6 +23,7 @@ def add(made, replicate=0, shift=0.0):
     for w, (fmd, _) in WEIGHTS.items():
         record["samplers"][f"ddim-5@w={w:g}"] = base | {
             "fmd": fmd + shift, "fmd_low": fmd + shift - 0.8, "fmd_high": fmd + shift + 0.8,
+            "fd_pixels": 2.0 + 0.1 * w,
             "precision": 0.1 * w, "recall": 0.9 - 0.1 * w, "nfe": 5 if w in (0, 1) else 10}
     for name, scores in record["samplers"].items():
         weight = float(name.partition("@w=")[2] or 1)
@@ -76,6 +77,20 @@ def test_words_follow_the_numbers(study_of):
     assert "From w = 1 to 5 precision rises from 0.100 to 0.500 and recall falls from 0.800 to " \
            "0.400" in said
     assert "better" not in said and "worse" not in said  # one seed judges nothing
+
+
+def test_fmd_that_rewards_labels_is_told(study_of):
+    """FMD falls from w = 1 to 2 and FD pixels, which know no class, rises."""
+    results, study = study_of()
+    said = " ".join(study.findings())
+    assert "FMD rewards labels: at w = 2 (3.00 and 2.20) it is lower than at w = 1 and FD pixels is " \
+           "higher (4.00 and 2.10)." in said
+    sweep = guidance.points(study.runs[0])
+    for scores in sweep[2].scores:
+        scores["fd_pixels"] = 1.0
+    assert guidance.rewarded(sweep) == [
+        "From w = 1 to 2 FMD falls and FD pixels falls too (4.00 and 2.10 to 3.00 and 1.00)."]
+    assert [row["fd_pixels"] for row in study.tables()[0].rows[4:]] == [2.0, 2.1, 1.0, 2.5]
 
 
 def test_five_seeds_are_tested(study_of):

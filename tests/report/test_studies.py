@@ -120,7 +120,8 @@ def test_an_unknown_kind_is_refused():
 def test_the_digest_of_the_report_covers_every_study_and_no_degradation():
     """A study is imported by its place alone: the files beside the package's __init__ count."""
     reached = set(Code(ROOT).reach(ROOT / "stages/report.py"))
-    assert {f"kelvin.report.studies.{kind}" for kind in base.studies.kinds()} <= reached
+    files = [kind.replace("-", "_") for kind in base.studies.kinds()]
+    assert {f"kelvin.report.studies.{file}" for file in files} <= reached
     assert not any(name.startswith(("kelvin.degradations", "kelvin.sampling")) for name in reached)
 
 

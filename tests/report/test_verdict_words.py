@@ -1,13 +1,11 @@
-"""Verdicts as sentences: each outcome, the sides of an interval, conditions and what is not decided."""
-
-from dataclasses import replace
+"""Verdicts as sentences: each outcome, the sides of an interval and conditions."""
 
 import numpy as np
 import pytest
 
 from kelvin.metrics.gates import GATES, RESTORATION, SEVERITY, Gate
 from kelvin.metrics.verdict import Contrast, verdicts
-from kelvin.report.kit.verdict_words import between, change, p_value, sentence, undecided
+from kelvin.report.kit.verdict_words import between, change, p_value, sentence
 
 Z = np.array([-1.2, -0.5, 0.1, 0.4, 1.2])
 PASSED = tuple(Gate(name, True, "") for name in GATES)
@@ -58,14 +56,6 @@ def test_conditional_wording():
     text = told(0.8, gates=(gate, *PASSED[1:]))
     assert text.endswith("This holds of the networks as trained, and no budget in reach passes the gate "
                          "of restoration. “blur”: Least squares restores better at t = 5.")
-
-
-def test_what_is_not_decided():
-    page = verdicts([contrast(1.3, sd=0.5), contrast(0.5), replace(contrast(1.2, 0.8), sampler="ddim")])
-    assert undecided(page, TITLES) == (
-        "Not decided: inconclusive: “blur” against “Gaussian noise” (Algorithm 1, 20 evaluations); "
-        "depends on the measure: “blur” against “Gaussian noise” (DDIM, 20 evaluations).")
-    assert undecided(page[1:2], TITLES) == "Every contrast of this page is decided."
 
 
 @pytest.mark.parametrize("low, high, text", [

@@ -21,6 +21,7 @@ MOVE = 0.05  # of log FMD at twice the updates, below
 FRESH = 5  # seeds that tuned nothing
 FRESH_SHORT = 10  # up to SHORT updates, where seeds differ more
 SHORT = 1120
+LISTED = 6  # times of a sentence; of more their range is given
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def restoration_gate(times: Sequence[int], one_shot: Sequence[float], linear: Se
     where = f"{most} that of least squares (at t = {t[worst]})"
     if not missed.any():
         return Gate(RESTORATION, True, f"One-shot RMSE is {where}; {FACTOR} is allowed.", numbers)
-    at = ", ".join(str(v) for v in t[missed])
+    at = ", ".join(str(v) for v in t[missed]) if missed.sum() <= LISTED else (
+        f"{t[missed].min()} to {t[missed].max()} ({missed.sum()} of {counted.sum()} times)")
     return Gate(RESTORATION, False, f"Least squares restores better at t = {at}: one-shot RMSE is up to "
                 f"{where}, where {FACTOR} is allowed.", numbers, conditional=not in_reach)
 

@@ -35,8 +35,9 @@ CURVES = {"loss.csv": curves.loss_rows, "fmd.csv": curves.fmd_rows,
 
 WHOLE = ("generation", "samplers", "cost")  # tables that the page shows with every run
 # the figures to open first, in their order: DVC shows them (`dvc plots show`)
-FIRST = ("ranking", "overview", "best-hot", "best-cold", "temperature-fmd", "temperature-plane",
-         "hyperparameters-mistakes", "steps-fmd-over-steps", "iterations-over-t", "metrics-bias")
+FIRST = ("ranking", "overview", "best-hot", "best-cold", "hot-and-cold-best", "temperature-fmd",
+         "temperature-plane", "hyperparameters-mistakes", "steps-fmd-over-steps", "iterations-over-t",
+         "metrics-bias")
 
 
 def build(plan: ReportPlan, out: Path = REPORTS) -> Results:

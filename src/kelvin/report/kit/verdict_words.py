@@ -20,7 +20,7 @@ from kelvin.report.kit.words import listed, named
 TITLES = {"fmd": "FMD", "fd_pixels": "FD pixels", "fd_random": "FD random net", "kid": "KID",
           "fid": "FID"}
 SAMPLERS = {"naive": "Algorithm 1", "improved": "Algorithm 2", "ddim": "DDIM",
-            "ancestral": "ancestral sampling"}
+            "ancestral": "ancestral sampling", "best": "each one's best sampler"}
 TIMES = 3.0  # from this ratio on a difference is told as a multiple
 
 
@@ -53,19 +53,6 @@ def sentence(verdict: Verdict, titles: Mapping[str, str]) -> str:
         f"but by {listed(others)} there is one."}[outcome]
     where = f"By {_sampler(c.sampler)} with {c.nfe:,} evaluations an image, over {_seeds(verdict)}, "
     return " ".join([where + body, *_conditions(verdict, titles)])
-
-
-def undecided(found: Sequence[Verdict], titles: Mapping[str, str]) -> str:
-    """What a page has not decided, in one sentence."""
-    def pairs(outcome: str) -> list[str]:
-        return [f"{_named(v.contrast.candidate, titles)} against {_named(v.contrast.baseline, titles)} "
-                f"({_sampler(v.contrast.sampler)}, {v.contrast.nfe:,} evaluations)"
-                for v in found if v.outcome == outcome]
-
-    parts = [f"{word}: {listed(pairs(outcome))}" for word, outcome in (
-        ("inconclusive", OPEN), ("depends on the measure", DEPENDS), ("a gate is missed", NONE))
-        if pairs(outcome)]
-    return f"Not decided: {'; '.join(parts)}." if parts else "Every contrast of this page is decided."
 
 
 def change(ratio: float) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from kelvin.artifacts.names import weight_of
 from kelvin.metrics.comparisons import LEAST
 from kelvin.report.kit import pictures
+from kelvin.report.kit.measured import column
 from kelvin.report.kit.style import WIDTH, Figure, band, below, finish, look, new, ticks
 from kelvin.report.kit.table import NOTHING, Column, Table, fixed, number, span
 from kelvin.report.kit.words import between, named, seeds, verdicts
@@ -15,7 +16,7 @@ from kelvin.report.parts.points import Point, bars, interval_words
 from kelvin.report.results import Run
 from kelvin.report.studies.base import Study, studies
 
-SHOWN = ("fmd", "fmd_normalised", "precision", "recall", "nearest_ratio", "asked_accuracy")
+SHOWN = ("fmd", "fmd_normalised", "fd_pixels", "precision", "recall", "nearest_ratio", "asked_accuracy")
 WILSON = " (accuracy: Wilson's)"
 CLASSES = 10  # that a grid of samples shows at most
 
@@ -85,10 +86,13 @@ class Guidance(Study):
     def tables(self) -> list[Table | None]:
         """One row a weight."""
         results, test = self.results, self.results.classifier
-        rows = [p.row({"weight": p.at, "sampler": p.sampler}, SHOWN, ("fmd", "asked_accuracy"))
-                for sweep in self.sweeps() for p in sweep]
+        sweeps = self.sweeps()
+        every = all(in_pixels(sweep) for sweep in sweeps)
+        keys = [key for key in SHOWN if every or key != "fd_pixels"]
+        rows = [p.row({"weight": p.at, "sampler": p.sampler}, keys, ("fmd", "asked_accuracy"))
+                for sweep in sweeps for p in sweep]
         shown = [columns.RUN, Column("w", columns.cell("weight", "{:g}".format)), columns.NFE,
-                 columns.FMD, columns.NORMALISED,
+                 columns.FMD, columns.NORMALISED, *([column("fd_pixels", bold=True)] if every else []),
                  Column("accuracy", lambda r: NOTHING if r["asked_accuracy"] is None else
                         span(r, "asked_accuracy", fixed), "asked_accuracy", "max"),
                  columns.PRECISION, columns.RECALL, columns.NEAREST]
@@ -107,7 +111,7 @@ class Guidance(Study):
                     "so there is no sweep."]
         real, over = self.results.classifier["accuracy"], interval_words(self.results)
         for sweep in sweeps:
-            out.append(paragraph(sweep, real, over))
+            out += [paragraph(sweep, real, over), *rewarded(sweep)]
             unguided = [p.score() for p in sweep if p.at == 1]
             if unguided and len(sweep) > 1 and self.count >= LEAST:
                 out += verdicts(unguided[0], [p.score() for p in sweep if p.at != 1], self.level)
@@ -136,6 +140,31 @@ def paragraph(sweep: list[Point], real: float, over: str) -> str:
                     + " and ".join(f"{key} {moved(unguided.mean(key), last.mean(key))}"
                                    for key in ("precision", "recall")) + ".")
     return " ".join(said)
+
+
+def in_pixels(sweep: list[Point]) -> bool:
+    """Whether every weight was scored in pixels too."""
+    return all(s.get("fd_pixels") is not None for p in sweep for s in p.scores)
+
+
+def rewarded(sweep: list[Point]) -> list[str]:
+    """Whether FMD, by a classifier's features, and FD pixels, that know no class, agree on guidance."""
+    at_one = next((p for p in sweep if p.at == 1), None)
+    best = min(sweep, key=lambda p: p.mean("fmd"))
+    if at_one is None or not in_pixels(sweep):
+        return []
+    said = [f"{p.at:g} ({number(p.mean('fmd'))} and {number(p.mean('fd_pixels'))})" for p in sweep
+            if p.mean("fmd") < at_one.mean("fmd") and p.mean("fd_pixels") > at_one.mean("fd_pixels")]
+    start = f"{number(at_one.mean('fmd'))} and {number(at_one.mean('fd_pixels'))}"
+    if said:
+        return [f"FMD rewards labels: at w = {', '.join(said)} it is lower than at w = 1 and FD pixels "
+                f"is higher ({start}). A classifier's features favour samples that it can classify; "
+                "pixels do not say that these are nearer to real images."]
+    if best is at_one:
+        return []
+    nearer = best.mean("fd_pixels") < at_one.mean("fd_pixels")
+    return [f"From w = 1 to {best.at:g} FMD falls and FD pixels {'falls too' if nearer else 'stays'} "
+            f"({start} to {number(best.mean('fmd'))} and {number(best.mean('fd_pixels'))})."]
 
 
 def moved(before: float, after: float) -> str:

@@ -54,6 +54,8 @@ def pair(run: Run, results: Results) -> Pair:
 
 @studies.register("iterations")
 class Iterations(Study):
+    tested = False  # these runs are held against each other by D1
+
     def compared(self) -> list[Run]:
         """Runs that restore in one shot and by a sampler."""
         return [run for run in self.trained if iterated(run) and ONE in run.record["restoration"]]

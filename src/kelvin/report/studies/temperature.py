@@ -61,7 +61,7 @@ def spread(images: np.ndarray) -> float:
 
 
 def variety(run: Run, real: float) -> Variety:
-    return Variety(run.title, run.mean("class_evenness"), any(run.values("copier")), run.mean("recall"),
+    return Variety(run.title, run.mean("class_evenness"), run.copier, run.mean("recall"),
                    prior_mean(run, "recall"), float(run.signal_variance[-1]), prior_spread(run) / real)
 
 
@@ -203,12 +203,12 @@ class Temperature(Study):
 
 
 def families(runs: Sequence[Run]) -> list[str]:
-    """Hot against warm against cold: the lowest FMD of each that does not copy."""
+    """Hot against warm against cold: the lowest FMD of each, of the runs that may be ranked."""
     best: dict[str, Run] = {}
     for family in FAMILIES:
-        honest = [r for r in runs if r.family == family and not any(r.values("copier"))]
-        if honest:
-            best[family] = min(honest, key=lambda r: r.mean("fmd"))
+        ranked = [r for r in runs if r.family == family and not r.entry.apart]
+        if ranked:
+            best[family] = min(ranked, key=lambda r: r.mean("fmd"))
     if len(best) < 2:
         return []
     said = listed([f"{family} {number(run.mean('fmd'))} ({named(run.title)})"
@@ -216,8 +216,9 @@ def families(runs: Sequence[Run]) -> list[str]:
     low, *rest = sorted(best, key=lambda family: best[family].mean("fmd"))
     times = listed([f"{family} {number(best[family].mean('fmd') / best[low].mean('fmd'))} times"
                     for family in rest])
-    return [f"The lowest FMD of each temperature {seeds(len(runs[0].replicates))}: {said}. {low.title()} "
-            f"is the lowest; the others have a multiple of its FMD: {times}."]
+    return [f"The lowest FMD of each temperature by a first sampler {seeds(len(runs[0].replicates))}, "
+            f"clamped runs and copiers apart: {said}. {low.title()} is the lowest; "
+            f"the others have a multiple of its FMD: {times}."]
 
 
 def others(runs: Sequence[Run]) -> list[str]:

@@ -1,0 +1,284 @@
+"""Figures of degradations held against each other: contrasts, what was tuned, and the processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kelvin.artifacts.names import start_of, started
+from kelvin.metrics.verdict import DEPENDS, HIGHER, LOWER, MARGIN, SAME
+from kelvin.report.kit.style import (
+    BAND,
+    COLOURS,
+    WIDTH,
+    Figure,
+    arrange,
+    finish,
+    legend_below,
+    logarithmic,
+    look,
+    new,
+    plain,
+    ticks,
+)
+from kelvin.report.kit.verdict_words import SAMPLERS
+from kelvin.report.parts.arms import EVALUATIONS, KINDS, TIED, Arm, judged, samplers_of
+from kelvin.report.parts.contrasts import BEST, Held, Page
+from kelvin.report.results import Results, Run
+
+# of a verdict: colour, marker, and whether the marker is full
+OUTCOMES = {LOWER: (COLOURS[5], "o", True), HIGHER: (COLOURS[4], "s", True),
+            SAME: (COLOURS[3], "D", True), DEPENDS: (COLOURS[6], "^", True)}
+UNDECIDED = ("#555555", "o", False)
+STARTS = {"": ("the prior", "o"), "held-out": ("true x_T of held-out images", "s"),
+          "constant": ("the mean image", "^")}
+
+
+def label(arm: Arm, arms: Sequence[Arm]) -> str:
+    """An arm's title, with its tying where the same degradation is there under two."""
+    several = len({other.tie for other in arms if other.degradation == arm.degradation}) > 1
+    return f"{arm.title}, tied by {TIED[arm.tie]}" if several else arm.title
+
+
+def forest(name: str, page: Page, best: bool) -> Figure | None:
+    """Ratios of FMD with intervals: by each one's best sampler, or a panel a sampler."""
+    kinds = [BEST] if best else [kind for kind in KINDS if any(h.place[0] == kind for h in page.held)]
+    panels = [[h for h in page.held if h.place[0] == kind] for kind in kinds]
+    if not any(panels):
+        return None
+    across = min(2, len(panels))
+    down = -(-len(panels) // across)
+    labels = list(dict.fromkeys(row_label(h, page) for found in panels for h in found))
+    order = list(page.sides)
+    labels.sort(key=lambda row: (order.index(row[0]), row[1]))
+    figure = new(WIDTH, down * (0.19 * len(labels) + 0.75) + 0.4)
+    grid = list(figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flat)
+    titles = [page.titles[key] for key, _ in labels]
+    for axes, kind, found in zip(grid, kinds, panels, strict=False):
+        axes.axvspan(np.exp(-MARGIN), np.exp(MARGIN), color=BAND, alpha=0.6, linewidth=0, zorder=0)
+        axes.axvline(1, color="#555555", linewidth=1, zorder=1)
+        for h in found:
+            colour, marker, full = OUTCOMES.get(h.verdict.outcome, UNDECIDED)
+            y = labels.index(row_label(h, page))
+            if h.interval:
+                axes.plot(h.interval, [y, y], color=colour, linewidth=1.5)
+            axes.plot(h.ratio, y, marker, color=colour, markersize=5.5,
+                      markerfacecolor=colour if full else "white", zorder=3)
+        if not best:
+            axes.set_title(plain(SAMPLERS[kind]), fontsize=9)
+        axes.set_yticks(range(len(labels)), [plain(f"{title}, {nfe}") for title, (_, nfe)
+                                             in zip(titles, labels, strict=True)])
+        axes.set(xscale="log", ylim=(len(labels) - 0.4, -0.6))
+        axes.grid(axis="y", visible=False)
+    for axes in grid[len(panels):]:
+        axes.set_visible(False)
+    for axes in grid[max(0, len(panels) - across):len(panels)]:
+        axes.set_xlabel("FMD over that of the baseline")
+        axes.xaxis.set_tick_params(labelbottom=True)
+    ticks(grid[0].xaxis)
+    present = {h.verdict.outcome for found in panels for h in found}
+    for word, (colour, marker, _) in OUTCOMES.items():
+        if word in present:
+            grid[0].plot([], [], marker, color=colour, linestyle="none", label=word)
+    if present - set(OUTCOMES):
+        grid[0].plot([], [], UNDECIDED[1], color=UNDECIDED[0], markerfacecolor="white", linestyle="none",
+                     label="not decided")
+    grid[0].fill_between([], [], [], color=BAND, alpha=0.6, label="within 10 %")
+    legend_below(figure, grid[0], 5)
+    what = "each by its best sampler" if best else "within one sampler"
+    base = page.sides[page.held[0].verdict.contrast.baseline].title
+    return finish(figure, name, f"FMD of every degradation over that of {base}, {what}, by network "
+                  "evaluations an image (the number after the title). Bars: 95 % interval over training "
+                  "seeds of each contrast alone; the verdict is corrected for all of them. Left of 1 the "
+                  "degradation has the lower FMD; full markers are verdicts.")
+
+
+def row_label(h: Held, page: Page) -> tuple[str, int]:
+    return h.verdict.contrast.candidate, h.place[1]
+
+
+def over_flops(name: str, arms: Sequence[Arm]) -> Figure | None:
+    """FMD over training FLOPs, a line a degradation; None where nobody was trained on two budgets."""
+    lines = {key: own for key in dict.fromkeys((a.degradation, a.tie) for a in arms)
+             if len(own := [a for a in arms if (a.degradation, a.tie) == key
+                            and "training_flops" in a.run.record]) > 1}
+    if not lines:
+        return None
+    figure = new(WIDTH * 0.8, 4.2)
+    axes = figure.subplots()
+    for i, own in enumerate(lines.values()):
+        x = [arm.run.record["training_flops"] / 1e12 for arm in own]
+        bars(axes, x, [arm.fmd() for arm in own], label(own[0], arms), look(i))
+    axes.set(xlabel="training, TFLOPs (forward and backward, all updates)", ylabel="FMD")
+    logarithmic(axes)
+    legend_below(figure, axes, 3)
+    return finish(figure, name, "FMD over the cost of training: each degradation with the learning rate "
+                  "and by the sampler of its lowest FMD against the validation images. Bars: range over "
+                  "training seeds.")
+
+
+def over_rates(name: str, arms: Sequence[Arm]) -> Figure | None:
+    """FMD against the validation images over the learning rate, a panel a budget, the choice ringed."""
+    grids = [a for a in arms if a.place and len({run.config.training.lr for run in a.runs}) > 1]
+    budgets = sorted({arm.updates for arm in grids})
+    if not grids:
+        return None
+    figure = new(WIDTH if len(budgets) > 1 else WIDTH * 0.7, 4.0)
+    panels = figure.subplots(1, len(budgets), squeeze=False, sharey=True)[0]
+    order = list(dict.fromkeys((a.degradation, a.tie) for a in grids))
+    for axes, updates in zip(panels, budgets, strict=True):
+        for arm in (arm for arm in grids if arm.updates == updates):
+            style = look(order.index((arm.degradation, arm.tie)))
+            points = sorted((run.config.training.lr, own) for run in arm.runs
+                            if (own := lowest(arm, run)) is not None)
+            axes.plot(*zip(*points, strict=True), label=plain(label(arm, grids)), **style)
+            x, y = arm.run.config.training.lr, lowest(arm, arm.run)
+            axes.plot(x, y, "o", markersize=12, markerfacecolor="none", markeredgewidth=1.5,
+                      color=style["color"])
+        axes.set_title(f"{updates:,} updates", fontsize=9)
+        logarithmic(axes)
+        values = sorted({run.config.training.lr for arm in grids for run in arm.runs})
+        axes.set_xticks(values, [f"{value:g}" for value in values])
+        axes.set_xlabel("learning rate")
+    panels[0].set_ylabel("FMD, validation images")
+    panels[0].plot([], [], "o", markersize=12, markerfacecolor="none", color="#555555",
+                   linestyle="none", label="chosen")
+    legend_below(figure, panels[0], 4)
+    return finish(figure, name, "FMD against the validation images over the learning rate, each run by "
+                  "the sampler of its lowest (geometric means over training seeds). The test images "
+                  "choose nothing.")
+
+
+def lowest(arm: Arm, run: Run) -> float | None:
+    """FMD against the validation images of a run by its best sampler."""
+    values = [v for place in arm.samplers if (v := arm.validation(run, place)) is not None]
+    return float(np.exp(min(values))) if values else None
+
+
+def processes(name: str, arms: Sequence[Arm]) -> Figure | None:
+    """Variance left and recoverability over t / T, a line a degradation."""
+    figure = new(WIDTH, 4.0)
+    left, right = figure.subplots(1, 2, sharey=True)
+    for i, arm in enumerate(arms):
+        process, style = arm.run.first.process, look(i)
+        variance = np.array(process["signal_variance"], float)
+        last = len(variance) - 1
+        every = max(1, last // 8)
+        left.plot(np.arange(last + 1) / last, variance, label=plain(label(arm, arms)),
+                  markevery=(i * every // len(arms), every), **style)
+        times = np.array(process["recoverability_times"], float)
+        right.plot(times / last, process["recoverability"], **style,
+                   markevery=(i % max(1, len(times) // 8), max(1, len(times) // 8)))
+        if (t := process["clamped_from"]) is not None:
+            left.plot(t / last, variance[t], "X", color=style["color"], markersize=10,
+                      markeredgecolor="white", zorder=5)
+    if any(arm.run.first.process["clamped_from"] is not None for arm in arms):
+        left.plot([], [], "X", color="#555555", markersize=8, linestyle="none", label="clamped from here")
+    left.set(xlabel="t / T", ylabel="share of the images' variance", ylim=(0, 1.03))
+    left.set_title("left in x_t", fontsize=9)
+    right.set(xlabel="t / T")
+    right.set_title("that least squares gets back from 8 bits", fontsize=9)
+    legend_below(figure, left, 3)
+    return finish(figure, name, "Two ways to tie severity. Left: the share of the images' variance that "
+                  "is left in x_t. Right: the share that linear least squares restores from x_t rounded "
+                  "to 8 bits. Degradations that lie on one another in one panel need not in the other.")
+
+
+def consistency(name: str, arms: Sequence[Arm], results: Results) -> Figure | None:
+    """RMSE of D(x0_hat, t, z) from x_t over t / T, a panel a degradation, a line a sampler."""
+    lines = {id(arm): found for arm in arms if (found := gaps(arm.run, results))}
+    shown = [arm for arm in arms if id(arm) in lines]
+    if not shown:
+        return None
+    figure, panels = arrange([Titled(label(arm, arms)) for arm in shown], 0.9, sharey=True)
+    for axes, arm in zip(panels, shown, strict=True):
+        for kind, rows in lines[id(arm)].items():
+            x, y = zip(*rows, strict=True)
+            style = look(KINDS.index(kind))
+            axes.plot(np.array(x) / arm.run.steps, y, label=SAMPLERS[kind],
+                      markevery=max(1, len(x) // 8), **style)
+        axes.set(xlabel="t / T", xlim=(-0.03, 1.03))
+    panels[0].set_ylabel("RMSE, 1 = full range")
+    every = {text: handle for axes in panels
+             for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(every.values()), list(every), loc="outside lower center", ncols=4)
+    return finish(figure, name, "Consistency: how far the restored image, degraded again to the same t, "
+                  "is from the state it was restored from, while samples are drawn (from right to left) "
+                  "with as many network evaluations as this page has of each sampler. Algorithm 2 "
+                  "carries this gap along, Algorithm 1 drops it. Noise has none: its z is estimated.")
+
+
+class Titled:
+    """A panel's title, as `arrange` reads it."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+
+
+def gaps(run: Run, results: Results) -> dict[str, list[tuple[int, float]]]:
+    """{kind: (t, mean RMSE over seeds) rising in t}, of each kind with the most evaluations."""
+    out: dict[str, list[tuple[int, float]]] = {}
+    tables = [replicate.details.get("consistency") or [] for replicate in run.replicates]
+    samplers = samplers_of(run, results)
+    for kind in KINDS:
+        for nfe in sorted(EVALUATIONS, reverse=True):
+            own = [{row["t"]: row["rmse"] for row in rows if row["sampler"] == samplers.get((kind, nfe))}
+                   for rows in tables]
+            if own and all(own):
+                out[kind] = [(t, float(np.mean([rows[t] for rows in own]))) for t in sorted(own[0])]
+                break
+    return out
+
+
+def starts(name: str, arms: Sequence[Arm]) -> Figure | None:
+    """FMD by one sampler from the prior, from true x_T and from a constant: a row a degradation."""
+    rows = [(arm, sampler) for arm in arms if (sampler := ablated(arm.run))]
+    if not rows:
+        return None
+    figure = new(WIDTH, 0.42 * len(rows) + 1.3)
+    axes = figure.subplots()
+    for y, (arm, sampler) in enumerate(rows):
+        values = {start: [judged(r["samplers"][key]) for r in arm.run.records]
+                  for start in STARTS
+                  if (key := started(sampler, start) if start else sampler) in
+                  arm.run.record["samplers"]}
+        means = [float(np.mean(v)) for v in values.values()]
+        axes.plot([min(means), max(means)], [y, y], color="#BBBBBB", linewidth=1, zorder=1)
+        for k, (start, found) in enumerate(values.items()):
+            axes.plot(found, [y] * len(found), STARTS[start][1], color=COLOURS[(5, 3, 4)[k]],
+                      markersize=6, markerfacecolor="none" if len(found) > 1 else None, zorder=2)
+    for k, (text, marker) in enumerate(STARTS.values()):
+        axes.plot([], [], marker, color=COLOURS[(5, 3, 4)[k]], linestyle="none", label=text)
+    axes.set_yticks(range(len(rows)), [plain(f"{label(arm, arms)}\n{words_of(arm, sampler)}")
+                                      for arm, sampler in rows])
+    axes.set(xscale="log", ylim=(len(rows) - 0.4, -0.6), xlabel="FMD")
+    axes.grid(axis="y", visible=False)
+    ticks(axes.xaxis)
+    legend_below(figure, axes, 3)
+    return finish(figure, name, "What the prior costs, and what a start from one image costs: FMD of "
+                  "samples by one sampler from x_T that the fitted prior draws, from x_T of held-out "
+                  "images (none is learnt from), and from the degraded mean image every time. A marker "
+                  "a training seed.")
+
+
+def ablated(run: Run) -> str | None:
+    """The first sampler of a run that also started from something else than the prior."""
+    names = run.record["samplers"]
+    return next((key for key in names if start_of(key) is None
+                 and any(started(key, start) in names for start in STARTS if start)), None)
+
+
+def words_of(arm: Arm, sampler: str) -> str:
+    """A sampler's name in words, where it is one that is contrasted."""
+    place = next((place for place, name in arm.samplers.items() if name == sampler), None)
+    return sampler if place is None else f"{SAMPLERS[place[0]]}, {place[1]}"
+
+
+def bars(axes: Any, x: Sequence[float], values: Sequence[Sequence[float]], text: str,
+         style: dict[str, Any]) -> None:
+    """Means over seeds with their range."""
+    y = np.array([np.mean(v) for v in values])
+    low, high = np.array([min(v) for v in values]), np.array([max(v) for v in values])
+    axes.errorbar(x, y, [y - low, high - y], capsize=2, label=plain(text), **style)

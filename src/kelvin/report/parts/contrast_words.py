@@ -1,0 +1,166 @@
+"""What contrasts of degradations say in sentences: no more than their numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from kelvin.metrics.verdict import DEPENDS, HIGHER, LOWER, NONE, OPEN, SAME
+from kelvin.report.kit.table import number
+from kelvin.report.kit.verdict_words import SAMPLERS, between, change, digits, sentence
+from kelvin.report.kit.words import listed, named
+from kelvin.report.parts.arms import TIED, Arm
+from kelvin.report.parts.contrasts import BEST, DECIDED, DISAGREE, Held, Page
+
+LEFT = {OPEN: "inconclusive", DEPENDS: "depending on the measure",
+        DISAGREE: "not alike under both tyings", NONE: "without a verdict, by a missed gate"}
+Key = tuple[str, str, int]
+
+
+def wins(page: Page, baseline: str) -> str:
+    """What is better or worse than the baseline, by how much, under every tying that was trained; without
+    anything decided the numbers, and that they are no verdict."""
+    ends, found, parts = page.conclusions(), page.by_contrast(), []
+    for name in dict.fromkeys(key[0] for key in ends):
+        own = [key for key in ends if key[0] == name]
+        for outcome, word in ((LOWER, "a lower FMD than"), (HIGHER, "a higher FMD than"),
+                              (SAME, "an FMD within 10 % of that of")):
+            if keys := [key for key in own if ends[key] == outcome]:
+                head = headline(keys)
+                parts.append(f"{named(title_of(page, found[head]))} has {word} {named(baseline)} in "
+                             f"{len(keys)} of {len(own)} contrasts ({where(head)} "
+                             f"{told(found[head], page)})")
+    if parts:
+        agree = "; the other measures agree" if {LOWER, HIGHER} & set(ends.values()) else ""
+        return f"{'; '.join(parts)}{agree}."
+    heads = [headline([key for key in ends if key[0] == name])
+             for name in dict.fromkeys(key[0] for key in ends)]
+    each = [f"{where(head)} the FMD of {named(title_of(page, found[head]))} is "
+            f"{told(found[head], page)}" for head in heads]
+    return (f"No degradation is shown to be better or worse than {named(baseline)}, or as good. The "
+            f"numbers, which are no verdict: {'; '.join(each)}.")
+
+
+def headline(keys: Sequence[Key]) -> Key:
+    """By each one's best sampler where that is among them, with the most evaluations."""
+    return max(keys, key=lambda key: (key[1] == BEST, key[2]))
+
+
+def where(key: Key) -> str:
+    return f"by {SAMPLERS[key[1]]} with {key[2]:,} evaluations"
+
+
+def told(found: Sequence[Held], page: Page) -> str:
+    """A ratio with its interval, under each tying where there are two."""
+    each = []
+    for h in found:
+        interval = "" if h.interval is None else f", 95 % interval {between(*h.interval)}"
+        each.append(f"{change(h.ratio)}{interval}"
+                    + (f", where tied by {TIED[h.tie]}" if len(page.ties) > 1 else ""))
+    return " and ".join(each)
+
+
+def title_of(page: Page, found: Sequence[Held]) -> str:
+    return page.sides[found[0].verdict.contrast.candidate].title
+
+
+def verdicts_told(page: Page) -> list[str]:
+    """Each verdict in full, of each one's best sampler with the most evaluations; without those that a
+    gate withholds, which `misses` tells."""
+    found = page.by_contrast()
+    heads = [headline([key for key in found if key[0] == name])
+             for name in dict.fromkeys(key[0] for key in found)]
+    return [sentence(h.verdict, page.titles) for head in heads for h in found[head]
+            if h.verdict.outcome != NONE]
+
+
+def tested(page: Page, seeds: Sequence[int]) -> str:
+    """Under what the contrasts were made: seeds, updates, tyings, samplers, how things were chosen."""
+    updates = sorted({arm.updates for arm in page.sides.values()})
+    kinds = dict.fromkeys(h.place[0] for h in page.held if h.place[0] != BEST)
+    counts = sorted({h.place[1] for h in page.held})
+    judged = page.held[0].verdict.family
+    tie = f"severity tied by {listed([TIED[t] for t in page.ties])}" + (
+        "" if len(page.ties) > 1 else " alone, so that nothing is said of another tying")
+    chosen = []
+    if any(arm.is_tuned for arm in page.sides.values()):
+        chosen.append("what was tuned")
+    if any(h.place[0] == BEST for h in page.held):
+        chosen.append("each one's best sampler")
+    how = f" FMD against the validation images, on these very seeds, chose {listed(chosen)}." \
+        if chosen else ""
+    conditions = dict.fromkeys(f"{named(page.titles[side])}: {end(why)}" for h in page.held
+                               for side, why in (h.verdict.conditions or {}).items())
+    holds = " What is said holds of the networks as trained, since no budget in reach passes the gate " \
+        f"of restoration ({'; '.join(conditions)})." if conditions else ""
+    return (f"Tested on {len(seeds)} training seed{'s' * (len(seeds) != 1)} after "
+            f"{listed([f'{n:,}' for n in updates])} updates, {tie}, by "
+            f"{listed([SAMPLERS[k] for k in kinds])} with {listed([f'{n:,}' for n in counts])} "
+            f"evaluations an image: {len(page.held)} contrasts, of which {judged} "
+            f"{'is' if judged == 1 else 'are'} judged, as one family.{how}{holds}")
+
+
+def not_decided(page: Page) -> str:
+    """How many contrasts are open, of what and why, and what would have been found."""
+    ends = page.conclusions()
+    left = {key: word for key, word in ends.items() if word not in DECIDED}
+    if not left:
+        return "Every contrast of this page is decided."
+    why = Counter(left.values())
+    found = page.by_contrast()
+    names = Counter(key[0] for key in left)
+    each = [f"{named(title_of(page, found[next(k for k in left if k[0] == name)]))} in {count}"
+            for name, count in names.items()]
+    effects = [h.detectable for key, word in left.items() if word == OPEN for h in found[key]
+               if h.detectable is not None]
+    effect = ""
+    if effects:
+        low, high = (digits(100 * v) for v in (min(effects), max(effects)))
+        effect = (f" Where it is inconclusive, a rise of FMD by "
+                  f"{low if low == high else f'{low} % to {high}'} % would have been found in 4 of 5 "
+                  "such experiments.")
+    return (f"Not decided: {len(left)} of {len(ends)} contrasts "
+            f"({listed([f'{n} {LEFT[word]}' for word, n in why.items()])}), of "
+            f"{listed(each)}.{effect}")
+
+
+def misses(page: Page) -> str:
+    """The runs that miss a gate, each gate named with its numbers; runs that miss alike together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for key, gates in page.gates.items():
+        for gate in (gate for gate in gates if not gate.passed):
+            found.setdefault((gate.name, gate.sentence), []).append(named(page.titles[key]))
+    parts = [f"{listed(runs)} miss{'es' * (len(runs) == 1)} the {gate} gate ({end(sentence)})"
+             for (gate, sentence), runs in found.items()]
+    return f"Gates: {'; '.join(parts)}." if parts else "Every run passes the four gates."
+
+
+def end(sentence: str) -> str:
+    return sentence.removesuffix(".")
+
+
+def rates(arms: Sequence[Arm]) -> str:
+    """The learning rate that was chosen for each degradation after the most updates, and whether its grid
+    should be wider."""
+    parts, edges = [], []
+    largest = {(arm.degradation, arm.tie): arm for arm in arms}
+    ties = {tie for _, tie in largest}
+    for arm in largest.values():
+        grid = sorted({run.config.training.lr for run in arm.runs})
+        if len(grid) < 2:
+            continue
+        title = named(arm.title) + (f", tied by {TIED[arm.tie]}," if len(ties) > 1 else "")
+        if arm.place is None:
+            parts.append(f"none for {title} which was not scored against the validation images")
+            continue
+        chosen, (kind, nfe) = arm.run.config.training.lr, arm.place
+        value = float(np.exp(arm.validation(arm.run, arm.place)))
+        parts.append(f"{chosen:g} for {title} after {arm.updates:,} updates ({number(value)} by "
+                     f"{SAMPLERS[kind]} with {nfe:,} evaluations)")
+        edges += [title.removesuffix(",")] * (chosen in (grid[0], grid[-1]))
+    if not parts:
+        return ""
+    wider = f" At an edge of the grid, which should be wider: {listed(edges)}." if edges else ""
+    return f"Learning rate of lowest FMD against the validation images: {'; '.join(parts)}.{wider}"

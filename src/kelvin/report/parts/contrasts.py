@@ -1,0 +1,156 @@
+"""Contrasts of degradations within one sampler and one number of evaluations, and what they conclude."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kelvin.common.errors import KelvinError
+from kelvin.metrics.gates import Gate
+from kelvin.metrics.verdict import HIGHER, LEVEL, LOWER, SAME, Contrast, TTest, Verdict, verdicts, welch
+from kelvin.report.parts.arms import EVALUATIONS, KINDS, TIED, Arm, Place, gates_of, judged
+
+BEST = "best"  # in place of a sampler: of each side the one that it was declared
+DISAGREE = "the tyings disagree"
+DECIDED = (LOWER, HIGHER, SAME)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A verdict with its numbers, which stand where there is no verdict too. kinds: the samplers of
+    baseline and candidate."""
+
+    verdict: Verdict
+    tie: str
+    candidate: str  # the degradation
+    kinds: tuple[str, str]
+    ratio: float  # candidate's FMD over the baseline's, of geometric means over seeds
+    test: TTest | None  # None with one seed
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the ratio, of this contrast alone."""
+        if self.test is None:
+            return None
+        low, high = self.test.interval()
+        return float(np.exp(low)), float(np.exp(high))
+
+    @property
+    def detectable(self) -> float | None:
+        """The rise of FMD, as a share, that is found with power 0.8 at the family's strictest level."""
+        return None if self.test is None else float(np.expm1(
+            self.test.detectable(LEVEL / max(1, self.verdict.family))))
+
+    @property
+    def place(self) -> Place:
+        return self.verdict.contrast.sampler, self.verdict.contrast.nfe
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that a page contrasts: one family. sides: the arms that are contrasted, by key, and their
+    gates; titles: of the keys."""
+
+    held: list[Held]
+    sides: Mapping[str, Arm]
+    gates: Mapping[str, Sequence[Gate]]
+    titles: Mapping[str, str]
+
+    @property
+    def ties(self) -> list[str]:
+        return list(dict.fromkeys(h.tie for h in self.held))
+
+    def by_contrast(self) -> dict[tuple[str, str, int], list[Held]]:
+        """{(degradation, sampler, evaluations): one a tying}."""
+        out: dict[tuple[str, str, int], list[Held]] = {}
+        for h in self.held:
+            out.setdefault((h.candidate, *h.place), []).append(h)
+        return out
+
+    def conclusions(self) -> dict[tuple[str, str, int], str]:
+        """The outcome of each contrast; where the tyings do not agree on a decided one, that."""
+        out = {}
+        for key, found in self.by_contrast().items():
+            words = {h.verdict.outcome for h in found}
+            both = len(found) == len(self.ties)
+            out[key] = words.pop() if len(words) == 1 and both else DISAGREE
+        return out
+
+
+def contrasted(arms: Sequence[Arm], baseline: str, grey_levels: int, colour: bool) -> Page:
+    """Every other degradation against `baseline`, each tying by itself, after the most updates that both
+    had: within each sampler and number of evaluations that both took, and each by its best sampler."""
+    ties = list(dict.fromkeys(arm.tie for arm in arms if arm.degradation != baseline))
+    pairs = [pair for tie in ties
+             for name in dict.fromkeys(arm.degradation for arm in arms if arm.degradation != baseline)
+             if (pair := pair_of(arms, baseline, name, tie))]
+    sides, gates = {}, {}
+    for arm in (arm for pair in pairs for arm in pair):
+        smaller = [other for other in arms if (other.degradation, other.tie) ==
+                   (arm.degradation, arm.tie) and other.updates < arm.updates]
+        sides[key_of(arm)], gates[key_of(arm)] = arm, gates_of(arm, smaller, grey_levels)
+    prepared = [found for pair in pairs for found in contrasts_of(*pair, gates, colour)]
+    judged_ones = verdicts([contrast for contrast, _, _ in prepared])
+    several = {name for name in (arm.degradation for arm in sides.values())
+               if len({arm.tie for arm in sides.values() if arm.degradation == name}) > 1}
+    titles = {key: f"{arm.title}, tied by {TIED[arm.tie]}" if arm.degradation in several else arm.title
+              for key, arm in sides.items()}
+    return Page([held(v, tie, kinds, sides) for v, (_, kinds, tie) in
+                 zip(judged_ones, prepared, strict=True)], sides, gates, titles)
+
+
+def key_of(arm: Arm) -> str:
+    return f"{arm.degradation}@{arm.tie}-{arm.updates}"
+
+
+def pair_of(arms: Sequence[Arm], baseline: str, name: str, tie: str) -> tuple[Arm, Arm] | None:
+    """The baseline, of that tying where it was trained under it, and the candidate."""
+    candidates = {arm.updates: arm for arm in arms if (arm.degradation, arm.tie) == (name, tie)}
+    first = [arm for arm in arms if arm.degradation == baseline]
+    first = [arm for arm in first if arm.tie == tie] or first
+    bases = {arm.updates: arm for arm in first}
+    both = set(bases) & set(candidates)
+    return (bases[max(both)], candidates[max(both)]) if both else None
+
+
+def contrasts_of(base: Arm, candidate: Arm, gates: Mapping[str, Sequence[Gate]], colour: bool
+                 ) -> list[tuple[Contrast, tuple[str, str], str]]:
+    """(contrast, the kinds of both samplers, tying) of two arms."""
+    chosen = [(kind, nfe, (kind, kind)) for kind in KINDS for nfe in EVALUATIONS
+              if (kind, nfe) in base.samplers and (kind, nfe) in candidate.samplers]
+    chosen += [(BEST, nfe, (base.declared[nfe], candidate.declared[nfe])) for nfe in EVALUATIONS
+               if nfe in base.declared and nfe in candidate.declared]
+    out = []
+    for sampler, nfe, kinds in chosen:
+        values = [measures(arm, (kind, nfe)) for arm, kind in zip((base, candidate), kinds, strict=True)]
+        keys = [key for key in values[0] if key in values[1]]
+        if "fd_pixels" not in keys or "fd_random" not in keys:
+            continue
+        names = key_of(base), key_of(candidate)
+        out.append((Contrast(*names, sampler, nfe, {key: (values[0][key], values[1][key])
+                                                    for key in keys},
+                             {name: gates[name] for name in names},
+                             colour=colour and "fid" in keys), kinds, candidate.tie))
+    return out
+
+
+def measures(arm: Arm, place: Place) -> dict[str, list[float]]:
+    """{measure of a verdict: a value a seed}; what a record has not is left out."""
+    scores = arm.scores(arm.run, place)
+    out = {"fmd": [judged(s) for s in scores]}
+    return out | {key: [s[key] for s in scores] for key in ("fd_pixels", "fd_random", "fid")
+                  if all(s.get(key) is not None for s in scores)}
+
+
+def held(verdict: Verdict, tie: str, kinds: tuple[str, str], sides: Mapping[str, Arm]) -> Held:
+    first, second = (np.log(v) for v in verdict.contrast.measures["fmd"])
+    test = verdict.test
+    if test is None and min(len(first), len(second)) > 1:
+        try:
+            test = welch(first, second)
+        except KelvinError:  # one value of all seeds: no spread to judge by
+            test = None
+    return Held(verdict, tie, sides[verdict.contrast.candidate].degradation, kinds,
+                float(np.exp(second.mean() - first.mean())), test)

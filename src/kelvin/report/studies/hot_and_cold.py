@@ -1,0 +1,191 @@
+"""Hot against cold by the verdict rule: within one sampler and number of evaluations, past the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from kelvin.metrics.gates import BUDGET, RESTORATION, SEEDS, SEVERITY, Gate
+from kelvin.report.kit.style import Figure
+from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
+from kelvin.report.kit.verdict_words import SAMPLERS, digits
+from kelvin.report.kit.words import named
+from kelvin.report.parts import contrast_figures as drawing
+from kelvin.report.parts import contrast_words as words
+from kelvin.report.parts.arms import TIED, Arm, arms
+from kelvin.report.parts.contrasts import BEST, Page, contrasted
+from kelvin.report.results import Results, StudyResults
+from kelvin.report.studies.base import Study, studies
+
+
+@studies.register("hot-and-cold")
+class HotAndCold(Study):
+    tested = False  # the verdict rule takes the place of tests by first samplers
+
+    def __init__(self, study: StudyResults, results: Results, records: Mapping[str, Row],
+                 costs: Mapping[str, Row]) -> None:
+        super().__init__(with_points(study, results), results, records, costs)
+
+    @cached_property
+    def arms(self) -> list[Arm]:
+        return arms(self.trained, self.results)
+
+    @cached_property
+    def page(self) -> Page:
+        manifest = self.results.store.manifest
+        return contrasted(self.arms, self.study.study.runs[0], manifest["grey_levels"],
+                          manifest["image_shape"][0] == 3)
+
+    @property
+    def largest(self) -> list[Arm]:
+        """Of each degradation and tying the arm of most updates."""
+        return list({(arm.degradation, arm.tie): arm for arm in self.arms}.values())
+
+    def figures(self) -> list[Figure | None]:
+        return [drawing.forest(f"{self.name}-best", self.page, best=True),
+                drawing.forest(f"{self.name}-samplers", self.page, best=False),
+                drawing.over_flops(f"{self.name}-flops", self.arms),
+                drawing.over_rates(f"{self.name}-rates", self.arms),
+                drawing.processes(f"{self.name}-process", self.largest),
+                drawing.consistency(f"{self.name}-consistency", self.largest, self.results),
+                drawing.starts(f"{self.name}-starts", self.largest)]
+
+    def tables(self) -> list[Table | None]:
+        return [self.contrasts(), self.gates(), self.rates()] if self.trained else []
+
+    def contrasts(self) -> Table | None:
+        """One row a contrast."""
+        rows: list[Row] = []
+        sides = self.page.sides
+        for h in self.page.held:
+            c, (low, high) = h.verdict.contrast, h.interval or (None, None)
+            sampler = SAMPLERS[c.sampler] if c.sampler != BEST else (
+                f"best: {SAMPLERS[h.kinds[1]]} against {SAMPLERS[h.kinds[0]]}")
+            rows.append({"candidate": h.candidate, "title": f"{sides[c.candidate].title} against "
+                         f"{sides[c.baseline].title}", "tie": h.tie, "sampler": sampler,
+                         "nfe": c.nfe, "seeds": min(h.verdict.seeds), "ratio": h.ratio,
+                         "ratio_low": low, "ratio_high": high, "outcome": h.verdict.outcome,
+                         "p": h.verdict.p, "p_same": h.verdict.p_same, "detectable": h.detectable})
+        if not rows:
+            return None
+        baseline = sides[self.page.held[0].verdict.contrast.baseline].title
+        tie = [Column("tied by", lambda r: TIED[r["tie"]])] if len(self.page.ties) > 1 else []
+        shown = [Column("contrast", lambda r: r["title"]), *tie,
+                 Column("sampler", lambda r: r["sampler"]),
+                 Column("evaluations", lambda r: number(r["nfe"])),
+                 Column("ratio of FMD [95 % interval]", lambda r: digits_of(r["ratio"]) + (
+                     "" if r["ratio_low"] is None else
+                     f" [{digits_of(r['ratio_low'])}, {digits_of(r['ratio_high'])}]")),
+                 Column("verdict", lambda r: r["outcome"]),
+                 Column("detectable rise", lambda r: NOTHING if r["detectable"] is None
+                        else f"{digits(100 * r['detectable'])} %")]
+        return Table(f"{self.name}-contrasts", f"Every degradation against {named(baseline)}, within one "
+                     "sampler and number of network evaluations an image; best: each by the sampler of "
+                     "its lowest FMD against the validation images. Ratio: FMD of the first over that of "
+                     "the second, of geometric means over training seeds; FMD is the median over the "
+                     "judging classifiers. Verdict: docs/hot-and-cold.md; all rows are one family. "
+                     "Detectable rise: of FMD, found in 4 of 5 such experiments at the family's "
+                     "strictest level.", shown, rows)
+
+    def gates(self) -> Table | None:
+        """One row a side, a column a gate."""
+        page = self.page
+        rows = [{"run": page.sides[key].run.name, "title": page.titles[key],
+                 "updates": page.sides[key].updates,
+                 **{gate.name: state(gate) for gate in gates},
+                 **{f"{gate.name}_numbers": numbers(gate) for gate in gates}}
+                for key, gates in page.gates.items()]
+        shown = [Column("run", lambda r: r["title"]), Column("updates", lambda r: number(r["updates"])),
+                 gate_column(RESTORATION), gate_column(BUDGET), gate_column(SEVERITY),
+                 gate_column(SEEDS, "fresh seeds")]
+        return Table(f"{self.name}-gates", "What a run must pass before it is judged. Restoration: "
+                     "one-shot RMSE over that of linear least squares on 8 bits, at most 1.1 wherever "
+                     "the latter exceeds half a grey level. Budget: twice the updates move log FMD by "
+                     "less than 5 %. Severity: never clamped. Fresh seeds: those that tuned nothing, 5, "
+                     "or 10 at no more than 1,120 updates. Conditional: missed at the largest of several "
+                     "budgets; verdicts hold of the networks as trained.", shown, rows) if rows else None
+
+    def rates(self) -> Table | None:
+        """The grid: one row a run of an arm that was tuned."""
+        rows: list[Row] = []
+        for arm in (arm for arm in self.arms if arm.is_tuned):
+            for run in arm.runs:
+                own = replace(arm, runs=(run,))
+                validation = None if own.place is None else float(np.exp(own.validation(run, own.place)))
+                rows.append({"run": run.name, "title": arm.title, "tie": arm.tie, "updates": arm.updates,
+                             "lr": run.config.training.lr, "validation_fmd": validation,
+                             "sampler": NOTHING if own.place is None else
+                             f"{SAMPLERS[own.place[0]]}, {own.place[1]}",
+                             "fmd": float(np.exp(np.mean(np.log(own.fmd())))),
+                             "chosen": run is arm.run and arm.place is not None})
+        shown = [Column("degradation", lambda r: r["title"]),
+                 Column("tied by", lambda r: TIED[r["tie"]]),
+                 Column("updates", lambda r: number(r["updates"])),
+                 Column("learning rate", lambda r: f"{r['lr']:g}"),
+                 Column("best sampler, evaluations", lambda r: r["sampler"]),
+                 Column("FMD, validation", lambda r: number(r["validation_fmd"])),
+                 Column("FMD, reference", lambda r: number(r["fmd"])),
+                 Column("chosen", lambda r: "chosen" if r["chosen"] else NOTHING)]
+        return Table(f"{self.name}-grid", "What was tuned: each run by the sampler of its lowest FMD "
+                     "against the validation images (geometric means over seeds), which alone choose.",
+                     shown, rows) if rows else None
+
+    def findings(self) -> list[str]:
+        """What wins, under what, and what is not decided; then verdicts in full, gates, choices."""
+        chosen = words.rates(self.arms)
+        if not self.page.held:
+            why = ("the degradation that the others are held against is not active" if not self.base_arm
+                   else "no sampler was scored by all measures on both sides of any contrast")
+            return [part for part in (f"There is nothing to contrast: {why}.", chosen) if part]
+        baseline = self.page.sides[self.page.held[0].verdict.contrast.baseline].title
+        return [part for part in (
+            words.wins(self.page, baseline), words.tested(self.page, self.results.replicates),
+            words.not_decided(self.page), *words.verdicts_told(self.page), words.misses(self.page),
+            chosen) if part]
+
+    @property
+    def base_arm(self) -> Arm | None:
+        return next((arm for arm in self.arms if arm.degradation == self.study.study.runs[0]), None)
+
+
+def with_points(study: StudyResults, results: Results) -> StudyResults:
+    """The study with the points of its runs' grids in place of runs that are not active themselves."""
+    points = {name: [run for key, run in results.every.items()
+                     if (point := results.plan.varied.get(key)) and point.run == name]
+              for name in study.study.runs}
+    active = {run.name: run for run in study.runs}
+    runs = [run for name in study.study.runs
+            for run in ([active[name]] if name in active else []) + points[name]]
+    return replace(study, runs=runs, missing=[name for name in study.missing if not points[name]])
+
+
+def digits_of(ratio: float) -> str:
+    """A ratio of FMD with two decimals, so that 1.00 is within half a percent of 1."""
+    return f"{ratio:.2f}"
+
+
+def gate_column(name: str, title: str = "") -> Column:
+    """Whether the gate is passed, and the numbers that say so."""
+    return Column(title or name, lambda r: f"{r[name]} [{r[f'{name}_numbers']}]")
+
+
+def state(gate: Gate) -> str:
+    return "passed" if gate.passed else "conditional" if gate.conditional else "missed"
+
+
+def numbers(gate: Gate) -> str:
+    """What a gate compared, in a few words."""
+    n = gate.numbers
+    if not n:
+        return "not measured"
+    if gate.name == RESTORATION:
+        return "nothing left to restore" if n["ratio"] is None else \
+            f"{number(n['ratio'])} times at t = {n['ratio_at']}"
+    if gate.name == BUDGET:
+        return f"{100 * n['move']:+.2g} % a doubling".replace("-", "−")
+    if gate.name == SEVERITY:
+        return "never clamped" if n["clamped_from"] is None else f"clamped from t = {n['clamped_from']}"
+    return f"{len(n['fresh'])} of {n['needed']}"
