@@ -33,7 +33,7 @@ class Cache:
     def __init__(self, folder: str | Path | None, images: np.ndarray) -> None:
         self.folder, self.images = None if folder is None else Path(folder), images
         digest = hashlib.sha256(repr(images.shape).encode() + b"\0")
-        digest.update(np.ascontiguousarray(images))
+        digest.update(np.ascontiguousarray(images).data)
         self.data = digest.hexdigest()
 
     def reference(self, extractor: Extractor, most: int, seed: int) -> Reference:
