@@ -88,3 +88,23 @@ def test_two_tables_with_their_own_columns(found):
     assert row["sample_ms"] == pytest.approx(25) and row["train_seconds"] == 1.5
     assert [r["method"] for r in restored.rows[:3]] == ["one-shot", "linear", "ddim-50"]
     assert iterated(study.runs[2]) == "ancestral-50"
+
+
+def test_a_copier_by_its_distances_wins_no_temperature(project):
+    made = project(["tied-noise", "tied-blur", "tied-pixels"])
+    for run, fmd, c_t in (("tied-noise", 3.0, 1.0), ("tied-blur", 1.0, -9.0), ("tied-pixels", 6.0, 1.0)):
+        made.add(run, fmd=fmd, c_t_within=c_t)
+    said = " ".join(studied(collect(made.plan))["temperature"].paragraphs())
+    assert "hot 3.00 (“Gaussian noise”) and cold 6.00 (“random pixels lost”)" in said
+    assert "Not varied: “blur” (a copier)" in said
+
+
+def test_the_tests_of_shared_runs_are_printed_once(project):
+    runs = ["tied-noise", "tied-blur"]
+    made = project(runs, replicates=range(5))
+    for i, run in enumerate(runs):
+        for r in range(5):
+            made.add(run, r, fmd=3.0 + i + 0.1 * r * (1 + i))
+    said = {name: " ".join(study.paragraphs()) for name, study in studied(collect(made.plan)).items()}
+    assert "Against “Gaussian noise” (paired t-tests" in said["temperature"]
+    assert "paired t-tests" not in said["iterations"] + said["hot-and-cold"]
