@@ -104,7 +104,7 @@ class Project:
                    "nearest": {"nearest_sample": [0, 1], "nearest_training": [2, 3]}}
         arrays = {f"samples/{s}": self.images(20) for s in drawn}
         if trained:
-            methods = ["untouched", "one-shot", "linear",
+            methods = ["untouched", "one-shot", "linear", "linear-8-bit",
                        *(s for s in config.sampling.restore_samplers or samplers
                          if self.params.sampler(s)["kind"] != "direct")]
             record |= {"train_loss": 0.1, "val_loss": 0.12, "val_loss_ema": 0.11, "updates": 8,

@@ -16,12 +16,12 @@ from kelvin.report.results import Results, Run
 DISTORTIONS = [measure.key for measure in MEASURES.within("restoration")]
 # of restored images, at their own number
 FRECHET = [measure.key for measure in MEASURES.within("restored") if measure.key not in DISTORTIONS]
-CALIBRATING = ("untouched", "linear")
+UNTOUCHED = "untouched"  # x_t itself, which no method made
 
 
 def iterated(run: Run) -> str | None:
     """The sampler that restores a run's degraded images: its first one, or the first that does."""
-    methods = [m for m in run.record["restoration"] if m not in (*CALIBRATING, "one-shot")]
+    methods = [m for m in run.record["restoration"] if m in run.record["samplers"]]
     return run.record["sampler"] if run.record["sampler"] in methods else next(iter(methods), None)
 
 
@@ -69,9 +69,9 @@ def restoration_table(over_t: list[Row]) -> Table:
                  "spaced t. ±: standard error over images (an upper bound: the mean of those at each "
                  "t). FMD (restoration): distance of the restored images' distribution from real "
                  "images', at their own number; it never stands beside the FMD of samples. "
-                 "Untouched: x_t itself; linear: the linear least-squares restorer. Only methods "
-                 "of one run are comparable, since runs degrade differently. Bold: best of a run.",
-                 columns, rows, lambda r: r["method"] not in CALIBRATING, "run",
+                 "Untouched: x_t itself; linear: linear least squares (8-bit: of x_t as a file holds it). "
+                 "Only methods of one run are comparable, since runs degrade differently. Bold: best of a run.",
+                 columns, rows, lambda r: r["method"] != UNTOUCHED, "run",
                  notes=[f"Capped: equal images, whose PSNR is counted as {PSNR_CAP:.1f} dB."]
                  if any(r["capped"] for r in rows) else [])
 
