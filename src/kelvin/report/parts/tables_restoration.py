@@ -69,8 +69,9 @@ def restoration_table(over_t: list[Row]) -> Table:
                  "spaced t. ±: standard error over images (an upper bound: the mean of those at each "
                  "t). FMD (restoration): distance of the restored images' distribution from real "
                  "images', at their own number; it never stands beside the FMD of samples. "
-                 "Untouched: x_t itself; linear: linear least squares (8-bit: of x_t as a file holds it). "
-                 "Only methods of one run are comparable, since runs degrade differently. Bold: best of a run.",
+                 "Untouched: x_t itself; linear: linear least squares (8-bit: of x_t as a file holds "
+                 "it). Only methods of one run are comparable, since runs degrade differently. Bold: "
+                 "best of a run.",
                  columns, rows, lambda r: r["method"] != UNTOUCHED, "run",
                  notes=[f"Capped: equal images, whose PSNR is counted as {PSNR_CAP:.1f} dB."]
                  if any(r["capped"] for r in rows) else [])
