@@ -8,6 +8,8 @@ from ruamel.yaml import YAML
 from kelvin.common.trees import leaves
 from kelvin.report.build import FIRST, build
 from kelvin.report.kit.words import flags, hot_against_cold, score
+from kelvin.report.parts.tables_restoration import against_least_squares
+from kelvin.report.results import collect
 
 
 def test_the_best_of_each_family_with_its_sampler(project):
@@ -63,6 +65,21 @@ def test_clamped_and_conditional_runs_and_copiers_by_c_t_do_not_win_in_silence(p
     assert (f"Not ranked, with a lower FMD: “{title['blur-weak']}” (2.00; copier) and "
             f"“{title['tied-pixelate']}” (3.00; clamped from t = {half}).") in text
     assert "(C_T −4.3, below −2)" in flags([score(results.runs["blur-weak"], records["blur-weak"])])[0]
+
+
+def test_in_how_many_runs_least_squares_restores_nearer(project):
+    """Strictly nearer than one shot and every sampler, by each measure apart; no tie counts."""
+    made = project(["blur-strong", "blur-weak", "tied-noise"])
+    rows = {"blur-strong": {"linear": (0.9, 0.1), "one-shot": (0.8, 0.2)},  # by both
+            "blur-weak": {"linear": (0.9, 0.3), "one-shot": (0.8, 0.2)},    # by SSIM alone
+            "tied-noise": {"linear": (0.8, 0.2), "one-shot": (0.8, 0.2)}}   # a tie
+    for run, methods in rows.items():
+        made.add(run, restoration={
+            method: {"psnr": 9.0, "fmd": 1.0, "fmd_normalised": 0.1, "ssim": ssim, "rmse": rmse}
+            for method, (ssim, rmse) in methods.items()})
+    text, = against_least_squares(collect(made.plan).runs.values())
+    assert "in 2 of 3 runs by SSIM and in 1 by RMSE" in text
+    assert against_least_squares([]) == []
 
 
 def test_dvc_takes_it_for_text_whatever_alphabet_a_title_is_in(project):

@@ -116,7 +116,9 @@ def page(results: Results, records: dict[str, Row], tables: dict[str, Table], fi
          sections: list[dict[str, Any]]) -> str:
     context: dict[str, Any] = {
         "dataset": results.plan.dataset, "facts": dataset_facts(results),
-        "smoke": results.plan.scale == "smoke", "summary": hot_against_cold(results, records),
+        "smoke": results.plan.scale == "smoke",
+        "summary": [*hot_against_cold(results, records),
+                    *tables_restoration.against_least_squares(results.every.values())],
         "figures": {figure.name: embedded(figure) for figure in figures}, "studies": sections,
         "idle": [section for section in sections if not section["active"]],
         "tables": {name: shown(tables[name]) for name in WHOLE if name in tables},
