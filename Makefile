@@ -41,12 +41,12 @@ record: $(STAMP)  ## NAME=<entry of `records`>: run that study in a copy, keep i
 	@python -m kelvin.pipeline.record $(NAME) --jobs $(JOBS)
 
 test: $(STAMP)   ## all tests, the pipeline end to end among them
-	@python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)  ## ruff, the layers and the fast tests
 	@ruff check .
 	@lint-imports --no-cache --no-logo
-	@python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
+	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 ui: $(STAMP)     ## MLflow on 127.0.0.1:5000
 	@python -m kelvin.tracking ui

@@ -23,11 +23,10 @@ SLOW = (*LONG, "test_acceptance.py", "test_check_images.py", "test_fuzz.py", "te
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The tests of a file share what it makes, those of tracking/ a database: one worker has them all."""
+    """Long files first; a worker has a whole file (--dist loadfile), whose tests share what it makes."""
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     for item in items:
         room, name = item.path.parent.name, item.path.name
-        item.add_marker(pytest.mark.xdist_group(room if room == "tracking" else f"{room}/{name}"))
         if name in SLOW or room in SLOW_ROOMS:
             item.add_marker(pytest.mark.slow)
 
