@@ -107,7 +107,7 @@ EDITS = {
         lambda p: p.set("runs.ddpm-default.training.lr", 1e-3),
         {f"{stage}@ddpm-default-0" for stage in ("train", "sample", "evaluate")} | END),
     "an interval's code": (lambda p: p.edit("src/kelvin/metrics/intervals.py", "\nX = 1\n"),
-                           {"calibrate", *Project.every("evaluate"), "report"}),
+                           {"calibrate", *Project.every("evaluate"), "report", "track"}),
     "the classifier's code": (lambda p: p.edit("src/kelvin/features/classifier_training.py", "\nX = 1\n"),
                               {"classifier", "reference", "calibrate", *Project.every("evaluate")}),
 }
