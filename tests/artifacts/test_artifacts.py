@@ -375,7 +375,9 @@ def test_no_other_module_builds_a_key_or_names_a_file_of_a_result():
     folders = (r'"data/(plan|prepared|models|samples|evaluations|starts)\b|"reports/(runs|reference)|'
                r'\.npz"')
     odd = [f"{path.relative_to(root)}: {line.strip()}" for folder in ("src", "stages")
-           for path in sorted((root / folder).rglob("*.py")) if "artifacts" not in path.parts
+           for path in sorted((root / folder).rglob("*.py"))
+           # files that users bring and take away are no results
+           if not {"artifacts", "scoring", "cli.py", "weights.py"} & set(path.parts)
            for line in path.read_text(encoding="utf-8").replace('"""', "").splitlines()
            if re.search("|".join((keys, names, folders)), line)]
     assert odd == []
