@@ -114,7 +114,7 @@ def refuse_foreign(target: Path, what: str) -> None:
     root = RECORDED.resolve()
     if root not in target.resolve().parents or target.is_symlink():
         raise KelvinError(f"records.{what}.folder: {target} leads to {target.resolve()}, outside "
-                          "reports/reference; remove the link")
+                          f"{RECORDED}; remove the link")
     if target.exists() and not (target.is_dir() and (is_record_of(target, what)
                                                      or not any(target.iterdir()))):
         raise KelvinError(f"{target} holds no record of {what} and would be deleted: move it away, or "
