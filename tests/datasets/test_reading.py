@@ -96,7 +96,7 @@ from kelvin.datasets.store import PreparedStore
 folder = Path(sys.argv[1])
 spec = SimpleNamespace(source="folder", name="", path="big", image_size=None, channels=3, classes=None,
     validation=30, test=30, seed=0, licence="CC0", on_error="skip", groups="folder",
-    order="listed", labels=None,
+    order="listed", labels=None, split_by="images",
     folds=SimpleNamespace(k=4, seed=0))
 size = 300 * 3 * 400 * 400
 used = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1]) * 1024

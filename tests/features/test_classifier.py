@@ -88,5 +88,5 @@ def test_classifiers_of_other_seeds_come_back_beside_the_first(trained, data, tm
     assert [other.others for other in judge.others] == [(), ()]
     assert classifier.load(trained[0]).others == ()
     (classifier.other_folder(first, 2) / "record.json").unlink()
-    with pytest.raises(KelvinError, match="other-2 holds no usable classifier"):
+    with pytest.raises(KelvinError, match="other-2.record.json is not there; run dvc repro classifier"):
         classifier.load(first)
