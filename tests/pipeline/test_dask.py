@@ -133,7 +133,7 @@ def test_a_killed_worker_loses_no_training(smoke, workers):
 
 SBATCH = """#!/bin/sh
 cp "$1" {folder}/script
-sh "$1" > {folder}/job.log 2>&1 &
+sh {folder}/script > {folder}/job.log 2>&1 &  # its own file is deleted at once
 echo Submitted batch job $!
 """
 
