@@ -72,6 +72,17 @@ def test_every_section_of_a_measure_says_how_it_was_verified_by_a_test_that_exis
         assert list((ROOT / "tests").rglob(max(name))), name
 
 
+def test_the_readmes_first_sentence_of_results_is_that_of_the_records():
+    """FMD of the best hot and cold run and of held-out images, and n, as the results have them."""
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    found = read_json(ROOT / "reports" / "summary.json")
+    real = read_json(ROOT / "reports" / "runs" / "digits" / "calibration.json")["rows"]["held-out"]["fmd"]
+    assert (f"the best hot run reaches FMD {found['hot']['fmd']:.2f}, the best cold one "
+            f"{found['cold']['fmd']:.2f}; held-out real images get {real:.2f} "
+            f"(n = {found['protocol']['n']}, one training seed") in text
+    assert found["protocol"]["seeds"] == 1 and len(text.split()) <= 1000
+
+
 def test_error_rates_of_the_verdict_rule_are_those_simulated():
     """Exact: python -m kelvin.metrics.operating prints what stands between the marks."""
     text = (ROOT / "docs" / "hot-and-cold.md").read_text(encoding="utf-8")
