@@ -78,6 +78,16 @@ class TTest:
         reach = float(stdtrit(self.freedom, (1 + level) / 2)) * self.error
         return self.difference - reach, self.difference + reach
 
+    def ratios(self) -> tuple[float, float]:
+        """The interval of the ratio, where the values are logarithms."""
+        low, high = self.interval()
+        return float(np.exp(low)), float(np.exp(high))
+
+    def rise(self, family: int) -> float:
+        """The smallest rise, as a share, found with power 0.8 at the strictest level of a family; the
+        values are logarithms."""
+        return float(np.expm1(self.detectable(LEVEL / max(1, family))))
+
     def detectable(self, level: float = LEVEL, power: float = POWER) -> float:
         """The true difference that a two-sided test at this level finds with this power."""
         return self.error * float(brentq(
@@ -110,15 +120,12 @@ class Verdict:
     @property
     def interval(self) -> tuple[float, float] | None:
         """95 % interval of the ratio, of this contrast alone."""
-        if self.test is None:
-            return None
-        low, high = self.test.interval()
-        return float(np.exp(low)), float(np.exp(high))
+        return None if self.test is None else self.test.ratios()
 
     @cached_property
     def detectable(self) -> float | None:
         """The smallest rise of FMD, as a share, found with power 0.8 at the family's strictest level."""
-        return None if self.test is None else float(np.expm1(self.test.detectable(LEVEL / self.family)))
+        return None if self.test is None else self.test.rise(self.family)
 
 
 def verdicts(contrasts: Sequence[Contrast]) -> list[Verdict]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from kelvin.common.errors import KelvinError
 from kelvin.metrics.gates import Gate
-from kelvin.metrics.verdict import HIGHER, LEVEL, LOWER, SAME, Contrast, TTest, Verdict, verdicts, welch
+from kelvin.metrics.verdict import HIGHER, LOWER, SAME, Contrast, TTest, Verdict, verdicts, welch
 from kelvin.report.parts.arms import EVALUATIONS, KINDS, TIED, Arm, Place, gates_of, judged
 
 BEST = "best"  # in place of a sampler: of each side the one that it was declared
@@ -32,16 +32,12 @@ class Held:
     @property
     def interval(self) -> tuple[float, float] | None:
         """95 % interval of the ratio, of this contrast alone."""
-        if self.test is None:
-            return None
-        low, high = self.test.interval()
-        return float(np.exp(low)), float(np.exp(high))
+        return None if self.test is None else self.test.ratios()
 
     @property
     def detectable(self) -> float | None:
         """The rise of FMD, as a share, that is found with power 0.8 at the family's strictest level."""
-        return None if self.test is None else float(np.expm1(
-            self.test.detectable(LEVEL / max(1, self.verdict.family))))
+        return None if self.test is None else self.test.rise(self.verdict.family)
 
     @property
     def place(self) -> Place:
