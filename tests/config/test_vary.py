@@ -86,6 +86,20 @@ def test_seeds_that_tuned_are_not_those_that_decide():
     assert any("tuned_by = 'tunning' is not in records" in line for line in faults(raw))
 
 
+def test_declared_samplers_are_of_a_tuned_record():
+    raw = with_record(GRID, replicates=[100, 101])
+    final = {"title": "Final", "folder": "final", "runs": ["tied-noise"], "replicates": [0],
+             "vary": {"training.epochs": [3]}, "tuned_by": "tuning"}
+    raw["records"]["final"] = final | {"samplers": {"tied-noise": ["ddim-50", "naive-20"]}}
+    assert faults(raw) == []
+    raw["records"]["final"] = final | {"samplers": {"tied-blur": ["ddim-5O"]}}
+    assert {line for line in faults(raw)} == {
+        "records.final.samplers names 'ddim-5O', which is not in samplers",
+        "records.final.samplers is of 'tied-blur', which is none of its runs"}
+    raw["records"]["final"] = {**final, "tuned_by": None, "samplers": {"tied-noise": ["ddim-50"]}}
+    assert any("samplers go with vary and tuned_by" in line for line in faults(raw))
+
+
 def test_a_name_that_is_taken_or_unknown_is_refused():
     raw = with_record({"training.lr": [4.0e-3]})
     raw["runs"]["tied-noise_lr-4e-3"] = {"like": "tied-noise"}

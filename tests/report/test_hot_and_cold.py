@@ -59,14 +59,23 @@ def study_of(made):
     return studied(collect(made.plan))["hot-and-cold"]
 
 
+def declared(samplers):
+    """Changes of params.yaml: samplers that a record `tuner` declared."""
+    if not samplers:
+        return []
+    tuner = {"title": "T", "folder": "tuner", "runs": [HOT], "replicates": [200]}
+    return [("records.tuner", tuner), ("records.hot-cold-tuning.tuned_by", "tuner"),
+            ("records.hot-cold-tuning.samplers", samplers)]
+
+
 @pytest.fixture
 def grid(project):
     """grid(vary, {(run, *values): options}, seeds): a project whose active runs are points of a grid."""
-    def make(vary, options, seeds=range(5)):
+    def make(vary, options, seeds=range(5), samplers=None):
         names = {(p.run, *p.values.values()): name
                  for name, p in points("hot-cold-tuning", [HOT, COLD], vary).items()}
         made = project([names[key] for key in options], replicates=seeds,
-                       changes=[("records.hot-cold-tuning.vary", vary)])
+                       changes=[("records.hot-cold-tuning.vary", vary), *declared(samplers)])
         for key, given in options.items():
             add(made, names[key], seeds, **given)
         return study_of(made)
@@ -102,6 +111,17 @@ def test_blur_wins_within_every_sampler_and_by_the_best(grid):
     assert study.findings()[3].startswith(
         "By each one's best sampler with 50 evaluations an image, over 5 training seeds each, “blur” is "
         "better than “Gaussian noise”")
+
+
+def test_the_best_sampler_is_the_one_that_another_record_declared(grid):
+    """Not that of lowest FMD here: Algorithm 1 is half as good again for both, and was declared of noise."""
+    study = grid(EPOCHS, budgets(0.8), samplers={HOT: ["naive-50"], COLD: ["improved-50", "naive-20"]})
+    best, = (h for h in study.page.held if h.place[0] == BEST)  # 20 evaluations were declared of one alone
+    assert best.place == (BEST, 50) and best.kinds == ("naive", "improved")
+    assert best.ratio == pytest.approx(0.8 / 1.5)
+    tested = study.findings()[1]
+    assert "The record tuner declared each one's best sampler on other seeds." in tested
+    assert "these very seeds" not in tested
 
 
 def test_a_contrast_is_of_the_median_over_classifiers_and_is_welchs(grid):

@@ -195,10 +195,13 @@ class EvaluatePlan(ReplicatePlan):
 
 
 class Varied(Section):
-    """A point of a record's grid: the run that it is of, and its values by dotted key."""
+    """A point of a record's grid: the run that it is of, its values by dotted key, and its samplers that
+    another record, `tuned_by`, declared."""
 
     run: Name
     values: dict[str, Any]
+    tuned_by: Name | None = None
+    samplers: list[Name] = []
 
 
 class ReportPlan(Plan):

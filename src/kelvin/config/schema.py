@@ -402,7 +402,8 @@ class Record(Section):
     """A recorded study: which runs and seeds, and what it sets in params.yaml besides.
 
     vary: {dotted key of a run: values}; each of its runs is then a grid (kelvin.config.vary).
-    tuned_by: the record that chose its values, whose seeds it must not share.
+    tuned_by: the record that chose its values, whose seeds it must not share. samplers: {run: those that
+    it declared, one for each number of evaluations}.
     """
 
     title: str
@@ -413,6 +414,7 @@ class Record(Section):
     set: Layer = {}
     vary: dict[str, list[Any]] = {}
     tuned_by: Name | None = None
+    samplers: dict[Name, Annotated[list[Name], Field(min_length=1), AfterValidator(once)]] = {}
 
     @field_validator("vary")
     @classmethod
@@ -426,6 +428,8 @@ class Record(Section):
             raise ValueError("runs or studies must name what is recorded")
         if self.vary and not isinstance(self.runs, list):
             raise ValueError("vary goes with a list of runs")
+        if self.samplers and not (self.vary and self.tuned_by):
+            raise ValueError("samplers go with vary and tuned_by, the record that declared them")
         return self
 
 

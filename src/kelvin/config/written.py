@@ -102,9 +102,13 @@ def name_faults(house: House, raw: Mapping[str, Any]) -> list[str]:
                   for name in entry.runs if name not in runs]
     for record, entry in h.records.items():
         listed = [] if entry.runs == "all" else entry.runs or []
-        for kind, names, known in (("runs", listed, runs), ("studies", entry.studies, studies)):
+        drawn = [name for names in entry.samplers.values() for name in names]
+        for kind, names, known in (("runs", listed, runs), ("studies", entry.studies, studies),
+                                   ("samplers", drawn, raw["samplers"])):
             lines += [f"records.{record}.{kind} names {name!r}, which is not in {kind}"
                       for name in names if name not in known]
+        lines += [f"records.{record}.samplers is of {name!r}, which is none of its runs"
+                  for name in entry.samplers if name not in listed]
         if (tuner := entry.tuned_by) is None:
             continue
         if tuner not in raw["records"]:

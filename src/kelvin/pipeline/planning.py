@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kelvin.artifacts.folders import DatasetFolders
+from kelvin.common.errors import KelvinError
 from kelvin.common.files import project_root, read_json, write_text
 from kelvin.config.digest import Code
 from kelvin.config.plan import (
@@ -36,6 +37,7 @@ from kelvin.config.plan import (
 )
 from kelvin.config.resolve import Params, load, refusal
 from kelvin.config.schema import Kinded, MetricsCount, ReferenceConfig, RunConfig, Section
+from kelvin.config.vary import Variant
 from kelvin.datasets.sources.raw_state import folder_fingerprint, raw_fingerprint
 
 OWN_PART = re.compile(r'"kind": "([A-Za-z_][\w.]*):[A-Za-z_]\w*"')
@@ -87,7 +89,7 @@ class Planner:
         yield plan_path("report"), self.made(
             ReportPlan, "report", dataset=house.dataset, scale=house.scale, active=house.active,
             replicates=house.replicates, runs={name: self.run(name) for name in house.active},
-            varied={name: Varied(run=point.run, values=dict(point.values))
+            varied={name: self.varied(name, point)
                     for name, point in self.params.variants.items() if name in house.active},
             studies=house.studies, samplers=house.samplers, metrics=metrics, images=self.params.images)
         yield plan_path("track"), self.made(
@@ -102,6 +104,16 @@ class Planner:
         from kelvin.pipeline.checks.run import with_samplers  # its imports take seconds
 
         return with_samplers(self.params, run)
+
+    def varied(self, name: str, point: Variant) -> Varied:
+        """KelvinError for a declared sampler that the run does not draw by."""
+        record = self.house.records[point.record]
+        declared = record.samplers.get(point.run, [])
+        drawn = self.run(name).sampling.samplers
+        if absent := [s for s in declared if s not in drawn]:
+            raise KelvinError(f"records.{point.record}.samplers.{point.run} names {absent[0]}, which runs."
+                              f"{name} does not draw by; it draws by {', '.join(drawn)}")
+        return Varied(run=point.run, values=dict(point.values), tuned_by=record.tuned_by, samplers=declared)
 
     def raw(self, dataset: str) -> RawImages:
         images = self.house.datasets[dataset].images

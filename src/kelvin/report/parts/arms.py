@@ -33,7 +33,8 @@ Place = tuple[str, int]  # kind of sampler, network evaluations
 @dataclass(frozen=True)
 class Arm:
     """A degradation, tied in one way, after so many updates. runs: those that differ in what is tuned
-    alone. samplers: {(kind, evaluations): name}, that all of them were drawn by."""
+    alone. samplers: {(kind, evaluations): name}, that all of them were drawn by. tuner: the record that
+    declared some of them, `declaration`, on seeds of its own."""
 
     degradation: str
     title: str
@@ -41,6 +42,8 @@ class Arm:
     updates: int
     runs: tuple[Run, ...]
     samplers: Mapping[Place, str]
+    tuner: str | None = None
+    declaration: tuple[Place, ...] = ()
 
     @property
     def is_tuned(self) -> bool:
@@ -84,7 +87,10 @@ class Arm:
 
     @cached_property
     def declared(self) -> dict[int, str]:
-        """{evaluations: kind of sampler} of the chosen run, by FMD against the validation images."""
+        """{evaluations: kind of sampler}: as another record declared them, else of the chosen run by FMD
+        against the validation images."""
+        if self.declaration:
+            return {nfe: kind for kind, nfe in self.declaration}
         tuned = [Tuned(self.degradation, kind, nfe, replicate.index, score["fmd_validation"])
                  for (kind, nfe) in self.samplers
                  if self.validation(self.run, (kind, nfe)) is not None
@@ -106,10 +112,18 @@ def arms(runs: Sequence[Run], results: Results) -> list[Arm]:
         tie = run.config.schedule.model_dump().get("tie", TIES[0])
         grouped.setdefault((point.run if point else run.name, tie, run.record["updates"]), []).append(run)
     order = list(dict.fromkeys((name, tie) for name, tie, _ in grouped))
-    return [Arm(name, base_title(group[0], results), tie, updates, tuple(group),
-                common_samplers(group, results))
+    return [arm_of(name, tie, updates, group, results)
             for (name, tie, updates), group in sorted(
                 grouped.items(), key=lambda item: (order.index(item[0][:2]), item[0][2]))]
+
+
+def arm_of(name: str, tie: str, updates: int, group: Sequence[Run], results: Results) -> Arm:
+    samplers = common_samplers(group, results)
+    point = results.plan.varied.get(group[0].name)
+    declared = point.samplers if point else []
+    return Arm(name, base_title(group[0], results), tie, updates, tuple(group), samplers,
+               point.tuned_by if point and declared else None,
+               tuple(place for place, sampler in samplers.items() if sampler in declared))
 
 
 def base_title(run: Run, results: Results) -> str:

@@ -87,8 +87,13 @@ def tested(page: Page, seeds: Sequence[int]) -> str:
     chosen = []
     if any(arm.is_tuned for arm in page.sides.values()):
         chosen.append("what was tuned")
-    if any(h.place[0] == BEST for h in page.held):
+    best = any(h.place[0] == BEST for h in page.held)
+    tuners = list(dict.fromkeys(arm.tuner for arm in page.sides.values())) if best else []
+    if None in tuners:
         chosen.append("each one's best sampler")
+    declared = [tuner for tuner in tuners if tuner]
+    before = f" The record {listed(declared)} declared each one's best sampler on other seeds." \
+        if declared else ""
     how = f" FMD against the validation images, on these very seeds, chose {listed(chosen)}." \
         if chosen else ""
     conditions = dict.fromkeys(f"{named(page.titles[side])}: {end(why)}" for h in page.held
@@ -99,7 +104,7 @@ def tested(page: Page, seeds: Sequence[int]) -> str:
             f"{listed([f'{n:,}' for n in updates])} updates, {tie}, by "
             f"{listed([SAMPLERS[k] for k in kinds])} with {listed([f'{n:,}' for n in counts])} "
             f"evaluations an image: {len(page.held)} contrasts, of which {judged} "
-            f"{'is' if judged == 1 else 'are'} judged, as one family.{how}{holds}")
+            f"{'is' if judged == 1 else 'are'} judged, as one family.{before}{how}{holds}")
 
 
 def not_decided(page: Page) -> str:
