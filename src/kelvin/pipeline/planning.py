@@ -111,9 +111,10 @@ class Planner:
         declared = record.samplers.get(point.run, [])
         drawn = self.run(name).sampling.samplers
         if absent := [s for s in declared if s not in drawn]:
-            raise KelvinError(f"records.{point.record}.samplers.{point.run} names {absent[0]}, which runs."
-                              f"{name} does not draw by; it draws by {', '.join(drawn)}")
-        return Varied(run=point.run, values=dict(point.values), tuned_by=record.tuned_by, samplers=declared)
+            raise KelvinError(f"records.{point.record}.samplers.{point.run} names {absent[0]}, which "
+                              f"runs.{name} does not draw by; it draws by {', '.join(drawn)}")
+        return Varied(run=point.run, values=dict(point.values), tuned_by=record.tuned_by,
+                      samplers=declared)
 
     def raw(self, dataset: str) -> RawImages:
         images = self.house.datasets[dataset].images
