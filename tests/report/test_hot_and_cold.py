@@ -237,6 +237,10 @@ def test_the_learning_rate_is_chosen_by_validation_images(grid):
     assert said.endswith("At an edge of the grid, which should be wider: “blur”.")
     table = study.tables()[2]
     assert [r["lr"] for r in table.rows if r["chosen"]] == [2e-3, 4e-3]
+    # the chosen runs' best sampler of each number of evaluations
+    declared = study.tables()[3]
+    assert [(r["run"], r["nfe"], r["name"]) for r in declared.rows] == [
+        (r["run"], nfe, f"improved-{nfe}") for r in table.rows if r["chosen"] for nfe in (20, 50)]
     # seeds that chose a learning rate judge nothing
     assert all(h.verdict.outcome == NONE for h in study.page.held)
     assert "0 fresh training seeds" in " ".join(study.findings())

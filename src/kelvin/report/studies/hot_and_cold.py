@@ -54,7 +54,7 @@ class HotAndCold(Study):
                 drawing.starts(f"{self.name}-starts", self.largest)]
 
     def tables(self) -> list[Table | None]:
-        return [self.contrasts(), self.gates(), self.rates()] if self.trained else []
+        return [self.contrasts(), self.gates(), self.rates(), self.declared()] if self.trained else []
 
     def contrasts(self) -> Table | None:
         """One row a contrast."""
@@ -132,6 +132,22 @@ class HotAndCold(Study):
         return Table(f"{self.name}-grid", "What was tuned: each run by the sampler of its lowest FMD "
                      "against the validation images (geometric means over seeds), which alone choose.",
                      shown, rows) if rows else None
+
+    def declared(self) -> Table | None:
+        """One row a tuned arm and number of evaluations: what a record that it tunes may take."""
+        rows: list[Row] = [
+            {"run": arm.run.name, "title": arm.title, "tie": arm.tie, "nfe": nfe, "sampler": kind,
+             "name": arm.samplers[kind, nfe],
+             "validation_fmd": float(np.exp(arm.validation(arm.run, (kind, nfe))))}
+            for arm in self.arms if arm.is_tuned for nfe, kind in sorted(arm.declared.items())]
+        shown = [Column("degradation", lambda r: r["title"]),
+                 Column("tied by", lambda r: TIED[r["tie"]]),
+                 Column("evaluations", lambda r: number(r["nfe"])),
+                 Column("best sampler", lambda r: SAMPLERS[r["sampler"]]),
+                 Column("FMD, validation", lambda r: number(r["validation_fmd"]))]
+        return Table(f"{self.name}-declared", "The samplers that tuning declares: of each degradation at "
+                     "its chosen learning rate, for each number of evaluations, the one of lowest FMD "
+                     "against the validation images.", shown, rows) if rows else None
 
     def findings(self) -> list[str]:
         """What wins, under what, and what is not decided; then verdicts in full, gates, choices."""
