@@ -12,9 +12,9 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 torch.set_num_threads(1)
 
 
-# files of few but long tests: xdist would start them last, and one core would wait for the other
-LONG = ("test_plan_repro.py", "test_pipeline.py", "test_dask.py", "test_as_dvc.py",
-        "test_fruits_study.py", "test_processes.py", "test_killed_stage.py", "test_kills.py")
+# files that take long, the longest first: started last, one would keep one core while the other waits
+LONG = ("test_plan_repro.py", "test_pipeline.py", "test_dask.py", "test_as_dvc.py", "test_processes.py",
+        "test_killed_stage.py", "test_refusals.py", "test_fruits_study.py", "test_kills.py")
 # what `make check` leaves to `make test`: whole rooms that start processes, train or draw, and long files
 SLOW_ROOMS = ("pipeline", "report", "tracking", "training")
 SLOW = (*LONG, "test_acceptance.py", "test_check_images.py", "test_fuzz.py", "test_inception.py",
