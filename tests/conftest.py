@@ -1,4 +1,9 @@
-"""Shared pieces: the project's own params.yaml, and small degradations of every kind in it."""
+"""Shared pieces: the project's own params.yaml, which tests are slow, and in which order files start.
+
+Costly in a test, in seconds of one core: a process that imports torch (3), a report with figures (10),
+a new project under DVC (4), a new MLflow database (10 to 20). They are shared: `undrawn` in report,
+`new_project` in pipeline, `first` in tracking.
+"""
 
 import os
 from functools import cache
