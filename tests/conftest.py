@@ -1,4 +1,9 @@
-"""Shared pieces: the project's own params.yaml, and small degradations of every kind in it."""
+"""Shared pieces: the project's own params.yaml, which tests are slow, and in which order files start.
+
+Costly in a test, in seconds of one core: a process that imports torch (3), a report with figures (10),
+a new project under DVC (4), a new MLflow database (10 to 20). They are shared: `undrawn` in report,
+`new_project` in pipeline, `first` in tracking.
+"""
 
 import os
 from functools import cache
@@ -12,9 +17,9 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 torch.set_num_threads(1)
 
 
-# files of few but long tests: xdist would start them last, and one core would wait for the other
-LONG = ("test_plan_repro.py", "test_pipeline.py", "test_dask.py", "test_as_dvc.py",
-        "test_fruits_study.py", "test_processes.py", "test_killed_stage.py", "test_kills.py")
+# files that take long, the longest first: started last, one would keep one core while the other waits
+LONG = ("test_plan_repro.py", "test_pipeline.py", "test_dask.py", "test_as_dvc.py", "test_processes.py",
+        "test_killed_stage.py", "test_refusals.py", "test_fruits_study.py", "test_kills.py")
 # what `make check` leaves to `make test`: whole rooms that start processes, train or draw, and long files
 SLOW_ROOMS = ("pipeline", "report", "tracking", "training")
 SLOW = (*LONG, "test_acceptance.py", "test_check_images.py", "test_fuzz.py", "test_inception.py",

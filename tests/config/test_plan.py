@@ -11,6 +11,7 @@ from PIL import Image
 
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_json
+from kelvin.config import digest
 from kelvin.config.digest import Code
 from kelvin.config.plan import PARAMETERS, TrainPlan, plan_path, read_plan
 from kelvin.config.resolve import Params, read
@@ -107,54 +108,64 @@ CODE = {  # source file, what is put into it, the stages whose code it is
 }
 
 
-@pytest.fixture
-def copied(tmp_path, monkeypatch):
-    """A copy of the package and the stages, digested in place of this one."""
-    for name in ("src", "stages"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    from kelvin.config import digest
-
-    monkeypatch.setattr(digest, "PACKAGE", tmp_path / "src/kelvin")
+def digests(root, memory="syntax.json"):
+    """stage -> digest of its code, the package in `root` in place of this one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digest, "PACKAGE", root / "src/kelvin")
+        digest.module_file.cache_clear()
+        code = Code(root, root / memory)
+        found = {script.stem: code.digest(script) for script in (root / "stages").glob("*.py")}
     digest.module_file.cache_clear()
-    yield tmp_path
-    digest.module_file.cache_clear()
-
-
-def digests(root):
-    code = Code(root, root / "syntax.json")
-    found = {script.stem: code.digest(script) for script in (root / "stages").glob("*.py")}
     code.remember()
     return found
 
 
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """(folder, digests) of a copy of the package and the stages, parsed once: a test edits one file of
+    it and puts it back."""
+    root = tmp_path_factory.mktemp("copied")
+    for name in ("src", "stages"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return root, digests(root)
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory):
+    """The file in which the syntax of this project's sources is remembered."""
+    path = tmp_path_factory.mktemp("memory") / "syntax.json"
+    digests(ROOT, path)
+    return path
+
+
 @pytest.mark.parametrize("name", [name for name, (*_, stages) in CODE.items() if stages is not None])
 def test_code_remakes_the_stages_that_reach_it(name, copied):
-    file, text, wanted = CODE[name]
-    before, path = digests(copied), copied / "src/kelvin" / file
+    (root, before), (file, text, wanted) = copied, CODE[name]
+    path = root / "src/kelvin" / file
     source = path.read_text()
     path.write_text('"""Another first line."""\n' + source.partition('"""\n')[2] if text is None
                     else source + text)
-    after = digests(copied)
+    after = digests(root)
+    path.write_text(source)
     assert {stage for stage in before if before[stage] != after[stage]} - {"plan"} == wanted
 
 
 def test_what_was_parsed_is_remembered_and_a_damaged_memory_made_again(copied):
-    first = digests(copied)
-    assert digests(copied) == first
-    (copied / "syntax.json").write_text("{")
-    assert digests(copied) == first
+    root, first = copied
+    assert digests(root) == first
+    (root / "damaged.json").write_text("{")
+    assert digests(root, "damaged.json") == first
 
 
-def test_a_users_own_part_is_code_too(tmp_path, monkeypatch):
+def test_a_users_own_part_is_code_too(tmp_path, monkeypatch, memory):
     """`module:name` in params.yaml: its module and what that imports from the project's root."""
     monkeypatch.chdir(tmp_path)
+    shutil.copy(memory, tmp_path / "memory")
     (tmp_path / "mine.py").write_text("import beside\n")
     (tmp_path / "beside.py").write_text("A = 1\n")
     params = edited(("runs.ddpm-default.network", {"kind": "mine:Net"}))
 
     def train():
-        from kelvin.config import digest
-
         digest.module_file.cache_clear()
         return plans(params, code=Code(tmp_path, tmp_path / "memory"))[
             plan_path("train", "ddpm-default", "0")]
@@ -231,9 +242,11 @@ def test_morphing_depends_on_the_images_it_blends_towards():
 
 
 @pytest.fixture
-def written(tmp_path, monkeypatch):
+def written(tmp_path, monkeypatch, memory):
     """A working directory with params.yaml and the plan made from it."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / ".kelvin").mkdir()
+    shutil.copy(memory, ".kelvin")
     for name in ("src", "stages"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "params.yaml", tmp_path)

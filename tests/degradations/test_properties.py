@@ -40,15 +40,15 @@ def smooth_images(n, spec, seed=0):
     return spec.encode(fine.clamp(0, 1))
 
 
-def build(params, name, size, fit=True):
+def build(params, name, size, fit=120):
+    """A run's process for images of this size, tied by so many smooth ones."""
     run = params.run(name)
     spec = image(*size, low=run.restorer.low, high=run.restorer.high)
     process = degradations.build(spec, run.degradation.model_dump(), run.schedule.model_dump(),
                                  run.prior.model_dump())
-    if fit:
-        x0 = smooth_images(120, spec)
-        process.fit(x0, lambda: smooth_images(20, spec, seed=9))
-        process.prior.fit(x0)
+    x0 = smooth_images(fit, spec)
+    process.fit(x0, lambda: smooth_images(20, spec, seed=9))
+    process.prior.fit(x0)
     return spec, process
 
 
@@ -68,7 +68,7 @@ def test_desaturation_needs_colour(params):
 def test_contract(params, name, size):
     if size[0] == 1:
         size = fitting(params, name, *size[1:])
-    spec, process = build(params, name, size)
+    spec, process = build(params, name, size, fit=30)  # what a contract holds for, however it is tied
     kind, x0 = params.run(name).degradation.kind, smooth_images(5, spec, seed=3)
     z, T = process.draw(BatchRandom(5, generator("test"))), process.steps
     assert torch.equal(process.degrade(x0, torch.zeros(5).long(), z), x0), f"{name}: D(x, 0) is x"

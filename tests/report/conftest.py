@@ -14,6 +14,8 @@ from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import write_store
 from kelvin.degradations import degradations as known_degradations
 from kelvin.pipeline.checks.run import with_samplers
+from kelvin.report import build
+from kelvin.report.studies.base import Study
 
 FOLDER_TITLE = "<b>theirs</b> & co"
 SCORES = {"n": 20, "fmd_debiased": None, "fmd_debiased_low": None, "fmd_debiased_high": None,
@@ -183,3 +185,10 @@ def project(tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         return Project(tmp_path, active, **options)
     return make
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports without figures, which take ten seconds: for tests of words, tables and numbers alone."""
+    monkeypatch.setattr(build, "common_figures", lambda *_: [])
+    monkeypatch.setattr(Study, "drawn", lambda _: [])

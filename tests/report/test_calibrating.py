@@ -70,7 +70,7 @@ def test_a_study_keeps_them_in_its_copy_of_a_table(found):
     assert calibrating.with_scale(own, results) == own and calibrating.with_scale([], results) == []
 
 
-def test_they_are_on_the_page(found):
+def test_they_are_on_the_page(found, undrawn):
     made, results, _ = found
     build(made.plan, made.root / "reports")
     page = (made.root / "reports/index.html").read_text()

@@ -12,7 +12,7 @@ from kelvin.report.parts.tables_restoration import against_least_squares
 from kelvin.report.results import collect
 
 
-def test_the_best_of_each_family_with_its_sampler(project):
+def test_the_best_of_each_family_with_its_sampler(project, undrawn):
     made = project(["ddpm-default", "ddpm-long", "blur-strong", "blur-weak"])
     for run, fmd in (("ddpm-default", 6.0), ("ddpm-long", 5.0), ("blur-strong", 4.0), ("blur-weak", 3.0)):
         made.add(run, fmd=fmd, copier=run == "blur-weak")
@@ -46,7 +46,7 @@ def test_it_is_the_one_metrics_file_of_dvc():
     assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 130
 
 
-def test_clamped_and_conditional_runs_and_copiers_by_c_t_do_not_win_in_silence(project):
+def test_clamped_and_conditional_runs_and_copiers_by_c_t_do_not_win_in_silence(project, undrawn):
     made = project(["tied-noise", "guided", "blur-strong", "blur-weak", "tied-pixelate"])
     for run, fmd, c_t in (("tied-noise", 6.0, 0.0), ("guided", 1.0, 0.0), ("blur-strong", 5.0, -1.9),
                           ("blur-weak", 2.0, -4.3), ("tied-pixelate", 3.0, 0.0)):
@@ -82,7 +82,7 @@ def test_in_how_many_runs_least_squares_restores_nearer(project):
     assert against_least_squares([]) == []
 
 
-def test_dvc_takes_it_for_text_whatever_alphabet_a_title_is_in(project):
+def test_dvc_takes_it_for_text_whatever_alphabet_a_title_is_in(project, undrawn):
     """DVC refuses metrics of which 30 % of the first 512 bytes are not ASCII."""
     made = project(["ddpm-default"])
     run = made.plan.runs["ddpm-default"].model_copy(update={"title": "\u0448\u0443\u043c " * 200})

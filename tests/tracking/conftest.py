@@ -1,5 +1,7 @@
 """Projects whose results are published to a real MLflow database."""
 
+import fcntl
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -8,10 +10,9 @@ from conftest import ROOT
 from tracked import ASK, FOREIGN, add_result, add_store, start
 
 
-@pytest.fixture(scope="session")
-def first(tmp_path_factory):
-    """A project in which two processes published at once and first; what they said."""
-    root = tmp_path_factory.mktemp("first")
+def made_by_two(root):
+    """What two processes say that publish at once and first in the project `root`."""
+    root.mkdir()
     shutil.copy(ROOT / "params.yaml", root)
     add_store(root)
     add_result(root, dataset="race")  # in an experiment of its own: the tests copy this database
@@ -19,7 +20,21 @@ def first(tmp_path_factory):
     shutil.copytree(root / "data/prepared/digits", root / "data/prepared/race")
     processes = [start(ASK, root) for _ in range(2)]
     said = [process.communicate(timeout=120) for process in processes]
-    return SimpleNamespace(root=root, said=said, codes=[p.returncode for p in processes])
+    return {"said": said, "codes": [process.returncode for process in processes]}
+
+
+@pytest.fixture(scope="session")
+def first(tmp_path_factory, worker_id):
+    """A project in which two processes published at once and first; what they said. The workers of
+    pytest-xdist share one: MLflow takes twenty seconds to make a database."""
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == "master" else base.parent
+    root, note = base / "first", base / "first.json"
+    with (base / "first.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not note.is_file():
+            note.write_text(json.dumps(made_by_two(root)))
+    return SimpleNamespace(root=root, **json.loads(note.read_text()))
 
 
 @pytest.fixture

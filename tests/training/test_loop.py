@@ -1,16 +1,12 @@
-"""Training: repeatable, resumable after a kill, honest about NaN, and able to learn."""
+"""Training: repeatable, resumable (after a real kill: test_killed_stage.py), honest, able to learn."""
 
-import os
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from tqdm import tqdm
 from trainers import FP32, SAMPLER, SHAPE, config, digits, make
 
@@ -62,8 +58,8 @@ def test_losses_fall_and_validation_is_taken_after_the_epoch(params, tmp_path, t
     assert history[-1]["val_loss_ema"] == one.evaluate(one.ema.network, "val")
 
 
-def test_every_time_is_trained(params, tmp_path, trainer):
-    one, seen = trainer(config(params), tmp_path), set()
+def test_every_time_is_trained(params, tmp_path):
+    one, seen = make(config(params), tmp_path, precision=FP32), set()
     source = torch.Generator().manual_seed(0)
     for _ in range(40):
         seen |= set(one.batch(torch.arange(32), source)[2].tolist())
@@ -103,11 +99,11 @@ def test_vlb_weighting_trains_by_the_bound_and_validates_without(params, tmp_pat
     assert unweighted["running_loss"] != pytest.approx(row["running_loss"], rel=1e-2)
 
 
-def test_vlb_weighting_without_a_bound_is_refused_before_training(params, tmp_path, trainer):
+def test_vlb_weighting_without_a_bound_is_refused_before_training(params, tmp_path):
     with pytest.raises(KelvinError, match="of a hot process, but gaussian-blur is cold"):
-        trainer(config(params, weighting={"kind": "vlb"}), tmp_path)
+        make(config(params, weighting={"kind": "vlb"}), tmp_path, precision=FP32)
     with pytest.raises(KelvinError, match="weights squared errors, but training.loss = 'l1'"):
-        trainer(config(params, "ddpm-vlb", loss="l1"), tmp_path)
+        make(config(params, "ddpm-vlb", loss="l1"), tmp_path, precision=FP32)
 
 
 def test_nan_is_one_sentence(params, tmp_path, trainer):
@@ -118,17 +114,17 @@ def test_nan_is_one_sentence(params, tmp_path, trainer):
         one.run()
 
 
-def test_more_batch_than_data_is_refused(params, tmp_path, trainer):
+def test_more_batch_than_data_is_refused(params, tmp_path):
     with pytest.raises(KelvinError, match="training.batch = 32 is more than the 20 training images"):
-        trainer(config(params), tmp_path, n=20)
+        make(config(params), tmp_path, n=20, precision=FP32)
 
 
-def test_learning_rate_warms_up_and_decays(params, tmp_path, trainer):
-    one = trainer(config(params, lr=1.0, warmup=0.25, decay="cosine"), tmp_path)
+def test_learning_rate_warms_up_and_decays(params, tmp_path):
+    one = make(config(params, lr=1.0, warmup=0.25, decay="cosine"), tmp_path, precision=FP32)
     rates = [one.learning_rate(u) for u in range(16)]
     assert rates[:4] == [0.25, 0.5, 0.75, 1.0] and rates[4] == 1.0
     assert all(a > b for a, b in zip(rates[4:], rates[5:], strict=False)) and 0 < rates[-1] < 0.05
-    flat = trainer(config(params, lr=1.0, warmup=0.0, decay="constant"), tmp_path)
+    flat = make(config(params, lr=1.0, warmup=0.0, decay="constant"), tmp_path, precision=FP32)
     assert {flat.learning_rate(u) for u in range(16)} == {1.0}
 
 
@@ -228,42 +224,3 @@ def test_a_broken_checkpoint_says_what_to_do(tmp_path):
     checkpoint.path.write_bytes(b"not a checkpoint")
     with pytest.raises(KelvinError, match="Delete it to start this run"):
         checkpoint.load()
-
-
-def training_script(folder, name, epochs):
-    """A script that trains here and leaves its weights in out.pt."""
-    script = folder / "go.py"
-    script.write_text(textwrap.dedent(f"""
-        import sys, pathlib, torch
-        torch.set_num_threads(1)
-        sys.path.insert(0, {str(ROOT / 'tests')!r})
-        import trainers as t
-        from kelvin.config import resolve as params
-        run = t.config(params.Params(params.read("params.yaml")), epochs={epochs})
-        one = t.make(run, pathlib.Path({str(folder)!r}), {name!r}, precision=t.FP32)
-        one.run()
-        if one.accelerator.is_main_process:
-            torch.save(one.bare.state_dict(), {str(folder / 'out.pt')!r})
-    """))
-    return script
-
-
-def test_kill_minus_nine_and_go_on(params, tmp_path):
-    """A real SIGKILL in mid-training; the resumed run ends with the undisturbed run's weights."""
-    script = training_script(tmp_path, "killed", epochs=25)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.DEVNULL)
-    checkpoint = tmp_path / "killed.pt"
-    deadline = time.monotonic() + 300  # two cores may be shared with other tests
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "out.pt").exists(), "it finished before it could be killed"
-    at = torch.load(checkpoint, weights_only=True)["epoch"]
-    assert 1 <= at < 25
-    subprocess.run([sys.executable, script], check=True, env=environment, capture_output=True)
-    whole = make(config(params, epochs=25), tmp_path, "whole", precision=FP32)
-    whole.run()
-    resumed = torch.load(tmp_path / "out.pt", weights_only=True)
-    assert all(torch.equal(resumed[k], v) for k, v in whole.bare.state_dict().items())

@@ -118,10 +118,12 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch, precision):
+def project(tmp_path, monkeypatch):
+    """In fp32: which weights are made, shared and refused depends on no precision, and whether they are
+    the same bits in either is tested above."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    return Project(tmp_path, precision)
+    return Project(tmp_path, "fp32")
 
 
 def test_runs_share_one_training_that_is_made_once(project):
