@@ -8,7 +8,8 @@ from conftest import ROOT
 
 from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params, read
-from kelvin.config.schema import NAME, RunConfig
+from kelvin.config.schema import RunConfig
+from kelvin.config.sentences import NAME
 from kelvin.config.vary import word
 from kelvin.pipeline.checks.params import faults
 from kelvin.pipeline.record import wanted

@@ -15,15 +15,10 @@ from pydantic import BaseModel, ValidationError
 
 from kelvin.artifacts.folders import DatasetFolders
 from kelvin.common.errors import KelvinError
+from kelvin.config.entries import House, RunLayers
 from kelvin.config.explain import places
 from kelvin.config.layers import Layers, merge
-from kelvin.config.schema import (
-    ClassifierConfig,
-    House,
-    MetricsConfig,
-    RunConfig,
-    RunLayers,
-)
+from kelvin.config.schema import ClassifierConfig, MetricsConfig, RunConfig
 from kelvin.config.sentences import Place, choices, dotted, sentences
 from kelvin.config.vary import Variant
 from kelvin.config.written import house, variants

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kelvin.common.errors import KelvinError
-from kelvin.config.schema import House, Record
+from kelvin.config.entries import House, Record
 from kelvin.config.sentences import choices, place, sentences
 from kelvin.config.vary import Variant, points
 

@@ -36,7 +36,8 @@ from kelvin.config.plan import (
     plan_path,
 )
 from kelvin.config.resolve import Params, load, refusal
-from kelvin.config.schema import Kinded, MetricsCount, ReferenceConfig, RunConfig, Section
+from kelvin.config.schema import MetricsCount, ReferenceConfig, RunConfig
+from kelvin.config.values import Kinded, Section
 from kelvin.config.vary import Variant
 from kelvin.datasets.sources.raw_state import folder_fingerprint, raw_fingerprint
 
