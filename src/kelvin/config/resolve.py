@@ -156,7 +156,8 @@ class Params:
         if run.pretrain and run.pretrain.dataset not in (None, *h.datasets, *self.left_out["datasets"]):
             lines.append(f"{at}.pretrain.dataset = {run.pretrain.dataset!r} is not in datasets; known "
                          f"are {choices(run.pretrain.dataset, h.datasets)}, and null for the run's own")
-        if run.training.batch > (run.training.images or run.training.batch):
+        images = run.training.images or run.training.batch
+        if run.training.batch > images and run.source == "train":
             lines.append(f"{at}.training.batch = {run.training.batch} is more than training.images = "
                          f"{run.training.images}: no batch would be full")
         return lines

@@ -260,7 +260,7 @@ class RunConfig(TrainedRun):
     @model_validator(mode="after")
     def _guidance(self) -> RunConfig:
         weights = self.sampling.guidance
-        if weights and self.conditioning.kind == "none":
+        if weights and self.conditioning.kind == "none" and self.source == "train":
             raise ValueError("sampling.guidance weighs a class against none, but conditioning.kind "
                              "is none; set it to classes, or guidance to []")
         if len({f"{w:g}" for w in weights}) < len(weights):

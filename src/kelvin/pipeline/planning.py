@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,7 @@ def write_plan(script: Path, environ: Mapping[str, str]) -> list[Path]:
         params = load(file)
     plans = dict(Planner(params, script.parent, environ, code).files())
     if fresh:
-        refuse_for_images(params.house.dataset, plans)
+        refuse_for_images(params, plans, environ)
     changed, texts = [], {path: text_of(plan) for path, plan in plans.items()}
     for path, text in texts.items():
         if not is_written(path, text):
@@ -200,19 +201,33 @@ def is_written(path: Path, text: str) -> bool:
     return path.exists() and path.read_text(encoding="utf-8") == text
 
 
-def refuse_for_images(dataset: str, plans: Mapping[Path, Plan]) -> None:
-    """KelvinError where the images that were prepared by this very plan cannot carry what is planned; the
-    stage `pretrain` says so of images that are yet to be prepared."""
-    manifest, planned = DatasetFolders(dataset).manifest, plan_path("prepare", dataset)
-    if not manifest.exists() or not is_written(planned, text_of(plans[planned])) \
-            or manifest.stat().st_mtime_ns < planned.stat().st_mtime_ns:
-        return  # no images yet, or those of another plan
+def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mapping[str, str]) -> None:
+    """KelvinError where the images cannot carry what is planned: those that were prepared by this very
+    plan, else what the raw files say of them. Raw images of the data set itself that are not there are
+    left to `prepare`, the first stage."""
+    from kelvin.pipeline.checks.expected import expected_manifest
     from kelvin.pipeline.checks.images import manifest_faults, physical_memory
+    from kelvin.pipeline.checks.starts import start_faults
 
-    try:
-        known = read_json(manifest)
-    except ValueError:  # damaged: the stages that read it say so
-        return
-    pretrain = plans[plan_path("pretrain")]
-    if lines := manifest_faults(pretrain.checked, known, physical_memory()):
+    dataset, pretrain = params.house.dataset, plans[plan_path("pretrain")]
+    manifest, lines = prepared_manifest(dataset, plans), []
+    if manifest is None:
+        with suppress(KelvinError):
+            manifest = expected_manifest(params.images, environ)
+    if manifest is not None:
+        lines = manifest_faults(pretrain.checked, manifest, physical_memory())
+    lines += start_faults(pretrain.starts, manifest, environ)
+    if lines:
         raise refusal(lines)
+
+
+def prepared_manifest(dataset: str, plans: Mapping[Path, Plan]) -> dict[str, Any] | None:
+    """Of images that were prepared by this very plan; None where there are none, or it is damaged, which
+    the stages that read it say."""
+    path, planned = DatasetFolders(dataset).manifest, plan_path("prepare", dataset)
+    if not path.exists() or not is_written(planned, text_of(plans[planned])) \
+            or path.stat().st_mtime_ns < planned.stat().st_mtime_ns:
+        return None
+    with suppress(ValueError):
+        return read_json(path)
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import ceil, prod
 from pathlib import Path
@@ -62,15 +62,19 @@ def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = N
     lines += protocol_faults(metrics, sizes["test"])
     lines += shape_faults(metrics, sizes["train"] + sizes["validation"], shape)
     built = {} if built is None else built
-    faults: dict[str, list[str]] = {}
-    for name, run in checked.runs.items():
-        for line in run_faults(run, checked.metrics, metrics, manifest, shape, built, memory):
-            faults.setdefault(line, []).append(name)
-    for line, names in faults.items():
-        more = len(names) - 1
-        lines.append(f"runs.{names[0]}.{line}" + (
-            f" (and so for {more} more run{'s' * (more > 1)})" if more else ""))
+    lines += shared_faults((name, line) for name, run in checked.runs.items() for line in run_faults(
+        run, checked.metrics, metrics, manifest, shape, built, memory))
     return list(dict.fromkeys(lines))
+
+
+def shared_faults(faults: Iterable[tuple[str, str]]) -> list[str]:
+    """(run, line without `runs.<run>.`) as lines; one that several runs share is told once."""
+    names: dict[str, list[str]] = {}
+    for name, line in faults:
+        names.setdefault(line, []).append(name)
+    return [f"runs.{first}.{line}" + (
+        f" (and so for {len(others)} more run{'s' * (len(others) > 1)})" if others else "")
+        for line, (first, *others) in ((line, list(dict.fromkeys(runs))) for line, runs in names.items())]
 
 
 def protocol_faults(metrics: CheckedMetrics, test: int) -> Iterator[str]:
@@ -182,18 +186,23 @@ def count_faults(run: CheckedRun, metrics: CheckedMetrics, sizes: Mapping[str, i
                f"{metrics.small.images}, which are scored of them")
     outside = sizes["train"] + (0 if run.split == "given" else sizes["validation"])
     taken = min(outside, training.images or outside)
-    if training.batch > taken:
-        yield (f"training.batch = {training.batch} is more than the {taken} training images: no batch "
-               "would be full")
-    components = run.prior.model_dump().get("components")
-    if isinstance(components, int) and components > taken:
-        yield f"prior.components = {components} is more than the {taken} training images"
+    yield from training_faults(training.batch, run.prior.model_dump(), taken)
     restored = min(sampling.restore_times, run.schedule.model_dump().get("steps", 1)) \
         * sampling.restore_images
     for key, images in (("many", sampling.many or 0), ("restore_times", restored)):
         if memory and images * pixels * 4 > memory:
             yield (f"sampling.{key} = {getattr(sampling, key)} needs {size(images * pixels * 4)} for its "
                    f"images, but this machine has {size(memory)}; lower it")
+
+
+def training_faults(batch: int, prior: Mapping[str, Any], taken: int, of: str = "") -> Iterator[str]:
+    """What `taken` training images do not fill; of: words that say which images those are."""
+    if batch > taken:
+        yield (f"training.batch = {batch} is more than the {taken} training images{of}: no batch would "
+               "be full")
+    components = prior.get("components")
+    if isinstance(components, int) and components > taken:
+        yield f"prior.components = {components} is more than the {taken} training images{of}"
 
 
 def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, list[str]],

@@ -70,8 +70,13 @@ def number_faults(section: Mapping[str, Any], where: str) -> list[str]:
 
 
 def together_faults(params: Params, name: str, run: RunConfig) -> list[str]:
-    """A line for every two parts of the run that do not go together; their options are right."""
+    """A line for every two parts of the run that do not go together; their options are right.
+
+    A folder of images is scored alone: of what trains and draws it has nothing.
+    """
     at, schedule = f"runs.{name}", run.schedule.model_dump()
+    if run.source == "folder":
+        return fold_faults(params, at, run) if name in params.house.active else []
     process = degradations.degradations.find(run.degradation.kind)
     targets = process.parameterisations
     target, kind = run.restorer.parameterisation, run.degradation.kind
