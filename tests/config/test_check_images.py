@@ -2,13 +2,14 @@
 
 import copy
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from helpers import own_code, planned
+from helpers import own_code, planned, with_values
 from ruamel.yaml import YAML
 
 from kelvin.common.errors import KelvinError
@@ -18,6 +19,7 @@ from kelvin.config.resolve import Params, read
 from kelvin.pipeline import planning
 from kelvin.pipeline.checks import expected
 from kelvin.pipeline.checks.images import manifest_faults
+from kelvin.pipeline.checks.params import faults
 from kelvin.pipeline.planning import write_plan
 
 RAW = read(ROOT / "params.yaml")
@@ -209,6 +211,31 @@ def test_a_folder_of_too_few_images_is_told_before_any_training(tmp_path, monkey
                 "images, or lower metrics.images for every run"]
         (tmp_path / f"theirs/{i}.png").write_bytes(b"")  # listed, not decoded
     assert manifest_faults(found, manifest()) == []
+
+
+ADVICE = re.compile(r"runs\.theirs\.([\w.-]+)")
+UNUSED = ("training", "sampling", "network", "schedule", "degradation", "prior", "restorer")
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("defaults.training.batch", 2000), ("defaults.training.images", 8), ("scales.smoke.run", {}),
+    ("defaults.sampling.guidance", [2.0]), ("defaults.sampling.epoch_images", 8),
+    ("defaults.sampling.restore_images", 10**6), ("defaults.restorer.parameterisation", "velocity"),
+    ("defaults.restorer.variance", "learned"), ("defaults.sampling.epoch_sampler", "heun-20"),
+    ("defaults.degradation", {"kind": "desaturate"}),
+    ("defaults.prior", {"kind": "gaussian", "rank": 10**5, "jitter": 0.0})])
+def test_a_folder_run_is_told_of_no_key_that_it_does_not_use(key, value, tmp_path, monkeypatch):
+    """It neither trains nor draws: its lines name its path, classes or split alone."""
+    monkeypatch.chdir(tmp_path)
+    raw = with_values(RAW | {"active": ["theirs"], "studies": {}, "records": {}, "scale": "smoke"},
+                      (key, value))
+    raw["runs"] = {"theirs": {"title": "", "source": "folder", "path": "theirs"}}
+    lines = faults(raw)
+    if not lines:
+        lines = manifest_faults(planned(Params(raw), "pretrain").checked, manifest())
+        assert lines and all(line.startswith("runs.theirs.path = 'theirs' is not") for line in lines)
+    keys = [key for line in lines for key in ADVICE.findall(line)]
+    assert not [key for key in keys if key.startswith(UNUSED)], lines
 
 
 def test_stages_work_in_a_place_with_blanks_and_letters_without_a_home(tmp_path):

@@ -66,7 +66,7 @@ def lineage(name: str, runs: Mapping[str, RunLayers]) -> list[str]:
 
 
 def refusal(lines: list[str]) -> KelvinError:
-    """Every fault in one error, a line each, said once."""
+    """Every fault in one error: a line each, none twice."""
     return KelvinError("params.yaml: " + "\n".join(dict.fromkeys(lines)))
 
 
@@ -87,8 +87,8 @@ class Params:
         if whole is None:
             raise refusal(lines)
         self.house, self.images = whole, whole.datasets[whole.dataset].images
-        self.variants = variants(whole, [])  # what is wrong with them was told by `house`
-        # an entry that was left out, being wrong, is not told of again as missing
+        self.variants = variants(whole, [])  # `house` lists what is wrong with them
+        # a wrong entry is left out: it must not be reported again as missing
         self.left_out = {key: set(raw[key]) - set(getattr(whole, key))
                          for key in ("runs", "samplers", "datasets")}
         for key, model in (("classifier", ClassifierConfig), ("metrics", MetricsConfig)):
@@ -98,9 +98,9 @@ class Params:
         self.runs, odd = {}, {}
         for name in (*whole.runs, *self.variants):
             run, wrong, together = self.resolved(name, whole.scale)
-            # a link of `like` is told of once, not by every run above it
-            told = {line.partition(" = ")[0] for line in lines if ".like = " in line}
-            lines += [line for line in wrong if line.partition(" = ")[0] not in told]
+            # a wrong link of `like` is one fault, not one of every run above it
+            links = {line.partition(" = ")[0] for line in lines if ".like = " in line}
+            lines += [line for line in wrong if line.partition(" = ")[0] not in links]
             odd[name] = self.lasting(name, together, lambda scale, n=name: self.resolved(n, scale)[2])
             if run is not None and (name in whole.runs or name in whole.active):
                 self.runs[name] = run
@@ -172,7 +172,7 @@ class Params:
         return [line for line in lines if line.partition(" ")[0] in keys]
 
     def by_cause(self, faults: Mapping[str, list[str]]) -> list[str]:
-        """The faults of each run, those told once that several runs have from one place."""
+        """The faults of all runs; a fault that several runs have from one place is one line."""
         causes: dict[tuple[str, str], list[str]] = {}
         for name, lines in faults.items():
             written = places(self.layers(name)) if lines else {}

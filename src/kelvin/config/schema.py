@@ -184,7 +184,7 @@ class TrainingConfig(Section):
     @model_validator(mode="after")
     def _decays(self) -> TrainingConfig:
         if len({f"{decay:g}" for decay in self.ema_more}) < len(self.ema_more):
-            raise ValueError("ema_more names a decay twice (six digits are told apart)")
+            raise ValueError("ema_more names a decay twice (six digits count)")
         return self
 
 

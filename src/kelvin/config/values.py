@@ -58,7 +58,7 @@ def group_rule(value: Any) -> Any:
     if isinstance(value, dict) and len(value) == 1 and all(
             type(option) is types.get(key) for key, option in value.items()):
         if value.get("blocks", 2) < 2:
-            raise ValueError("blocks should be at least 2: groups are told apart by them")
+            raise ValueError("blocks should be at least 2: one block is one group")
         try:
             re.compile(value.get("pattern", ""))
         except re.error as error:

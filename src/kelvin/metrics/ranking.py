@@ -1,6 +1,6 @@
 """Which runs may be ranked together, and which sampler a degradation is ranked by.
 
-A clamped run was not degraded as asked; a run that is told classes, or guided towards them, is helped by
+A clamped run was not degraded as asked; a run that is given classes, or guided towards them, is helped by
 labels that the rest never saw; a copier repeats its training images. None of them wins in silence.
 """
 
@@ -49,7 +49,7 @@ class Ranking:
 
     @property
     def passed_over(self) -> tuple[Entry, ...]:
-        """Those apart whose FMD is below the best one's, which a reader must be told of."""
+        """Those apart whose FMD is below the best one's, which a reader must know of."""
         return tuple(e for e in self.apart if self.best is None or e.fmd < self.best.fmd)
 
 

@@ -9,7 +9,7 @@ samplers) the test is paired. All contrasts of a page are one family, corrected 
 - depends on the measure: FMD differs and another measure has the other sign, or FMD is equivalent and
   another measure differs after its own correction;
 - no difference: two one-sided tests (Schuirmann 1987), corrected as well, put FMD within 10 %;
-- inconclusive: neither; the effect that would have been found in 4 of 5 such experiments is given;
+- inconclusive: neither; the effect that would be detected in 4 of 5 such experiments is given;
 - no verdict: a side misses a gate (kelvin.metrics.gates).
 """
 
@@ -84,7 +84,7 @@ class TTest:
         return float(np.exp(low)), float(np.exp(high))
 
     def rise(self, family: int) -> float:
-        """The smallest rise, as a share, found with power 0.8 at the strictest level of a family; the
+        """The smallest rise, as a share, detected with power 0.8 at the strictest level of a family; the
         values are logarithms."""
         return float(np.expm1(self.detectable(LEVEL / max(1, family))))
 
@@ -124,7 +124,7 @@ class Verdict:
 
     @cached_property
     def detectable(self) -> float | None:
-        """The smallest rise of FMD, as a share, found with power 0.8 at the family's strictest level."""
+        """The smallest rise of FMD, a share, detected with power 0.8 at the family's strictest level."""
         return None if self.test is None else self.test.rise(self.family)
 
 
@@ -138,7 +138,7 @@ def verdicts(contrasts: Sequence[Contrast]) -> list[Verdict]:
     reasons = [_reasons(c, v) for c, v in zip(contrasts, values, strict=True)]
     tests = [{} if why else {key: _test(c, key, *pair) for key, pair in v.items()}
              for c, v, why in zip(contrasts, values, reasons, strict=True)]
-    judged = [i for i, found in enumerate(tests) if found]
+    judged = [i for i, test in enumerate(tests) if test]
     differ = dict(zip(judged, holm([tests[i][JUDGED].p for i in judged]), strict=True))
     equal = dict(zip(judged, holm([tests[i][JUDGED].p_outside(MARGIN) for i in judged]), strict=True))
     others = [(i, key) for i in judged for key in tests[i] if key != JUDGED]

@@ -54,7 +54,7 @@ class Planner:
         self.scripts, self.environ = scripts, environ
         self.common = {"dataset": self.house.dataset, "threads": self.house.threads}
 
-    def made(self, model: type[Plan], stage: str, **content: Any) -> Plan:
+    def plan(self, model: type[Plan], stage: str, **content: Any) -> Plan:
         """A stage's plan with the digest of its code, a user's own parts among it."""
         text = json.dumps(content, default=lambda o: o.model_dump())
         own = sorted(set(OWN_PART.findall(text)))
@@ -64,14 +64,14 @@ class Planner:
         """(path, plan) of every stage instance."""
         house, metrics = self.house, self.params.metrics
         reference = ReferenceConfig(**metrics.model_dump(include=set(ReferenceConfig.model_fields)))
-        yield plan_path("prepare", house.dataset), self.made(
+        yield plan_path("prepare", house.dataset), self.plan(
             PreparePlan, "prepare", source=self.raw(house.dataset))
-        yield plan_path("classifier"), self.made(
+        yield plan_path("classifier"), self.plan(
             ClassifierPlan, "classifier", **self.common, classifier=self.params.classifier,
             limit=metrics.limit, seed=house.seed)
-        yield plan_path("reference"), self.made(ReferencePlan, "reference", **self.common,
+        yield plan_path("reference"), self.plan(ReferencePlan, "reference", **self.common,
                                                 metrics=reference)
-        yield plan_path("calibrate"), self.made(CalibratePlan, "calibrate", **self.common,
+        yield plan_path("calibrate"), self.plan(CalibratePlan, "calibrate", **self.common,
                                                 metrics=metrics)
         yield plan_path("pretrain"), self.pretrain()
         for name, replicate in self.params.active():
@@ -80,21 +80,21 @@ class Planner:
             part = {"classes": run.classes, "split": run.split, "fold": run.fold}
             item = name, str(replicate)
             yield plan_path("train", *item), self.train(run, about)
-            yield plan_path("sample", *item), self.made(
+            yield plan_path("sample", *item), self.plan(
                 SamplePlan, "sample", **about, **part, source=run.source,
                 ema_more=run.training.ema_more, sampling=run.sampling,
                 samplers={s: house.samplers[s] for s in run.sampling.samplers},
                 metrics=MetricsCount(images=metrics.images, limit=metrics.limit, bounded=metrics.bounded),
                 seed_of_subsample=metrics.seed)
-            yield plan_path("evaluate", *item), self.made(EvaluatePlan, "evaluate", **about, **part,
+            yield plan_path("evaluate", *item), self.plan(EvaluatePlan, "evaluate", **about, **part,
                                                           metrics=metrics)
-        yield plan_path("report"), self.made(
+        yield plan_path("report"), self.plan(
             ReportPlan, "report", dataset=house.dataset, scale=house.scale, active=house.active,
             replicates=house.replicates, runs={name: self.run(name) for name in house.active},
             varied={name: self.varied(name, point)
                     for name, point in self.params.variants.items() if name in house.active},
             studies=house.studies, samplers=house.samplers, metrics=metrics, images=self.params.images)
-        yield plan_path("track"), self.made(
+        yield plan_path("track"), self.plan(
             TrackPlan, "track", studies={name: study.runs for name, study in house.studies.items()},
             titles={name: self.params.run(name).title for name in house.active})
 
@@ -133,7 +133,7 @@ class Planner:
                    "epoch_sampler": self.house.samplers[run.sampling.epoch_sampler]}
             if self.params.metrics.bounded:
                 own |= {"bounded": True, "limit": self.params.metrics.limit}
-        return self.made(TrainPlan, "train", **about, scale=self.house.scale, **own)
+        return self.plan(TrainPlan, "train", **about, scale=self.house.scale, **own)
 
     def pretrain(self) -> Plan:
         scratch, starts = [], []
@@ -147,7 +147,7 @@ class Planner:
                                     blend=blend))
             else:
                 scratch.append(f"{name}-{replicate}")
-        return self.made(PretrainPlan, "pretrain", **self.common, seed=self.house.seed, scratch=scratch,
+        return self.plan(PretrainPlan, "pretrain", **self.common, seed=self.house.seed, scratch=scratch,
                          starts=starts, checked=self.checked())
 
     def checked(self) -> Checked:

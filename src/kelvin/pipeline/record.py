@@ -141,12 +141,12 @@ def earlier(path: Path, settings: Mapping[str, Any], runs: list[str], replicates
             ) -> list[float]:
     """Minutes of the calls that made the record so far; [] where it had other settings, or is missing."""
     try:
-        made = read_json(path)
+        record = read_json(path)
     except FileNotFoundError:
         return []
-    if (made.get("set"), made.get("runs"), made.get("replicates")) != (settings, runs, replicates):
+    if (record.get("set"), record.get("runs"), record.get("replicates")) != (settings, runs, replicates):
         return []
-    minutes = made["minutes"]  # one number in records of before 0.4.0
+    minutes = record["minutes"]  # one number in records of before 0.4.0
     return minutes if isinstance(minutes, list) else [minutes]
 
 

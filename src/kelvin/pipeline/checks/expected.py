@@ -1,4 +1,4 @@
-"""What the prepared store of a data set will hold, told from its raw files before any is decoded."""
+"""What the prepared store of a data set will hold: what its raw files show before any is decoded."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PUBLISHED = {
 def expected_manifest(spec: Images, environ: Mapping[str, str]) -> Manifest | None:
     """sizes, image_shape and classes that the manifest of the prepared store will have.
 
-    None where they cannot be told without decoding. KelvinError where the raw images are not there, or
+    None where only decoding shows them. KelvinError where the raw images are not there, or
     cannot be split as the entry asks. Broken pictures, which `on_error: skip` leaves out, still count.
     """
     raw = listed(spec, data_roots(environ))

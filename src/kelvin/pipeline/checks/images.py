@@ -28,7 +28,7 @@ from kelvin.datasets.sources.archives import open_tree
 from kelvin.datasets.sources.layout import sort_files
 from kelvin.degradations import ImageSpec
 from kelvin.networks import Shape
-from kelvin.pipeline.checks.run import refuse_other_than_degradation, told
+from kelvin.pipeline.checks.run import lines_of, refuse_other_than_degradation
 from kelvin.sampling.folder_run import found_folder
 from kelvin.training.memory_count import training_memory
 
@@ -52,9 +52,9 @@ def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = N
     """A line for everything that cannot be trained or measured on these images; [] where all can.
 
     memory: bytes of the machine, None for no bound. built: what an earlier call knows of networks and
-    processes. A fault that several runs share is told once.
+    processes. A fault that several runs share is one line.
     """
-    lines = told(lambda: settled_metrics(checked.metrics, manifest))
+    lines = lines_of(lambda: settled_metrics(checked.metrics, manifest))
     if lines:
         return lines
     metrics, shape = settled_metrics(checked.metrics, manifest), Shape(*manifest["image_shape"])
@@ -68,7 +68,7 @@ def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = N
 
 
 def shared_faults(faults: Iterable[tuple[str, str]]) -> list[str]:
-    """(run, line without `runs.<run>.`) as lines; one that several runs share is told once."""
+    """(run, line without `runs.<run>.`) as lines; one that several runs share is one line."""
     names: dict[str, list[str]] = {}
     for name, line in faults:
         names.setdefault(line, []).append(name)
@@ -241,7 +241,7 @@ def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, l
 def shared(built: dict[str, list[str]], build: Callable[[], Any], key: Any, prefix: str) -> list[str]:
     """The lines of a build, made once for all runs of the same key; a line begins with its section."""
     if (mark := repr(key)) not in built:
-        built[mark] = [line if SECTION.match(line) else prefix + line for line in told(build)]
+        built[mark] = [line if SECTION.match(line) else prefix + line for line in lines_of(build)]
     return built[mark]
 
 

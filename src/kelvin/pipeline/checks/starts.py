@@ -14,7 +14,7 @@ from kelvin.pipeline.checks.images import class_faults, shared_faults, training_
 def start_faults(starts: Sequence[Start], own: Manifest | None, environ: Mapping[str, str]) -> list[str]:
     """A line for everything that pre-training and blending lack.
 
-    own: the manifest of the data set itself, None where it cannot be told. Images of another size or
+    own: the manifest of the data set itself, None where it is not known. Images of another size or
     number of channels are no fault: they are brought to the run's (kelvin.datasets.sources.convert).
     """
     known: dict[str, Manifest | None | KelvinError] = {}
