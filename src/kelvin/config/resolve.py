@@ -92,7 +92,7 @@ class Params:
         self.left_out = {key: set(raw[key]) - set(getattr(whole, key))
                          for key in ("runs", "samplers", "datasets")}
         for key, model in (("classifier", ClassifierConfig), ("metrics", MetricsConfig)):
-            config, wrong, odd = checked(model, self.protocol_layers(key), key)
+            config, wrong, odd = validated_layers(model, self.protocol_layers(key), key)
             setattr(self, key, config)
             lines += wrong + odd
         self.runs, odd = {}, {}
@@ -138,21 +138,21 @@ class Params:
         except KelvinError as error:
             absent = any(f".like = {parent!r} is" in str(error) for parent in self.left_out["runs"])
             return None, [] if absent else [str(error)], []
-        run, wrong, odd = checked(RunConfig, layers, f"runs.{name}")
+        run, wrong, odd = validated_layers(RunConfig, layers, f"runs.{name}")
         return run, wrong, odd if run is None else self._names(name, run)
 
     def _names(self, name: str, run: RunConfig) -> list[str]:
         """What the run names that is not there, and a batch that nothing fills."""
         h, at = self.house, f"runs.{name}"
-        drawn = run.sampling.samplers
-        drawn = h.every if drawn == "every" else drawn
+        samplers = run.sampling.samplers
+        samplers = h.every if samplers == "every" else samplers
         lines = [f"{at}.sampling names the sampler {sampler!r}, which is not in samplers; known are "
                  f"{choices(sampler, h.samplers)}"
-                 for sampler in dict.fromkeys([*drawn, run.sampling.epoch_sampler])
+                 for sampler in dict.fromkeys([*samplers, run.sampling.epoch_sampler])
                  if sampler not in {*h.samplers, *self.left_out["samplers"]}]
         lines += [f"{at}.sampling.restore_samplers names {sampler!r}, which is not among its samplers: "
-                  f"{', '.join(drawn)}"
-                  for sampler in run.sampling.restore_samplers or () if sampler not in drawn]
+                  f"{', '.join(samplers)}"
+                  for sampler in run.sampling.restore_samplers or () if sampler not in samplers]
         if run.pretrain and run.pretrain.dataset not in (None, *h.datasets, *self.left_out["datasets"]):
             lines.append(f"{at}.pretrain.dataset = {run.pretrain.dataset!r} is not in datasets; known "
                          f"are {choices(run.pretrain.dataset, h.datasets)}, and null for the run's own")
@@ -207,7 +207,8 @@ class Params:
         return DatasetFolders(self.house.dataset)
 
 
-def checked(model: type[BaseModel], layers: Layers, where: str) -> tuple[Any, list[str], list[str]]:
+def validated_layers(model: type[BaseModel], layers: Layers, where: str
+                     ) -> tuple[Any, list[str], list[str]]:
     """The layers merged, as a `model`, or None; values that mean nothing, named by the layer that wrote
     them, and values that do not go together."""
     merged: dict[str, Any] = {}

@@ -45,11 +45,12 @@ def page(rng: np.random.Generator, seeds: int, effects: Sequence[float],
          spreads: Sequence[Sequence[float]]) -> list[Verdict]:
     """Verdicts of one simulated page. effects: log FMD ratio of each candidate to the baseline, the same
     in all measures; spreads: of the baseline and of each candidate, a row of three."""
-    draws = [effect + drawn(rng, seeds, sd) for effect, sd in zip((0.0, *effects), spreads, strict=True)]
+    draws = [effect + normal_draws(rng, seeds, sd)
+             for effect, sd in zip((0.0, *effects), spreads, strict=True)]
     return verdicts([contrast(str(i), draws[0], draws[i]) for i in range(1, len(draws))])
 
 
-def drawn(rng: np.random.Generator, seeds: int, sd: Sequence[float]) -> np.ndarray:
+def normal_draws(rng: np.random.Generator, seeds: int, sd: Sequence[float]) -> np.ndarray:
     """Log measures (seeds, 3) of mean 0, with the correlation SHARED between measures."""
     common = rng.standard_normal((seeds, 1))
     own = rng.standard_normal((seeds, len(MEASURES)))

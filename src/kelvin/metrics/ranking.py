@@ -56,9 +56,9 @@ class Ranking:
 def rank(entries: Iterable[Entry]) -> Ranking:
     """Entries by FMD; clamped, class-conditional, guided ones and copiers apart, with the reasons."""
     ordered = sorted(entries, key=lambda e: (e.fmd, e.run, e.sampler))
-    odd = [e.run for e in ordered if not np.isfinite(e.fmd)]
-    if odd:
-        raise KelvinError(f"a ranking needs a finite FMD of every run; {', '.join(odd)} has none")
+    infinite = [e.run for e in ordered if not np.isfinite(e.fmd)]
+    if infinite:
+        raise KelvinError(f"a ranking needs a finite FMD of every run; {', '.join(infinite)} has none")
     return Ranking(tuple(e for e in ordered if not e.apart), tuple(e for e in ordered if e.apart))
 
 

@@ -50,7 +50,7 @@ def possible(config: Params, names: list[str]) -> tuple[list[str], dict[str, str
     return kept, refused
 
 
-def wanted(config: Params, what: str) -> list[str]:
+def runs_of(config: Params, what: str) -> list[str]:
     """A record's runs: its list, or the grid of what it varies of them; every run, the default's first;
     or the default's of its studies."""
     entry, active = config.house.records[what], list(config.house.active)
@@ -67,7 +67,7 @@ def record(what: str, jobs: str) -> Path:
     config = params.load()
     if what not in config.house.records:
         raise KelvinError(f"records has no entry {what!r}; known are {', '.join(config.house.records)}")
-    entry, names = config.house.records[what], wanted(config, what)
+    entry, names = config.house.records[what], runs_of(config, what)
     refused: dict[str, Any] = {}
     if entry.runs == "all":
         if not config.folders.prepared.exists() and subprocess.run(  # it says what can be carried

@@ -46,7 +46,7 @@ def expected_manifest(spec: Images, environ: Mapping[str, str]) -> Manifest | No
     None where only decoding shows them. KelvinError where the raw images are not there, or
     cannot be split as the entry asks. Broken pictures, which `on_error: skip` leaves out, still count.
     """
-    raw = listed(spec, data_roots(environ))
+    raw = without_decoding(spec, data_roots(environ))
     if raw is None:
         return None
     test = size_of_test(spec.test, raw.given_test is not None)
@@ -64,14 +64,14 @@ def expected_manifest(spec: Images, environ: Mapping[str, str]) -> Manifest | No
             "image_shape": list(raw.images.shape[1:]), "classes": classes}
 
 
-def listed(spec: Images, roots: Sequence[Path]) -> RawData | None:
+def without_decoding(spec: Images, roots: Sequence[Path]) -> RawData | None:
     """The data set without its pixels: `images` has the shape, and takes no memory."""
     if spec.source == "sklearn":
         return load_source(spec, roots)
-    return published(spec) if spec.source == "torchvision" else in_folder(spec, roots)
+    return published_set(spec) if spec.source == "torchvision" else folder_set(spec, roots)
 
 
-def published(spec: Images) -> RawData | None:
+def published_set(spec: Images) -> RawData | None:
     """A set of torchvision, downloaded or not; None where its class names or its order would matter."""
     known = PUBLISHED.get(spec.name)
     if known is None or spec.groups is not None or any(isinstance(c, str) for c in spec.classes or ()):
@@ -85,7 +85,7 @@ def published(spec: Images) -> RawData | None:
                           np.arange(len(labels)), np.repeat([False, True], [len(part) for part in parts]))
 
 
-def in_folder(spec: Images, roots: Sequence[Path]) -> RawData | None:
+def folder_set(spec: Images, roots: Sequence[Path]) -> RawData | None:
     """A folder or archive by the names in it; one picture is decoded where the entry leaves the size or
     the channels open; None where that one is broken."""
     path = find_folder(spec.path, roots)

@@ -112,7 +112,7 @@ def shape_faults(metrics: CheckedMetrics, reference: int, shape: Shape) -> Itera
                f"{metrics.pixel_dim} images, but {fitted} lie outside the test set; lower it")
 
 
-def run_faults(run: CheckedRun, asked: CheckedMetrics, metrics: CheckedMetrics, manifest: Manifest,
+def run_faults(run: CheckedRun, written: CheckedMetrics, metrics: CheckedMetrics, manifest: Manifest,
                shape: Shape, built: dict[str, list[str]], memory: int | None) -> list[str]:
     """What the images do not bear of one run, each line without `runs.<name>.`; `built`: what is known of
     networks and processes that other runs share."""
@@ -121,12 +121,12 @@ def run_faults(run: CheckedRun, asked: CheckedMetrics, metrics: CheckedMetrics, 
         if lines := class_faults(run.classes, manifest):
             return lines
         sizes = of_classes(manifest, run.classes)["sizes"]
-        for line in protocol_faults(class_protocol(asked, metrics, sizes["test"], manifest),
+        for line in protocol_faults(class_protocol(written, metrics, sizes["test"], manifest),
                                     sizes["test"]):
             return [f"classes = {run.classes} leaves {sizes['test']} test images: {line}; or name more "
                     "classes"]
     if run.source == "folder":
-        return folder_faults(run.path, sample_size(asked, manifest, sizes["test"]))
+        return folder_faults(run.path, sample_size(written, manifest, sizes["test"]))
     if metrics.bounded:
         run = settled_run(run, metrics.limit, of_classes(manifest, run.classes))
     return [*count_faults(run, metrics, sizes, prod(manifest["image_shape"]), memory),
@@ -152,20 +152,23 @@ def folder_faults(path: str, n: int) -> list[str]:
 def class_faults(classes: list[int], manifest: Manifest) -> list[str]:
     """Classes that are not there, or leave a part without an image."""
     known = len(manifest["classes"])
-    if odd := [i for i in classes if i >= known]:
-        return [f"classes names {odd[0]}, but the data set has {known}, 0 to {known - 1}"]
+    if unknown := [i for i in classes if i >= known]:
+        return [f"classes names {unknown[0]}, but the data set has {known}, 0 to {known - 1}"]
     if len(set(classes)) < len(classes):
         return [f"classes = {classes} names a class twice"]
     return [f"classes = {classes} leaves no {part} image; name more classes" for part in PARTS
             if not any(manifest["classes"][i][part] for i in classes)]
 
 
-def class_protocol(asked: CheckedMetrics, metrics: CheckedMetrics, test: int, manifest: Manifest
+def class_protocol(written: CheckedMetrics, metrics: CheckedMetrics, test: int, manifest: Manifest
                ) -> CheckedMetrics:
-    """The protocol of a run that learns some classes (kelvin.subset_protocol); asked: not settled yet."""
+    """The protocol of a run that learns some classes (kelvin.evaluation.class_subset).
+
+    written: the protocol of params.yaml; metrics: the same with no value left open.
+    """
     share, small = test / manifest["sizes"]["test"], metrics.small
     images = metrics.images
-    if isinstance(images, int) and (asked.images is None or asked.bounded):
+    if isinstance(images, int) and (written.images is None or written.bounded):
         images = round(images * share)
     least = 1 / (counted(test, metrics.limit) - 1) if metrics.bounded and test > 1 else 0
     return metrics.model_copy(update={
@@ -209,14 +212,14 @@ def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, l
                  memory: int | None) -> list[str]:
     """What network and process say to images of that shape, and the memory of a training step."""
     learned = run.restorer.variance == "learned"
-    asked = replace(shape, outputs=2) if learned else shape
+    outputs = replace(shape, outputs=2) if learned else shape
     image = ImageSpec(shape.channels, shape.height, shape.width, run.restorer.low, run.restorer.high)
     sections = {key: getattr(run, key).model_dump()
                 for key in ("network", "conditioning", "degradation", "schedule", "prior")}
 
     def network() -> None:
         with torch.device("meta"):  # shapes alone: no memory, however wide
-            net = networks.build(sections["network"], asked)
+            net = networks.build(sections["network"], outputs)
             if not isinstance(net, torch.nn.Module):
                 raise KelvinError(f"network.kind = {sections['network']['kind']!r} makes a "
                                   f"{type(net).__name__}, but a network is a torch.nn.Module")
@@ -232,7 +235,7 @@ def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, l
             refuse_other_than_degradation(sections["degradation"], image, sections["schedule"])
             degradations.build(image, sections["degradation"], sections["schedule"], sections["prior"])
 
-    return [*shared(built, network, [sections["network"], sections["conditioning"], asked,
+    return [*shared(built, network, [sections["network"], sections["conditioning"], outputs,
                                      run.training.batch], "network: "),
             *shared(built, process, [sections["degradation"], sections["schedule"], sections["prior"],
                                      image], "degradation: ")]

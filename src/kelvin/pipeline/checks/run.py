@@ -90,8 +90,8 @@ def together_faults(params: Params, name: str, run: RunConfig) -> list[str]:
     lines += lines_of(lambda: check_weighting(run.training.weighting.model_dump(), run.training.loss,
                                               process, kind, f"{at}.training"))
     if not lines and process.temperature == "hot" and name in params.house.active:
-        lines += named(lines_of(lambda: check_table(run, at)), at)
-    lines += sampler_faults(params, at, run, process, drawn(run))
+        lines += with_key(lines_of(lambda: check_table(run, at)), at)
+    lines += sampler_faults(params, at, run, process, sampler_keys(run))
     if run.sampling.samplers == "every" and not with_samplers(params, run).sampling.samplers:
         lines.append(f"{at}.sampling.samplers = 'every', but {kind} can take none of `every`; name some")
     if run.training.mmd.weight and run.training.batch < 2:
@@ -119,11 +119,11 @@ def check_table(run: RunConfig, at: str) -> None:
                   PARAMETERISATIONS[run.restorer.parameterisation], f"{at}.training")
 
 
-def drawn(run: RunConfig) -> Iterable[tuple[str, str]]:
+def sampler_keys(run: RunConfig) -> Iterable[tuple[str, str]]:
     """(the sampler's name, the key that names it), each name once; of `every`, what fits is drawn."""
     keys = {run.sampling.epoch_sampler: "epoch_sampler"}
-    named = [] if run.sampling.samplers == "every" else run.sampling.samplers
-    return (keys | dict.fromkeys(named, "samplers")).items()
+    names = [] if run.sampling.samplers == "every" else run.sampling.samplers
+    return (keys | dict.fromkeys(names, "samplers")).items()
 
 
 def with_samplers(params: Params, run: RunConfig) -> RunConfig:
@@ -141,11 +141,11 @@ def with_samplers(params: Params, run: RunConfig) -> RunConfig:
 
 
 def sampler_faults(params: Params, at: str, run: RunConfig, process: Any,
-                   named: Iterable[tuple[str, str]]) -> list[str]:
+                   keys: Iterable[tuple[str, str]]) -> list[str]:
     """Samplers (name, the key that names it) that the run's process, target or number of times cannot
     take."""
     lines, kind, T = [], run.degradation.kind, run.schedule.model_dump()["steps"]
-    for name, key in named:
+    for name, key in keys:
         if name not in params.house.samplers:
             continue
         sampler = params.sampler(name)
@@ -194,7 +194,7 @@ def process_faults(params: Params, at: str, run: RunConfig) -> list[str]:
                                      run.prior.model_dump())
         check_parameterisation(run.restorer.parameterisation, process, "restorer.parameterisation")
 
-    return named(lines_of(build), at)
+    return with_key(lines_of(build), at)
 
 
 def refuse_other_than_degradation(section: Mapping[str, Any], image: ImageSpec,
@@ -207,7 +207,7 @@ def refuse_other_than_degradation(section: Mapping[str, Any], image: ImageSpec,
                               "but a degradation is a kelvin.degradations.Degradation")
 
 
-def named(lines: Iterable[str], at: str) -> list[str]:
+def with_key(lines: Iterable[str], at: str) -> list[str]:
     """What a part says of itself, with the run's key before it."""
     return [line if line.startswith(at) else f"{at}.{line}" if SECTIONS.match(line)
             else f"{at}.degradation: {line}" for line in lines]

@@ -26,12 +26,12 @@ def start_faults(starts: Sequence[Start], own: Manifest | None, environ: Mapping
                 known[source.dataset] = expected_manifest(source.images, environ)
             except KelvinError as error:
                 known[source.dataset] = error
-        answer = known[source.dataset]
-        if isinstance(answer, KelvinError):
-            raise answer
-        return answer
+        entry = known[source.dataset]
+        if isinstance(entry, KelvinError):
+            raise entry
+        return entry
 
-    blends, pretrained = [], []
+    blends, faults = [], []
     for start in starts:
         if start.blend:
             try:
@@ -42,11 +42,11 @@ def start_faults(starts: Sequence[Start], own: Manifest | None, environ: Mapping
             try:
                 images = own if start.source is None else manifest(start.source)
             except KelvinError as error:
-                pretrained.append((start.run, f"pretrain.dataset = {start.source.dataset!r}: {error}"))
+                faults.append((start.run, f"pretrain.dataset = {start.source.dataset!r}: {error}"))
             else:
-                pretrained += [(start.run, line) for line in
-                               ([] if images is None else pretrain_faults(start, images))]
-    return [*dict.fromkeys(blends), *shared_faults(pretrained)]
+                faults += [(start.run, line) for line in
+                           ([] if images is None else pretrain_faults(start, images))]
+    return [*dict.fromkeys(blends), *shared_faults(faults)]
 
 
 def pretrain_faults(start: Start, manifest: Manifest) -> Iterator[str]:
