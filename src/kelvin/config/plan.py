@@ -127,7 +127,7 @@ class CheckedRun(ModelConfig):
 
 
 class Checked(Section):
-    """What is held against the prepared images before any run is trained (kelvin.pipeline.checks.images)."""
+    """What the images must carry, before any run is trained (kelvin.pipeline.checks.images)."""
 
     metrics: CheckedMetrics
     runs: dict[Name, CheckedRun]
