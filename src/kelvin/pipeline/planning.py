@@ -210,7 +210,8 @@ def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mappi
     from kelvin.pipeline.checks.starts import start_faults
 
     dataset, pretrain = params.house.dataset, plans[plan_path("pretrain")]
-    manifest, lines = prepared_manifest(dataset, plans), []
+    lines: list[str] = []
+    manifest: Mapping[str, Any] | None = prepared_manifest(dataset, plans)
     if manifest is None:
         with suppress(KelvinError):
             manifest = expected_manifest(params.images, environ)

@@ -100,7 +100,7 @@ def folder_set(spec: Images, roots: Sequence[Path]) -> RawData | None:
             raise KelvinError(f"{spec.path}: no picture in it has a class; check its folders")
         size, channels = target_sides(spec.image_size), spec.channels
         if size and channels:
-            shape = (channels, *size)
+            shape: Sequence[int] = (channels, *size)
         else:
             first, good, _ = read_images(tree, [items[0].file], spec.image_size, channels)
             if not good[0]:

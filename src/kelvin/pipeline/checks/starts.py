@@ -31,7 +31,8 @@ def start_faults(starts: Sequence[Start], own: Manifest | None, environ: Mapping
             raise entry
         return entry
 
-    blends, faults = [], []
+    blends: list[str] = []
+    faults: list[tuple[str, str]] = []
     for start in starts:
         if start.blend:
             try:
