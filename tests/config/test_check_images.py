@@ -218,7 +218,7 @@ UNUSED = ("training", "sampling", "network", "schedule", "degradation", "prior",
 
 
 @pytest.mark.parametrize(("key", "value"), [
-    ("defaults.training.batch", 2000), ("defaults.training.images", 8), ("scales.smoke.run", {}),
+    ("defaults.training.batch", 2000), ("defaults.training.images", 8),
     ("defaults.sampling.guidance", [2.0]), ("defaults.sampling.epoch_images", 8),
     ("defaults.sampling.restore_images", 10**6), ("defaults.restorer.parameterisation", "velocity"),
     ("defaults.restorer.variance", "learned"), ("defaults.sampling.epoch_sampler", "heun-20"),

@@ -148,10 +148,9 @@ def test_a_fault_is_one_short_line_that_names_the_users_key(key, value, line):
 
 
 def test_a_sampler_named_twice_is_told_by_its_key():
-    (line,) = faults(edited(("defaults.sampling.restore_samplers", ["naive", "naive"])))
-    assert line.startswith("defaults.sampling.restore_samplers = ['naive', 'naive']: it names 'naive' twice")
-    line, *_ = faults(edited(("every", ["naive", "naive"])))
-    assert line.startswith("every = ['naive', 'naive']: it names 'naive' twice")
+    for key in ("defaults.sampling.restore_samplers", "every"):
+        line, *_ = faults(edited((key, ["naive", "naive"])))
+        assert line.startswith(f"{key} = ['naive', 'naive']: it names 'naive' twice")
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
