@@ -2,14 +2,14 @@
 
 import copy
 import os
-import shutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from helpers import own_code, planned
+from helpers import own_code, planned, with_values
 from ruamel.yaml import YAML
 
 from kelvin.common.errors import KelvinError
@@ -17,7 +17,9 @@ from kelvin.common.files import write_json
 from kelvin.config.plan import plan_path
 from kelvin.config.resolve import Params, read
 from kelvin.pipeline import planning
+from kelvin.pipeline.checks import expected
 from kelvin.pipeline.checks.images import manifest_faults
+from kelvin.pipeline.checks.params import faults
 from kelvin.pipeline.planning import write_plan
 
 RAW = read(ROOT / "params.yaml")
@@ -159,9 +161,27 @@ def test_the_plan_refuses_what_its_own_prepared_images_do_not_carry(project):
     assert plan_path("pretrain").read_text() == before
 
 
-@pytest.mark.parametrize("state", ["absent", "older", "of another plan", "damaged"])
-def test_the_plan_leaves_images_alone_that_are_not_its_own(project, state):
+STATES = ["absent", "older", "of another plan", "damaged"]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_without_images_of_its_own_the_plan_asks_the_raw_files(project, state, monkeypatch):
+    """What was prepared by another plan says nothing; digits are 540 test images before any is prepared.
+    Raw images that are not there either are left to `prepare`."""
     project()
+    prepared(state)
+    with pytest.raises(KelvinError, match="^params.yaml: metrics.copy_quantile = 0.001 needs 1000"):
+        project(**TOO_FEW)
+    monkeypatch.setattr(expected, "load_source", absent)
+    assert project(**TOO_FEW)
+
+
+def absent(*_):
+    raise KelvinError("it is not there")
+
+
+def prepared(state):
+    """A manifest of digits in a state that is not the plan's own."""
     made = Path("data/prepared/digits/manifest.json")
     if state != "absent":
         write_json(made, manifest())
@@ -173,8 +193,6 @@ def test_the_plan_leaves_images_alone_that_are_not_its_own(project, state):
         path = plan_path("prepare", "digits")
         path.write_text(path.read_text().replace("digits", "other"))
         os.utime(path, (1, 1))
-    assert project(**TOO_FEW)
-    shutil.rmtree("data")
 
 
 def test_a_folder_of_too_few_images_is_told_before_any_training(tmp_path, monkeypatch):
@@ -195,23 +213,54 @@ def test_a_folder_of_too_few_images_is_told_before_any_training(tmp_path, monkey
     assert manifest_faults(found, manifest()) == []
 
 
+ADVICE = re.compile(r"runs\.theirs\.([\w.-]+)")
+UNUSED = ("training", "sampling", "network", "schedule", "degradation", "prior", "restorer")
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("defaults.training.batch", 2000), ("defaults.training.images", 8),
+    ("defaults.sampling.guidance", [2.0]), ("defaults.sampling.epoch_images", 8),
+    ("defaults.sampling.restore_images", 10**6), ("defaults.restorer.parameterisation", "velocity"),
+    ("defaults.restorer.variance", "learned"), ("defaults.sampling.epoch_sampler", "heun-20"),
+    ("defaults.degradation", {"kind": "desaturate"}),
+    ("defaults.prior", {"kind": "gaussian", "rank": 10**5, "jitter": 0.0})])
+def test_a_folder_run_is_told_of_no_key_that_it_does_not_use(key, value, tmp_path, monkeypatch):
+    """It neither trains nor draws: its lines name its path, classes or split alone."""
+    monkeypatch.chdir(tmp_path)
+    raw = with_values(RAW | {"active": ["theirs"], "studies": {}, "records": {}, "scale": "smoke"},
+                      (key, value))
+    raw["runs"] = {"theirs": {"title": "", "source": "folder", "path": "theirs"}}
+    lines = faults(raw)
+    if not lines:
+        lines = manifest_faults(planned(Params(raw), "pretrain").checked, manifest())
+        assert lines and all(line.startswith("runs.theirs.path = 'theirs' is not") for line in lines)
+    keys = [key for line in lines for key in ADVICE.findall(line)]
+    assert not [key for key in keys if key.startswith(UNUSED)], lines
+
+
 def test_stages_work_in_a_place_with_blanks_and_letters_without_a_home(tmp_path):
-    """plan, prepare and pretrain as a user starts them; what does not fit is one sentence of pretrain."""
+    """plan, prepare and pretrain as a user starts them; what does not fit is one sentence of the plan."""
     place = tmp_path / "Bjørn Größe 模型"
     place.mkdir()
     for name in ("src", "stages"):
         (place / name).symlink_to(ROOT / name)
-    with open(place / "params.yaml", "w", encoding="utf-8") as file:
-        YAML().dump({**copy.deepcopy(RAW), "active": ["ddpm-default"], **TOO_FEW}, file)
+
+    def write(**changes):
+        with open(place / "params.yaml", "w", encoding="utf-8") as file:
+            YAML().dump({**copy.deepcopy(RAW), "active": ["ddpm-default"], **changes}, file)
+
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": str(ROOT / "src")}
 
     def stage(name, *item):
         return subprocess.run([sys.executable, f"stages/{name}.py", *item], cwd=place, env=environ,
                               capture_output=True, text=True, encoding="utf-8", timeout=300)
 
-    for done in (stage("plan"), stage("prepare", "digits")):
-        assert done.returncode == 0, done.stderr
-    refused = stage("pretrain")
+    write(**TOO_FEW)
+    refused = stage("plan")
     assert refused.returncode == 1 and "Traceback" not in refused.stderr
     assert refused.stderr.startswith("kelvin: params.yaml: metrics.copy_quantile = 0.001 needs 1000 test")
-    assert not (place / "data/starts").exists()
+    assert not (place / "data").exists()
+    write()
+    for done in (stage("plan"), stage("prepare", "digits"), stage("pretrain")):
+        assert done.returncode == 0, done.stderr
+    assert (place / "data/starts/digits/ddpm-default-0/start.json").exists()

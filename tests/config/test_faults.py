@@ -59,6 +59,10 @@ CLEAN = {"epoch_sampler": "ddim-all", "samplers": ["ddim-all"]}
     ([("runs.ddpm-default.fold", 1)], "runs.ddpm-default.fold = 1 goes with a split into folds"),
     ([("datasets.digits.folds", None)], "runs.fold-grouped.split = 'grouped' needs folds, but datasets"),
     ([("runs.blur-strong.degradation.sigma", 1e-300)], "runs.blur-strong.degradation.sigma = 1e-300: it"),
+    ([("runs.blur-strong.schedule", {"kind": "matched", "steps": 20, "beta_min": 1e-4,
+                                     "alpha_bar_end": 0.01})],
+     "runs.blur-strong.degradation: a blur whose severity follows another schedule than own needs "),
+    ([("runs.blur-best.degradation.growth", "constant")], "runs.blur-best.degradation"),
     ([("runs.blur-strong.degradation.kernel", 1e9)], "runs.blur-strong.degradation.kernel = 1000000000."),
     ([("runs.blur-strong.schedule.steps", 10**12)], "runs.blur-strong.schedule.steps = 1000000000000: a"),
     ([("scales.laptop.run.network.channels", 10**9)], "scales.laptop.run.network.channels = 1000000000"),
@@ -112,6 +116,7 @@ def test_all_faults_are_told_a_line_each_the_first_as_a_sentence(tmp_path):
     ("runs.ddpm-default.restorer", {"low": 2.0, "high": 1.0},
      "runs.ddpm-default.restorer: low = 2 must lie below high = 1"),
     ("runs.guided.sampling.guidance", [1, 1.0], "runs.guided: sampling.guidance names a weight twice"),
+    ("datasets.digits.path", "x", "datasets.digits: source: sklearn takes a name and no path"),
     ("runs.a\nb", {"title": "x"},
      "runs.'a\\nb': a name has at most 80 letters, digits, - and _, and begins with a letter or digit"),
     ("runs.ddpm-default.training", {1: 2}, "runs.ddpm-default.training.1: a name has at most 80 letters"),
@@ -140,6 +145,12 @@ def test_a_fault_is_one_short_line_that_names_the_users_key(key, value, line):
     assert lines[0].startswith(line) and "constrained" not in lines[0] and len(lines[0]) < 250
     assert len(lines) == 1 or key == "runs.ddpm-default.schedule.kind"
     assert not any("\n" in line for line in lines)
+
+
+def test_a_sampler_named_twice_is_told_by_its_key():
+    for key in ("defaults.sampling.restore_samplers", "every"):
+        line, *_ = faults(edited((key, ["naive", "naive"])))
+        assert line.startswith(f"{key} = ['naive', 'naive']: it names 'naive' twice")
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])

@@ -6,8 +6,8 @@ import pytest
 from conftest import ROOT
 
 from kelvin.common.errors import KelvinError
+from kelvin.config.entries import RunLayers
 from kelvin.config.resolve import Params, lineage, read
-from kelvin.config.schema import RunLayers
 
 RAW = read(ROOT / "params.yaml")
 COSINE = {"kind": "cosine", "steps": 500, "offset": 0.008, "beta_cap": 0.999}

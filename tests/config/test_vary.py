@@ -8,10 +8,11 @@ from conftest import ROOT
 
 from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params, read
-from kelvin.config.schema import NAME, RunConfig
+from kelvin.config.schema import RunConfig
+from kelvin.config.sentences import NAME
 from kelvin.config.vary import word
 from kelvin.pipeline.checks.params import faults
-from kelvin.pipeline.record import wanted
+from kelvin.pipeline.record import runs_of
 
 RAW = read(ROOT / "params.yaml")
 GRID = {"training.lr": [4.0e-3, 8.0e-3], "training.epochs": [28, 140]}
@@ -26,7 +27,7 @@ def with_record(vary, runs=("tied-noise", "tied-fade"), **more):
 
 def test_points_are_named_by_what_varies_and_resolve_as_written_runs():
     raw = with_record(GRID)
-    names = wanted(Params(raw), "tuning")
+    names = runs_of(Params(raw), "tuning")
     assert names[:2] == ["tied-noise_lr-4e-3_epochs-28", "tied-noise_lr-4e-3_epochs-140"]
     assert len(names) == 8
     by_hand = copy.deepcopy(RAW)  # tied-fade is two links of `like` deep: the grid adds none

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kelvin.common.errors import KelvinError
-from kelvin.config.schema import Images, validated
+from kelvin.config.schema import Images
+from kelvin.config.values import validated
 from kelvin.datasets.sources.find import load_source
 from kelvin.datasets.sources.folders import load_folder
 from kelvin.datasets.sources.groups import block_groups

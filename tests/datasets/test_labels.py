@@ -5,7 +5,8 @@ import unicodedata
 import pytest
 
 from kelvin.common.errors import KelvinError
-from kelvin.config.schema import Images, validated
+from kelvin.config.schema import Images
+from kelvin.config.values import validated
 from kelvin.datasets.sources.find import load_source
 from kelvin.datasets.sources.folders import load_folder
 

@@ -12,7 +12,8 @@ from kelvin import degradations
 from kelvin.artifacts.models import ModelFolder
 from kelvin.common.errors import KelvinError
 from kelvin.config import resolve
-from kelvin.config.schema import Images, validated
+from kelvin.config.schema import Images
+from kelvin.config.values import validated
 from kelvin.datasets.preparation import prepare
 from kelvin.datasets.store import PreparedStore
 from kelvin.networks import Shape

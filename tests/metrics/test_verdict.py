@@ -187,7 +187,7 @@ def test_the_family_alone_would_be_wrong_three_times_as_often():
     spreads = [operating.SPREADS[name] for name in operating.PAGE]
     wrong = 0
     for _ in range(500):
-        draws = [operating.drawn(rng, 5, sd) for sd in spreads]
+        draws = [operating.normal_draws(rng, 5, sd) for sd in spreads]
         wrong += any(welch(draws[0][:, 0], b[:, 0]).p < 0.05 for b in draws[1:])
     assert wrong / 500 > 0.07
 

@@ -25,7 +25,7 @@ def test_full_is_every_run_the_images_can_carry(params, tmp_path, monkeypatch):
     write_store(tmp_path / "data/prepared/digits", "digits",
                 RawData(images, np.arange(6) % 2, ["a", "b"], np.arange(6)), np.repeat([0, 1, 2], 2),
                 SimpleNamespace(licence="free", seed=0))
-    names = record.wanted(params, "full")
+    names = record.runs_of(params, "full")
     assert set(names) == set(params.runs) and params.house.records["full"].replicates == [0]
     assert names[:len(params.house.active)] == params.house.active
     kept, refused = record.possible(params, names)
@@ -34,7 +34,7 @@ def test_full_is_every_run_the_images_can_carry(params, tmp_path, monkeypatch):
 
 
 def test_replicates_are_five_seeds_of_the_runs_behind_d1_to_d3(params):
-    names = record.wanted(params, "replicates")
+    names = record.runs_of(params, "replicates")
     assert params.house.records["replicates"].replicates == [0, 1, 2, 3, 4]
     assert names == ["tied-noise", "tied-blur", "tied-blur-noise", "tied-pixels", "steps-noise-5",
                      "steps-blur-5"]
@@ -63,7 +63,7 @@ def test_committed_records_are_what_params_would_make_again():
         entry = params.house.records[name]
         assert path.parent == ROOT / "reports/reference" / entry.folder
         assert (made["replicates"], made.get("set", {})) == (entry.replicates, entry.set), path
-        runs, wanted = {*made["runs"], *made["left_out"]}, set(record.wanted(params, name))
+        runs, wanted = {*made["runs"], *made["left_out"]}, set(record.runs_of(params, name))
         assert runs <= wanted if entry.runs == "all" else runs == wanted, path
 
 

@@ -9,7 +9,7 @@ from helpers import every_table, studied
 from kelvin.common.errors import KelvinError
 from kelvin.config import resolve as kelvin_params
 from kelvin.config.resolve import Params
-from kelvin.config.schema import Kinded
+from kelvin.config.values import Kinded
 from kelvin.pipeline.checks.params import check
 from kelvin.report.aggregate import metrics
 from kelvin.report.kit import style

@@ -11,7 +11,7 @@ from kelvin.config.resolve import Params, read
 from kelvin.config.vary import points
 from kelvin.metrics.gates import BUDGET, RESTORATION
 from kelvin.metrics.verdict import HIGHER, LOWER, NONE, welch
-from kelvin.pipeline.record import wanted
+from kelvin.pipeline.record import runs_of
 from kelvin.report.kit import style
 from kelvin.report.parts.arms import Arm
 from kelvin.report.parts.contrasts import BEST, DISAGREE
@@ -294,4 +294,4 @@ def test_without_the_baseline(project):
 def test_the_records_of_this_study(name, count, seeds):
     params = Params(read(ROOT / "params.yaml"))
     entry = params.house.records[name]
-    assert len(wanted(params, name)) == count and entry.replicates == seeds
+    assert len(runs_of(params, name)) == count and entry.replicates == seeds

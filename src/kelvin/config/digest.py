@@ -35,15 +35,15 @@ class Module(NamedTuple):
 class Code:
     """The modules of this package and of the project's root, parsed once.
 
-    What was parsed is remembered in a file by size and time of change; a damaged one is made again.
+    A file keeps the digests by size and time of change of each source; a damaged one is written again.
     """
 
     def __init__(self, root: Path | None = None, memory: Path = Path(".kelvin/syntax.json")) -> None:
         self.root, self.memory = (root or Path.cwd()).resolve(), memory
         self.known: dict[str, list] = {}
         with suppress(OSError, ValueError):
-            said = json.loads(memory.read_text(encoding="utf-8"))
-            self.known = said["files"] if said["python"] == platform.python_version() else {}
+            content = json.loads(memory.read_text(encoding="utf-8"))
+            self.known = content["files"] if content["python"] == platform.python_version() else {}
         self.changed = False
         self._digests: dict[tuple, str] = {}
 

@@ -23,15 +23,15 @@ def stage_values(params: Params) -> dict[str, Any]:
     """All that the stages and the report read of a params.yaml."""
     h = params.house
     runs = {name: params.run(name) for name in h.active}
-    pretrained = {run.pretrain.dataset for run in runs.values() if run.pretrain}
-    drawn = {name for run in runs.values()
-             for name in (*(h.every if run.sampling.samplers == "every" else run.sampling.samplers),
-                          run.sampling.epoch_sampler)}
-    data = {h.dataset, h.blend} | (pretrained - {None})
+    sources = {run.pretrain.dataset for run in runs.values() if run.pretrain}
+    samplers = {name for run in runs.values()
+                for name in (*(h.every if run.sampling.samplers == "every" else run.sampling.samplers),
+                             run.sampling.epoch_sampler)}
+    data = {h.dataset, h.blend} | (sources - {None})
     return {"house": [h.dataset, h.blend, h.scale, h.seed, h.threads, h.replicates, list(runs)],
             "runs": runs, "classifier": params.classifier, "metrics": params.metrics,
             "images": {name: h.datasets[name].images for name in sorted(data)},
-            "samplers": {name: h.samplers[name] for name in sorted(drawn)},
+            "samplers": {name: h.samplers[name] for name in sorted(samplers)},
             "every": h.every if any(run.sampling.samplers == "every" for run in runs.values()) else [],
             "studies": h.studies, "records": h.records}
 

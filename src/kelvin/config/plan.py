@@ -15,24 +15,20 @@ from kelvin.artifacts.folders import DATA, DatasetFolders, RunFolders, run_name
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_json
 from kelvin.config.digest import Code
+from kelvin.config.entries import Study
 from kelvin.config.schema import (
     ClassifierConfig,
-    Count,
     Images,
-    Index,
-    Kinded,
     MetricsConfig,
     MetricsCount,
     ModelConfig,
-    Name,
     ReferenceConfig,
     RunConfig,
     SamplingConfig,
-    Section,
     SmallProtocol,
-    Study,
     TrainedRun,
 )
+from kelvin.config.values import Count, Index, Kinded, Name, Section
 
 FOLDER = DATA / "plan"
 PARAMETERS = FOLDER / "parameters.json"  # the checksum of params.yaml: no stage depends on it
@@ -131,7 +127,7 @@ class CheckedRun(ModelConfig):
 
 
 class Checked(Section):
-    """What is held against the prepared images before any run is trained (kelvin.check_images)."""
+    """What the images must carry, before any run is trained (kelvin.pipeline.checks.images)."""
 
     metrics: CheckedMetrics
     runs: dict[Name, CheckedRun]

@@ -15,15 +15,10 @@ from pydantic import BaseModel, ValidationError
 
 from kelvin.artifacts.folders import DatasetFolders
 from kelvin.common.errors import KelvinError
+from kelvin.config.entries import House, RunLayers
 from kelvin.config.explain import places
 from kelvin.config.layers import Layers, merge
-from kelvin.config.schema import (
-    ClassifierConfig,
-    House,
-    MetricsConfig,
-    RunConfig,
-    RunLayers,
-)
+from kelvin.config.schema import ClassifierConfig, MetricsConfig, RunConfig
 from kelvin.config.sentences import Place, choices, dotted, sentences
 from kelvin.config.vary import Variant
 from kelvin.config.written import house, variants
@@ -71,7 +66,7 @@ def lineage(name: str, runs: Mapping[str, RunLayers]) -> list[str]:
 
 
 def refusal(lines: list[str]) -> KelvinError:
-    """Every fault in one error, a line each, said once."""
+    """Every fault in one error: a line each, none twice."""
     return KelvinError("params.yaml: " + "\n".join(dict.fromkeys(lines)))
 
 
@@ -92,20 +87,20 @@ class Params:
         if whole is None:
             raise refusal(lines)
         self.house, self.images = whole, whole.datasets[whole.dataset].images
-        self.variants = variants(whole, [])  # what is wrong with them was told by `house`
-        # an entry that was left out, being wrong, is not told of again as missing
+        self.variants = variants(whole, [])  # `house` lists what is wrong with them
+        # a wrong entry is left out: it must not be reported again as missing
         self.left_out = {key: set(raw[key]) - set(getattr(whole, key))
                          for key in ("runs", "samplers", "datasets")}
         for key, model in (("classifier", ClassifierConfig), ("metrics", MetricsConfig)):
-            config, wrong, odd = checked(model, self.protocol_layers(key), key)
+            config, wrong, odd = validated_layers(model, self.protocol_layers(key), key)
             setattr(self, key, config)
             lines += wrong + odd
         self.runs, odd = {}, {}
         for name in (*whole.runs, *self.variants):
             run, wrong, together = self.resolved(name, whole.scale)
-            # a link of `like` is told of once, not by every run above it
-            told = {line.partition(" = ")[0] for line in lines if ".like = " in line}
-            lines += [line for line in wrong if line.partition(" = ")[0] not in told]
+            # a wrong link of `like` is one fault, not one of every run above it
+            links = {line.partition(" = ")[0] for line in lines if ".like = " in line}
+            lines += [line for line in wrong if line.partition(" = ")[0] not in links]
             odd[name] = self.lasting(name, together, lambda scale, n=name: self.resolved(n, scale)[2])
             if run is not None and (name in whole.runs or name in whole.active):
                 self.runs[name] = run
@@ -143,25 +138,26 @@ class Params:
         except KelvinError as error:
             absent = any(f".like = {parent!r} is" in str(error) for parent in self.left_out["runs"])
             return None, [] if absent else [str(error)], []
-        run, wrong, odd = checked(RunConfig, layers, f"runs.{name}")
+        run, wrong, odd = validated_layers(RunConfig, layers, f"runs.{name}")
         return run, wrong, odd if run is None else self._names(name, run)
 
     def _names(self, name: str, run: RunConfig) -> list[str]:
         """What the run names that is not there, and a batch that nothing fills."""
         h, at = self.house, f"runs.{name}"
-        drawn = run.sampling.samplers
-        drawn = h.every if drawn == "every" else drawn
+        samplers = run.sampling.samplers
+        samplers = h.every if samplers == "every" else samplers
         lines = [f"{at}.sampling names the sampler {sampler!r}, which is not in samplers; known are "
                  f"{choices(sampler, h.samplers)}"
-                 for sampler in dict.fromkeys([*drawn, run.sampling.epoch_sampler])
+                 for sampler in dict.fromkeys([*samplers, run.sampling.epoch_sampler])
                  if sampler not in {*h.samplers, *self.left_out["samplers"]}]
         lines += [f"{at}.sampling.restore_samplers names {sampler!r}, which is not among its samplers: "
-                  f"{', '.join(drawn)}"
-                  for sampler in run.sampling.restore_samplers or () if sampler not in drawn]
+                  f"{', '.join(samplers)}"
+                  for sampler in run.sampling.restore_samplers or () if sampler not in samplers]
         if run.pretrain and run.pretrain.dataset not in (None, *h.datasets, *self.left_out["datasets"]):
             lines.append(f"{at}.pretrain.dataset = {run.pretrain.dataset!r} is not in datasets; known "
                          f"are {choices(run.pretrain.dataset, h.datasets)}, and null for the run's own")
-        if run.training.batch > (run.training.images or run.training.batch):
+        images = run.training.images or run.training.batch
+        if run.training.batch > images and run.source == "train":
             lines.append(f"{at}.training.batch = {run.training.batch} is more than training.images = "
                          f"{run.training.images}: no batch would be full")
         return lines
@@ -176,7 +172,7 @@ class Params:
         return [line for line in lines if line.partition(" ")[0] in keys]
 
     def by_cause(self, faults: Mapping[str, list[str]]) -> list[str]:
-        """The faults of each run, those told once that several runs have from one place."""
+        """The faults of all runs; a fault that several runs have from one place is one line."""
         causes: dict[tuple[str, str], list[str]] = {}
         for name, lines in faults.items():
             written = places(self.layers(name)) if lines else {}
@@ -211,7 +207,8 @@ class Params:
         return DatasetFolders(self.house.dataset)
 
 
-def checked(model: type[BaseModel], layers: Layers, where: str) -> tuple[Any, list[str], list[str]]:
+def validated_layers(model: type[BaseModel], layers: Layers, where: str
+                     ) -> tuple[Any, list[str], list[str]]:
     """The layers merged, as a `model`, or None; values that mean nothing, named by the layer that wrote
     them, and values that do not go together."""
     merged: dict[str, Any] = {}

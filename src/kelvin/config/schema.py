@@ -1,66 +1,36 @@
-"""The sections of params.yaml as types: what each knob may be, and what must hold between them."""
+"""The sections that stages read, as types: what each knob may be, and what must hold between them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, model_validator
 
 from kelvin.common.errors import KelvinError
-from kelvin.config import vary as grids
-from kelvin.config.sentences import FOLDER, NAME, dotted, sentences
-
-
-def at_most(limit: int, why: str) -> AfterValidator:
-    """A bound that says its reason."""
-    def check(value: int) -> int:
-        if value > limit:
-            raise ValueError(f"at most {limit:,}, since {why}")
-        return value
-    return AfterValidator(check)
-
-
-def once(values: list[Any]) -> list[Any]:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"it names {value!r} twice")
-    return values
-
-
-LONG = at_most(10_000_000, "more takes years")
-FITS = at_most(65_536, "a square table of that side must fit into memory")
-Count = Annotated[int, Field(ge=1), LONG]
-Width = Annotated[int, Field(ge=1), FITS]
-Features = Annotated[int, Field(ge=1), at_most(16_384, "their covariance would take more than 2 GiB")]
-Drawn = Annotated[int, Field(ge=2), LONG]  # images
-Index = Annotated[int, Field(ge=0), LONG]
-Positive = Annotated[float, Field(ge=1e-12, le=1e6)]  # float32 tells it from 0, its square from infinity
-Weight = Annotated[float, Field(ge=0, le=1e6)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]  # the sum of seed and replicate is one of 32 bits
-Name = Annotated[str, Field(pattern=NAME, max_length=80)]
-Layer = dict[str, Any]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Kinded(Section):
-    """A part by name; its options are checked by the registry that holds the part."""
-
-    model_config = ConfigDict(extra="allow")
-    kind: str
+from kelvin.config.subsections import Discrepancy, KernelDistance, MMDTerm, Pretrain, RestorerConfig, Stop
+from kelvin.config.values import (
+    LONG,
+    Count,
+    Drawn,
+    Draws,
+    Features,
+    Fraction,
+    GroupRule,
+    Index,
+    Kinded,
+    Name,
+    Positive,
+    Section,
+    Seed,
+    Share,
+    Side,
+    Weight,
+    Width,
+    at_most,
+    odd,
+    once,
+)
 
 
 class FoldsConfig(Section):
@@ -68,12 +38,6 @@ class FoldsConfig(Section):
 
     k: Annotated[int, Field(ge=2), at_most(1000, "each is a training of its own")]
     seed: Seed
-
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-Side = Annotated[int, Field(ge=4), at_most(4096, "no network fits a machine")]
 
 
 class Images(Section):
@@ -96,7 +60,7 @@ class Images(Section):
     licence: str = "not stated"
     on_error: Literal["refuse", "skip"] = "refuse"
     order: Literal["listed", "shuffled"]
-    groups: Any = None
+    groups: GroupRule = None
     labels: str | None = None
     folds: FoldsConfig | None = FoldsConfig(k=5, seed=0)
 
@@ -107,23 +71,6 @@ class Images(Section):
         if isinstance(raw, Mapping) and "order" not in raw:
             return {**raw, "order": "shuffled" if raw.get("source") == "folder" else "listed"}
         return raw
-
-    @field_validator("groups")
-    @classmethod
-    def _rule(cls, value: Any) -> Any:
-        types = {"pattern": str, "csv": str, "blocks": int}
-        if value in (None, "folder"):
-            return value
-        if isinstance(value, dict) and len(value) == 1 and all(
-                type(option) is types.get(key) for key, option in value.items()):
-            if value.get("blocks", 2) < 2:
-                raise ValueError("blocks should be at least 2: groups are told apart by them")
-            try:
-                re.compile(value.get("pattern", ""))
-            except re.error as error:
-                raise ValueError(f"its pattern is no regular expression: {error}") from error
-            return value
-        raise ValueError("it should be null, folder, {pattern: regex}, {csv: file} or {blocks: count}")
 
     @model_validator(mode="after")
     def _place(self) -> Images:
@@ -153,39 +100,12 @@ class ClassifierConfig(Section):
     images: Count | None
 
 
-Draws = Annotated[int, Field(ge=2), at_most(10_000, "each is a distance of its own")]
-
-
 class SmallProtocol(Section):
     """Study A's own FMD: few samples against the head of the test set, band from its tail."""
 
     images: Drawn
     reference: Drawn
     draws: Draws
-
-
-class KernelDistance(Section):
-    """KID: kernel (gamma <a, b> + coef0)^degree, gamma null for 1 / features; seeded subsets."""
-
-    degree: Annotated[int, Field(ge=1), at_most(64, "powers above it overflow")]
-    gamma: Positive | None
-    coef0: Weight
-    subset: Annotated[int, Field(ge=3), FITS]
-    subsets: Annotated[int, Field(ge=1), at_most(10_000, "each is a distance of its own")]
-
-
-class Discrepancy(Section):
-    """MMD: Gaussian kernels at multiples of the median distance; permutations behind its p-value."""
-
-    multiples: Annotated[list[Positive], Field(min_length=1)]
-    permutations: Annotated[int, Field(ge=1), at_most(100_000, "their labels are held in memory")]
-    rows: Annotated[int, Field(ge=2), at_most(20_000, "each is compared with each, in each permutation")]
-
-
-def odd(value: int) -> int:
-    if value % 2 == 0:
-        raise ValueError(f"a window has a middle: take {value - 1} or {value + 1}")
-    return value
 
 
 def sample_count(images: int | float, test: int) -> int:
@@ -238,38 +158,6 @@ class MetricsConfig(ReferenceConfig):
     bounded: bool = False
 
 
-class RestorerConfig(Section):
-    """What the network predicts, the pixel range it sees, and the clipping of x0_hat."""
-
-    parameterisation: Literal["eps", "x0", "v", "velocity", "previous", "scaled-eps", "residual",
-                              "linear+"]
-    rule: Literal["exact", "study-e", "unscaled", "as-eps"]
-    low: Annotated[float, Field(ge=-1000, le=1000)]
-    high: Annotated[float, Field(ge=-1000, le=1000)]
-    clip: bool
-    variance: Literal["fixed", "learned"] = "fixed"
-
-    @model_validator(mode="after")
-    def _range(self) -> RestorerConfig:
-        if self.low >= self.high:
-            raise ValueError(f"low = {self.low:g} must lie below high = {self.high:g}")
-        return self
-
-
-class Stop(Section):
-    """Early stopping on the EMA weights' validation loss (kelvin.training.stopping)."""
-
-    patience: Count
-    gain: Weight
-
-
-class MMDTerm(Section):
-    """Squared MMD of restored from true images in the loss: its weight, 0 for none, and its kernels."""
-
-    weight: Weight = 0.0
-    multiples: Annotated[list[Positive], Field(min_length=1)] = [0.5, 1.0, 2.0]
-
-
 class TrainingConfig(Section):
     loss: Literal["l1", "l2", "huber"]
     weighting: Kinded
@@ -296,7 +184,7 @@ class TrainingConfig(Section):
     @model_validator(mode="after")
     def _decays(self) -> TrainingConfig:
         if len({f"{decay:g}" for decay in self.ema_more}) < len(self.ema_more):
-            raise ValueError("ema_more names a decay twice (six digits are told apart)")
+            raise ValueError("ema_more names a decay twice (six digits count)")
         return self
 
 
@@ -321,15 +209,6 @@ class SamplingConfig(EpochSampling):
     starts: Annotated[list[Literal["held-out", "constant"]], AfterValidator(once)] = []
     restore_times: Annotated[int, Field(ge=2), at_most(100_000, "no process has more times")]
     restore_at: Count | None
-
-
-class Pretrain(Section):
-    """Weights to start from: trained on a data set (null: the run's own) and some of its classes (null:
-    all) for a number of epochs."""
-
-    dataset: Name | None
-    classes: Annotated[list[Index], Field(min_length=1)] | None
-    epochs: Count
 
 
 class ModelConfig(Section):
@@ -381,129 +260,9 @@ class RunConfig(TrainedRun):
     @model_validator(mode="after")
     def _guidance(self) -> RunConfig:
         weights = self.sampling.guidance
-        if weights and self.conditioning.kind == "none":
+        if weights and self.conditioning.kind == "none" and self.source == "train":
             raise ValueError("sampling.guidance weighs a class against none, but conditioning.kind "
                              "is none; set it to classes, or guidance to []")
         if len({f"{w:g}" for w in weights}) < len(weights):
             raise ValueError("sampling.guidance names a weight twice")
         return self
-
-
-class Study(Section):
-    """A question the report answers from some of the runs."""
-
-    title: str
-    kind: Name  # a file of kelvin.report.studies
-    question: str
-    runs: Annotated[list[Name], Field(min_length=1)]
-
-
-class Record(Section):
-    """A recorded study: which runs and seeds, and what it sets in params.yaml besides.
-
-    vary: {dotted key of a run: values}; each of its runs is then a grid (kelvin.config.vary).
-    tuned_by: the record that chose its values, whose seeds it must not share. samplers: {run: those that
-    it declared, one for each number of evaluations}.
-    """
-
-    title: str
-    folder: Annotated[str, Field(pattern=FOLDER)]
-    runs: Literal["all"] | list[Name] | None
-    studies: list[Name] = []
-    replicates: Annotated[list[Seed], Field(min_length=1), AfterValidator(once)] = [0]
-    set: Layer = {}
-    vary: dict[str, list[Any]] = {}
-    tuned_by: Name | None = None
-    samplers: dict[Name, Annotated[list[Name], Field(min_length=1), AfterValidator(once)]] = {}
-
-    @field_validator("vary")
-    @classmethod
-    def _grid(cls, value: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        grids.check(value)
-        return value
-
-    @model_validator(mode="after")
-    def _runs(self) -> Record:
-        if not self.runs and not self.studies:
-            raise ValueError("runs or studies must name what is recorded")
-        if self.vary and not isinstance(self.runs, list):
-            raise ValueError("vary goes with a list of runs")
-        if self.samplers and not (self.vary and self.tuned_by):
-            raise ValueError("samplers go with vary and tuned_by, the record that declared them")
-        return self
-
-
-class DatasetLayers(Images):
-    """A data set's entry: its images, and what it changes of the classifier, protocol and runs.
-
-    One that says nothing of the protocol has its n bounded by its test set.
-    """
-
-    classifier: Layer = {}
-    metrics: Layer = {"bounded": True}
-    run: Layer = {}
-
-    @property
-    def images(self) -> Images:
-        """The entry without its layers."""
-        return Images(**{name: getattr(self, name) for name in Images.model_fields})
-
-
-class ScaleLayers(Section):
-    classifier: Layer
-    metrics: Layer
-    run: Layer
-
-
-class RunLayers(Section):
-    """A run as it is written: what differs from the run it is `like`, and what a scale changes of it."""
-
-    model_config = ConfigDict(extra="allow")
-    like: Name | None = None
-    scales: dict[str, Layer] = {}
-
-    @property
-    def own(self) -> Layer:
-        """Its keys at every scale."""
-        return dict(self.model_extra or {})
-
-
-class House(Section):
-    """The file as it is written."""
-
-    dataset: Name
-    blend: Name
-    scale: Name
-    seed: Seed
-    threads: Annotated[int, Field(ge=1), at_most(4096, "no machine has more")]
-    replicates: Annotated[list[Seed], Field(min_length=1)]
-    active: Annotated[list[Name], Field(min_length=1)]
-    datasets: dict[Name, DatasetLayers]
-    scales: dict[Name, ScaleLayers]
-    classifier: Layer
-    metrics: Layer
-    defaults: Layer
-    samplers: dict[Name, Kinded]
-    every: Annotated[list[Name], Field(min_length=1), AfterValidator(once)]
-    runs: dict[Name, RunLayers]
-    studies: dict[Name, Study]
-    records: dict[Name, Record]
-
-    @field_validator("studies", mode="before")
-    @classmethod
-    def _kinds(cls, studies: Any) -> Any:
-        # a study is of the kind that it is named after, unless it says another
-        if not isinstance(studies, Mapping):
-            return studies
-        return {name: {"kind": name, **entry} if isinstance(entry, Mapping) else entry
-                for name, entry in studies.items()}
-
-
-def validated(model: type[BaseModel], raw: Any, where: str) -> Any:
-    """`raw` as a `model`; KelvinError with a line for every fault."""
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        prefix = (where,) if where else ()
-        lines = sentences(error.errors(include_url=False), raw, lambda at: dotted((*prefix, *at)))
-        raise KelvinError("params.yaml: " + "\n".join(lines)) from error

@@ -16,7 +16,7 @@ from typing import Any
 from kelvin.common.errors import KelvinError
 
 KEY = re.compile(r"[a-z][a-z_]*(\.[A-Za-z][\w-]*)*")
-OWN = ("title", "like", "scales", "source", "path")  # what a point of a grid is named or found by
+OWN = ("title", "like", "scales", "source", "path")  # what names a point of a grid, or its images
 MOST = 500  # points of one record
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kelvin.common.errors import KelvinError
-from kelvin.config.schema import House, Record
+from kelvin.config.entries import House, Record
 from kelvin.config.sentences import choices, place, sentences
 from kelvin.config.vary import Variant, points
 
@@ -20,7 +20,7 @@ STAND_INS = {"seed": 0, "threads": 1, "replicates": [0], "classifier": {}, "metr
 def house(raw: Any, lines: list[str]) -> House | None:
     """The file, without the entries that are wrong; `lines` gets what is wrong with them.
 
-    None where nothing more can be said: dataset, scale or the like is missing or undefined.
+    None where nothing else can be checked: dataset, scale or the like is missing or undefined.
     """
     if not isinstance(raw, Mapping):
         lines.append("it holds no keys; bring it back by git checkout params.yaml")
@@ -48,11 +48,11 @@ def variants(house: House, lines: list[str]) -> dict[str, Variant]:
         if not entry.vary:
             continue
         try:
-            made = points(record, [run for run in entry.runs if run in house.runs], entry.vary)
+            grid = points(record, [run for run in entry.runs if run in house.runs], entry.vary)
         except KelvinError as error:
             lines.append(str(error))
             continue
-        for name, point in made.items():
+        for name, point in grid.items():
             if len(name) > 80:
                 lines.append(f"records.{record}.vary makes the run {name!r}: a name has at most 80 "
                              "letters; vary fewer keys")

@@ -45,11 +45,12 @@ def page(rng: np.random.Generator, seeds: int, effects: Sequence[float],
          spreads: Sequence[Sequence[float]]) -> list[Verdict]:
     """Verdicts of one simulated page. effects: log FMD ratio of each candidate to the baseline, the same
     in all measures; spreads: of the baseline and of each candidate, a row of three."""
-    draws = [effect + drawn(rng, seeds, sd) for effect, sd in zip((0.0, *effects), spreads, strict=True)]
+    draws = [effect + normal_draws(rng, seeds, sd)
+             for effect, sd in zip((0.0, *effects), spreads, strict=True)]
     return verdicts([contrast(str(i), draws[0], draws[i]) for i in range(1, len(draws))])
 
 
-def drawn(rng: np.random.Generator, seeds: int, sd: Sequence[float]) -> np.ndarray:
+def normal_draws(rng: np.random.Generator, seeds: int, sd: Sequence[float]) -> np.ndarray:
     """Log measures (seeds, 3) of mean 0, with the correlation SHARED between measures."""
     common = rng.standard_normal((seeds, 1))
     own = rng.standard_normal((seeds, len(MEASURES)))
@@ -85,7 +86,7 @@ def false_equalities(seeds: int, pages: int = 2000) -> float:
 
 
 def power(seeds: int, spread: Sequence[float], ratio: float = 1.2, pages: int = 300) -> float:
-    """Share of contrasts in which FMD (and every measure) higher by 20 % is found; two sides of one
+    """Share of contrasts in which FMD (and every measure) higher by 20 % is detected; two sides of one
     spread, on a page of three contrasts with the same effect."""
     return shares(seeds, [float(np.log(ratio))] * 3, [spread] * 4, pages)[HIGHER]
 
@@ -101,7 +102,7 @@ def equalities(seeds: int, spread: Sequence[float], pages: int = 300) -> float:
 
 
 def detectable(seeds: int, sd: float, family: int = 3) -> float:
-    """Closed form: the share by which FMD must be higher to be found with power 0.8, at the strictest
+    """Closed form: the share by which FMD must be higher to be detected with power 0.8, at the strictest
     step of a family, when both sides have this standard deviation of log FMD."""
     return float(np.expm1(TTest(0, sd * (2 / seeds) ** 0.5, 2 * (seeds - 1)).detectable(LEVEL / family)))
 

@@ -1,6 +1,6 @@
 """Which runs may be ranked together, and which sampler a degradation is ranked by.
 
-A clamped run was not degraded as asked; a run that is told classes, or guided towards them, is helped by
+A clamped run was not degraded as asked; a run that is given classes, or guided towards them, is helped by
 labels that the rest never saw; a copier repeats its training images. None of them wins in silence.
 """
 
@@ -49,16 +49,16 @@ class Ranking:
 
     @property
     def passed_over(self) -> tuple[Entry, ...]:
-        """Those apart whose FMD is below the best one's, which a reader must be told of."""
+        """Those apart whose FMD is below the best one's, which a reader must know of."""
         return tuple(e for e in self.apart if self.best is None or e.fmd < self.best.fmd)
 
 
 def rank(entries: Iterable[Entry]) -> Ranking:
     """Entries by FMD; clamped, class-conditional, guided ones and copiers apart, with the reasons."""
     ordered = sorted(entries, key=lambda e: (e.fmd, e.run, e.sampler))
-    odd = [e.run for e in ordered if not np.isfinite(e.fmd)]
-    if odd:
-        raise KelvinError(f"a ranking needs a finite FMD of every run; {', '.join(odd)} has none")
+    infinite = [e.run for e in ordered if not np.isfinite(e.fmd)]
+    if infinite:
+        raise KelvinError(f"a ranking needs a finite FMD of every run; {', '.join(infinite)} has none")
     return Ranking(tuple(e for e in ordered if not e.apart), tuple(e for e in ordered if e.apart))
 
 

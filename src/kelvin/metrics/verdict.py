@@ -9,7 +9,7 @@ samplers) the test is paired. All contrasts of a page are one family, corrected 
 - depends on the measure: FMD differs and another measure has the other sign, or FMD is equivalent and
   another measure differs after its own correction;
 - no difference: two one-sided tests (Schuirmann 1987), corrected as well, put FMD within 10 %;
-- inconclusive: neither; the effect that would have been found in 4 of 5 such experiments is given;
+- inconclusive: neither; the effect that would be detected in 4 of 5 such experiments is given;
 - no verdict: a side misses a gate (kelvin.metrics.gates).
 """
 
@@ -84,7 +84,7 @@ class TTest:
         return float(np.exp(low)), float(np.exp(high))
 
     def rise(self, family: int) -> float:
-        """The smallest rise, as a share, found with power 0.8 at the strictest level of a family; the
+        """The smallest rise, as a share, detected with power 0.8 at the strictest level of a family; the
         values are logarithms."""
         return float(np.expm1(self.detectable(LEVEL / max(1, family))))
 
@@ -124,7 +124,7 @@ class Verdict:
 
     @cached_property
     def detectable(self) -> float | None:
-        """The smallest rise of FMD, as a share, found with power 0.8 at the family's strictest level."""
+        """The smallest rise of FMD, a share, detected with power 0.8 at the family's strictest level."""
         return None if self.test is None else self.test.rise(self.family)
 
 
@@ -138,22 +138,22 @@ def verdicts(contrasts: Sequence[Contrast]) -> list[Verdict]:
     reasons = [_reasons(c, v) for c, v in zip(contrasts, values, strict=True)]
     tests = [{} if why else {key: _test(c, key, *pair) for key, pair in v.items()}
              for c, v, why in zip(contrasts, values, reasons, strict=True)]
-    judged = [i for i, found in enumerate(tests) if found]
-    differ = dict(zip(judged, holm([tests[i][JUDGED].p for i in judged]), strict=True))
-    equal = dict(zip(judged, holm([tests[i][JUDGED].p_outside(MARGIN) for i in judged]), strict=True))
-    others = [(i, key) for i in judged for key in tests[i] if key != JUDGED]
+    counted = [i for i, test in enumerate(tests) if test]
+    differ = dict(zip(counted, holm([tests[i][JUDGED].p for i in counted]), strict=True))
+    equal = dict(zip(counted, holm([tests[i][JUDGED].p_outside(MARGIN) for i in counted]), strict=True))
+    others = [(i, key) for i in counted for key in tests[i] if key != JUDGED]
     apart = dict(zip(others, holm([tests[i][key].p for i, key in others]), strict=True))
     out = []
     for i, contrast in enumerate(contrasts):
         first, second = values[i][JUDGED]
         counts = len(first), len(second)
         if reasons[i]:
-            out.append(Verdict(contrast, NONE, len(judged), counts, {}, reasons=reasons[i]))
+            out.append(Verdict(contrast, NONE, len(counted), counts, {}, reasons=reasons[i]))
             continue
         signs = {key: int(np.sign(test.difference)) for key, test in tests[i].items()}
         elsewhere = any(apart[i, key] < LEVEL for key in tests[i] if key != JUDGED)
         outcome = _outcome(differ[i], equal[i], signs, elsewhere)
-        out.append(Verdict(contrast, outcome, len(judged), counts, signs, tests[i][JUDGED], differ[i],
+        out.append(Verdict(contrast, outcome, len(counted), counts, signs, tests[i][JUDGED], differ[i],
                            equal[i], conditions=_conditions(contrast)))
     return out
 
@@ -217,9 +217,9 @@ def _test(contrast: Contrast, key: str, baseline: np.ndarray, candidate: np.ndar
 def _values(contrast: Contrast) -> dict[str, tuple[np.ndarray, ...]]:
     """The contrast's measures, checked."""
     about = f"{contrast.candidate} against {contrast.baseline}"
-    given = set(contrast.measures)
+    measures = set(contrast.measures)
     lacking = [key for key in (JUDGED, "fd_pixels", *(["fid"] if contrast.colour else []))
-               if key not in given] + ["fd_random or kid"] * (not given & {"fd_random", "kid"})
+               if key not in measures] + ["fd_random or kid"] * (not measures & {"fd_random", "kid"})
     if lacking:
         raise KelvinError(f"a verdict on {about} needs {' and '.join(lacking)} too")
     out: dict[str, tuple[np.ndarray, ...]] = {}
@@ -232,9 +232,10 @@ def _values(contrast: Contrast) -> dict[str, tuple[np.ndarray, ...]]:
                                   f"{' above 0' * (key not in UNLOGGED)} of every seed: {side.tolist()}")
         out[key] = pair
     counts = {key: tuple(len(side) for side in pair) for key, pair in out.items()}
-    odd = [key for key, count in counts.items() if count != counts[JUDGED]]
-    if odd:
-        raise KelvinError(f"a verdict on {about} needs {' and '.join(odd)} of the seeds that have an FMD")
+    uneven = [key for key, count in counts.items() if count != counts[JUDGED]]
+    if uneven:
+        raise KelvinError(f"a verdict on {about} needs {' and '.join(uneven)} of the seeds that have an "
+                          "FMD")
     return out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ from kelvin.config.plan import (
     plan_path,
 )
 from kelvin.config.resolve import Params, load, refusal
-from kelvin.config.schema import Kinded, MetricsCount, ReferenceConfig, RunConfig, Section
+from kelvin.config.schema import MetricsCount, ReferenceConfig, RunConfig
+from kelvin.config.values import Kinded, Section
 from kelvin.config.vary import Variant
 from kelvin.datasets.sources.raw_state import folder_fingerprint, raw_fingerprint
 
@@ -52,7 +54,7 @@ class Planner:
         self.scripts, self.environ = scripts, environ
         self.common = {"dataset": self.house.dataset, "threads": self.house.threads}
 
-    def made(self, model: type[Plan], stage: str, **content: Any) -> Plan:
+    def plan(self, model: type[Plan], stage: str, **content: Any) -> Plan:
         """A stage's plan with the digest of its code, a user's own parts among it."""
         text = json.dumps(content, default=lambda o: o.model_dump())
         own = sorted(set(OWN_PART.findall(text)))
@@ -62,14 +64,14 @@ class Planner:
         """(path, plan) of every stage instance."""
         house, metrics = self.house, self.params.metrics
         reference = ReferenceConfig(**metrics.model_dump(include=set(ReferenceConfig.model_fields)))
-        yield plan_path("prepare", house.dataset), self.made(
+        yield plan_path("prepare", house.dataset), self.plan(
             PreparePlan, "prepare", source=self.raw(house.dataset))
-        yield plan_path("classifier"), self.made(
+        yield plan_path("classifier"), self.plan(
             ClassifierPlan, "classifier", **self.common, classifier=self.params.classifier,
             limit=metrics.limit, seed=house.seed)
-        yield plan_path("reference"), self.made(ReferencePlan, "reference", **self.common,
+        yield plan_path("reference"), self.plan(ReferencePlan, "reference", **self.common,
                                                 metrics=reference)
-        yield plan_path("calibrate"), self.made(CalibratePlan, "calibrate", **self.common,
+        yield plan_path("calibrate"), self.plan(CalibratePlan, "calibrate", **self.common,
                                                 metrics=metrics)
         yield plan_path("pretrain"), self.pretrain()
         for name, replicate in self.params.active():
@@ -78,21 +80,21 @@ class Planner:
             part = {"classes": run.classes, "split": run.split, "fold": run.fold}
             item = name, str(replicate)
             yield plan_path("train", *item), self.train(run, about)
-            yield plan_path("sample", *item), self.made(
+            yield plan_path("sample", *item), self.plan(
                 SamplePlan, "sample", **about, **part, source=run.source,
                 ema_more=run.training.ema_more, sampling=run.sampling,
                 samplers={s: house.samplers[s] for s in run.sampling.samplers},
                 metrics=MetricsCount(images=metrics.images, limit=metrics.limit, bounded=metrics.bounded),
                 seed_of_subsample=metrics.seed)
-            yield plan_path("evaluate", *item), self.made(EvaluatePlan, "evaluate", **about, **part,
+            yield plan_path("evaluate", *item), self.plan(EvaluatePlan, "evaluate", **about, **part,
                                                           metrics=metrics)
-        yield plan_path("report"), self.made(
+        yield plan_path("report"), self.plan(
             ReportPlan, "report", dataset=house.dataset, scale=house.scale, active=house.active,
             replicates=house.replicates, runs={name: self.run(name) for name in house.active},
             varied={name: self.varied(name, point)
                     for name, point in self.params.variants.items() if name in house.active},
             studies=house.studies, samplers=house.samplers, metrics=metrics, images=self.params.images)
-        yield plan_path("track"), self.made(
+        yield plan_path("track"), self.plan(
             TrackPlan, "track", studies={name: study.runs for name, study in house.studies.items()},
             titles={name: self.params.run(name).title for name in house.active})
 
@@ -131,7 +133,7 @@ class Planner:
                    "epoch_sampler": self.house.samplers[run.sampling.epoch_sampler]}
             if self.params.metrics.bounded:
                 own |= {"bounded": True, "limit": self.params.metrics.limit}
-        return self.made(TrainPlan, "train", **about, scale=self.house.scale, **own)
+        return self.plan(TrainPlan, "train", **about, scale=self.house.scale, **own)
 
     def pretrain(self) -> Plan:
         scratch, starts = [], []
@@ -145,7 +147,7 @@ class Planner:
                                     blend=blend))
             else:
                 scratch.append(f"{name}-{replicate}")
-        return self.made(PretrainPlan, "pretrain", **self.common, seed=self.house.seed, scratch=scratch,
+        return self.plan(PretrainPlan, "pretrain", **self.common, seed=self.house.seed, scratch=scratch,
                          starts=starts, checked=self.checked())
 
     def checked(self) -> Checked:
@@ -178,7 +180,7 @@ def write_plan(script: Path, environ: Mapping[str, str]) -> list[Path]:
         params = load(file)
     plans = dict(Planner(params, script.parent, environ, code).files())
     if fresh:
-        refuse_for_images(params.house.dataset, plans)
+        refuse_for_images(params, plans, environ)
     changed, texts = [], {path: text_of(plan) for path, plan in plans.items()}
     for path, text in texts.items():
         if not is_written(path, text):
@@ -199,19 +201,34 @@ def is_written(path: Path, text: str) -> bool:
     return path.exists() and path.read_text(encoding="utf-8") == text
 
 
-def refuse_for_images(dataset: str, plans: Mapping[Path, Plan]) -> None:
-    """KelvinError where the images that were prepared by this very plan cannot carry what is planned; the
-    stage `pretrain` says so of images that are yet to be prepared."""
-    manifest, planned = DatasetFolders(dataset).manifest, plan_path("prepare", dataset)
-    if not manifest.exists() or not is_written(planned, text_of(plans[planned])) \
-            or manifest.stat().st_mtime_ns < planned.stat().st_mtime_ns:
-        return  # no images yet, or those of another plan
+def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mapping[str, str]) -> None:
+    """KelvinError where the images cannot carry what is planned: those that were prepared by this very
+    plan, else what the raw files say of them. Raw images of the data set itself that are not there are
+    left to `prepare`, the first stage."""
+    from kelvin.pipeline.checks.expected import expected_manifest
     from kelvin.pipeline.checks.images import manifest_faults, physical_memory
+    from kelvin.pipeline.checks.starts import start_faults
 
-    try:
-        known = read_json(manifest)
-    except ValueError:  # damaged: the stages that read it say so
-        return
-    pretrain = plans[plan_path("pretrain")]
-    if lines := manifest_faults(pretrain.checked, known, physical_memory()):
+    dataset, pretrain = params.house.dataset, plans[plan_path("pretrain")]
+    lines: list[str] = []
+    manifest: Mapping[str, Any] | None = prepared_manifest(dataset, plans)
+    if manifest is None:
+        with suppress(KelvinError):
+            manifest = expected_manifest(params.images, environ)
+    if manifest is not None:
+        lines = manifest_faults(pretrain.checked, manifest, physical_memory())
+    lines += start_faults(pretrain.starts, manifest, environ)
+    if lines:
         raise refusal(lines)
+
+
+def prepared_manifest(dataset: str, plans: Mapping[Path, Plan]) -> dict[str, Any] | None:
+    """Of images that were prepared by this very plan; None where there are none, or it is damaged, which
+    the stages that read it say."""
+    path, planned = DatasetFolders(dataset).manifest, plan_path("prepare", dataset)
+    if not path.exists() or not is_written(planned, text_of(plans[planned])) \
+            or path.stat().st_mtime_ns < planned.stat().st_mtime_ns:
+        return None
+    with suppress(ValueError):
+        return read_json(path)
+    return None

@@ -50,7 +50,7 @@ def possible(config: Params, names: list[str]) -> tuple[list[str], dict[str, str
     return kept, refused
 
 
-def wanted(config: Params, what: str) -> list[str]:
+def runs_of(config: Params, what: str) -> list[str]:
     """A record's runs: its list, or the grid of what it varies of them; every run, the default's first;
     or the default's of its studies."""
     entry, active = config.house.records[what], list(config.house.active)
@@ -67,7 +67,7 @@ def record(what: str, jobs: str) -> Path:
     config = params.load()
     if what not in config.house.records:
         raise KelvinError(f"records has no entry {what!r}; known are {', '.join(config.house.records)}")
-    entry, names = config.house.records[what], wanted(config, what)
+    entry, names = config.house.records[what], runs_of(config, what)
     refused: dict[str, Any] = {}
     if entry.runs == "all":
         if not config.folders.prepared.exists() and subprocess.run(  # it says what can be carried
@@ -141,12 +141,12 @@ def earlier(path: Path, settings: Mapping[str, Any], runs: list[str], replicates
             ) -> list[float]:
     """Minutes of the calls that made the record so far; [] where it had other settings, or is missing."""
     try:
-        made = read_json(path)
+        record = read_json(path)
     except FileNotFoundError:
         return []
-    if (made.get("set"), made.get("runs"), made.get("replicates")) != (settings, runs, replicates):
+    if (record.get("set"), record.get("runs"), record.get("replicates")) != (settings, runs, replicates):
         return []
-    minutes = made["minutes"]  # one number in records of before 0.4.0
+    minutes = record["minutes"]  # one number in records of before 0.4.0
     return minutes if isinstance(minutes, list) else [minutes]
 
 

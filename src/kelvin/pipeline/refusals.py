@@ -32,7 +32,7 @@ def refusal_of(error: Exception) -> Exception:
                                f"(<<<<<<<): {BY_GIT.format(file)}")
     if isinstance(error, DvcException) and "dvc.lock" in str(error):
         return KelvinError("dvc.lock is damaged: bring it back by `git checkout dvc.lock`; what was made "
-                           "since is found in DVC's cache")
+                           "since is in DVC's cache")
     if isinstance(error, (StageNotFound, StageNotFoundError, NoOutputOrStageError)):  # a wrong target
         return KelvinError(f"DVC: {one_line(error)}")
     try:  # DVC reads it before any stage does, and says less of it

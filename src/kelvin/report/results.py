@@ -22,8 +22,9 @@ from kelvin.artifacts.models import KeptFile, ModelFolder, Process
 from kelvin.artifacts.names import weight_of
 from kelvin.artifacts.samples import SampleFolder, SamplesFile
 from kelvin.common.errors import KelvinError
+from kelvin.config.entries import Study
 from kelvin.config.plan import ReportPlan
-from kelvin.config.schema import RunConfig, Study
+from kelvin.config.schema import RunConfig
 from kelvin.datasets.settle import settled_metrics
 from kelvin.datasets.store import PreparedStore
 from kelvin.metrics.authenticity import COPYING

@@ -42,11 +42,11 @@ class Cache:
         path = None if self.folder is None else self.folder / f"{extractor.name}-{key}.npz"
         if path is not None and path.exists() and (stored := _read(path, extractor.dim)):
             return stored
-        made = self._measured(extractor, most, seed)
+        features = self._measured(extractor, most, seed)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_arrays(path, **made.moments.to_arrays(), kept=made.kept)
-        return made
+            write_arrays(path, **features.moments.to_arrays(), kept=features.kept)
+        return features
 
     def _measured(self, extractor: Extractor, most: int, seed: int) -> Reference:
         wanted = np.zeros(len(self.images), bool)
@@ -95,5 +95,5 @@ def read_statistics(path: Path) -> Moments | None:
 
 def write_statistics(path: str | Path, images: np.ndarray, extractor: Extractor) -> None:
     """mu and sigma of images in an extractor's features, as `read_statistics` reads them."""
-    found = stream_moments(extractor.batches(images))
-    write_arrays(Path(path), mu=found.mean, sigma=found.cov)
+    moments = stream_moments(extractor.batches(images))
+    write_arrays(Path(path), mu=moments.mean, sigma=moments.cov)

@@ -92,7 +92,7 @@ def score_sources(sources: Sequence[Any], real: Any, resize: Side = None,
 
 
 def unlike(names: Sequence[str]) -> list[str]:
-    """Names, told apart by a number where two are alike."""
+    """Names; a number after those that occur twice."""
     return [name if names.count(name) == 1 else f"{name} ({i + 1})" for i, name in enumerate(names)]
 
 

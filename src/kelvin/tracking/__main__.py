@@ -19,11 +19,11 @@ def ui(port: int) -> None:
     uri, db = tracking_uri(), database()
     if uri.startswith("http"):
         raise KelvinError(f"MLFLOW_TRACKING_URI is a server already: open {uri} in a browser")
-    made, kept = publish_missing()
+    published, kept = publish_missing()
     if db is not None and not db.exists():
         with opened():  # its workers would all create the database at once
             pass
-    print(f"{made} runs published, {kept} were there. Open http://127.0.0.1:{port}", flush=True)
+    print(f"{published} runs published, {kept} were there. Open http://127.0.0.1:{port}", flush=True)
     # one worker serves one person; four, and MLflow's job queues, take a gigabyte and a minute more
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1",

@@ -22,33 +22,33 @@ PARAM_LENGTH, DIGEST_LENGTH = 6000, 36  # and of one value
 
 
 def publish(studies: Mapping[str, Sequence[str]], titles: Mapping[str, str]) -> tuple[int, int]:
-    """Show every result that MLflow does not show yet; (runs made, runs kept).
+    """Show every result that MLflow does not show yet; (runs published, runs kept).
 
     studies: {name: its runs}; titles: {run: its title}.
     Raises KelvinError for a damaged record, a number that is not finite, a store that refuses.
     """
-    found = results()
+    all_results = results()
     with opened() as client:
-        shown = {name: runs_of(client, name) for name in sorted({r.dataset for r in found})}
-        wanted = [r for r in found if not is_shown(r, shown[r.dataset])]
+        shown = {name: runs_of(client, name) for name in sorted({r.dataset for r in all_results})}
+        wanted = [r for r in all_results if not is_shown(r, shown[r.dataset])]
         for result in wanted:
             of = [name for name, runs in studies.items() if result.record["run"] in runs]
             run = result.record["run"]
             make(client, result, {"studies": ", ".join(of), "title": titles.get(run) or run},
                  shown[result.dataset])
-    return len(wanted), len(found) - len(wanted)
+    return len(wanted), len(all_results) - len(wanted)
 
 
 def publish_missing() -> tuple[int, int]:
-    """`publish` where something is missing; where nothing is, found out in milliseconds."""
-    found, db = results(), database()
-    if not found:
+    """`publish` where something is missing; where nothing is, that takes milliseconds."""
+    all_results, db = results(), database()
+    if not all_results:
         return 0, 0
     if db is not None and db.exists():
         rehome(db)
         shown = runs_in(db)
-        if all(is_shown(result, shown.get(result.dataset, {})) for result in found):
-            return 0, len(found)
+        if all(is_shown(result, shown.get(result.dataset, {})) for result in all_results):
+            return 0, len(all_results)
     from kelvin.config.resolve import load
 
     params = load()
@@ -135,7 +135,7 @@ def origin() -> Tags:
 def git(*arguments: str) -> str:
     """What git says; nothing where there is no git or no repository."""
     try:
-        said = subprocess.run(["git", *arguments], capture_output=True, text=True)
+        answer = subprocess.run(["git", *arguments], capture_output=True, text=True)
     except FileNotFoundError:
         return ""
-    return said.stdout.strip() if said.returncode == 0 else ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""

@@ -178,11 +178,11 @@ class Result:
         """Name -> uint8 (height, width, C): a grid of samples, and the strips where there are."""
         samples, sampler = self.samples.samples(), self.record["sampler"]
         images = samples.samples(sampler)[:GRID * GRID]
-        found = {"samples": [images[i:i + GRID] for i in range(0, len(images), GRID)]}
+        grids = {"samples": [images[i:i + GRID] for i in range(0, len(images), GRID)]}
         for name, strip in (("encoding", samples.encoding), ("decoding", samples.decoding(sampler))):
             if strip:
-                found[name] = list(strip.states.swapaxes(0, 1))
-        return {name: tiled(rows) for name, rows in found.items()}
+                grids[name] = list(strip.states.swapaxes(0, 1))
+        return {name: tiled(rows) for name, rows in grids.items()}
 
 
 def mlflow_name(path: tuple[str, ...]) -> str:
@@ -206,7 +206,7 @@ def tiled(rows: list[np.ndarray]) -> np.ndarray:
 
 def number(value: Any, where: str) -> float:
     """A finite float; MLflow would store NaN as 0 without a word."""
-    if not math.isfinite(found := float(value)):
-        raise KelvinError(f"{where} is {found}, and only finite numbers are tracked; find out which "
+    if not math.isfinite(number := float(value)):
+        raise KelvinError(f"{where} is {number}, and only finite numbers are tracked; find out which "
                           "stage wrote it, and run that again")
-    return found
+    return number

@@ -104,7 +104,7 @@ def client_of(uri: str) -> MlflowClient:
 
 
 def refusal_of(error: Exception) -> KelvinError:
-    """What the store said, in one line, and the cure."""
+    """The store's error in one line, and the cure."""
     cure = "is it running? Start it, or unset MLFLOW_TRACKING_URI to show the results here" \
         if database() is None else \
         "move mlflow.db away, and it is made anew from the results"
@@ -114,29 +114,29 @@ def refusal_of(error: Exception) -> KelvinError:
 
 def experiment(client: MlflowClient, dataset: str) -> str:
     """Id of a data set's experiment, made or taken out of the trash where need be."""
-    found = client.get_experiment_by_name(PREFIX + dataset)
-    if found is None:
+    entry = client.get_experiment_by_name(PREFIX + dataset)
+    if entry is None:
         place = None if database() is None else (root() / ARTIFACTS / (PREFIX + dataset)).as_uri()
         return client.create_experiment(PREFIX + dataset, artifact_location=place)
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return found.experiment_id
+    if entry.lifecycle_stage == "deleted":
+        client.restore_experiment(entry.experiment_id)
+    return entry.experiment_id
 
 
 def runs_of(client: MlflowClient, dataset: str) -> dict[str, Tags]:
     """run id -> tags of a data set's runs, from any store."""
     page, place = None, [experiment(client, dataset)]
-    found: dict[str, Tags] = {}
+    tags: dict[str, Tags] = {}
     while True:
         runs = client.search_runs(place, page_token=page)
-        found |= {run.info.run_id: dict(run.data.tags) for run in runs}
+        tags |= {run.info.run_id: dict(run.data.tags) for run in runs}
         if not (page := runs.token):
-            return found
+            return tags
 
 
 def runs_in(db: Path) -> dict[str, dict[str, Tags]]:
     """data set -> run id -> tags, from the project's own store; empty where it cannot be read."""
-    found: dict[str, dict[str, Tags]] = {}
+    sets: dict[str, dict[str, Tags]] = {}
     try:
         with closing(sqlite3.connect(db)) as base:
             for name, run_id, key, value in base.execute(
@@ -144,10 +144,10 @@ def runs_in(db: Path) -> dict[str, dict[str, Tags]]:
                     "JOIN runs r ON r.experiment_id = e.experiment_id "
                     "JOIN tags t ON t.run_uuid = r.run_uuid "
                     "WHERE r.lifecycle_stage = 'active' AND e.name LIKE ?", (PREFIX + "%",)):
-                found.setdefault(name.removeprefix(PREFIX), {}).setdefault(run_id, {})[key] = value
+                sets.setdefault(name.removeprefix(PREFIX), {}).setdefault(run_id, {})[key] = value
     except sqlite3.DatabaseError:
         return {}  # MLflow is asked then, and says what is wrong
-    return found
+    return sets
 
 
 def rehome(db: Path) -> None:

@@ -1,1 +1,1 @@
-"""Faults of params.yaml that only its parts can tell, found before any stage works."""
+"""Faults of params.yaml that only its parts or the images show, before any stage works."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import ceil, prod
 from pathlib import Path
@@ -28,7 +28,7 @@ from kelvin.datasets.sources.archives import open_tree
 from kelvin.datasets.sources.layout import sort_files
 from kelvin.degradations import ImageSpec
 from kelvin.networks import Shape
-from kelvin.pipeline.checks.run import refuse_other_than_degradation, told
+from kelvin.pipeline.checks.run import lines_of, refuse_other_than_degradation
 from kelvin.sampling.folder_run import found_folder
 from kelvin.training.memory_count import training_memory
 
@@ -52,9 +52,9 @@ def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = N
     """A line for everything that cannot be trained or measured on these images; [] where all can.
 
     memory: bytes of the machine, None for no bound. built: what an earlier call knows of networks and
-    processes. A fault that several runs share is told once.
+    processes. A fault that several runs share is one line.
     """
-    lines = told(lambda: settled_metrics(checked.metrics, manifest))
+    lines = lines_of(lambda: settled_metrics(checked.metrics, manifest))
     if lines:
         return lines
     metrics, shape = settled_metrics(checked.metrics, manifest), Shape(*manifest["image_shape"])
@@ -62,15 +62,19 @@ def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = N
     lines += protocol_faults(metrics, sizes["test"])
     lines += shape_faults(metrics, sizes["train"] + sizes["validation"], shape)
     built = {} if built is None else built
-    faults: dict[str, list[str]] = {}
-    for name, run in checked.runs.items():
-        for line in run_faults(run, checked.metrics, metrics, manifest, shape, built, memory):
-            faults.setdefault(line, []).append(name)
-    for line, names in faults.items():
-        more = len(names) - 1
-        lines.append(f"runs.{names[0]}.{line}" + (
-            f" (and so for {more} more run{'s' * (more > 1)})" if more else ""))
+    lines += shared_faults((name, line) for name, run in checked.runs.items() for line in run_faults(
+        run, checked.metrics, metrics, manifest, shape, built, memory))
     return list(dict.fromkeys(lines))
+
+
+def shared_faults(faults: Iterable[tuple[str, str]]) -> list[str]:
+    """(run, line without `runs.<run>.`) as lines; one that several runs share is one line."""
+    names: dict[str, list[str]] = {}
+    for name, line in faults:
+        names.setdefault(line, []).append(name)
+    return [f"runs.{first}.{line}" + (
+        f" (and so for {len(others)} more run{'s' * (len(others) > 1)})" if others else "")
+        for line, (first, *others) in ((line, list(dict.fromkeys(runs))) for line, runs in names.items())]
 
 
 def protocol_faults(metrics: CheckedMetrics, test: int) -> Iterator[str]:
@@ -108,7 +112,7 @@ def shape_faults(metrics: CheckedMetrics, reference: int, shape: Shape) -> Itera
                f"{metrics.pixel_dim} images, but {fitted} lie outside the test set; lower it")
 
 
-def run_faults(run: CheckedRun, asked: CheckedMetrics, metrics: CheckedMetrics, manifest: Manifest,
+def run_faults(run: CheckedRun, written: CheckedMetrics, metrics: CheckedMetrics, manifest: Manifest,
                shape: Shape, built: dict[str, list[str]], memory: int | None) -> list[str]:
     """What the images do not bear of one run, each line without `runs.<name>.`; `built`: what is known of
     networks and processes that other runs share."""
@@ -117,12 +121,12 @@ def run_faults(run: CheckedRun, asked: CheckedMetrics, metrics: CheckedMetrics, 
         if lines := class_faults(run.classes, manifest):
             return lines
         sizes = of_classes(manifest, run.classes)["sizes"]
-        for line in protocol_faults(class_protocol(asked, metrics, sizes["test"], manifest),
+        for line in protocol_faults(class_protocol(written, metrics, sizes["test"], manifest),
                                     sizes["test"]):
             return [f"classes = {run.classes} leaves {sizes['test']} test images: {line}; or name more "
                     "classes"]
     if run.source == "folder":
-        return folder_faults(run.path, sample_size(asked, manifest, sizes["test"]))
+        return folder_faults(run.path, sample_size(written, manifest, sizes["test"]))
     if metrics.bounded:
         run = settled_run(run, metrics.limit, of_classes(manifest, run.classes))
     return [*count_faults(run, metrics, sizes, prod(manifest["image_shape"]), memory),
@@ -148,20 +152,23 @@ def folder_faults(path: str, n: int) -> list[str]:
 def class_faults(classes: list[int], manifest: Manifest) -> list[str]:
     """Classes that are not there, or leave a part without an image."""
     known = len(manifest["classes"])
-    if odd := [i for i in classes if i >= known]:
-        return [f"classes names {odd[0]}, but the data set has {known}, 0 to {known - 1}"]
+    if unknown := [i for i in classes if i >= known]:
+        return [f"classes names {unknown[0]}, but the data set has {known}, 0 to {known - 1}"]
     if len(set(classes)) < len(classes):
         return [f"classes = {classes} names a class twice"]
     return [f"classes = {classes} leaves no {part} image; name more classes" for part in PARTS
             if not any(manifest["classes"][i][part] for i in classes)]
 
 
-def class_protocol(asked: CheckedMetrics, metrics: CheckedMetrics, test: int, manifest: Manifest
+def class_protocol(written: CheckedMetrics, metrics: CheckedMetrics, test: int, manifest: Manifest
                ) -> CheckedMetrics:
-    """The protocol of a run that learns some classes (kelvin.subset_protocol); asked: not settled yet."""
+    """The protocol of a run that learns some classes (kelvin.evaluation.class_subset).
+
+    written: the protocol of params.yaml; metrics: the same with no value left open.
+    """
     share, small = test / manifest["sizes"]["test"], metrics.small
     images = metrics.images
-    if isinstance(images, int) and (asked.images is None or asked.bounded):
+    if isinstance(images, int) and (written.images is None or written.bounded):
         images = round(images * share)
     least = 1 / (counted(test, metrics.limit) - 1) if metrics.bounded and test > 1 else 0
     return metrics.model_copy(update={
@@ -182,12 +189,7 @@ def count_faults(run: CheckedRun, metrics: CheckedMetrics, sizes: Mapping[str, i
                f"{metrics.small.images}, which are scored of them")
     outside = sizes["train"] + (0 if run.split == "given" else sizes["validation"])
     taken = min(outside, training.images or outside)
-    if training.batch > taken:
-        yield (f"training.batch = {training.batch} is more than the {taken} training images: no batch "
-               "would be full")
-    components = run.prior.model_dump().get("components")
-    if isinstance(components, int) and components > taken:
-        yield f"prior.components = {components} is more than the {taken} training images"
+    yield from training_faults(training.batch, run.prior.model_dump(), taken)
     restored = min(sampling.restore_times, run.schedule.model_dump().get("steps", 1)) \
         * sampling.restore_images
     for key, images in (("many", sampling.many or 0), ("restore_times", restored)):
@@ -196,18 +198,28 @@ def count_faults(run: CheckedRun, metrics: CheckedMetrics, sizes: Mapping[str, i
                    f"images, but this machine has {size(memory)}; lower it")
 
 
+def training_faults(batch: int, prior: Mapping[str, Any], taken: int, of: str = "") -> Iterator[str]:
+    """What `taken` training images do not fill; of: words that say which images those are."""
+    if batch > taken:
+        yield (f"training.batch = {batch} is more than the {taken} training images{of}: no batch would "
+               "be full")
+    components = prior.get("components")
+    if isinstance(components, int) and components > taken:
+        yield f"prior.components = {components} is more than the {taken} training images{of}"
+
+
 def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, list[str]],
                  memory: int | None) -> list[str]:
     """What network and process say to images of that shape, and the memory of a training step."""
     learned = run.restorer.variance == "learned"
-    asked = replace(shape, outputs=2) if learned else shape
+    outputs = replace(shape, outputs=2) if learned else shape
     image = ImageSpec(shape.channels, shape.height, shape.width, run.restorer.low, run.restorer.high)
     sections = {key: getattr(run, key).model_dump()
                 for key in ("network", "conditioning", "degradation", "schedule", "prior")}
 
     def network() -> None:
         with torch.device("meta"):  # shapes alone: no memory, however wide
-            net = networks.build(sections["network"], asked)
+            net = networks.build(sections["network"], outputs)
             if not isinstance(net, torch.nn.Module):
                 raise KelvinError(f"network.kind = {sections['network']['kind']!r} makes a "
                                   f"{type(net).__name__}, but a network is a torch.nn.Module")
@@ -223,7 +235,7 @@ def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, l
             refuse_other_than_degradation(sections["degradation"], image, sections["schedule"])
             degradations.build(image, sections["degradation"], sections["schedule"], sections["prior"])
 
-    return [*shared(built, network, [sections["network"], sections["conditioning"], asked,
+    return [*shared(built, network, [sections["network"], sections["conditioning"], outputs,
                                      run.training.batch], "network: "),
             *shared(built, process, [sections["degradation"], sections["schedule"], sections["prior"],
                                      image], "degradation: ")]
@@ -232,7 +244,7 @@ def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, l
 def shared(built: dict[str, list[str]], build: Callable[[], Any], key: Any, prefix: str) -> list[str]:
     """The lines of a build, made once for all runs of the same key; a line begins with its section."""
     if (mark := repr(key)) not in built:
-        built[mark] = [line if SECTION.match(line) else prefix + line for line in told(build)]
+        built[mark] = [line if SECTION.match(line) else prefix + line for line in lines_of(build)]
     return built[mark]
 
 

@@ -13,7 +13,7 @@ from kelvin.config.explain import places
 from kelvin.config.resolve import Params, read, refusal
 from kelvin.config.schema import RunConfig
 from kelvin.features.classifier_network import pool_side
-from kelvin.pipeline.checks.run import option_faults, together_faults, told
+from kelvin.pipeline.checks.run import lines_of, option_faults, together_faults
 from kelvin.report.studies.base import studies
 from kelvin.sampling.samplers import check as check_sampler
 
@@ -57,9 +57,9 @@ def part_faults(params: Params) -> list[str]:
     lines: list[str] = []
     config = params.classifier
     if config is not None and config.features is not None:
-        lines += told(lambda: pool_side(config.channels, config.features))
+        lines += lines_of(lambda: pool_side(config.channels, config.features))
     for name, section in params.house.samplers.items():
-        lines += told(lambda name=name, section=section:
+        lines += lines_of(lambda name=name, section=section:
                       check_sampler(section.model_dump(), f"samplers.{name}"))
     odd: dict[str, list[str]] = {}
     points = {name: params.resolved(name, params.house.scale)[0] for name in params.variants}

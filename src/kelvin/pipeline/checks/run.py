@@ -27,7 +27,7 @@ SIDE = 8                  # of the image that a process is tried on where no siz
 SECTIONS = re.compile(r"(schedule|degradation|prior|restorer|network|training|sampling)[.:]")
 
 
-def told(check: Callable[[], Any]) -> list[str]:
+def lines_of(check: Callable[[], Any]) -> list[str]:
     """The lines of the KelvinError that a check raises; [] where it raises none."""
     try:
         check()
@@ -41,11 +41,11 @@ def option_faults(name: str, run: RunConfig) -> list[str]:
     lines: list[str] = []
     for registry, key in ((degradations.degradations, "degradation"), (degradations.priors, "prior"),
                           (networks.networks, "network"), (networks.conditionings, "conditioning")):
-        lines += told(lambda registry=registry, key=key:
+        lines += lines_of(lambda registry=registry, key=key:
                       registry.check(getattr(run, key).model_dump(), f"runs.{name}.{key}"))
     schedule = run.schedule.model_dump()
     check_one = growths.check if schedule["kind"] in growths.kinds() else check_schedule
-    lines += told(lambda: check_one(schedule, f"runs.{name}.schedule"))
+    lines += lines_of(lambda: check_one(schedule, f"runs.{name}.schedule"))
     return lines or [line for key in ("schedule", "degradation", "prior", "network")
                      for line in number_faults(getattr(run, key).model_dump(), f"runs.{name}.{key}")]
 
@@ -70,8 +70,13 @@ def number_faults(section: Mapping[str, Any], where: str) -> list[str]:
 
 
 def together_faults(params: Params, name: str, run: RunConfig) -> list[str]:
-    """A line for every two parts of the run that do not go together; their options are right."""
+    """A line for every two parts of the run that do not go together; their options are right.
+
+    A folder of images is scored alone: of what trains and draws it has nothing.
+    """
     at, schedule = f"runs.{name}", run.schedule.model_dump()
+    if run.source == "folder":
+        return fold_faults(params, at, run) if name in params.house.active else []
     process = degradations.degradations.find(run.degradation.kind)
     targets = process.parameterisations
     target, kind = run.restorer.parameterisation, run.degradation.kind
@@ -79,14 +84,14 @@ def together_faults(params: Params, name: str, run: RunConfig) -> list[str]:
     if target not in targets:
         lines.append(f"{at}.restorer.parameterisation = {target!r} has no meaning for {kind}; it takes "
                      f"{', '.join(targets)}")
-    lines += told(lambda: check_rule(run.restorer.rule, target, f"{at}.restorer.rule"))
-    lines += told(lambda: check_variance(run.restorer.variance, process.temperature, schedule["steps"],
-                                         kind, f"{at}.restorer.variance"))
-    lines += told(lambda: check_weighting(run.training.weighting.model_dump(), run.training.loss, process,
-                                          kind, f"{at}.training"))
+    lines += lines_of(lambda: check_rule(run.restorer.rule, target, f"{at}.restorer.rule"))
+    lines += lines_of(lambda: check_variance(run.restorer.variance, process.temperature,
+                                             schedule["steps"], kind, f"{at}.restorer.variance"))
+    lines += lines_of(lambda: check_weighting(run.training.weighting.model_dump(), run.training.loss,
+                                              process, kind, f"{at}.training"))
     if not lines and process.temperature == "hot" and name in params.house.active:
-        lines += named(told(lambda: check_table(run, at)), at)
-    lines += sampler_faults(params, at, run, process, drawn(run))
+        lines += with_key(lines_of(lambda: check_table(run, at)), at)
+    lines += sampler_faults(params, at, run, process, sampler_keys(run))
     if run.sampling.samplers == "every" and not with_samplers(params, run).sampling.samplers:
         lines.append(f"{at}.sampling.samplers = 'every', but {kind} can take none of `every`; name some")
     if run.training.mmd.weight and run.training.batch < 2:
@@ -114,11 +119,11 @@ def check_table(run: RunConfig, at: str) -> None:
                   PARAMETERISATIONS[run.restorer.parameterisation], f"{at}.training")
 
 
-def drawn(run: RunConfig) -> Iterable[tuple[str, str]]:
+def sampler_keys(run: RunConfig) -> Iterable[tuple[str, str]]:
     """(the sampler's name, the key that names it), each name once; of `every`, what fits is drawn."""
     keys = {run.sampling.epoch_sampler: "epoch_sampler"}
-    named = [] if run.sampling.samplers == "every" else run.sampling.samplers
-    return (keys | dict.fromkeys(named, "samplers")).items()
+    names = [] if run.sampling.samplers == "every" else run.sampling.samplers
+    return (keys | dict.fromkeys(names, "samplers")).items()
 
 
 def with_samplers(params: Params, run: RunConfig) -> RunConfig:
@@ -136,16 +141,16 @@ def with_samplers(params: Params, run: RunConfig) -> RunConfig:
 
 
 def sampler_faults(params: Params, at: str, run: RunConfig, process: Any,
-                   named: Iterable[tuple[str, str]]) -> list[str]:
+                   keys: Iterable[tuple[str, str]]) -> list[str]:
     """Samplers (name, the key that names it) that the run's process, target or number of times cannot
     take."""
     lines, kind, T = [], run.degradation.kind, run.schedule.model_dump()["steps"]
-    for name, key in named:
+    for name, key in keys:
         if name not in params.house.samplers:
             continue
         sampler = params.sampler(name)
         where = f"{at}.sampling.{key} names {name!r}, whose kind is {sampler['kind']}"
-        if told(lambda sampler=sampler: check_sampler(sampler, "samplers")):
+        if lines_of(lambda sampler=sampler: check_sampler(sampler, "samplers")):
             continue  # its own sentence names it
         needed = isinstance(process, type) and unfit(samplers.find(sampler["kind"]), process)
         if needed:
@@ -189,20 +194,20 @@ def process_faults(params: Params, at: str, run: RunConfig) -> list[str]:
                                      run.prior.model_dump())
         check_parameterisation(run.restorer.parameterisation, process, "restorer.parameterisation")
 
-    return named(told(build), at)
+    return with_key(lines_of(build), at)
 
 
 def refuse_other_than_degradation(section: Mapping[str, Any], image: ImageSpec,
                                   schedule: Mapping[str, Any]) -> None:
     """KelvinError where a user's own part (`module:name`) makes something else."""
     if ":" in section["kind"]:
-        made = degradations.degradations.build(section, image, schedule, where="degradation")
-        if not isinstance(made, degradations.Degradation):
-            raise KelvinError(f"degradation.kind = {section['kind']!r} makes a {type(made).__name__}, "
+        part = degradations.degradations.build(section, image, schedule, where="degradation")
+        if not isinstance(part, degradations.Degradation):
+            raise KelvinError(f"degradation.kind = {section['kind']!r} makes a {type(part).__name__}, "
                               "but a degradation is a kelvin.degradations.Degradation")
 
 
-def named(lines: Iterable[str], at: str) -> list[str]:
+def with_key(lines: Iterable[str], at: str) -> list[str]:
     """What a part says of itself, with the run's key before it."""
     return [line if line.startswith(at) else f"{at}.{line}" if SECTIONS.match(line)
             else f"{at}.degradation: {line}" for line in lines]
