@@ -6,9 +6,9 @@ import shlex
 import numpy as np
 import pytest
 import typer
-import yaml
 from conftest import ROOT
 from PIL import Image
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from kelvin.cli import app
@@ -70,7 +70,7 @@ def test_the_readmes_own_degradation_is_a_run(place):
     (module,) = [text for text in blocks("python") if "class Dim" in text]
     (place / re.match(r"# (\w+\.py)\n", module)[1]).write_text(module)
     raw = read(ROOT / "params.yaml")
-    raw["runs"] |= yaml.safe_load(blocks("yaml")[0])
+    raw["runs"] |= YAML(typ="safe").load(blocks("yaml")[0])
     check(Params(raw | {"active": ["dim"]}))
 
 
