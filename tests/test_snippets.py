@@ -49,13 +49,13 @@ def place(tmp_path, monkeypatch):
 
 
 def test_python_snippets_run_as_they_stand(place):
-    """Each in names of its own: what one needs it imports."""
-    found = blocks("python")
-    assert len(found) == 2
-    for text in found:
-        exec(compile(text, "README.md", "exec"), {"__name__": "snippet"})
-    for name in ("digits.png", "restored.png"):
-        assert Image.open(place / name).size == ((8 * 9 - 1) * 8, (4 * 9 - 1) * 8)
+    """Of README and docs, each in names of its own: what one needs it imports."""
+    found = [(name, text) for name, page in DOCUMENTS.items() for text in blocks("python", page)]
+    assert [name for name, _ in found] == ["README.md", "README.md", "using.md"]
+    for name, text in found:
+        exec(compile(text, name, "exec"), {"__name__": "snippet"})
+    assert Image.open(place / "digits.png").size == ((8 * 9 - 1) * 8, (2 * 9 - 1) * 8)
+    assert (place / "restored.png").exists() and (place / "way.png").exists()
 
 
 def test_the_command_that_scores_runs_as_it_stands(place):

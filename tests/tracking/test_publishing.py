@@ -35,8 +35,8 @@ def test_a_run_carries_tags_parameters_and_final_metrics(project):
     assert tags["sampler"] == "ddim-50" and tags["fid_why"] == "not asked for"
     assert not {"partial", "dvc_exp_name", "mlflow.parentRunId", "mlflow.source.git.commit"} & set(tags)
     assert tags["updates"] == "1200" and tags["hardware"] == "an abacus"
-    assert tags["mlflow.note.content"] == (f"{tags['title']}: FMD 0.25 by ddim-50. Data set digits, scale "
-                                           f"smoke, replicate 0. Studies: {serves}.")
+    assert tags["mlflow.note.content"] == (f"{tags['title']}: FMD 0.25 by ddim-50. Data set digits, "
+                                           f"scale smoke, replicate 0. Studies: {serves}.")
     assert tags["mlflow.source.name"] == "kelvin repro evaluate@ddpm-default-0" and tags["mlflow.user"]
     params = hot.data.params
     assert params["schedule.steps"] == "10" and tags["title"] == read(ROOT / "params.yaml")["runs"][
