@@ -13,7 +13,7 @@ from PIL import Image
 from kelvin.pipeline.throwaway import make_copy
 
 # the installed command: its own folder comes first among those that python looks into, not the project's
-KELVIN = "from kelvin.__main__ import main\nmain()\n"
+KELVIN = "from kelvin.__main__ import main\nif __name__ == '__main__':\n    main()\n"
 
 
 @pytest.fixture(scope="module")
