@@ -51,7 +51,7 @@ def test_every_stage_works_with_it(copy):
     grey level, from the weights that were trained."""
     copy("repro", "--jobs", "1")
     record = json.loads((copy.folder / "reports/metrics.json").read_text())["dim"]
-    assert record["fmd"] > 0 and set(record["samplers"]) == {"improved", "naive", "direct"}
+    assert record["fmd"] > 0 and {"improved", "naive", "direct"} <= set(record["samplers"])
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
     Image.fromarray(grey).save(copy.folder / "photo.png")
     copy("restore", "data/models/digits/dim-0/ema.safetensors", "photo.png", "--t", "10", "--degrade",
