@@ -25,42 +25,38 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $(STAMP)
 
 repro: $(STAMP)  ## reproduce everything (JOBS=2 stages side by side), then name the report
-	@python -m kelvin repro --jobs $(JOBS)
+	@kelvin repro --jobs $(JOBS)
 
 smoke: $(STAMP)  ## every stage at smoke scale, nine runs of all studies, in a throw-away copy
 	@python -m kelvin.pipeline.throwaway --jobs $(JOBS)
 
 full: $(STAMP)   ## every run, in a throw-away copy; its record goes to reports/reference/
-	@python -m kelvin.pipeline.record full --jobs $(JOBS)
+	@kelvin record full --jobs $(JOBS)
 
 replicates: $(STAMP)  ## five training seeds of the runs behind D1 to D3, recorded likewise
-	@python -m kelvin.pipeline.record replicates --jobs $(JOBS)
+	@kelvin record replicates --jobs $(JOBS)
 
 record: $(STAMP)  ## NAME=<entry of `records`>: run that study in a copy, keep its record
-	@test -n "$(NAME)" || { echo "say which: make record NAME=<entry of records in params.yaml>"; exit 2; }
-	@python -m kelvin.pipeline.record $(NAME) --jobs $(JOBS)
+	@kelvin record $(NAME) --jobs $(JOBS)
 
 test: $(STAMP)   ## all tests, the pipeline end to end among them
 	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)  ## ruff, the layers and the fast tests
-	@ruff check .
-	@lint-imports --no-cache --no-logo
+	@ruff check . && lint-imports --no-cache --no-logo
 	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-ui: $(STAMP)     ## MLflow on 127.0.0.1:5000
-	@python -m kelvin.tracking ui
+ui: $(STAMP)     ## compare all results in a browser: MLflow
+	@kelvin ui
 
 bench: $(STAMP)  ## speed against peers, both sides in one run
-	@OMP_NUM_THREADS=$(shell nproc) python benchmarks/bench.py
+	@kelvin bench
 
 lint: $(STAMP)   ## ruff, the layers of src/kelvin, and its types
-	@ruff check .
-	@lint-imports --no-cache --no-logo
-	@mypy
+	@ruff check . && lint-imports --no-cache --no-logo && mypy
 
 publish: $(STAMP)  ## refresh weights/ and the README's picture and table from reports/
-	@python -m kelvin.pipeline.release
+	@kelvin publish
 
 clean:   ## remove scratch and results that dvc can bring back; keeps .venv and DVC's cache
 	rm -rf .kelvin .pytest_cache .ruff_cache .mypy_cache .hypothesis data/prepared data/models data/samples data/evaluations data/plan

@@ -212,6 +212,8 @@ def main() -> None:
     keep_freed_memory()  # for both sides
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ROWS)}; default all")
     names = parser.parse_args().names or list(ROWS)
+    if unknown := sorted(set(names) - ROWS.keys()):
+        parser.error(f"no such row: {', '.join(unknown)}; there are {', '.join(ROWS)}")
     print(f"{hardware(torch.device('cpu'))}, {torch.get_num_threads()} threads, "
           f"torch {torch.__version__}")
     print(f"{'name':34} {'ours':>12} {'peer':>12} {'ratio':>7}  unit")

@@ -1,5 +1,6 @@
 """What the stages leave of a run, tiny and without a network trained, and what MLflow then holds."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -65,6 +66,14 @@ def add_result(root, run="ddpm-default", fmd=0.25, mark="0123456789abcdef", sour
     write(root / f"data/samples/{name}/config.json", {
         "sampling": {"samplers": ["ddim-50"]}, "samplers": {}})
     np.savez(root / f"data/samples/{name}/samples.npz", **arrays)
+
+
+def plan(root, **values):
+    """What the stage `plan` leaves for `track`."""
+    text = (root / "params.yaml").read_bytes()
+    write(root / "data/plan/parameters.json", {"sha256": hashlib.sha256(text).hexdigest()})
+    write(root / "data/plan/track.json", {
+        "dataset": "digits", "replicates": [0], "titles": {"ddpm-default": "D"}, "studies": {}} | values)
 
 
 def start(command, root):

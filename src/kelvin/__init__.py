@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def load(path: str) -> Published:
-    """A published weight file, ready to draw images from; see kelvin.weights."""
+    """A weight file, ready to sample, degrade and restore; see kelvin.weights.published."""
     from kelvin.weights import load
 
     return load(path)

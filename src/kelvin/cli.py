@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -142,6 +143,8 @@ def sample(
     \b
     kelvin sample weights/hot.safetensors
     kelvin sample weights/cold.safetensors -n 16 --seed 3 -o cold.npz
+
+    Ends with status 1 and a sentence for a file that holds no weights, or an unknown class.
     """
     from kelvin.weights import load
 
@@ -153,6 +156,40 @@ def sample(
 
 
 @app.command()
+def restore(
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A published .safetensors file.")],
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A picture of the weights' size.")],
+    t: Annotated[int, typer.Option("--t", help="How far it is degraded: 1 to T of the weights.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .png.")] = Path("restored.png"),
+    is_clean: Annotated[bool, typer.Option(
+        "--degrade", help="PHOTO is clean: degrade it to t first, and show photo, degraded and "
+                          "restored side by side.")] = False,
+    resize: Annotated[bool, typer.Option(
+        "--resize", help="Crop PHOTO to its middle and bring it to the weights' size.")] = False,
+    sampler: Annotated[str | None, typer.Option(
+        show_default="the published one", help="direct restores in one shot.")] = None,
+    seed: Annotated[int, typer.Option(help="Of what is drawn on the way.")] = 0,
+) -> None:
+    """Restore a degraded picture by published weights.
+
+    \b
+    kelvin restore weights/cold.safetensors blurred.png --t 10 -o out.png
+    kelvin restore weights/cold.safetensors photo.png --t 10 --resize --degrade
+
+    A picture is 8 bits: noise that went beyond black or white is lost in it, and hot weights restore
+    it less well than in Python, where kelvin.load(...).degrade keeps it. Ends with status 1 and a
+    sentence for a picture of another size, a t that the weights do not have, or an unfit sampler.
+    """
+    from kelvin.weights import load
+    from kelvin.weights.restoring import restore_photo
+
+    if out.suffix.lower() != ".png":
+        raise KelvinError(f"--out {out} should end in .png")
+    restore_photo(load(weights), photo, t, out, is_clean, resize, sampler, seed)
+    print(f"{photo} restored from t = {t} in {out}")
+
+
+@app.command()
 def record(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An entry of `records` in params.yaml.")],
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Stages side by side.")] = 2,
@@ -160,7 +197,10 @@ def record(
     """Run a recorded study in a throw-away copy and keep its page, tables and numbers.
 
     \b
-    kelvin record replicates
+    kelvin record replicates            five training seeds
+    kelvin record fruits-folds -j 4     four stages side by side
+
+    Ends with status 1 where a stage failed or there is no such record; run again, it goes on.
     """
     from kelvin.pipeline.record import main
 
@@ -169,21 +209,57 @@ def record(
 
 @app.command()
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 5000) -> None:
-    """Compare all results in a browser: MLflow on 127.0.0.1."""
-    from kelvin.tracking.__main__ import ui
+    """Compare all results in a browser: MLflow on 127.0.0.1.
+
+    \b
+    kelvin ui                 prints the address of the page that compares the runs
+    kelvin ui --port 5055     where port 5000 is taken
+
+    Ctrl-C ends it. Ends with status 1 and a sentence outside a project or where the port is taken.
+    """
+    from kelvin.tracking.ui import ui
 
     ui(port)
 
 
 @app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(
+        metavar="[NAME]...", help="Rows of benchmarks/bench.py; default: all, which also writes "
+                                  "benchmarks/results.json.", show_default=False)] = None,
+) -> None:
+    """Time Kelvin against a plain way of doing the same, both sides in one run, on all cores.
+
+    \b
+    kelvin bench                      every row, minutes
+    kelvin bench train-cnn-vs-plain   one row
+
+    Needs the project's folder and the packages of `.[dev]`. Ends with status 1 outside it, 2 for an
+    unknown row.
+    """
+    from kelvin.pipeline.bench import bench
+
+    raise typer.Exit(bench(names or ()))
+
+
+@app.command()
 def publish() -> None:
-    """Refresh weights/, README's picture and the tables in README and docs from reports/."""
+    """Refresh weights/, README's picture and the tables in README and docs from reports/.
+
+    \b
+    kelvin publish
+
+    Ends with status 1 and a sentence where a result is missing or weights are too large.
+    """
     from kelvin.pipeline.release import main
 
     main()
 
 
 def main() -> None:
+    # a user's own parts (`kind: my_module:Dim`) lie in the project's root, which the installed command
+    # does not look into; last, so that a file there takes the place of no package
+    sys.path.append(os.getcwd())
     try:
         with refused_by_system():
             app()

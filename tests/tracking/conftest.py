@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
-from tracked import ASK, FOREIGN, add_result, add_store, start
+from tracked import ASK, FOREIGN, add_result, add_store, plan, start
 
 
 def made_by_two(root):
@@ -18,6 +18,7 @@ def made_by_two(root):
     add_result(root, dataset="race")  # in an experiment of its own: the tests copy this database
     add_result(root, "blur-strong", dataset="race")
     shutil.copytree(root / "data/prepared/digits", root / "data/prepared/race")
+    plan(root, dataset="race", titles={"ddpm-default": "D", "blur-strong": "B"})
     processes = [start(ASK, root) for _ in range(2)]
     said = [process.communicate(timeout=120) for process in processes]
     return {"said": said, "codes": [process.returncode for process in processes]}

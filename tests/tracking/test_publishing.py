@@ -8,14 +8,16 @@ import subprocess
 
 import pytest
 from conftest import ROOT
-from tracked import EPOCHS, KEPT, add_result, client, edit, files, only, runs, write
+from tracked import EPOCHS, KEPT, add_result, client, edit, files, only, plan, runs, write
 
 from kelvin.common.errors import KelvinError
+from kelvin.config.plan import PARAMETERS, plan_path
 from kelvin.config.resolve import read
 from kelvin.datasets.store import PreparedStore
+from kelvin.metrics.measures import MEASURES
 from kelvin.tracking import publishing
 from kelvin.tracking.publishing import publish_missing
-from kelvin.tracking.results import results
+from kelvin.tracking.results import CONSTANT, Active, Result
 
 
 def test_a_run_carries_tags_parameters_and_final_metrics(project):
@@ -31,25 +33,73 @@ def test_a_run_carries_tags_parameters_and_final_metrics(project):
         == {"run": "ddpm-default", "replicate": "0", "scale": "smoke", "dataset": "digits",
             "fingerprint": "0123456789abcdef", "studies": serves}
     assert tags["sampler"] == "ddim-50" and tags["fid_why"] == "not asked for"
-    assert not {"partial", "git_commit", "dvc_exp_name", "mlflow.parentRunId"} & set(tags)
+    assert not {"partial", "dvc_exp_name", "mlflow.parentRunId", "mlflow.source.git.commit"} & set(tags)
+    assert tags["updates"] == "1200" and tags["hardware"] == "an abacus"
+    assert tags["mlflow.note.content"] == (f"{tags['title']}: FMD 0.25 by ddim-50. Data set digits, "
+                                           f"scale smoke, replicate 0. Studies: {serves}.")
+    assert tags["mlflow.source.name"] == "kelvin repro evaluate@ddpm-default-0" and tags["mlflow.user"]
     params = hot.data.params
     assert params["schedule.steps"] == "10" and tags["title"] == read(ROOT / "params.yaml")["runs"][
         "ddpm-default"]["title"]
-    assert params["sampling.samplers"] == '["ddim-50"]' and params["cost.hardware"] == "an abacus"
-    assert params["notes"] == "x" * 6000
+    assert params == {"schedule.kind": "linear", "schedule.steps": "10", "notes": "x" * 6000,
+                      "sampling.samplers": '["ddim-50"]'}
     final = {k: v for k, v in hot.data.metrics.items() if not k.startswith("epoch/")}
-    assert final == {"fmd": 0.25, "updates": 1200, "copier": 0, "samplers.ddim-50.fmd": 0.25,
-                     "samplers.ddim-50_w_2.fmd": 1.5,  # a name that MLflow takes
-                     "restoration.one-shot.ssim": 0.5, "cost.train_seconds": 2.5,
-                     "cost.nfe.ddim-50": 50}
+    assert final == {"fmd": 0.25, "measures/copier": 0, "samplers/ddim-50/fmd": 0.25,
+                     "samplers/ddim-50_w_2/fmd": 1.5,  # a name that MLflow takes
+                     "restoration/one-shot/ssim": 0.5, "cost/train_seconds": 2.5}
     assert hot.info.status == "FINISHED" and hot.info.end_time - hot.info.start_time == 2500
 
 
 def test_headline_measures_come_first(project):
     """In the order of kelvin.metrics.measures; a measure that is missing leaves no gap."""
     edit(project / "reports/runs/digits/ddpm-default-0.json", recall=0.4, kid=0.01, fmd_low=0.2)
-    first, *rest = results()
-    assert list(first.final())[:4] == ["fmd", "kid", "recall", "updates"] and rest == []
+    first = Result(project / "reports/runs/digits/ddpm-default-0.json")
+    assert list(first.final())[:4] == ["fmd", "kid", "recall", "measures/copier"]
+    assert sum(measure.headline for measure in MEASURES.values()) == 8
+
+
+def test_no_metric_of_a_recorded_run_is_a_constant():
+    """Of the repository's own record; eight metrics stand alone, all others in MLflow's groups."""
+    final = Result(ROOT / "reports/runs/digits/ddpm-best-0.json").final()
+    alone = [key for key in final if "/" not in key]
+    assert alone == list(final)[:8] == [key for key, m in MEASURES.items() if m.headline]
+    assert "samplers/ancestral-50/fmd" in final and "restoration/ddim-50/ssim" in final
+    assert not [key for key in final if key.rpartition("/")[2] in CONSTANT]
+    assert {key.partition("/")[0] for key in final if "/" in key} == {
+        "measures", "prior", "restoration", "samplers"}
+
+
+def test_active_runs_and_replicates_alone_are_shown(project):
+    """Not what an earlier experiment left: other runs, replicates and data sets."""
+    add_result(project, "blur-strong")
+    add_result(project, "left-over")
+    write(project / "reports/runs/digits/ddpm-default-1.json",
+          (project / "reports/runs/digits/ddpm-default-0.json").read_text())
+    write(project / "reports/runs/digits/calibration.json", "{}")
+    write(project / "reports/runs/other/ddpm-default-0.json", "{}")
+    assert publish_missing() == (2, 0)
+    assert [run.info.run_name for run in runs()] == ["blur-strong-0", "ddpm-default-0"]
+    assert client().get_experiment_by_name("kelvin-other") is None
+
+
+def test_what_is_active_is_as_planned_until_params_yaml_changes(project):
+    """An edited params.yaml is read anew."""
+    assert plan_path("track") == publishing.PLAN and publishing.PARAMETERS == PARAMETERS
+    own = {"dataset": "digits", "replicates": [0], "titles": {"a": "A"}, "studies": {"s": ["a"]}}
+    plan(project, code="0", **own)
+    assert publishing.active_runs() == Active(**own)
+    with (project / "params.yaml").open("a") as file:
+        file.write("# edited\n")
+    assert "ddpm-default" in publishing.active_runs().titles
+
+
+def test_the_repositorys_records_are_those_of_its_active_runs(params):
+    """No leftover of an earlier experiment lies among them."""
+    wanted = {f"{run}-{replicate}" for run, replicate in params.active()} | {"calibration"}
+    kept = subprocess.run(["git", "ls-files", "reports/runs"], cwd=ROOT, text=True,
+                          capture_output=True).stdout.split()
+    assert {path.rpartition("/")[2].removesuffix(".json") for path in kept} <= wanted
+    assert {path.split("/")[2] for path in kept} <= {params.house.dataset}
 
 
 def test_curves_have_every_epoch_once(project):
@@ -94,7 +144,7 @@ def test_what_is_shown_is_not_made_again(project):
     assert publish_missing() == (1, 0)
     before = only().info.run_id
     assert publish_missing() == (0, 1)
-    assert publishing.publish({}, {}) == (0, 1)
+    assert publishing.publish(publishing.active_runs()) == (0, 1)
     assert only().info.run_id == before
 
 
@@ -146,9 +196,9 @@ def test_what_a_crash_left_is_made_again(project, monkeypatch):
 def test_a_scored_folder_has_no_curves_and_no_weights(project):
     shutil.rmtree("reports/runs")
     add_result(project, "theirs", source="folder")
-    assert publish_missing() == (1, 0)
+    assert publishing.publish(Active("digits", [0], {"theirs": "Theirs"}, {})) == (1, 0)
     run = only()
-    assert "partial" not in run.data.tags and run.data.metrics["samplers.folder.fmd"] == 0.25
+    assert "partial" not in run.data.tags and run.data.metrics["samplers/folder/fmd"] == 0.25
     assert files(run, "figures") == ["figures/samples.png"] and files(run, "model") == [
         "model/config.json"]
     assert {tag.value for tag in run.inputs.dataset_inputs[0].tags} >= {"evaluation"}
@@ -187,12 +237,13 @@ def test_the_commit_is_marked_where_the_sources_differ(project):
     assert publishing.origin() == {}  # no commit yet
     git("add", "params.yaml", "reports")
     git("commit", "-qm", "first")
-    short = publishing.git("rev-parse", "--short", "HEAD")
+    commit = {"mlflow.source.git.commit": publishing.git("rev-parse", "HEAD"),
+              "mlflow.source.git.dirty": "false"}
     add_result(project, fmd=0.5)
-    assert publishing.origin() == {"git_commit": short}  # results are not sources
+    assert publishing.origin() == commit  # results are not sources
     with open("params.yaml", "a") as file:
         file.write("# edited\n")
-    assert publishing.origin() == {"git_commit": f"{short}-dirty"}
+    assert publishing.origin() == commit | {"mlflow.source.git.dirty": "true"}
     (project / "inner").mkdir()
     os.chdir("inner")
     assert publishing.origin() == {}  # that repository merely holds this folder

@@ -3,19 +3,19 @@
 import os
 import shutil
 import signal
+import socket
 import sqlite3
-import sys
 import time
 
 import pytest
 from sqlalchemy import make_url
-from tracked import ASK, add_result, client, files, only, runs, start
+from tracked import ASK, add_result, client, files, only, plan, runs, start
 
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import project_root
-from kelvin.tracking import __main__ as command
 from kelvin.tracking import store as tracking_store
 from kelvin.tracking.publishing import publish_missing
+from kelvin.tracking.ui import ui
 
 
 def test_parallel_first_writers_make_each_run_once(first):
@@ -52,6 +52,7 @@ def test_a_queued_experiment_is_shown_by_the_repository_that_owns_it(project, tm
 
 
 def test_nothing_missing_is_found_out_without_heavy_imports(project):
+    plan(project)
     publish_missing()
     out, err = start(ASK, project).communicate(timeout=60)
     assert out.split() == ["0", "1"], out + err
@@ -148,18 +149,47 @@ def test_a_server_that_is_gone_is_told_in_seconds(project, monkeypatch):
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
 
 
-def test_ui_publishes_and_becomes_mlflow_on_this_machine_only(project, monkeypatch):
-    ran = []
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def test_ui_publishes_and_becomes_mlflow_on_this_machine_only(project, monkeypatch, capsys):
+    ran, port = [], free_port()
     monkeypatch.setattr(os, "execv", lambda _, arguments: ran.append(arguments))
-    monkeypatch.setattr(sys, "argv", ["tracking", "ui", "--port", "5055"])
-    command.main()
+    ui(port)
     assert len(runs()) == 1
-    assert ran[0][1:10] == ["-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", "5055",
+    at = client().get_experiment_by_name("kelvin-digits").experiment_id
+    assert capsys.readouterr().out == (
+        f"1 runs published, 0 were there. Open http://127.0.0.1:{port}/#/experiments/{at}/runs"
+        "?compareRunsMode=CHART\n")
+    assert ran[0][1:10] == ["-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port),
                             "--backend-store-uri", f"sqlite:///{project / 'mlflow.db'}"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(SystemExit, match="open http://127.0.0.1:9 in a browser"):
-        command.main()
+    with pytest.raises(KelvinError, match="open http://127.0.0.1:9 in a browser"):
+        ui(port)
     os.remove("params.yaml")
-    with pytest.raises(SystemExit, match="project's root"):
-        command.main()
+    with pytest.raises(KelvinError, match="project's root"):
+        ui(port)
     assert len(ran) == 1
+
+
+def test_ui_opens_mlflows_first_page_where_there_is_no_result(project, monkeypatch, capsys):
+    monkeypatch.setattr(os, "execv", lambda *_: None)
+    shutil.rmtree("reports")
+    port = free_port()
+    ui(port)
+    assert capsys.readouterr().out.endswith(f"Open http://127.0.0.1:{port}\n")
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_published(project, monkeypatch):
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("the server was started"))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(KelvinError, match=f"port {port} cannot be used .*in use.*--port {port + 1}"):
+            ui(port)
+    publish_missing()
+    assert len(runs()) == 1

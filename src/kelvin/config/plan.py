@@ -226,6 +226,8 @@ class ReportPlan(Plan):
 
 
 class TrackPlan(Plan):
+    dataset: Name
+    replicates: list[Index]
     studies: dict[Name, list[Name]]  # the runs of each
     titles: dict[Name, str]  # of active runs
 

@@ -95,7 +95,8 @@ class Planner:
                     for name, point in self.params.variants.items() if name in house.active},
             studies=house.studies, samplers=house.samplers, metrics=metrics, images=self.params.images)
         yield plan_path("track"), self.plan(
-            TrackPlan, "track", studies={name: study.runs for name, study in house.studies.items()},
+            TrackPlan, "track", dataset=house.dataset, replicates=house.replicates,
+            studies={name: study.runs for name, study in house.studies.items()},
             titles={name: self.params.run(name).title for name in house.active})
 
     def run(self, name: str) -> RunConfig:

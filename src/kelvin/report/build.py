@@ -34,10 +34,9 @@ CURVES = {"loss.csv": curves.loss_rows, "fmd.csv": curves.fmd_rows,
           "x0_error.csv": curves.log_snr_rows}
 
 WHOLE = ("generation", "samplers", "cost")  # tables that the page shows with every run
-# the figures to open first, in their order: DVC shows them (`dvc plots show`)
+# the figures to open first, in their order: `dvc plots show` has them beside the curves of dvc.yaml
 FIRST = ("ranking", "overview", "best-hot", "best-cold", "hot-and-cold-best", "temperature-fmd",
-         "temperature-plane", "hyperparameters-mistakes", "steps-fmd-over-steps", "iterations-over-t",
-         "metrics-bias")
+         "steps-fmd-over-steps", "metrics-bias")
 
 
 def build(plan: ReportPlan, out: Path = REPORTS) -> Results:

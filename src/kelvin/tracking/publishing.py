@@ -2,58 +2,71 @@
 
 from __future__ import annotations
 
+import getpass
+import hashlib
 import json
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kelvin.artifacts.reading import read_json
-from kelvin.tracking.results import Result, results
+from kelvin.tracking.results import Active, Result
 from kelvin.tracking.store import Tags, database, experiment, opened, rehome, runs_in, runs_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+# kelvin.config.plan names them too, and takes long to import
+PLAN, PARAMETERS = Path("data/plan/track.json"), Path("data/plan/parameters.json")
 METRICS, PARAMS = 1000, 100  # MLflow's limits of one batch
 PARAM_LENGTH, DIGEST_LENGTH = 6000, 36  # and of one value
 
 
-def publish(studies: Mapping[str, Sequence[str]], titles: Mapping[str, str]) -> tuple[int, int]:
-    """Show every result that MLflow does not show yet; (runs published, runs kept).
+def publish(active: Active) -> tuple[int, int]:
+    """Show every result that MLflow does not show yet; (runs made, runs kept).
 
-    studies: {name: its runs}; titles: {run: its title}.
     Raises KelvinError for a damaged record, a number that is not finite, a store that refuses.
     """
-    all_results = results()
+    results = active.results()
     with opened() as client:
-        shown = {name: runs_of(client, name) for name in sorted({r.dataset for r in all_results})}
-        wanted = [r for r in all_results if not is_shown(r, shown[r.dataset])]
-        for result in wanted:
-            of = [name for name, runs in studies.items() if result.record["run"] in runs]
-            run = result.record["run"]
-            make(client, result, {"studies": ", ".join(of), "title": titles.get(run) or run},
-                 shown[result.dataset])
-    return len(wanted), len(all_results) - len(wanted)
+        shown = runs_of(client, active.dataset)
+        missing = [result for result in results if not is_shown(result, shown)]
+        for result in missing:
+            make(client, result, active, shown)
+    return len(missing), len(results) - len(missing)
 
 
 def publish_missing() -> tuple[int, int]:
     """`publish` where something is missing; where nothing is, that takes milliseconds."""
-    all_results, db = results(), database()
-    if not all_results:
+    active, db = active_runs(), database()
+    results = active.results()
+    if not results:
         return 0, 0
     if db is not None and db.exists():
         rehome(db)
-        shown = runs_in(db)
-        if all(is_shown(result, shown.get(result.dataset, {})) for result in all_results):
-            return 0, len(all_results)
-    from kelvin.config.resolve import load
+        shown = runs_in(db).get(active.dataset, {})
+        if all(is_shown(result, shown) for result in results):
+            return 0, len(results)
+    return publish(active)
 
-    params = load()
-    return publish({name: study.runs for name, study in params.house.studies.items()},
-                   {name: run.title for name, run in params.runs.items()})
+
+def active_runs() -> Active:
+    """The active runs as planned or, where params.yaml is not what was planned, as it resolves them."""
+    try:
+        planned = json.loads(PARAMETERS.read_bytes())["sha256"]
+        if planned == hashlib.sha256(Path("params.yaml").read_bytes()).hexdigest():
+            plan = json.loads(PLAN.read_bytes())
+            return Active(*(plan[field.name] for field in fields(Active)))
+    except (OSError, ValueError, KeyError):
+        pass
+    from kelvin.config.resolve import load  # its imports take seconds
+
+    house, runs = (params := load()).house, params.runs
+    return Active(house.dataset, house.replicates, {name: runs[name].title for name in house.active},
+                  {name: study.runs for name, study in house.studies.items()})
 
 
 def is_shown(result: Result, shown: dict[str, Tags]) -> bool:
@@ -71,15 +84,21 @@ def is_replaced(result: Result, tags: Tags) -> bool:
         or tags.get("dvc_exp_name") == os.environ.get("DVC_EXP_NAME"))
 
 
-def make(client: MlflowClient, result: Result, more: Tags, shown: dict[str, Tags]) -> None:
+def make(client: MlflowClient, result: Result, active: Active, shown: dict[str, Tags]) -> None:
     """One run of MLflow from one result, in place of those it replaces."""
     from mlflow.entities import Metric, Param
 
+    run = result.record["run"]
+    title, of = active.titles[run] or run, [n for n, runs in active.studies.items() if run in runs]
     now = int(time.time() * 1000)
     metrics = [Metric(key, value, now, 0) for key, value in result.final().items()]
     metrics += [Metric(f"epoch/{key}", value, now, epoch) for epoch, key, value in result.curves()]
     params = [Param(key, value[:PARAM_LENGTH]) for key, value in result.parameters().items()]
-    tags = result.identity | result.words() | more | origin() | {"record": result.record_hash}
+    tags = result.words() | result.identity | {
+        "title": title, "studies": ", ".join(of), "record": result.record_hash,
+        "mlflow.note.content": result.description(title, of), "mlflow.user": user(),
+        "mlflow.source.type": "LOCAL", "mlflow.source.name": f"kelvin repro evaluate@{result.name}"}
+    tags |= origin()
     if not result.complete:
         tags["partial"] = "true"
     for run_id in [run_id for run_id, old in shown.items() if is_replaced(result, old)]:
@@ -119,17 +138,25 @@ def log_files(client: MlflowClient, run_id: str, result: Result) -> None:
 
 
 def origin() -> Tags:
-    """The commit, short, marked where the sources differ from it; the name of a DVC experiment."""
+    """The commit, and whether the sources differ from it; the name of a DVC experiment."""
     tags = {}
     if name := os.environ.get("DVC_EXP_NAME"):
         tags["dvc_exp_name"] = name
-    top, _, commit = git("rev-parse", "--show-toplevel", "--short", "HEAD").partition("\n")
+    top, _, commit = git("rev-parse", "--show-toplevel", "HEAD").partition("\n")
     if commit and Path(top) == Path.cwd():  # else a repository that merely holds this folder
         # new results differ from the last commit by nature: only what they were made with counts
         edited = git("status", "--porcelain", "--untracked-files=no", "--", ".",
                      ":(exclude)reports", ":(exclude)dvc.lock")
-        tags["git_commit"] = f"{commit}-dirty" if edited else commit
+        tags |= {"mlflow.source.git.commit": commit, "mlflow.source.git.dirty": str(bool(edited)).lower()}
     return tags
+
+
+def user() -> str:
+    """Who runs this, as MLflow itself names them."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no name and no entry in the system's list
+        return "unknown"
 
 
 def git(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""What there is to show: the records of reports/runs, with what data/ holds of the same training.
+"""What there is to show: the records of the active runs, with what data/ holds of the same training.
 
 A fresh clone has the records alone. Only the standard library is imported here, since `make repro`
 asks at its every end whether something is missing.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kelvin.artifacts.evaluations import IDENTITY as HEAD
 from kelvin.artifacts.evaluations import Details, EvaluationFolder, Record, read_record
-from kelvin.artifacts.folders import DatasetFolders, RunFolders, record_files
+from kelvin.artifacts.folders import DatasetFolders, RunFolders
 from kelvin.artifacts.models import ModelFolder, Trained
 from kelvin.artifacts.samples import SampleFolder, Sampling
 from kelvin.common.errors import KelvinError
@@ -27,14 +27,30 @@ if TYPE_CHECKING:
     import numpy as np
 
 IDENTITY = tuple(key for key in HEAD if key != "dataset")  # tags; the experiment is the data set's
-CONSTANT = ("epoch", "n", "small_n")  # columns of the rows per epoch that are no curve
+FORM = b"2"  # of what is made of a result: in another form it is published anew
+# what follows from parameters and protocol: tags, and no metrics, whose charts would show one value
+CONSTANT = ("n", "reference_n", "bits_n", "grey_levels", "nfe", "updates", "parameters", "tie",
+            "flops_per_image", "training_flops", "clamped_from", "threads", "processes")
+NO_CURVE = ("epoch", "updates", "n", "small_n")  # columns of the rows per epoch
 GRID = 8  # samples shown a side
 SIDE = 40  # pixels that a small image is enlarged to, about
 
 
-def results() -> list[Result]:
-    """Every record of every data set, in the order of their names."""
-    return [Result(path) for path in record_files()]
+@dataclass(frozen=True)
+class Active:
+    """What is to be shown: the runs and replicates of one data set, and nothing that an earlier
+    experiment left beside them. titles: {active run: its title}; studies: {name: its runs}."""
+
+    dataset: str
+    replicates: Sequence[int]
+    titles: Mapping[str, str]
+    studies: Mapping[str, Sequence[str]]
+
+    def results(self) -> list[Result]:
+        """Those that have a record, in the order of their names."""
+        runs = (DatasetFolders(self.dataset).run(run, replicate)
+                for run in self.titles for replicate in self.replicates)
+        return [Result(path) for path in sorted(run.record for run in runs) if path.exists()]
 
 
 @dataclass(frozen=True)
@@ -119,7 +135,7 @@ class Result:
     @cached_property
     def content(self) -> str:
         """SHA-256 of the record and, where all is there, of everything else but the weights."""
-        digest = hashlib.sha256(self.path.read_bytes())
+        digest = hashlib.sha256(FORM + self.path.read_bytes())
         if self.complete:
             for path in [self.evaluation.details_file, *self.files]:
                 if path.suffix != ".safetensors":  # named by the fingerprint, and large
@@ -136,30 +152,43 @@ class Result:
         return self.evaluation.details() if self.complete else {}
 
     def parameters(self) -> dict[str, str]:
-        """The resolved configuration in dotted keys, and the words of the cost (hardware)."""
-        known = [("", self.config["config"]), ("", self.sampling),
-                 ("cost.", self.details.get("cost", {}))] if self.complete else []
-        return {prefix + ".".join(path): value if isinstance(value, str) else json.dumps(value)
-                for prefix, tree in known for path, value in leaves(tree)
-                if not prefix or isinstance(value, str)}
+        """What the run resolves to, in dotted keys; what is not set is left out."""
+        trees = [self.config["config"], self.sampling] if self.complete else []
+        return {".".join(path): value if isinstance(value, str) else json.dumps(value)
+                for tree in trees for path, value in leaves(tree) if value is not None}
 
     def words(self) -> dict[str, str]:
-        """What the record says in words: its first sampler, the extractor, why a value is null."""
-        return {key: value for key, value in self.record.items()
-                if isinstance(value, str) and key not in IDENTITY}
+        """What is no metric: the first sampler, the extractor, why a value is null, the hardware, and
+        the constants."""
+        every = {**self.details.get("cost", {}), **self.record}
+        return {key: str(value) for key, value in every.items()
+                if key not in IDENTITY and isinstance(value, (str, int, float))
+                and (isinstance(value, str) or key in CONSTANT)}
+
+    def description(self, title: str, studies: Sequence[str]) -> str:
+        """One paragraph, which MLflow shows above a run."""
+        record = self.record
+        between = (f" ({record['fmd_low']:.3g} to {record['fmd_high']:.3g})"
+                   if record.get("fmd_low") is not None else "")
+        value = f"FMD {record['fmd']:.3g}{between} by {record['sampler']}" \
+            if record.get("fmd") is not None else f"sampled by {record['sampler']}"
+        of = f" Studies: {', '.join(studies)}." if studies else ""
+        return (f"{title}: {value}. Data set {self.dataset}, scale {record['scale']}, replicate "
+                f"{record['replicate']}.{of}")
 
     def final(self) -> dict[str, float]:
-        """Every number of the record in dotted keys, the headline measures first, and of the cost those
-        that it has not."""
+        """Every number that was measured, with slashes where MLflow groups charts: the headline measures
+        first and by their bare names, then `measures/...`, `samplers/<sampler>/...` and so on,
+        `cost/...` last."""
         from kelvin.metrics.measures import MEASURES
 
         out = {mlflow_name(path): number(value, f"{self.path}: {'.'.join(path)}")
-               for path, value in leaves(self.record)
-               if path[0] not in IDENTITY and isinstance(value, (int, float))}
-        headline = {key: out[key] for key, m in MEASURES.items() if m.headline and key in out}
-        return headline | out | {"cost." + mlflow_name(path): number(value, f"{self.name}: cost")
-                      for path, value in leaves(self.details.get("cost", {}))
-                      if isinstance(value, (int, float)) and ".".join(path) not in out}
+               for path, value in leaves(self.record) if is_measured(path, value)}
+        headline = {key: out.pop(key) for key, m in MEASURES.items() if m.headline and key in out}
+        out = {key if "/" in key else f"measures/{key}": value for key, value in out.items()}
+        return headline | out | {"cost/" + mlflow_name(path): number(value, f"{self.name}: cost")
+                                 for path, value in leaves(self.details.get("cost", {}))
+                                 if is_measured(path, value) and path[0] not in self.record}
 
     def curves(self) -> Iterator[tuple[int, str, float]]:
         """(epoch, key, value) of training's history and of the samples that it kept."""
@@ -170,7 +199,7 @@ class Result:
             rows += self.model.history(self.record["updates"])
         for row in rows:
             for key, value in row.items():
-                if key not in CONSTANT and value is not None:
+                if key not in NO_CURVE and value is not None:
                     where = f"{self.name}: {key} of epoch {row['epoch']:g}"
                     yield int(row["epoch"]), key, number(value, where)
 
@@ -185,9 +214,13 @@ class Result:
         return {name: tiled(rows) for name, rows in grids.items()}
 
 
+def is_measured(path: tuple[str, ...], value: Any) -> bool:
+    return isinstance(value, (int, float)) and path[0] not in IDENTITY and not {*path} & {*CONSTANT}
+
+
 def mlflow_name(path: tuple[str, ...]) -> str:
-    """Dotted keys, in which MLflow allows neither @ nor =: ddim-50@w=2 is written ddim-50_w_2."""
-    return ".".join(path).replace("@", "_").replace("=", "_")
+    """samplers/ddim-50/fmd. MLflow allows neither @ nor =: ddim-50@w=2 is written ddim-50_w_2."""
+    return "/".join(path).replace("@", "_").replace("=", "_")
 
 
 def tiled(rows: list[np.ndarray]) -> np.ndarray:

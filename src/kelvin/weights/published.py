@@ -1,0 +1,198 @@
+"""Small published weights: one safetensors file that knows its network, process, prior and sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kelvin.artifacts.weights import read_weights, write_weights
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import finite
+from kelvin.common.streams import BlockRandom
+from kelvin.degradations import State
+from kelvin.restoration import assemble
+from kelvin.restoration.restorer import Restorer
+from kelvin.sampling.samplers import samplers
+from kelvin.sampling.trajectories import decoding, generate, last, trajectory
+from kelvin.weights.images import Degraded, Samples, Trajectory, unit_images, words
+
+BATCH = 256  # images at once; no result depends on it
+Section = Mapping[str, Any]  # an entry of `samplers` in params.yaml
+Labels = int | Sequence[int] | None
+
+
+@dataclass(frozen=True, repr=False)
+class Published:
+    """A trained restorer, the sections of params.yaml that describe it, and the sampler that it was
+    measured with (None for weights that were not published).
+
+    Below, sampler: an entry as params.yaml's `samplers` has them, {"kind": "ddim", "steps": 50,
+    "eta": 0.0}, or a kind that needs no option but steps; None: the published one. steps: in place of
+    the sampler's own, or "all". labels: the class of all images, or (n,) of each, where the network was
+    trained with classes; guidance: weight of classifier-free guidance. seed: image i is the same
+    whatever n is. Errors are KelvinErrors of one sentence.
+    """
+
+    restorer: Restorer
+    run: Mapping[str, Any]
+    sampler: Section | None
+    about: Mapping[str, Any]
+
+    def sample(self, n: int, seed: int = 0, labels: Labels = None, guidance: float = 1.0,
+               sampler: Section | str | None = None, steps: int | str | None = None) -> Samples:
+        """n new images from nothing but a seed."""
+        drawn = generate(self.restorer, self.section(sampler, steps), n, (seed, "samples"), BATCH,
+                         labels=classes(labels, n), guidance=guidance)
+        return Samples(drawn.images.numpy())
+
+    def trajectory(self, n: int = 8, count: int = 8, seed: int = 0, labels: Labels = None,
+                   guidance: float = 1.0, sampler: Section | str | None = None,
+                   steps: int | str | None = None) -> Trajectory:
+        """The first n of `sample`, at about `count` + 1 times on their way from x_T to x_0."""
+        restorer = self.given(classes(labels, n), guidance)
+        times, images = decoding(restorer, self.section(sampler, steps), n, (seed, "samples"), count)
+        return Trajectory(times, images.numpy())
+
+    @torch.no_grad()
+    def degrade(self, images: Any, t: int, seed: int = 0) -> Degraded:
+        """x_t of images (see kelvin.weights.images.unit_images) at t in 0..T; z is that of the seed,
+        the same at every t."""
+        self.check_time(t, 0)
+        image, process = self.restorer.image, self.restorer.degradation
+        x0, made, randomness = unit_images(images, image.shape), [], []
+        for span, random in batches(len(x0), seed, "degrade"):
+            z = process.draw(random)
+            made.append(image.to_unit(process.degrade(image.encode(x0[span]), at(t, random.n), z)))
+            randomness += [] if z is None else [z]
+        return Degraded(finite(torch.cat(made)).float().numpy(), t,
+                        torch.cat(randomness) if randomness else None)
+
+    @torch.no_grad()
+    def restore(self, images: Any, t: int, sampler: Section | str | None = None,
+                steps: int | str | None = None, seed: int = 0, labels: Labels = None,
+                guidance: float = 1.0) -> Samples:
+        """x_0 of images that are degraded to t in 1..T, each by the sampler from there.
+
+        images: what `degrade` returned, or degraded images from elsewhere. Noise in them is not told to
+        the sampler; which pixels a mask took away is, so that there it must be what `degrade` returned.
+        The sampler `direct` restores in one shot.
+        """
+        self.check_time(t, 1)
+        section, process = self.section(sampler, steps), self.restorer.degradation
+        x, z = unit_images(images, self.restorer.image.shape, is_bounded=False), None
+        if isinstance(images, Degraded):
+            if images.t != t:
+                raise KelvinError(f"these images are degraded to t = {images.t}, not {t}")
+            z = images.z
+        elif section["kind"] != "direct" and self.needs_z():
+            raise KelvinError(f"{type(process).__name__} takes away what these images do not show "
+                              "(z): give what degrade returned, or restore by the sampler direct")
+        named, made = classes(labels, len(x)), []
+        for span, random in batches(len(x), seed, "restore"):
+            own = None if z is None else process.public(z[span])
+            state = State(self.restorer.image.encode(x[span]), own, hidden=process.can_estimate_z)
+            restorer = self.given(None if named is None else named[span], guidance)
+            states = trajectory(restorer, section, state, t, random)[1]
+            made.append(self.restorer.image.decode(finite(last(states).x)))
+        return Samples(torch.cat(made).numpy())
+
+    def needs_z(self) -> bool:
+        """Whether a restoration must be told a part of z."""
+        process = self.restorer.degradation
+        z = process.draw(BlockRandom(0, 1, "z"))
+        return z is not None and process.public(z) is not None
+
+    def given(self, labels: torch.Tensor | None, guidance: float) -> Restorer:
+        return self.restorer if labels is None else self.restorer.given(labels, guidance)
+
+    def check_time(self, t: int, first: int) -> None:
+        steps = self.restorer.degradation.steps
+        if isinstance(t, bool) or not isinstance(t, int) or not first <= t <= steps:
+            raise KelvinError(f"t = {t!r} is no time of these weights; choose a whole number from "
+                              f"{first} to {steps}")
+
+    def section(self, sampler: Section | str | None, steps: int | str | None) -> Section:
+        """The entry of `samplers` that is meant; trajectories check it."""
+        chosen = self.sampler if sampler is None else sampler
+        if chosen is None:
+            raise KelvinError("these weights name no sampler, since they were not published: give one, "
+                              'such as sampler={"kind": "improved", "steps": "all", "z": "kept"}')
+        if isinstance(chosen, str):
+            chosen = self.sampler if self.sampler and self.sampler["kind"] == chosen else named(chosen)
+        elif not isinstance(chosen, Mapping) or "kind" not in chosen:
+            raise KelvinError(f"sampler = {chosen!r} is no sampler; give a kind "
+                              f"({', '.join(samplers.kinds())}), or an entry with its kind and options")
+        return chosen if steps is None else {**chosen, "steps": steps}
+
+    def __repr__(self) -> str:
+        run, process = self.run, self.restorer.degradation
+        network: Any = self.restorer.network
+        size = sum(p.numel() for p in network.parameters())
+        parts = [f"{run['degradation']['kind']}, {run['schedule']['kind']} schedule, T = {process.steps} "
+                 f"({process.temperature})", f"{words(self.restorer.image.shape)} images",
+                 f"{run['network']['kind']} of {size:,} parameters that predicts "
+                 f"{run['restorer']['parameterisation']}"]
+        if named_classes := getattr(network, "classes", 0):
+            parts.append(f"{named_classes} classes")
+        if self.sampler:
+            parts.append("sampler " + ", ".join(f"{key} {value}" if key != "kind" else str(value)
+                                                for key, value in in_order(self.sampler)))
+        return f"<{self.about.get('run', 'weights')}: {'; '.join(parts)}>"
+
+
+def named(kind: str) -> Section:
+    """A sampler of that kind with as many steps as there are, where it leaves them open."""
+    is_fixed = getattr(samplers.find(kind, "sampler"), "steps", None)
+    return {"kind": kind} if is_fixed else {"kind": kind, "steps": "all"}
+
+
+def in_order(section: Section) -> list[tuple[str, Any]]:
+    return sorted(section.items(), key=lambda item: (item[0] != "kind", item[0]))
+
+
+def classes(labels: Labels, n: int) -> torch.Tensor | None:
+    """Labels (n,)."""
+    if labels is None:
+        return None
+    if isinstance(labels, int):
+        return torch.full((n,), labels)
+    if len(labels) != n:
+        raise KelvinError(f"{len(labels)} labels were given for {n} images; give one, or one for each")
+    return torch.as_tensor(labels, dtype=torch.long)
+
+
+def batches(n: int, *seed: object) -> Iterator[tuple[slice, BlockRandom]]:
+    """Spans of n images, each with the random stream of its images."""
+    for first in range(0, n, BATCH):
+        end = min(first + BATCH, n)
+        yield slice(first, end), BlockRandom(first, end, *seed)
+
+
+def at(t: int, n: int) -> torch.Tensor:
+    return torch.full((n,), t)
+
+
+def publish(weights: Path, sampler: Section, about: Mapping[str, Any], path: Path) -> None:
+    """Copy trained weights to `path` with their sampler and where they come from.
+
+    The same weights make the same bytes, so the repository does not grow by them.
+    """
+    trained = read_weights(weights)
+    write_weights(path, replace(trained, about={**trained.about, "sampler": dict(sampler),
+                                                "about": dict(about)}))
+
+
+def load(path: str | Path) -> Published:
+    """A file that `publish` wrote, or the ema.safetensors of a trained run, which names no sampler.
+
+    KelvinError where it is missing or is something else.
+    """
+    path = Path(path)
+    weights = read_weights(path)
+    restorer = assemble.restored(weights, path)
+    return Published(restorer, weights.about["run"], weights.about.get("sampler"),
+                     weights.about.get("about", {}))
