@@ -86,26 +86,28 @@ class Project:
 
 
 END = {"report", "track"}  # track, where a measure changed
-# What each of several edits remakes, test_plan.py says by the plan files; here they are made at once, and
-# one that remade a thing too much would show. A single edit shows what follows from changed results.
 EDITS = {
-    "nothing: a comment, an error's text": (lambda p: (
+    "nothing": (lambda p: None, set()),
+    # neither may remake a thing, and so both together
+    "a comment, an error's text": (lambda p: (
         p.edit("src/kelvin/training/loop.py", "\n# a comment\n"),
         p.edit("src/kelvin/common/errors.py", "\nX = 1\n")), set()),
-    "words and figures: a title, a study's question, a sampler preset, the tracking's code": (lambda p: (
-        p.set("runs.ddpm-default.title", "another"), p.set("studies.schedules.question", "another?"),
-        p.set("samplers.ddim-20.steps", 19), p.edit("src/kelvin/report/parts/ranking.py", "\nX = 1\n"),
-        p.edit("src/kelvin/tracking/store.py", "\nX = 1\n")), END),
+    "a title": (lambda p: p.set("runs.ddpm-default.title", "another"), END),
+    "a study's question": (lambda p: p.set("studies.schedules.question", "another?"), {"report"}),
+    "a sampler preset": (lambda p: p.set("samplers.ddim-20.steps", 19), {"report"}),
+    # each is the code of one stage alone (test_plan.py): of these two stages
+    "a figure's code, the tracking's code": (lambda p: (
+        p.edit("src/kelvin/report/parts/ranking.py", "\nX = 1\n"),
+        p.edit("src/kelvin/tracking/store.py", "\nX = 1\n")), {"report", "track"}),
+    "draws of the floor": (lambda p: p.set("metrics.floor_draws", 7),
+                           {"calibrate", *Project.every("evaluate"), *END}),
+    "pictures in a strip": (lambda p: p.set("defaults.sampling.strip", 4),
+                            {*Project.every("sample", "evaluate"), *END}),
     "one run's learning rate": (
         lambda p: p.set("runs.ddpm-default.training.lr", 1e-3),
         {f"{stage}@ddpm-default-0" for stage in ("train", "sample", "evaluate")} | END),
-}
-MANY = {  # stages: Kelvin loads torch once for all of them
-    "measures and samples: draws of the floor, an interval's code, pictures in a strip": (lambda p: (
-        p.set("metrics.floor_draws", 7), p.edit("src/kelvin/metrics/intervals.py", "\nX = 1\n"),
-        p.set("defaults.sampling.strip", 4)),
-        {"calibrate", *Project.every("sample", "evaluate"), *END}),
-    # which gives the classifier that there was, and so no other report
+    "an interval's code": (lambda p: p.edit("src/kelvin/metrics/intervals.py", "\nX = 1\n"),
+                           {"calibrate", *Project.every("evaluate"), "report", "track"}),
     "the classifier's code": (lambda p: p.edit("src/kelvin/features/classifier_training.py", "\nX = 1\n"),
                               {"classifier", "reference", "calibrate", *Project.every("evaluate")}),
 }
@@ -113,8 +115,8 @@ RAW = {
     "a list of groups": lambda p: ((p.root / "groups.csv").write_text("file,group\n" + "".join(
         f"{kind}/{i}.png,{i}\n" for kind in ("dark", "light") for i in range(IMAGES))),
         p.set("datasets.mine.groups", {"csv": str(p.root / "groups.csv")})),
-    "an edited list of groups, a changed picture": lambda p: (
-        p.edit("groups.csv", "\n"), picture(p.root.parent / "raw/pictures/dark/0.png", 77)),
+    "an edited list of groups": lambda p: p.edit("groups.csv", "\n"),
+    "a changed picture": lambda p: picture(p.root.parent / "raw/pictures/dark/0.png", 77),
     "another KELVIN_DATA": lambda p: p.environment.update(KELVIN_DATA=str(p.root.parent / "other")),
 }
 
@@ -126,14 +128,6 @@ def test_an_edit_remakes_exactly(project, name):
     assert project.repro() - {"plan"} == wanted
 
 
-@pytest.mark.parametrize("name", MANY)
-def test_an_edit_of_many_stages_remakes_exactly(project, name):
-    """By `kelvin repro`, which runs what DVC runs: tests/pipeline/test_as_dvc.py."""
-    make, wanted = MANY[name]
-    make(project)
-    assert project.kelvin("--jobs", "1") == wanted
-
-
 @pytest.mark.parametrize("name", RAW)
 def test_raw_images_are_prepared_again(project, name):
     RAW[name](project)
@@ -142,8 +136,8 @@ def test_raw_images_are_prepared_again(project, name):
 
 def test_all_that_rests_on_other_images_is_remade(project):
     """And nothing is prepared a second time."""
-    assert project.kelvin("evaluate", "--jobs", "1") == {
-        "classifier", "reference", "calibrate", "pretrain", *Project.every("train", "sample", "evaluate")}
+    assert project.kelvin("--jobs", "1") == {"classifier", "reference", "calibrate", "pretrain", *END,
+                               *Project.every("train", "sample", "evaluate")}
 
 
 def test_images_of_a_folder_that_is_gone_are_not_brought_back(project):

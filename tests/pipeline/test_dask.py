@@ -1,7 +1,6 @@
 """`kelvin repro --dask`: real schedulers and workers, each a process of its own, on this machine."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -97,29 +96,20 @@ def test_stages_end_with_the_driver(project, workers):
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    """A copy at smoke scale of which one run is still to be trained, sampled and evaluated; and the
-    record of that run as one machine makes it undisturbed, in a copy of the copy."""
+    """One run at smoke scale in a copy, and its record as one machine makes it undisturbed."""
     folder = tmp_path_factory.mktemp("smoke")
-    environment = make_copy(ROOT, folder / "many", {
-        "scale": "smoke", "active": ["ddpm-default"], "scales.smoke.run.training.epochs": 30,
-        "defaults.training.checkpoint_every": 1})
-    reproduce(folder / "many", environment, "calibrate", "pretrain")
-    shutil.copytree(folder / "many", folder / "one", symlinks=True)
-    elsewhere = {name: value.replace(str(folder / "many"), str(folder / "one"))
-                 for name, value in environment.items()}
-    reproduce(folder / "one", elsewhere, "evaluate")
-    return folder / "many", environment, (folder / "one" / RECORD).read_bytes()
-
-
-def reproduce(folder, environment, *targets):
-    subprocess.run([sys.executable, "-m", "kelvin", "repro", *targets], cwd=folder, env=environment,
+    values = {"scale": "smoke", "active": ["ddpm-default"], "scales.smoke.run.training.epochs": 30,
+              "defaults.training.checkpoint_every": 1}
+    copies = [(folder / name, make_copy(ROOT, folder / name, values)) for name in ("one", "many")]
+    one, environment = copies[0]
+    subprocess.run([sys.executable, "-m", "kelvin", "repro", "evaluate"], cwd=one, env=environment,
                    check=True, capture_output=True)
+    return copies[1], (one / RECORD).read_bytes()
 
 
 def test_a_killed_worker_loses_no_training(smoke, workers):
-    """The one of two workers that trains is killed with SIGKILL after a checkpoint. The record is that of
-    an undisturbed training, sampling and evaluation to the last byte: the same seed, the same results."""
-    folder, environment, record = smoke
+    """Two workers run the core; the one that trains is killed with SIGKILL after a checkpoint."""
+    (folder, environment), record = smoke
     for name in ("a", "b"):
         workers.start(name)
     driver = subprocess.Popen(
