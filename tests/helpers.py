@@ -79,7 +79,9 @@ def every_table(results):
     """{name: table} of all that the report writes."""
     from kelvin.report.aggregate import costs, metrics
     from kelvin.report.build import common_tables
+    from kelvin.report.parts.tables import parameter_table
 
-    own = [table for study in studied(results).values() for table in (*study.tables(), *study.files())]
+    own = [table for study in studied(results).values()
+           for table in (*study.tables(), *study.files(), parameter_table(study.study))]
     return common_tables(results, metrics(results), costs(results)) | {
         table.name: table for table in own if table}

@@ -193,18 +193,21 @@ def restore(
 def record(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An entry of `records` in params.yaml.")],
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Stages side by side.")] = 2,
+    redraw: Annotated[bool, typer.Option("--redraw", help="Only draw its page anew, from what it keeps."
+                                         )] = False,
 ) -> None:
     """Run a recorded study in a throw-away copy and keep its page, tables and numbers.
 
     \b
     kelvin record replicates            five training seeds
     kelvin record fruits-folds -j 4     four stages side by side
+    kelvin record replicates --redraw   its page by today's code
 
     Ends with status 1 where a stage failed or there is no such record; run again, it goes on.
     """
     from kelvin.pipeline.record import main
 
-    raise typer.Exit(main([name, "--jobs", str(jobs)]))
+    raise typer.Exit(main([name, "--jobs", str(jobs), *(["--redraw"] if redraw else [])]))
 
 
 @app.command()

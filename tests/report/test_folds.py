@@ -40,7 +40,7 @@ def test_best_of_a_row_is_bold():
     table = single_shot.by_fold("folds", run("grouped", [1.0, 2.0], 0.5), "test", "ssim", 7)
     assert [[bold for _, bold in row] for row in table.cells()] == [[False, False, True]] * 2
     assert "**0.600 ± 0.20 (0.10)**" in table.markdown() and r"\textbf{" in table.latex()
-    assert "fold 1" in table.markdown() and table.only(lambda row: row["run"] == "fold-grouped") == table
+    assert "fold 1" in table.markdown()
     rmse = single_shot.by_fold("folds", run("grouped", [1.0, 2.0], 0.5), "test", "rmse", 7)
     assert [[bold for _, bold in row] for row in rmse.cells()] == [[False, True, False]] * 2
 

@@ -35,7 +35,7 @@ def study_of(project):
 def test_cells_and_table(study_of):
     results, study, records = study_of()
     table = study.tables()[0]
-    cells = {(r["parameterisation"], r["schedule"]): r["fmd"] for r in table.rows[4:]}
+    cells = {(r["parameterisation"], r["schedule"]): r["fmd"] for r in table.rows}
     assert cells == {("eps", "linear"): 5.0, ("eps", "cosine"): 4.0, ("x0", "linear"): 10.0,
                      ("x0", "cosine"): 3.0, ("v", "linear"): 6.0, ("v", "cosine"): 2.0}
     at = [column.title for column in table.columns].index("FMD")
@@ -53,7 +53,7 @@ def test_words_follow_the_numbers(study_of):
     assert "What the network predicts changes FMD by a factor of at most 2.00 (linear)." in own
     assert "The schedule changes FMD by a factor of at most 3.33 (x0 predicted)." in own
     assert "depends on the schedule: eps under linear and v under cosine." in own
-    assert "better" not in own and "this is a description, not a test" in rest[0]
+    assert "better" not in own and not any("t-test" in sentence for sentence in rest)
 
 
 def test_one_target_that_is_lowest_everywhere(study_of):
@@ -86,7 +86,7 @@ def test_one_run_or_none(study_of, fmd):
     results, study, records = study_of(fmd)
     style.use()
     assert study.findings() == []
-    assert (study.tables()[0] is None) == ("tied-noise" in fmd)
+    assert (study.tables() == []) == ("tied-noise" in fmd)
     assert (study.drawn() == []) == ("tied-noise" in fmd)
 
 

@@ -53,7 +53,7 @@ def test_page_shows_the_figure_beside_the_table_of_generation(made, monkeypatch)
     monkeypatch.setattr(Study, "drawn", lambda _: [])  # figures of the whole alone
     build(made.plan, made.root / "reports")
     page = (made.root / "reports/index.html").read_text()
-    summary = page[page.index('<h2 id="summary">'):page.index('<h2 id="data">')]
+    summary = page[page.index('<h2 id="runs">'):page.index('<h2 id="data">')]
     assert summary.index("tables/generation.csv") < summary.index('<figure id="class-histograms">')
     assert "n = 20 held-out real images" in summary and "mean over 2 training seeds" in summary
     assert "equal shares are no proof of quality" in summary

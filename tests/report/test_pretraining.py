@@ -116,7 +116,7 @@ def test_alone_it_still_makes_a_page(project, active):
     found = made(project, active)
     build(found.plan, found.root / "reports")
     page = (found.root / "reports/index.html").read_text()
-    assert "D. Pre-training" in page
+    assert "How many epochs do weights from other images save" in page
     assert ("what pre-training saves cannot be said" in page) == (active != ["pretrain-0"])
 
 

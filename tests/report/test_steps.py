@@ -46,5 +46,5 @@ def test_paragraph_and_table(found):
     said = " ".join(study.findings())
     assert "Cold, over steps of the process: on this seed FMD is 20.0 at 5 and 13.0 at 100" in said
     assert "Hot, over steps of the process: only 100" in said and "at T = 100" in said
-    rows = study.tables()[0].rows[4:]
+    rows = study.tables()[0].rows
     assert len(rows) == 1 + 4 + 2 + 4 and {r["run"] for r in rows} <= {r.name for r in study.runs}

@@ -7,7 +7,8 @@ from ruamel.yaml import YAML
 
 from kelvin.common.trees import leaves
 from kelvin.report.build import FIRST, build
-from kelvin.report.kit.words import flags, hot_against_cold, score
+from kelvin.report.kit.words import flags, score
+from kelvin.report.parts.ranking import hot_against_cold
 from kelvin.report.parts.tables_restoration import against_least_squares
 from kelvin.report.results import collect
 
@@ -32,7 +33,7 @@ def test_the_figures_to_open_first_are_numbered(project):
         made.add(run)
     build(made.plan, made.root / "reports")
     names = [path.name for path in sorted((made.root / "reports/plots").iterdir())]
-    assert names[0] == "01-ranking.png" and len(names) <= len(FIRST)
+    assert names[0] == "01-overview.png" and len(names) <= len(FIRST)
     for name in names:
         same = made.root / "reports/figures" / name.partition("-")[2]
         assert (made.root / "reports/plots" / name).read_bytes() == same.read_bytes()

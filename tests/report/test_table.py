@@ -3,7 +3,7 @@
 import pytest
 
 from kelvin.report.kit.table import Column, Table, fixed, number, span, tex
-from kelvin.report.page import shown
+from kelvin.report.page import DIGIT, POINT, Said, aligned, shown
 
 ROWS = [{"run": "a|b", "v": 1.5, "v_low": 1.0, "v_high": 2.0},
         {"run": "c_%", "v": 0.5, "v_low": None, "v_high": None},
@@ -51,4 +51,29 @@ def test_csv_has_raw_values():
 
 
 def test_page_splits_the_interval_off():
-    assert shown(TABLE)["rows"][0][1] == ("1.50", "1.00, 2.00]", False)
+    assert shown(TABLE, Said())["rows"][0][1] == ("1.50" + DIGIT, "1.00, 2.00]", False)
+
+
+def test_page_takes_name_and_fmd_first_eight_columns_and_rows_by_fmd():
+    columns = [Column(name, lambda r, name=name: name) for name in ("run", *"abcdefgh", "FMD")]
+    rows = [{"run": name, "fmd": fmd} for name, fmd in (("far", 9.0), ("near", 1.0))]
+    columns[0] = Column("run", lambda r: r["run"])
+    page = shown(Table("t", "One. Two.", columns, rows), Said())
+    assert [title for title, _ in page["columns"]] == ["run", "FMD", *"abcdef"] and page["all"] == 10
+    assert [row[0][0] for row in page["rows"]] == ["near", "far"]
+    chosen = shown(Table("t", "", columns, rows, page=("h", "a")), Said())
+    assert [title for title, _ in chosen["columns"]] == ["run", "FMD", "h", "a"]
+
+
+def test_decimal_points_stand_below_one_another():
+    found = aligned(["1.86", "46.9", "1,000", "–"])
+    assert [len(text) - len(text.rstrip(DIGIT + POINT)) for text in found] == [0, 1, 3, 0]
+    assert found[2] == "1,000" + POINT + 2 * DIGIT
+    assert aligned(["1.5", "DDIM"]) == ["1.5", "DDIM"]
+
+
+def test_a_sentence_of_a_caption_is_said_once():
+    said = Said()
+    assert said.once("Loss of runs. Lines: means.") == "Loss of runs. Lines: means."
+    assert said.once("FMD of runs. Lines: means. Bars: none.") == "FMD of runs. Bars: none."
+    assert said.once("Loss of runs. Lines: means.") == "Loss of runs."  # what is seen opens each caption

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from kelvin.artifacts.folders import DATA, DatasetFolders, RunFolders, run_name
+from kelvin.artifacts.folders import DATA, RECORDED, DatasetFolders, RunFolders, run_name
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_json
 from kelvin.config.digest import Code
@@ -31,6 +31,7 @@ from kelvin.config.schema import (
 from kelvin.config.values import Count, Index, Kinded, Name, Section
 
 FOLDER = DATA / "plan"
+ABOUT = "record.json"  # of a recorded study, in its folder
 PARAMETERS = FOLDER / "parameters.json"  # the checksum of params.yaml: no stage depends on it
 T = TypeVar("T", bound="Plan")
 
@@ -200,6 +201,19 @@ class Varied(Section):
     samplers: list[Name] = []
 
 
+class RecordPlan(Section):
+    """A recorded study. folder: under reports/reference; made: checksum of what it is about; null: not
+    made."""
+
+    title: str
+    folder: str
+    made: str | None
+
+    @property
+    def path(self) -> Path:
+        return RECORDED / self.folder
+
+
 class ReportPlan(Plan):
     """Everything resolved: the page says what was run."""
 
@@ -213,6 +227,7 @@ class ReportPlan(Plan):
     samplers: dict[Name, Kinded]
     metrics: MetricsConfig
     images: Images
+    records: dict[Name, RecordPlan] = {}
 
     def sampler(self, name: str) -> dict[str, Any]:
         return self.samplers[name].model_dump()

@@ -9,11 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kelvin.artifacts.folders import DatasetFolders
+from kelvin.artifacts.folders import RECORDED, DatasetFolders
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import project_root, read_json, write_text
 from kelvin.config.digest import Code
+from kelvin.config.entries import Record
 from kelvin.config.plan import (
+    ABOUT,
     FOLDER,
     PARAMETERS,
     CalibratePlan,
@@ -26,6 +28,7 @@ from kelvin.config.plan import (
     PreparePlan,
     PretrainPlan,
     RawImages,
+    RecordPlan,
     ReferencePlan,
     ReportPlan,
     SamplePlan,
@@ -93,7 +96,8 @@ class Planner:
             replicates=house.replicates, runs={name: self.run(name) for name in house.active},
             varied={name: self.varied(name, point)
                     for name, point in self.params.variants.items() if name in house.active},
-            studies=house.studies, samplers=house.samplers, metrics=metrics, images=self.params.images)
+            studies=house.studies, samplers=house.samplers, metrics=metrics, images=self.params.images,
+            records={name: recorded(record) for name, record in house.records.items()})
         yield plan_path("track"), self.plan(
             TrackPlan, "track", dataset=house.dataset, replicates=house.replicates,
             studies={name: study.runs for name, study in house.studies.items()},
@@ -155,6 +159,13 @@ class Planner:
         """What the first stage that knows the images and the runs refuses."""
         return Checked(metrics=part(CheckedMetrics, self.params.metrics),
                        runs={name: part(CheckedRun, self.params.run(name)) for name in self.house.active})
+
+
+def recorded(record: Record) -> RecordPlan:
+    """Where a recorded study lies, and whether and as what it was made."""
+    about = RECORDED / record.folder / ABOUT
+    return RecordPlan(title=record.title, folder=record.folder,
+                      made=checksum(about) if about.exists() else None)
 
 
 def part(model: type[Section], whole: Section) -> Any:

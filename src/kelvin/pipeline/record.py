@@ -2,7 +2,8 @@
 
 `records` in params.yaml says what each sets. It runs in a throw-away copy that shares this project's
 DVC cache (what was made before is not made again); metrics, tables, cost and page go to
-reports/reference/<folder> with the command and the time it took.
+reports/reference/<folder> with the command and the time it took, and with the results that the page is
+drawn from (kelvin.pipeline.kept), so that `kelvin record NAME --redraw` draws it by today's code.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ from kelvin.config.resolve import Params
 from kelvin.config.vary import points
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import ImageSpec
+from kelvin.pipeline.kept import ARCHIVE, MOST, pack, unpack
 from kelvin.pipeline.throwaway import temporary_copy
+from kelvin.report.front import git
 
-KEPT = (METRICS, COST, "index.html", "tables")
+KEPT = (METRICS, COST, "index.html", "tables")  # and results.tar.xz, where it is small
 
 
 def possible(config: Params, names: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -91,15 +94,50 @@ def record(what: str, jobs: str) -> Path:
         before = earlier(target / "record.json", entry.set, names, entry.replicates)
         manifest = read_json(copy / DatasetFolders(values.get("dataset", config.house.dataset)).manifest)
         about = {
-            "command": f"make record NAME={what}", "title": entry.title, "set": entry.set,
+            "command": f"make record NAME={what}", "title": entry.title, "folder": entry.folder,
+            "commit": git("log", "-1", "--format=%h"), "date": git("log", "-1", "--format=%cs"),
+            "set": entry.set,
             "vary": entry.vary, "runs": names,
             "left_out": refused, "replicates": entry.replicates, "jobs": int(jobs),
             "data": {key: manifest[key] for key in ("image_shape", "sizes")}, "hardware": hardware_name(),
             "minutes": [*before, round((time.monotonic() - started) / 60, 1)],
             "note": "minutes are those of each call with these settings, the last one last: stages that "
                     "DVC's cache held were not made again"}
+        if not pack(copy, copy / REPORTS / ARCHIVE):
+            print(f"left out: {ARCHIVE}, which is larger than {MOST >> 20} MB; its page cannot be "
+                  "redrawn without the pipeline", flush=True)
+        draw(copy, about, environment, what)
         replace(target, copy / REPORTS, about, what)
     return target
+
+
+def redraw(what: str) -> Path:
+    """A record's page, tables and numbers by today's code, from the results that it keeps."""
+    config = params.load()
+    if what not in config.house.records:
+        raise KelvinError(f"records has no entry {what!r}; known are {', '.join(config.house.records)}")
+    target = RECORDED / config.house.records[what].folder
+    refuse_foreign(target, what)
+    if not (target / ARCHIVE).exists():
+        raise KelvinError(f"{target} holds no {ARCHIVE}, which its page could be drawn from: make the "
+                          f"record again (kelvin record {what})")
+    about = read_json(target / "record.json")
+    with scratch_folder("kelvin-") as folder:
+        unpack(target / ARCHIVE, folder)
+        draw(folder, about, os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, what)
+        shutil.copy2(target / ARCHIVE, folder / REPORTS)
+        replace(target, folder / REPORTS, about, what)
+    return target
+
+
+def draw(folder: Path, about: Mapping[str, Any], environment: Mapping[str, str], what: str) -> None:
+    """The report of a folder's results as the record's, in its own process: results lie below the working
+    directory."""
+    (folder / REPORTS).mkdir(exist_ok=True)
+    write_json(folder / REPORTS / "record.json", about)
+    if subprocess.run([sys.executable, "-m", "kelvin.report", f"{REPORTS}/record.json"], cwd=folder,
+                      env=environment).returncode:
+        raise KelvinError(f"record {what}: its page could not be drawn (see above)")
 
 
 def is_record_of(folder: Path, what: str) -> bool:
@@ -128,7 +166,7 @@ def replace(target: Path, reports: Path, about: Mapping[str, Any], what: str) ->
     with scratch_folder(f".{target.name}-", target.parent) as scratch:
         fresh = scratch / "fresh"
         fresh.mkdir()
-        for name in KEPT:
+        for name in (*KEPT, *([ARCHIVE] if (reports / ARCHIVE).exists() else [])):
             source = reports / name
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, fresh / name)
         write_json(fresh / "record.json", about)
@@ -160,11 +198,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", help="an entry of `records` in params.yaml")
     parser.add_argument("--jobs", default="2")
+    parser.add_argument("--redraw", action="store_true", help="draw its page anew from what it keeps")
     options = parser.parse_args(arguments)
     signals.catch()
     try:
         with refused_by_system():
-            print(f"recorded in {record(options.what, options.jobs)}")
+            if options.redraw:
+                print(f"redrawn in {redraw(options.what)}")
+            else:
+                print(f"recorded in {record(options.what, options.jobs)}")
     except KelvinError as error:
         print(f"kelvin: {error}", file=sys.stderr)
         return 1

@@ -94,7 +94,19 @@ def show(name: str, caption: str, panels: Sequence[Panel], across: int, width: f
     if x_label:
         figure.text((margin + total_x) / 2 / total_x, 0.03 / total_y, x_label, fontsize=9,
                     ha="center", va="bottom")
-    return finish(figure, name, caption, any(coloured(panel.image) for panel in panels))
+    return finish(figure, name, caption, any(coloured(panel.image) for panel in panels), seen(panels))
+
+
+def seen(panels: Sequence[Panel]) -> str:
+    """What a figure of pictures shows: how many, and what its panels, rows and columns are called."""
+    parts = []
+    for panel in panels:
+        rows = [label for label in panel.row_labels if label]
+        columns = list(panel.column_labels)
+        parts.append(f"{panel.title} ({panel.rows} rows of {panel.columns})"
+                     + (f", rows: {', '.join(rows)}" if rows else "")
+                     + (f", columns: {', '.join(columns)}" if columns else ""))
+    return f"Pictures. {'; '.join(parts).strip()}."
 
 
 def heights(panels: Sequence[Panel], titles: Sequence[str], across: int, side: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
@@ -16,6 +17,11 @@ COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#C
 LINES = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1.5)),
          (0, (6, 2, 1.5, 2, 1.5, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# one hue a family of runs, everywhere: shades and lines tell its runs apart
+FAMILIES = {"hot": ("#D55E00", "#7A2E00", "#F08C4A", "#A63C00", "#E7A27C"),
+            "warm": ("#A0529A", "#5B2A57", "#CC79A7", "#7B3F8C", "#D9A6C9"),
+            "cold": ("#0072B2", "#003A5D", "#56B4E9", "#2D5AA0", "#8DB8D8"),
+            "folder": ("#009E73", "#005A41", "#5CC2A5")}
 BAND = "#B8B8B8"
 WIDTH = 8.2  # inches: the page's column
 DPI = 120
@@ -32,13 +38,15 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure: file name without suffix, caption of the page, PNG bytes, size in pixels."""
+    """A drawn figure: file name without suffix, caption of the page, PNG bytes, size in pixels; alt: what
+    is seen, for a reader who does not see it."""
 
     name: str
     caption: str
     png: bytes
     width: int
     height: int
+    alt: str
 
 
 def use() -> None:
@@ -50,10 +58,22 @@ def use() -> None:
 
 
 def look(i: int) -> dict[str, Any]:
-    """Colour, line and marker of the i-th run of a study."""
+    """Colour, line and marker of the i-th of several things that are no runs."""
     k = len(COLOURS)
     return {"color": COLOURS[i % k], "linestyle": LINES[(i + i // k) % k],
             "marker": MARKERS[(i + 2 * (i // k)) % k]}
+
+
+def looks(runs: Sequence[Any]) -> list[dict[str, Any]]:
+    """Colour, line and marker of each run: the hue of its family, another shade and line for each."""
+    out: list[dict[str, Any]] = []
+    count: Counter[str] = Counter()
+    for i, run in enumerate(runs):
+        shades, k = FAMILIES[run.family], count[run.family]
+        count[run.family] += 1
+        out.append({"color": shades[k % len(shades)], "linestyle": LINES[k % len(LINES)],
+                    "marker": MARKERS[i % len(MARKERS)]})
+    return out
 
 
 def plain(text: str) -> str:
@@ -131,14 +151,28 @@ def below(figure: Any, handles: Sequence[Any], labels: Sequence[str], columns: i
         legend.remove()
 
 
-def finish(figure: Any, name: str, caption: str, photographs: bool = False) -> Figure:
+def seen(figure: Any) -> str:
+    """What a drawn chart shows: a sentence for each panel with its axes, their ranges and its lines."""
+    panels = []
+    for axes in (axes for axes in figure.axes if axes.get_visible()):
+        ends = [f"{words.replace(chr(10), ' ')} from {low:.3g} to {high:.3g}" for words, (low, high) in (
+            (axes.get_ylabel(), axes.get_ylim()), (axes.get_xlabel(), axes.get_xlim())) if words]
+        title = axes.get_title() or axes.get_title("left")
+        head = ": ".join(filter(None, [title.replace("\n", " "), " over ".join(ends)]))
+        lines = [label for label in axes.get_legend_handles_labels()[1] if not label.startswith("_")]
+        lines = lines or [tick.get_text() for tick in axes.get_yticklabels() if len(tick.get_text()) > 4]
+        panels.append(head + (f" ({', '.join(dict.fromkeys(lines))})" if lines else ""))
+    return "Chart. " + "; ".join(filter(None, panels)).replace("\\$", "$") + "."
+
+
+def finish(figure: Any, name: str, caption: str, photographs: bool = False, alt: str = "") -> Figure:
     """Draw, and write a PNG of at most 256 colours: a third of the bytes, and no visible loss."""
     figure.canvas.draw()
     pixels = np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
     image = dithered(pixels) if photographs else frequent(pixels)
     out = io.BytesIO()
     image.save(out, "PNG", optimize=True)
-    return Figure(name, caption, out.getvalue(), *image.size)
+    return Figure(name, caption, out.getvalue(), *image.size, alt or seen(figure))
 
 
 def frequent(pixels: np.ndarray) -> Any:

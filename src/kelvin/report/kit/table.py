@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from kelvin.common.files import rounded
@@ -63,7 +63,8 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """rows: raw values, all of them in the .csv. competes: rows that a bold value is chosen among;
-    bold_within: the key of the group that it is chosen within."""
+    bold_within: the key of the group that it is chosen within; page: titles of the columns that the page
+    shows after the name and FMD, where there are more than it has room for."""
 
     name: str
     caption: str
@@ -72,10 +73,7 @@ class Table:
     competes: Callable[[Row], bool] = lambda row: True
     bold_within: str = ""
     notes: list[str] = field(default_factory=list)
-
-    def only(self, keep: Callable[[Row], bool]) -> Table:
-        """The same table with fewer rows."""
-        return replace(self, rows=[row for row in self.rows if keep(row)])
+    page: Sequence[str] = ()
 
     def cells(self) -> list[list[tuple[str, bool]]]:
         """(text, bold) by row and column."""

@@ -13,9 +13,8 @@ from typing import Any
 
 from kelvin.metrics.authenticity import COPYING
 from kelvin.metrics.comparisons import LEAST, Comparison, compare
-from kelvin.metrics.ranking import Entry, Ranking
 from kelvin.report.kit.table import fixed, number
-from kelvin.report.results import Results, Run
+from kelvin.report.results import Run
 
 
 @dataclass(frozen=True)
@@ -82,15 +81,10 @@ def between(s: Score) -> str:
 
 
 def verdicts(baseline: Score, others: Sequence[Score], level: float) -> list[str]:
-    """Paired t-tests against the baseline with 5 seeds or more; with fewer, what that leaves open."""
+    """Paired t-tests against the baseline; none with fewer than 5 seeds."""
     count = len(baseline.values)
-    if not others:
+    if not others or count < LEAST:
         return []
-    if count < LEAST:
-        spread = "an interval over images does not say what another training seed would give, and " \
-            if count == 1 else ""
-        return [f"With {count} training seed{'s' * (count > 1)} this is a description, not a test: "
-                f"{spread}a test takes {LEAST} seeds (-S 'replicates=[0,1,2,3,4]')."]
     found = compare(baseline.values, {str(i): s.values for i, s in enumerate(others)}, level)
     parts = [f"{named(s.title)}: {verdict(found[str(i)])}" for i, s in enumerate(others)]
     return [f"Against {named(baseline.title)} (paired t-tests of FMD over {count} training seeds, Holm's "
@@ -118,40 +112,6 @@ def flags(scores: Sequence[Score]) -> list[str]:
             "of images more real than real ones."
             for s in scores if s.below_floor]
     return out
-
-
-def hot_against_cold(results: Results, metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The summary's paragraph: the best run of each kind against real images and a plain Gaussian."""
-    out, level = [], results.plan.metrics.confidence
-    gaussian = results.calibration["rows"]["pixel-gaussian"]["fmd"]
-    for family, words in (("hot", "hot diffusion (noise)"), ("warm", "warm diffusion (both)"),
-                          ("cold", "cold diffusion (no noise)")):
-        best, order = results.best(family), results.ranking(family)
-        if family == "warm" and not results.family(family):
-            continue
-        if best is None:
-            why = "none may be ranked" if results.family(family) else "no such run is active"
-            out += [f"There is no best run of {words}: {why}.", *passed_over(order, results)]
-            continue
-        found = score(best, metrics[best.name])
-        over = "images" if len(found.values) == 1 else "training seeds"
-        out.append(f"The lowest FMD of {words} {seeds(len(found.values))} is that of "
-                   f"{named(found.title)}: {between(found)} by {best.record['sampler']} "
-                   f"({100 * level:.0f} % interval over {over}), normalised "
-                   f"{fixed(found.normalised)}; a Gaussian fitted to the pixels has {number(gaussian)}.")
-        out += [*passed_over(order, results), *flags([found])]
-    return out
-
-
-def passed_over(order: Ranking, results: Results) -> list[str]:
-    """Runs of lower FMD than the best one's that stand apart, and why."""
-    def why(e: Entry) -> str:
-        start = "" if e.clamped_from is None else f" from t = {e.clamped_from}"
-        return listed([word + start * (word == "clamped") for word in e.apart])
-
-    each = [f"{named(results.runs[e.run].title)} ({number(e.fmd)}; {why(e)})" for e in order.passed_over]
-    return [f"Not ranked, with a lower FMD: {listed(each)}." if order.best else
-            f"Not ranked: {listed(each)}."] if each else []
 
 
 def unanswered(missing: Sequence[str], runs: Sequence[Any]) -> list[str]:

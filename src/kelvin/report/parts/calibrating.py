@@ -1,8 +1,6 @@
-"""The rows that give every table of generation its scale: real images, copies, a Gaussian, black."""
+"""The rows that give FMD its scale: real images, copies, a Gaussian, black."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from kelvin.report.kit.table import Row
 from kelvin.report.results import Results
@@ -21,19 +19,6 @@ def rows(results: Results) -> list[Row]:
 
 def is_one(row: Row) -> bool:
     return row.get("family") == FAMILY
-
-
-def with_scale(own: Sequence[Row], results: Results) -> list[Row]:
-    """A table's own rows below the calibrating ones, all with the same keys (None: has no such value).
-
-    Unchanged where a row is of a run on some classes only: other real images are its scale.
-    """
-    if not own or any(row["run"] in results.apart for row in own):
-        return list(own)
-    told = [{"run": row["run"], "title": row["title"], "family": results.every[row["run"]].family} | row
-            for row in own]
-    keys = list(dict.fromkeys(key for row in told for key in row))
-    return [{key: row.get(key) for key in keys} for row in [*rows(results), *told]]
 
 
 def note(results: Results) -> str:

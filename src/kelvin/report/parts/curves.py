@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kelvin.report.kit import style
-from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new, plain, ticks, whole
+from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, looks, new, plain, ticks, whole
 from kelvin.report.kit.words import listed
 from kelvin.report.results import Results, Run
 
@@ -61,8 +61,8 @@ def line(axes: Any, found: Series, style: dict[str, Any], label: str = "") -> No
 
 
 def lines(axes: Any, runs: Sequence[Run], get: Callable[[Run], Series]) -> None:
-    for i, run in enumerate(runs):
-        line(axes, get(run), look(i), run.title)
+    for run, look in zip(runs, looks(runs), strict=True):
+        line(axes, get(run), look, run.title)
 
 
 def note(runs: Sequence[Run]) -> str:
@@ -84,11 +84,11 @@ def schedules_figure(name: str, runs: Sequence[Run]) -> Figure:
     groups: dict[bytes, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.schedule.betas.tobytes(), []).append(run)
-    for i, group in enumerate(groups.values()):
+    for group, look in zip(groups.values(), looks([g[0] for g in groups.values()]), strict=True):
         schedule = group[0].schedule
         x = np.arange(1, schedule.steps + 1) / schedule.steps
         label = plain(", ".join(run.title for run in group))
-        style = look(i) | {"markevery": max(1, len(x) // 6)}
+        style = look | {"markevery": max(1, len(x) // 6)}
         for axes, y in zip(panels, (schedule.beta, schedule.alpha_bar, schedule.log_snr), strict=True):
             axes.plot(x, y[1:], label=label, **style)
     for axes, title in zip(panels, (r"$\beta_t$", r"$\bar\alpha_t$", r"log-SNR$_t$ (nats)"),
@@ -160,8 +160,8 @@ def overlay_figure(name: str, runs: Sequence[Run]) -> Figure:
 
 
 def overlay(axes: Any, run: Run) -> None:
-    line(axes, history(run, "train_loss"), look(0) | {"linestyle": "-"}, "training")
-    line(axes, history(run, "val_loss"), look(4) | {"linestyle": (0, (5, 2))}, "validation")
+    line(axes, history(run, "train_loss"), {"color": "#777777", "linestyle": "-"}, "training")
+    line(axes, history(run, "val_loss"), {"color": "#000000", "linestyle": (0, (5, 2))}, "validation")
     axes.set(xlabel="epoch", ylabel="loss", yscale="log")
     ticks(axes.yaxis)
     whole(axes.xaxis)
@@ -174,9 +174,8 @@ def x0_error_figure(name: str, runs: Sequence[Run]) -> Figure | None:
         return None
     figure = new(WIDTH * 0.75, 3.6)
     axes = figure.subplots()
-    for i, run in enumerate(runs):
-        line(axes, series([r.details["log_snr"] for r in run.replicates], "log_snr", "x0_error"), look(i),
-             run.title)
+    lines(axes, runs, lambda run: series([r.details["log_snr"] for r in run.replicates], "log_snr",
+                                         "x0_error"))
     axes.set(xlabel="log-SNR (nats): noisy left, clean right", ylabel="mean squared error of $\\hat x_0$",
              yscale="log")
     ticks(axes.yaxis)
@@ -232,20 +231,3 @@ def by_method(run: Run, method: str, key: str) -> Series:
     t, y = series([[row for row in r.details["restoration"] if row["method"] == method]
                    for r in run.replicates], "t", key)
     return t / run.steps, y
-
-
-def ssim_figure(name: str, runs: Sequence[Run]) -> Figure:
-    """SSIM over t: untouched, linear, one-shot and every sampler, a panel per run."""
-    figure, panels = style.arrange(runs, 0.6, sharey=True)
-    order: dict[str, int] = {}
-    for axes, run in zip(panels, runs, strict=True):
-        for method in dict.fromkeys(row["method"] for row in run.first.details["restoration"]):
-            line(axes, by_method(run, method, "ssim"), look(order.setdefault(method, len(order))), method)
-        axes.set(xlim=(0, 1.03), xlabel="t / T")
-        if axes.get_subplotspec().is_first_col():
-            axes.set_ylabel("SSIM")
-    named = {label: handle for axes in figure.axes
-             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    style.below(figure, list(named.values()), list(named), 5)
-    return finish(figure, f"{name}-ssim", "SSIM of restored test images over t (1 = equal). A method "
-                  "earns its place above the untouched x_t and above the linear restorer.")

@@ -9,6 +9,8 @@ import numpy as np
 from kelvin.report.kit.pictures import Panel, coloured, draw, montage, show, table
 from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, new, plain, ticks
 from kelvin.report.kit.table import number
+from kelvin.report.kit.titles import sampler_words
+from kelvin.report.kit.words import listed
 from kelvin.report.parts.curves import overlay
 from kelvin.report.results import Run
 
@@ -21,17 +23,19 @@ def best_figure(run: Run, count: int = 96, columns: int = 16) -> Figure:
     """The first samples of a run, large."""
     drawn = samples(run, count)
     caption = (f"The first {len(drawn)} samples of the {run.family} run of lowest FMD ({run.title}, "
-               f"{run.record['sampler']}), not chosen by hand.")
+               f"{sampler_words(run.record['sampler'])}), not chosen by hand.")
     return show(f"best-{run.family}", caption, [montage("", drawn, columns)], 1)
 
 
-def overview_figure(best: Sequence[Run], real: np.ndarray, count: int = 40) -> Figure:
-    """Real images beside the first samples of the best hot and the best cold run: the front door."""
-    panels = [montage("held-out real images", real[:count], 8)]
-    panels += [montage(f"{run.family}: {run.title}, FMD {number(run.record['fmd'])}",
-                       samples(run, count), 8) for run in best]
-    return show("overview", "Real images, and the first samples of the best hot and cold run.", panels,
-                len(panels))
+def overview_figure(best: Sequence[Run], real: np.ndarray, count: int = 24) -> Figure:
+    """Real images beside the first samples of the best run of each family: the front door."""
+    panels = [montage("real, held out", real[:count], 6)]
+    panels += [montage(f"{run.family}: FMD {number(run.mean('fmd'))}", samples(run, count), 6)
+               for run in best]
+    kinds = listed([f"{run.family}: {run.title} by {sampler_words(run.record['sampler'])}"
+                    for run in best])
+    return show("overview", "Real images, and the first samples of the run of lowest FMD of each family, "
+                f"not chosen by hand ({kinds}).", panels, len(panels))
 
 
 def final_figure(name: str, runs: Sequence[Run], count: int = 40) -> Figure:
@@ -47,7 +51,7 @@ def chosen(epochs: Sequence[int] | np.ndarray, count: int = 3) -> list[int]:
 
 
 def epochs_figure(name: str, runs: Sequence[Run], caption: str = "Samples after the first, the middle "
-                  "and the last epoch whose samples training kept.", moments: int = 3, columns: int = 8
+                  "and the last epoch whose samples training kept.", moments: int = 3, columns: int = 4
                   ) -> Figure:
     """Samples that training kept, a row per run: `moments` of the kept epochs."""
     panels: list[Panel] = []
@@ -65,22 +69,22 @@ def samplers_figure(name: str, runs: Sequence[Run], caption: str, count: int = 2
     for run in runs:
         for sampler in run.config.sampling.samplers:
             scores = run.record["samplers"][sampler]
-            title = f"{run.title}, {sampler}" if len(runs) > 1 else sampler
+            title = f"{run.title}, {sampler_words(sampler)}"
             panels.append(montage(f"{title}: FMD {number(scores['fmd'])}",
                                   samples(run, count, sampler), 5))
     return show(name, caption, panels, 3)
 
 
-def nearest_figure(run: Run, train: np.ndarray) -> Figure:
-    """The samples nearest to a training image, above that image."""
-    nearest = run.first.details["nearest"]
-    drawn = samples(run, None)
-    rows = [[drawn[i] for i in nearest["nearest_sample"]],
-            [train[i] for i in nearest["nearest_training"]]]
-    caption = (f"The {len(rows[0])} samples of {run.title} that lie nearest to a training image, and "
-               "that image below each. Alike is fine, equal is a copy.")
-    return show(f"nearest-{run.family}", caption, [table("", rows, ["sample", "nearest in training"])],
-                1, width=WIDTH * 0.75)
+def nearest_figure(runs: Sequence[Run], train: np.ndarray) -> Figure:
+    """The samples nearest to a training image, above that image: a panel a run."""
+    panels = []
+    for run in runs:
+        nearest, drawn = run.first.details["nearest"], samples(run, None)
+        rows = [[drawn[i] for i in nearest["nearest_sample"]],
+                [train[i] for i in nearest["nearest_training"]]]
+        panels.append(table(run.title, rows, ["sample", "nearest in training"]))
+    return show("nearest", "The samples that lie nearest to a training image, and that image below each. "
+                "Alike is fine, equal is a copy.", panels, 1, width=WIDTH * 0.75)
 
 
 def mistakes_figure(name: str, runs: Sequence[Run], count: int = 36) -> Figure:

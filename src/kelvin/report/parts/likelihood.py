@@ -9,7 +9,7 @@ import numpy as np
 from kelvin.metrics.agreement import kendall_tau
 from kelvin.metrics.measures import BITS, MEASURES
 from kelvin.report.kit.measured import columns as columns_of
-from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new, plain, ticks
+from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, looks, new, plain, ticks
 from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.kit.words import named, seeds
 from kelvin.report.results import Results, Run
@@ -51,12 +51,12 @@ def figure(name: str, runs: Sequence[Run]) -> Figure | None:
         return None
     canvas = new(WIDTH * 0.75, 3.6)
     axes = canvas.subplots()
-    for i, run in enumerate(runs):
+    for run, look in zip(runs, looks(runs), strict=True):
         rows = [row for row in run.first.details["bound"] if row["t"] > 1]
         x = np.array([row["t"] for row in rows]) / run.steps
         bits = run.steps * np.array([row["bits"] for row in rows])
         axes.plot(x, np.maximum(bits, 1e-6), label=plain(run.title),
-                  **look(i) | {"markevery": max(1, len(x) // 8)})
+                  **look | {"markevery": max(1, len(x) // 8)})
     axes.set(xlabel="t / T (logarithmic)", ylabel="bits per dimension\nper unit of t / T", xscale="log",
              yscale="log")
     ticks(axes.yaxis)

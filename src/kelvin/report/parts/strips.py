@@ -8,6 +8,7 @@ import numpy as np
 
 from kelvin.report.kit.pictures import Panel, show, table
 from kelvin.report.kit.style import Figure
+from kelvin.report.kit.titles import sampler_words
 from kelvin.report.results import Run
 
 
@@ -75,7 +76,7 @@ def restoration_panel(run: Run, image: int = 0) -> Panel:
     found = run.first.samples.restorations
     rows = [[found.truth[image]] * len(found.times), list(found.degraded[:, image]),
             *(list(images[:, image]) for images in found.methods.values())]
-    return table(run.title, rows, ["truth", "x_t", *found.methods],
+    return table(run.title, rows, ["truth", "degraded", *map(sampler_words, found.methods)],
                  [f"{t / run.steps:.2g}" for t in found.times])
 
 
@@ -104,7 +105,7 @@ def reconstruction_panels(run: Run, count: int = 5) -> list[Panel]:
     panels = []
     for i in moments(times):
         rows = [truth, degraded[i], *(restored[e, i] for e in kept)]
-        labels = ["truth", "x_t", *(f"epoch {epochs[e]}" for e in kept)]
+        labels = ["truth", "degraded", *(f"epoch {epochs[e]}" for e in kept)]
         panels.append(table(f"{run.title}: t/T = {times[i] / run.steps:.2g}",
                             [list(row[:count]) for row in rows], labels))
     return panels

@@ -13,6 +13,7 @@ from kelvin.metrics.measures import MEASURES
 from kelvin.report.kit.measured import columns as columns_of
 from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
 from kelvin.report.parts import calibrating
+from kelvin.report.parts import columns as shared
 from kelvin.report.results import Results, Run, StudyResults
 
 
@@ -33,35 +34,23 @@ def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
     head = [key for key in dict.fromkeys(key for row in rows for key in row)
             if key.partition("_")[0] not in elsewhere]
     rows = [{key: row.get(key) for key in head} for row in rows]
-    classes = len(results.store.class_names)
     columns = [
-        Column("run", lambda r: r["title"]),
-        Column("kind", lambda r: NOTHING if calibrating.is_one(r) else r["family"]),
-        Column("sampler", lambda r: r["sampler"] or NOTHING),
-        Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
-        *columns_of("generation"), Column("flag", flag)]
+        shared.RUN, Column("kind", lambda r: NOTHING if calibrating.is_one(r) else r["family"]),
+        shared.SAMPLER, shared.NFE, *columns_of("generation"), Column("flag", flag)]
     level = f"{100 * results.plan.metrics.confidence:.0f} %"
     over = "over images" if len(results.replicates) == 1 else "over training seeds" + (
         " (runs on folds: each with another fold held out)"
         if any(run.config.split != "given" for run in results.runs.values()) else "")
     caption = (f"Generation, n = {results.calibration['n']} samples of every run's first sampler. "
-               f"Brackets beside FMD: {level} interval {over}"
-               f"{calibrating.note(results)}. Normalised: 0 "
-               "= held-out real images, 1 = black images. Debiased: extrapolated to infinitely many "
-               "samples. NFE: network evaluations per image. Recall: share of the test images that lie "
-               f"among the samples ({results.plan.metrics.neighbours} nearest neighbours in the "
-               "features; the .csv has precision too). Nearest: median distance to the nearest "
-               "training image over that of held-out images. Copies: share of the samples that are "
-               "nearer to a training image than held-out images are. Entropy of the predicted classes "
-               f"in nats; evenness: over ln {classes}. Bold: lowest of the runs that are not flagged.")
+               f"Brackets: {level} interval {over}{calibrating.note(results)}. Bold: lowest of the "
+               "runs that are not flagged.")
     return Table("generation", caption, columns, rows,
                  lambda r: not calibrating.is_one(r) and flag(r) == NOTHING,
-                 notes=[fid_note(results)])
+                 page=("kind", "sampler", "normalised", "recall", "nearest", "flag"))
 
 
 def samplers_table(results: Results) -> Table:
-    """Every sampler of every run, EMA weights, and raw weights with the first sampler; above them the
-    calibrating rows."""
+    """Every sampler of every run, EMA weights, and raw weights with the first sampler."""
     rows: list[Row] = []
     scored = [key for key, m in MEASURES.items()
               if key != "nfe" and (m.within("compact") or m.within("samplers"))]
@@ -80,14 +69,12 @@ def samplers_table(results: Results) -> Table:
                     else float(np.mean(values)) if len(values) > 1 else values[0]
             rows.append(row)
     columns = [
-        Column("run", lambda r: r["title"]), Column("sampler", lambda r: r["sampler"] or NOTHING),
-        Column("weights", lambda r: r["weights"] or NOTHING),
-        Column("NFE", lambda r: NOTHING if r["nfe"] is None else number(r["nfe"])),
-        *columns_of("samplers"), Column("flag", flag)]
+        shared.RUN, shared.SAMPLER, shared.text("weights"), shared.NFE, *columns_of("samplers"),
+        Column("flag", flag)]
     return Table("samplers", "Generation by every sampler of every run. EMA: exponential moving "
                  "average of the weights; raw: the last weights themselves, by the run's first "
-                 "sampler. Bold: lowest of a run.", columns, calibrating.with_scale(rows, results),
-                 lambda r: not calibrating.is_one(r) and flag(r) == NOTHING, "run")
+                 "sampler. Bold: lowest of a run.", columns, rows, lambda r: flag(r) == NOTHING, "run",
+                 page=("sampler", "weights", "NFE", "normalised", "nearest", "flag"))
 
 
 def cost_table(results: Results, costs: Mapping[str, Row]) -> Table:
@@ -107,7 +94,7 @@ def cost_table(results: Results, costs: Mapping[str, Row]) -> Table:
                Column("MFLOPs / evaluation", lambda r: number(r["flops_per_image"] / 1e6)),
                Column("training memory, MiB", lambda r: NOTHING if r["peak_memory_bytes"] is None
                       else number(r["peak_memory_bytes"] / 2**20)),
-               Column("sampler", lambda r: r["sampler"]), Column("NFE", lambda r: number(r["nfe"])),
+               shared.SAMPLER, shared.NFE,
                Column("GFLOPs / sample", lambda r: number(r["flops_per_image"] * r["nfe"] / 1e9)),
                Column("ms / sample", lambda r: number(r["sample_ms"])),
                Column("hardware", lambda r: f"{r['hardware']}, {r['precision']}, "
@@ -115,7 +102,8 @@ def cost_table(results: Results, costs: Mapping[str, Row]) -> Table:
     return Table("cost", "What each run cost: one image's forward pass, the sampler of the table of "
                  "generation, and wall-clock seconds on the hardware named. Training memory: counted, "
                  "for one fp32 step (weights, gradients, Adam, EMA, activations that autograd keeps).",
-                 columns, rows)
+                 columns, rows, page=("parameters", "updates", "training, s", "training memory, MiB",
+                                      "sampler", "NFE", "ms / sample"))
 
 
 def parameter_table(study: StudyResults) -> Table | None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
 from kelvin.metrics.measures import MEASURES, PSNR_CAP
-from kelvin.report.kit.measured import column
 from kelvin.report.kit.measured import columns as columns_of
 from kelvin.report.kit.table import Column, Row, Table, number
+from kelvin.report.kit.titles import sampler_words
+from kelvin.report.parts.columns import RUN
 from kelvin.report.results import Results, Run
 
 DISTORTIONS = [measure.key for measure in MEASURES.within("restoration")]
 # of restored images, at their own number
 FRECHET = [measure.key for measure in MEASURES.within("restored") if measure.key not in DISTORTIONS]
+METHOD = Column("method", lambda row: sampler_words(row["method"]))
 UNTOUCHED = "untouched"  # x_t itself, which no method made
 
 
@@ -78,7 +80,7 @@ def restoration_table(over_t: list[Row]) -> Table:
                 for key in (f"{f}_restoration" for f in FRECHET)},
              "capped": any(r["psnr"] >= PSNR_CAP * (1 - 1e-6) for r in group)}
             for (run, method), group in groups.items()]
-    columns = [Column("run", lambda r: r["title"]), Column("method", lambda r: r["method"]),
+    columns = [RUN, METHOD,
                *(capped(c) if c.key == "psnr" else c for c in columns_of("restoration")),
                Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]), "fmd_restoration",
                       "min")]
@@ -100,29 +102,9 @@ def capped(column: Column) -> Column:
 
 
 def restoration_over_t_table(over_t: list[Row]) -> Table:
-    columns = [Column("run", lambda r: r["title"]), Column("t", lambda r: number(r["t"])),
-               Column("method", lambda r: r["method"]),
+    columns = [RUN, Column("t", lambda r: number(r["t"])),
+               METHOD,
                *(replace(c, best="") for c in columns_of("restoration")),
                Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]))]
     return Table("restoration_over_t", "Restoration over t. ±: standard error over images; the .csv "
                  "also has the standard deviation.", columns, over_t)
-
-
-def restoration_means(name: str, runs: Sequence[Run]) -> Table:
-    """One shot, the linear restorer and the first sampler, means over t."""
-    rows = [{"run": run.name, "title": run.title, "family": run.family, "method": method,
-             **{name: run.restoration_mean(method, key) for name, key in (
-                 ("ssim", "ssim"), ("rmse", "rmse"), ("fmd_restoration", "fmd"),
-                 ("fmd_normalised_restoration", "fmd_normalised"))}}
-            for run in runs for method in methods(run).values()]
-    n = runs[0].first.details["restoration"][0]["n"]
-    return Table(f"{name}-restoration", f"Restoration of {n} real test images, mean over evenly "
-                 "spaced t: in one network evaluation, by the linear least-squares restorer, and by "
-                 "the run's first sampler. SSIM and RMSE measure distortion (distance from the image "
-                 f"itself); FMD (restoration) measures the distribution of the {n} restored images "
-                 "and is no generation score. Bold: best of a run.",
-                 [Column("run", lambda r: r["title"]), Column("method", lambda r: r["method"]),
-                  column("ssim", bold=True),
-                  column("rmse", bold=True),
-                  Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]), "fmd_restoration",
-                         "min")], rows, bold_within="run")

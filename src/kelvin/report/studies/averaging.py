@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 from kelvin.artifacts.names import decay_of
-from kelvin.metrics.comparisons import LEAST
-from kelvin.report.kit.style import WIDTH, Figure, band, finish, legend_below, look, new, ticks
+from kelvin.report.kit.style import WIDTH, Figure, band, finish, legend_below, looks, new, ticks
 from kelvin.report.kit.table import NOTHING, Column, Table, number
 from kelvin.report.kit.words import between, listed, named, seeds, verdicts
-from kelvin.report.parts import calibrating, columns
+from kelvin.report.parts import columns
 from kelvin.report.parts.points import Point, bars, interval_words
 from kelvin.report.results import Run
 from kelvin.report.studies.base import Study, studies
@@ -63,8 +62,8 @@ class Averaging(Study):
             return []
         canvas = new(WIDTH, 3.6)
         axes = canvas.subplots()
-        for i, sweep in enumerate(runs):
-            bars(axes, sweep, "fmd", sweep[0].run.title, look(i), reach)
+        for sweep, look in zip(runs, looks([sweep[0].run for sweep in runs]), strict=True):
+            bars(axes, sweep, "fmd", sweep[0].run.title, look, reach)
         band(axes, self.results.calibration["floor"], self.results.calibration["floor_sd"])
         axes.set_xscale("symlog", linthresh=1, linscale=0.5)
         farthest = max(reach(p) for sweep in runs for p in sweep)
@@ -93,13 +92,14 @@ class Averaging(Study):
                         else number(r["half_life_updates"])),
                  Column("decay at the end", columns.cell("decay_at_end")),
                  columns.FMD, columns.NORMALISED, columns.PRECISION, columns.RECALL, columns.NEAREST]
-        return [columns.scaled(
+        return [Table(
             self.name, "Generation by the last weights and by exponential moving averages of them, each "
             "run's first sampler from the same starting states. Half-life: updates after which a weight "
             "counts half as much, by the decay at the end of training, which an average's warm-up holds "
             "to (1 + k) / (10 + k) after k updates. Brackets: "
-            f"{interval_words(self.results)}{calibrating.note(self.results)}. Bold: best of a "
-            "run.", shown, rows, self.results, "run")]
+            f"{interval_words(self.results)}. Bold: best of a run.", shown, rows, bold_within="run",
+            page=("weights", "half-life, updates", "normalised", "precision", "recall",
+                  "nearest"))] if rows else []
 
     def findings(self) -> list[str]:
         """How many runs an average helps, then each run with several averages, then tests."""
@@ -114,9 +114,8 @@ class Averaging(Study):
             if same := alike(sweep):
                 out.append(f"{title}: {listed(same)} are one average, since the warm-up holds every "
                            f"decay below {number(warmed_up(1.0, updates))} in {number(updates)} updates.")
-            if self.count >= LEAST:
-                out += [f"{title}: {words}" for words in verdicts(
-                    sweep[0].score(), [p.score() for p in sweep[1:]], self.level)]
+            out += [f"{title}: {words}" for words in verdicts(
+                sweep[0].score(), [p.score() for p in sweep[1:]], self.level)]
         return out
 
 

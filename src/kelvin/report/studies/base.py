@@ -5,14 +5,14 @@ A file of this package states one kind: a class that is entered under the `kind`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from kelvin.config.registry import Registry
 from kelvin.config.schema import RunConfig
 from kelvin.report.kit.style import Figure
 from kelvin.report.kit.table import Row, Table
 from kelvin.report.kit.words import flags, ranking, score, unanswered, verdicts
-from kelvin.report.parts import curves, grids, strips
+from kelvin.report.parts import grids, strips
 from kelvin.report.results import Results, Run, StudyResults
 
 studies = Registry("study")
@@ -25,10 +25,9 @@ class Study:
     are, in words.
     """
 
-    shared: Sequence[str] = ()  # tables of all runs whose rows of these runs stand with the study
+    least = 3  # runs that it compares at least: with fewer it is one line of the page
     ranked = False  # its findings open with the ranking by FMD, and not with its own answer
     tested = True  # its runs are tested against its first one
-    samplers = False  # it shows the samples of its runs by every sampler
 
     def __init__(self, study: StudyResults, results: Results, records: Mapping[str, Row],
                  costs: Mapping[str, Row]) -> None:
@@ -59,6 +58,11 @@ class Study:
         """Paragraphs computed from the numbers."""
         return []
 
+    def is_large(self, most: int) -> bool:
+        """Whether it has runs enough to compare. most: those of the page's largest study; where that has
+        fewer than three, any run is enough."""
+        return len(self.runs) >= (self.least if most >= Study.least else 1)
+
     @property
     def base(self) -> Run | None:
         """The run that the others are held against, the first of params.yaml; None where not active."""
@@ -71,7 +75,7 @@ class Study:
         return [self.samples()] if self.runs else []
 
     def paragraphs(self) -> list[str]:
-        """What is missing and the ranking, then its own findings, tests and flags."""
+        """The ranking or its own answer, then its own findings, tests, flags, and what is missing."""
         missing = unanswered(self.study.missing, self.runs)
         if not self.runs:
             return missing
@@ -79,7 +83,7 @@ class Study:
         own = self.findings()
         head = ranking(scores, self.level) if self.ranked or not own else [own.pop(0)]
         tests = verdicts(scores[0], scores[1:], self.level) if self.tested and self.base else []
-        return [" ".join([*head, *missing]), *own, *tests, *flags(scores)]
+        return [" ".join(head), *own, *tests, *flags(scores), *missing]
 
     # figures that several kinds show
 
@@ -89,23 +93,11 @@ class Study:
     def epochs(self) -> Figure:
         return grids.epochs_figure(self.name, self.trained)
 
-    def degradations(self) -> list[Figure]:
-        return [*curves.degradation_figures(self.name, self.trained), *self.strips()]
-
     def strips(self) -> list[Figure]:
         return strips.figures(self.name, self.trained)
 
-    def training(self) -> list[Figure | None]:
-        """Loss, error at equal noise, and FMD over epochs."""
-        return [draw(self.name, self.trained)
-                for draw in (curves.loss_figure, curves.x0_error_figure, curves.fmd_figure)]
-
     def reconstructions(self) -> Figure:
         return strips.reconstruction_figure(self.name, self.trained)
-
-    def restorations(self) -> list[Figure]:
-        return [strips.restoration_figure(self.name, self.trained),
-                curves.ssim_figure(self.name, self.trained)]
 
 
 def answers(results: Results, records: Mapping[str, Row], costs: Mapping[str, Row]) -> list[Study]:

@@ -14,18 +14,14 @@ GREY_LEVEL = 1 / 255
 
 @studies.register("blur")
 class Blur(Study):
-    shared = ("generation", "restoration")
-    ranked = samplers = True
+    ranked = True
 
     def figures(self) -> list[Figure | None]:
         name, runs = self.name, self.trained
-        loss, *others = self.training()
-        return [*self.degradations(), loss, curves.overlay_figure(name, runs), *others,
-                self.reconstructions(), self.epochs(),
-                grids.samplers_figure(f"{name}-samplers", runs, "The same starting states by each "
-                                      "sampler: Algorithm 2 (improved), Algorithm 1 (naive) and one "
-                                      "direct step."),
-                self.samples(), *self.restorations()]
+        return [grids.samplers_figure(f"{name}-samplers", runs, "The same starting states by each "
+                                      "sampler."),
+                *curves.degradation_figures(name, runs), *self.strips(),
+                curves.overlay_figure(name, runs), self.reconstructions(), self.epochs()]
 
     def findings(self) -> list[str]:
         cold = [run for run in self.trained if run.family == "cold"]

@@ -14,7 +14,7 @@ from kelvin.report.kit.style import (
     finish,
     legend_below,
     logarithmic,
-    look,
+    looks,
     new,
     plain,
 )
@@ -111,7 +111,7 @@ class Comparison(Study):
     ranked = True
 
     def tables(self) -> list[Table | None]:
-        """Cost beside quality, below the calibrating rows, which cost nothing."""
+        """Cost beside quality."""
         limit, reached = equal_time(self.trained)
         at = {point.run.name: point for point in reached}
         front = on_front(self.trained)
@@ -142,12 +142,14 @@ class Comparison(Study):
         when = (f"FMD at equal time: after {number(limit)} s of updates, between kept epochs, which all "
                 f"runs reached ({hardware(self.trained)}), on the fewer samples kept while training. "
                 if reached else "")
-        return [columns.scaled(
+        return [Table(
             self.name, "Cost beside quality. FLOPs: one image's forward pass, a multiply-add counted as "
             "two. Peak memory: counted, not measured: weights, gradients, Adam's two moments, the EMA "
             "copy, and all that autograd keeps of one fp32 batch for its backward pass. Training FLOPs: "
             f"three forward passes an update. {when}Pareto: no run has both a lower FMD and fewer "
-            "training FLOPs. Bold: lowest of the runs.", shown, rows, self.results)]
+            "training FLOPs. Bold: lowest of the runs.", shown, rows,
+            page=("network", "parameters", "training, GFLOPs", "training, s", "FMD at equal time",
+                  "Pareto"))] if rows else []
 
     def figures(self) -> list[Figure]:
         """The Pareto figure, and FMD per epoch against updates beside FMD against seconds."""
@@ -162,8 +164,8 @@ class Comparison(Study):
                 (panels[0], [training_flops(r) / 1e9 for r in runs], "training FLOPs (10⁹)"),
                 (panels[1], [cost(r, "train_seconds") for r in runs], "seconds of training")):
             points = [(x, run.mean("fmd")) for x, run in zip(spent, runs, strict=True)]
-            for i, (point, run) in enumerate(zip(points, runs, strict=True)):
-                axes.plot(*point, **look(i) | {"linestyle": "none", "markersize": 7},
+            for point, run, look in zip(points, runs, looks(runs), strict=True):
+                axes.plot(*point, **look | {"linestyle": "none", "markersize": 7},
                           label=plain(run.title))
             front = np.array([points[i] for i in pareto(points)])
             axes.plot(front[:, 0], front[:, 1], color="#555555", linewidth=1, drawstyle="steps-post",
@@ -181,12 +183,12 @@ class Comparison(Study):
     def progress_figure(self) -> Figure:
         canvas = new(WIDTH, 3.5)
         panels = canvas.subplots(1, 2, sharey=True)
-        for i, run in enumerate(self.trained):
+        for run, look in zip(self.trained, looks(self.trained), strict=True):
             if kept := curve(run):
                 epochs, seconds, fmd = zip(*kept, strict=True)
                 each = cost(run, "updates") / run.config.training.epochs
                 for axes, x in zip(panels, ([each * e for e in epochs], seconds), strict=True):
-                    axes.plot(x, fmd, label=plain(run.title), **look(i))
+                    axes.plot(x, fmd, label=plain(run.title), **look)
         row = self.trained[0].first.details["epochs"][0]
         limit, reached = equal_time(self.trained)
         for axes, label in zip(panels, ("updates", "seconds of updates"), strict=True):

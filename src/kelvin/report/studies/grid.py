@@ -9,9 +9,9 @@ import numpy as np
 
 from kelvin.config.schema import RunConfig
 from kelvin.report.kit.style import WIDTH, Figure, finish, new, ticks
-from kelvin.report.kit.table import Column, Table, number
+from kelvin.report.kit.table import Table, number
 from kelvin.report.kit.words import listed, named, seeds
-from kelvin.report.parts import calibrating, columns
+from kelvin.report.parts import columns
 from kelvin.report.parts.histograms import COLOURS
 from kelvin.report.results import Run
 from kelvin.report.studies.base import Study, studies
@@ -105,14 +105,13 @@ class Grid(Study):
                  "fmd": run.mean("fmd"), **{key: self.records[run.name][key] for key in (
                      "fmd_low", "fmd_high", "fmd_normalised", "precision", "recall", "nearest_ratio")}}
                 for (row, column), run in cells.items()]
-        shown = [Column("predicts", lambda r: r["parameterisation"] or r["title"]),
+        shown = [columns.text("parameterisation", "predicts"),
                  columns.text("schedule"), columns.NFE, columns.FMD, columns.NORMALISED,
                  columns.PRECISION, columns.RECALL, columns.NEAREST]
-        return [columns.scaled(
+        return [Table(
             self.name, "Generation by what the network predicts and by its noise schedule, each run's "
-            f"first sampler. Brackets: {self.interval}{calibrating.note(self.results)}. First: "
-            "calibrating rows, which no network predicts. Bold: best of all runs. "
-            f"{gaps(cells)}", shown, rows, self.results)]
+            f"first sampler. Brackets: {self.interval}. Bold: best of all runs. {gaps(cells)}", shown,
+            rows)] if rows else []
 
     def findings(self) -> list[str]:
         """How far the cells spread, and which of the two axes moves FMD more."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from kelvin.artifacts.names import weight_of
-from kelvin.metrics.comparisons import LEAST
 from kelvin.report.kit import pictures
 from kelvin.report.kit.measured import column
 from kelvin.report.kit.style import WIDTH, Figure, band, below, finish, look, new, ticks
 from kelvin.report.kit.table import NOTHING, Column, Table, fixed, number, span
 from kelvin.report.kit.words import between, named, seeds, verdicts
-from kelvin.report.parts import calibrating, columns
+from kelvin.report.parts import columns
 from kelvin.report.parts.points import Point, bars, interval_words
 from kelvin.report.results import Run
 from kelvin.report.studies.base import Study, studies
@@ -29,6 +28,8 @@ def points(run: Run) -> list[Point]:
 
 @studies.register("guidance")
 class Guidance(Study):
+    least = 1  # a sweep of one network
+
     def sweeps(self) -> list[list[Point]]:
         return [found for run in self.trained if (found := points(run))]
 
@@ -96,13 +97,14 @@ class Guidance(Study):
                  Column("accuracy", lambda r: NOTHING if r["asked_accuracy"] is None else
                         span(r, "asked_accuracy", fixed), "asked_accuracy", "max"),
                  columns.PRECISION, columns.RECALL, columns.NEAREST]
-        return [columns.scaled(
+        return [Table(
             self.name, "Generation over the guidance weight w: 0 asks for no class, 1 for the class, "
             "more steers by it. Accuracy: share of the samples that the classifier takes for the class "
             f"asked, in equal numbers for every class; on {test['n']} real test images it is right on "
             f"{fixed(test['accuracy'])}. Brackets: "
-            f"{interval_words(results, WILSON)}{calibrating.note(results)}. NFE: every step but at w = 0 "
-            "and 1 evaluates the network twice. Bold: best of a run.", shown, rows, results, "run")]
+            f"{interval_words(results, WILSON)}. NFE: every step but at w = 0 and 1 evaluates the "
+            "network twice. Bold: best of a run.", shown, rows, bold_within="run",
+            page=("w", "NFE", "accuracy", "precision", "recall", "nearest"))] if rows else []
 
     def findings(self) -> list[str]:
         sweeps, out = self.sweeps(), []
@@ -113,7 +115,7 @@ class Guidance(Study):
         for sweep in sweeps:
             out += [paragraph(sweep, real, over), *rewarded(sweep)]
             unguided = [p.score() for p in sweep if p.at == 1]
-            if unguided and len(sweep) > 1 and self.count >= LEAST:
+            if unguided:
                 out += verdicts(unguided[0], [p.score() for p in sweep if p.at != 1], self.level)
         return out
 

@@ -9,7 +9,7 @@ import numpy as np
 from kelvin.report.kit.style import Figure
 from kelvin.report.kit.table import number
 from kelvin.report.kit.words import named, seeds
-from kelvin.report.parts import grids
+from kelvin.report.parts import curves, grids
 from kelvin.report.results import Run
 from kelvin.report.studies.base import Study, studies
 
@@ -19,12 +19,12 @@ SEEN = 1.1  # a loss more than a tenth above the baseline's shows a mistake
 
 @studies.register("hyperparameters")
 class Hyperparameters(Study):
-    shared = ("generation", "restoration")
     ranked = True
 
     def figures(self) -> list[Figure | None]:
-        return [*self.degradations(), grids.mistakes_figure(self.name, self.trained), *self.training(),
-                self.epochs(), *self.restorations()]
+        return [*curves.degradation_figures(self.name, self.trained),
+                grids.mistakes_figure(self.name, self.trained),
+                curves.x0_error_figure(self.name, self.trained)]
 
     def findings(self) -> list[str]:
         if self.base is None:

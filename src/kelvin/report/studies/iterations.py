@@ -9,8 +9,9 @@ from textwrap import wrap
 import numpy as np
 
 from kelvin.report.kit.pictures import montage, show
-from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new, plain, ticks
+from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, new, plain, ticks
 from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
+from kelvin.report.kit.titles import sampler_words
 from kelvin.report.kit.words import listed, named, seeds
 from kelvin.report.parts import columns
 from kelvin.report.parts.curves import by_method, line
@@ -20,6 +21,8 @@ from kelvin.report.results import Results, Run
 from kelvin.report.studies.base import Study, studies
 
 ONE = "one-shot"
+DASHED = {"color": "#777777", "linestyle": (0, (5, 2))}
+SOLID = {"color": "#000000", "linestyle": "-", "marker": "o"}
 ACROSS = 4  # runs beside each other
 
 
@@ -80,8 +83,8 @@ class Iterations(Study):
                           f"{number(r[f'{key}_one'])} → {number(r[f'{key}_iterated'])} "
                           f"[{signed(r[f'{key}_difference'])}]")
 
-        shown = [columns.RUN, Column("iterated "
-                                     "by", lambda r: r["method"]), column("SSIM", "restoration_ssim"),
+        shown = [columns.RUN, Column("iterated by", columns.cell("method", sampler_words)),
+                 column("SSIM", "restoration_ssim"),
                  column("RMSE", "restoration_rmse"), column("FMD (restoration)", "restoration_fmd"),
                  column("FMD (generation)", "generation_fmd"),
                  column("evenness (generation)", "generation_evenness")]
@@ -108,8 +111,8 @@ class Iterations(Study):
             i, j = divmod(k, across)
             top, below = panels[2 * i:2 * i + 2, j]
             for axes, key in ((top, "ssim"), (below, "fmd")):
-                line(axes, by_method(run, ONE, key), look(5), "one shot")
-                line(axes, by_method(run, iterated(run), key), look(4), "iterated")
+                line(axes, by_method(run, ONE, key), DASHED, "one evaluation")
+                line(axes, by_method(run, iterated(run), key), SOLID, "iterated")
                 axes.set_xlim(0, 1.03)
             top.set_title("\n".join(wrap(plain(run.title), 24)), fontsize=8)
             top.set(ylim=(None, 1.02), xticklabels=[])
@@ -132,7 +135,8 @@ class Iterations(Study):
         for run in self.trained:
             step, first = direct(run, self.results), run.record["sampler"]
             for sampler in (step, first) if step and step != first else ():
-                title = f"{run.title}, {sampler}: FMD {number(run.record['samplers'][sampler]['fmd'])}"
+                fmd = run.record["samplers"][sampler]["fmd"]
+                title = f"{run.title}, {sampler_words(sampler)}: FMD {number(fmd)}"
                 panels.append(montage(title, samples(run, 20, sampler), 10))
         return show(f"{self.name}-direct", "Samples from the same starting states: one step from x_T "
                     "(left) and the run's first sampler (right).", panels, 2) if panels else None

@@ -9,10 +9,19 @@ import numpy as np
 from kelvin.metrics.agreement import kendall_tau
 from kelvin.metrics.measures import MEASURES
 from kelvin.report.kit.measured import columns as columns_of
-from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, logarithmic, look, new, plain
+from kelvin.report.kit.style import (
+    FAMILIES,
+    WIDTH,
+    Figure,
+    finish,
+    legend_below,
+    logarithmic,
+    looks,
+    new,
+    plain,
+)
 from kelvin.report.kit.table import Column, Row, Table, fixed, number
 from kelvin.report.kit.words import listed, named
-from kelvin.report.parts.tables import fid_note
 from kelvin.report.results import Results, Run
 from kelvin.report.studies.base import Study, studies
 
@@ -49,8 +58,9 @@ class Metrics(Study):
         first = next(iter(found.values()))
         canvas = new(WIDTH, 3.8)
         panels = canvas.subplots(1, 1 + len(first["others"]), squeeze=False)[0]
-        for i, (title, bias) in enumerate(found.items()):
-            style = look(i)
+        real = {"color": FAMILIES["folder"][0], "linestyle": "-", "marker": "o"}
+        styles = [real] * (REAL in found) + looks(self.scored())
+        for (title, bias), style in zip(found.items(), styles, strict=True):
             for axes, rows in zip(panels, [bias["over_n"], *bias["others"].values()], strict=True):
                 over_n(axes, rows, style, title)
             for key, marker in ((STUDY_A, "*"), (STUDY_D, "P")):
@@ -114,7 +124,8 @@ class Metrics(Study):
                      f"training images than held-out ones are, above 2 farther. Brackets: {level} "
                      "interval over images. Bold: best of the runs that are not flagged.",
                      columns, rows, lambda r: r["family"] != "calibrating" and not (
-                         r["copier"] or r["below_floor"]), notes=[fid_note(self.results)])
+                         r["copier"] or r["below_floor"]),
+                     page=("FD pixels", "FD random net", "KID × 1000", "recall", "coverage", "authentic"))
 
     def slips(self) -> Table | None:
         """Study D's distance under each suspect, alone and together."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kelvin.report.kit.style import WIDTH, Figure, band, finish, legend_below, look, new, ticks, whole
+from kelvin.report.kit.style import WIDTH, Figure, band, finish, legend_below, looks, new, ticks, whole
 from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
 from kelvin.report.kit.words import named, seeds
 from kelvin.report.parts import columns
@@ -108,9 +108,9 @@ class Pretraining(Study):
             for down, axes in enumerate(panels[:, column]):
                 if key == "fmd":
                     band(axes, row["floor"], row["floor_sd"], "")
-                for i, run in enumerate(self.trained):
+                for run, look in zip(self.trained, looks(self.trained), strict=True):
                     x, y = get(run, key)
-                    line(axes, (before(run) + per_epoch(run) * x if down else x, y), look(i), run.title)
+                    line(axes, (before(run) + per_epoch(run) * x if down else x, y), look, run.title)
                 axes.set(xlabel="updates, pre-training included" if down else "epoch of the run's own",
                          ylabel=words, yscale="log")
                 ticks(axes.yaxis)
@@ -160,7 +160,9 @@ class Pretraining(Study):
                       "after its first kept epoch counts as there at that epoch. –: never reached. Loss: "
                       "of the EMA weights on validation images. Control: the longer run from scratch "
                       "after as many updates in all, both by the samples that training "
-                      "kept.", shown, rows)]
+                      "kept.", shown, rows, page=("pre-training, epochs", "updates in all",
+                          "validation loss", "epochs saved, loss", "epochs saved, FMD",
+                          "updates to equal FMD"))]
 
     def findings(self) -> list[str]:
         base, count = self.scratch, self.count

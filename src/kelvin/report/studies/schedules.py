@@ -9,18 +9,19 @@ import numpy as np
 from kelvin.report.kit.style import Figure
 from kelvin.report.kit.table import number
 from kelvin.report.kit.words import named
-from kelvin.report.parts import likelihood
+from kelvin.report.parts import curves, likelihood
 from kelvin.report.studies.base import Study, studies
 
 
 @studies.register("schedules")
 class Schedules(Study):
-    shared = ("generation", likelihood.NAME, "restoration")
     ranked = True
 
     def figures(self) -> list[Figure | None]:
-        return [*self.degradations(), *self.training(), likelihood.figure(self.name, self.trained),
-                self.epochs(), self.samples(), *self.restorations()]
+        name, runs = self.name, self.trained
+        return [*curves.degradation_figures(name, runs), curves.loss_figure(name, runs),
+                curves.x0_error_figure(name, runs), likelihood.figure(name, runs),
+                curves.fmd_figure(name, runs), self.epochs(), self.samples()]
 
     def findings(self) -> list[str]:
         hot = [run for run in self.trained if run.schedule is not None]

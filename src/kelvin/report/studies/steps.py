@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kelvin.report.kit.style import WIDTH, Figure, band, finish, legend_below, logarithmic, new
+from kelvin.report.kit.style import FAMILIES, WIDTH, Figure, band, finish, legend_below, logarithmic, new
 from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.kit.words import listed, seeds
 from kelvin.report.parts import columns
 from kelvin.report.parts.points import Point
-from kelvin.report.parts.ranking import FAMILIES
+from kelvin.report.parts.ranking import MARKERS
 from kelvin.report.results import Results, Run
 from kelvin.report.studies.base import Study, studies
 
@@ -70,7 +70,7 @@ class Steps(Study):
         panels = canvas.subplots(1, 2, sharey=True)
         for axes, over in zip(panels, WORDS, strict=True):
             for family in dict.fromkeys(key[0] for key in lines):
-                colour, marker = FAMILIES[family]
+                colour, marker = FAMILIES[family][0], MARKERS[family]
                 at = lines[family, over]
                 axes.plot([p.at for p in at], [p.mean("fmd") for p in at], marker=marker, color=colour,
                           markersize=6, linestyle="-" if family == "hot" else (0, (6, 2)), label=family)
@@ -100,14 +100,15 @@ class Steps(Study):
              **{key: p.mean(key) for key in ("fmd", "fmd_normalised", "recall", "class_evenness")}}
             for (family, over), points in self.curves().items() for p in points]
         shown = [columns.RUN, columns.KIND, columns.text("over", "varied"),
-                 Column("T", columns.cell("T")), columns.text("sampler"), columns.NFE,
+                 Column("T", columns.cell("T")), columns.SAMPLER, columns.NFE,
                  Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"), columns.NORMALISED,
                  Column("recall", lambda r: number(r["recall"])), columns.EVENNESS]
-        return [columns.scaled(
+        return [Table(
             self.name, "Generation over steps. Steps of the process: T varies and the sampler visits all "
             "of them. Network evaluations: one run, whose deterministic sampler visits fewer or more of "
             "its T times. Bold: lowest of its kind and of what is "
-            "varied.", shown, rows, self.results, "group")]
+            "varied.", shown, rows, bold_within="group",
+            page=("kind", "varied", "T", "sampler", "NFE", "recall"))] if rows else []
 
     def findings(self) -> list[str]:
         return [paid(family, WORDS[over] + ("" if over == "process" or not points else

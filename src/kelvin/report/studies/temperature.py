@@ -9,11 +9,11 @@ from functools import cache
 import numpy as np
 
 from kelvin.artifacts.samples import SampleFolder
-from kelvin.report.kit.style import MARKERS, WIDTH, Figure, finish, legend_below, look, new, plain, ticks
+from kelvin.report.kit.style import MARKERS, WIDTH, Figure, finish, legend_below, looks, new, plain, ticks
 from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.kit.words import listed, named, ranking, score, seeds
-from kelvin.report.parts import calibrating, columns
-from kelvin.report.parts.tables_restoration import methods, restoration_means
+from kelvin.report.parts import columns, curves, strips
+from kelvin.report.parts.tables_restoration import methods
 from kelvin.report.results import Run
 from kelvin.report.studies.base import Study, studies
 
@@ -88,8 +88,9 @@ def target(run: Run) -> str:
 @studies.register("temperature")
 class Temperature(Study):
     def figures(self) -> list[Figure | None]:
-        return [self.variance_figure(), *self.strips(), self.plane_figure(), *self.training(),
-                self.samples(), *self.restorations()]
+        return [self.plane_figure(), self.variance_figure(), *self.strips(),
+                curves.fmd_figure(self.name, self.trained), self.samples(),
+                strips.restoration_figure(self.name, self.trained)]
 
     def variance_figure(self) -> Figure:
         """Signal variance left over t/T; dashed: wanted by the schedule; a cross: out of reach."""
@@ -97,8 +98,8 @@ class Temperature(Study):
         figure = new(WIDTH, 3.9 + 0.14 * len(runs) / 3)
         axes = figure.subplots()
         wanted, clamped = {}, False
-        for i, run in enumerate(runs):
-            left, style, process = run.signal_variance, look(i), run.first.process
+        for i, (run, look) in enumerate(zip(runs, looks(runs), strict=True)):
+            left, style, process = run.signal_variance, look, run.first.process
             x = np.arange(len(left)) / (len(left) - 1)
             every = max(1, len(x) // 8)
             style |= {"markevery": (i * every // max(1, len(runs)), every)}  # lines lie on one another
@@ -128,8 +129,8 @@ class Temperature(Study):
         """SSIM against FMD (restoration): a number and colour per degradation, a marker per method."""
         figure = new(WIDTH, 4.6 + 0.14 * len(self.trained) / 3)
         axes = figure.subplots()
-        for i, run in enumerate(self.trained):
-            colour = look(i)["color"]
+        for i, (run, look) in enumerate(zip(self.trained, looks(self.trained), strict=True)):
+            colour = look["color"]
             at = {method: (run.restoration_mean(name, "ssim"), run.restoration_mean(name, "fmd"))
                   for method, name in methods(run).items()}
             if "one-shot" in at and "iterated" in at:
@@ -156,11 +157,10 @@ class Temperature(Study):
                       "colours name the degradation.")
 
     def tables(self) -> list[Table | None]:
-        """Generation and restoration: two tasks that never share a column."""
-        return [self.generation(), restoration_means(self.name, self.trained)] if self.trained else []
+        return [self.generation()] if self.trained else []
 
     def generation(self) -> Table:
-        """Every run's first sampler beside what its prior alone is worth, below the calibrating rows."""
+        """Every run's first sampler beside what its prior alone is worth."""
         rows: list[Row] = []
         for run in self.trained:
             record, cost, sampler = self.records[run.name], self.costs[run.name], run.record["sampler"]
@@ -171,7 +171,7 @@ class Temperature(Study):
                          "prior_fmd": prior_mean(run, "fmd"), "prior_recall": prior_mean(run, "recall"),
                          "train_seconds": cost["train_seconds"],
                          "sample_ms": 1000 * cost["sample_seconds"][sampler] / run.record["n"]})
-        shown = [columns.RUN, columns.KIND, columns.text("sampler"), columns.NFE, columns.FMD,
+        shown = [columns.RUN, columns.KIND, columns.SAMPLER, columns.NFE, columns.FMD,
                  columns.NORMALISED, columns.RECALL, Column("prior's FMD", columns.cell("prior_fmd")),
                  Column("prior's recall", columns.cell("prior_recall")), columns.EVENNESS,
                  Column("copies", lambda r: f"{100 * r['copy_fraction']:.1f} %"
@@ -180,13 +180,10 @@ class Temperature(Study):
                  Column("ms / sample", columns.cell("sample_ms"))]
         return Table(f"{self.name}-generation", f"Generation, n = {self.results.calibration['n']} "
                      "samples of each run's first sampler. Brackets: "
-                     f"{self.interval}{calibrating.note(self.results)}. Kind: hot = noise, cold = no "
-                     "noise, warm = both. NFE: network evaluations per image. Recall: share of the test "
-                     "images that lie among the samples. Prior's: the same scores of x_T itself, before "
-                     "any step. Evenness: entropy of the predicted classes over its maximum. Bold: best "
-                     "of the runs that are not flagged.", shown,
-                     calibrating.with_scale(rows, self.results),
-                     lambda r: not (calibrating.is_one(r) or r["copier"] or r["below_floor"]))
+                     f"{self.interval}. Prior's: the same scores of x_T itself, before any step. Bold: "
+                     "best of the runs that are not flagged.", shown, rows,
+                     lambda r: not (r["copier"] or r["below_floor"]),
+                     page=("kind", "sampler", "recall", "prior's FMD", "prior's recall", "evenness"))
 
     def findings(self) -> list[str]:
         """The ranking of those that were trained alike first, then each fact that bears on it."""

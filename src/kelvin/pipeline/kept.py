@@ -1,0 +1,115 @@
+"""What a record keeps of its results: all that a page is drawn from, in one small archive.
+
+Weights stay out, and so do the arrays of samples.npz that no page shows. Of samples, the images that may
+be shown stay, and the others turn black: their places, and so every index, are as they were.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kelvin.artifacts.folders import RunFolders
+from kelvin.common.errors import KelvinError
+from kelvin.common.files import read_json
+from kelvin.config.plan import ReportPlan, plan_path
+
+ARCHIVE = "results.tar.xz"
+MOST = 8 * 2**20  # bytes of an archive: what git may hold of one record
+# samples that a page shows of a run's first sampler, and of each other one; one image restored
+FIRST, OTHERS = 96, 20
+UNSEEN = ("many", "log_snr", "gate_", "consistency", "bound", "near_black", "brightness_black")
+
+
+def pack(project: Path, archive: Path) -> bool:
+    """Write the archive of a project whose report was made; False, and nothing written, where it would
+    be larger than `MOST`. The same results give the same bytes."""
+    plan = ReportPlan.model_validate_json((project / plan_path("report")).read_text(encoding="utf-8"))
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        for path, data in sorted(contents(project, plan)):
+            entry = tarfile.TarInfo(path.as_posix())
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    packed = lzma.compress(raw.getvalue())
+    if len(packed) > MOST:
+        return False
+    archive.write_bytes(packed)
+    return True
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """The files of an archive, in their places under a folder; KelvinError where it is damaged."""
+    try:
+        with tarfile.open(archive, "r:xz") as tar:
+            tar.extractall(folder, filter="data")
+    except (OSError, EOFError, tarfile.TarError, lzma.LZMAError) as error:
+        raise KelvinError(f"{archive} is damaged ({error}); take it from git again") from error
+
+
+def contents(project: Path, plan: ReportPlan) -> Iterator[tuple[Path, bytes]]:
+    """(path in the project, bytes) of every file that the report reads."""
+    folders = plan.folders
+    whole = [plan_path("report"), folders.calibration, folders.classifier / "record.json",
+             folders.manifest,
+             *(folders.prepared / f"{name}.npy" for name in ("labels", "groups", "split"))]
+    near: set[int] = set()
+    for run in plan.active:
+        for i, index in enumerate(plan.replicates):
+            files = folders.run(run, index)
+            details = files.evaluation / "details.json"
+            whole += [files.record, details, *(files.model / name for name in (
+                "history.csv", "process.json") if (project / files.model / name).exists())]
+            if i == 0:  # pictures are of the first training alone
+                nearest = read_json(project / details).get("nearest", {})
+                near.update(nearest.get("nearest_training", []))
+                yield from pictures(project, files, nearest.get("nearest_sample", []))
+    for path in whole:
+        yield path, (project / path).read_bytes()
+    images = np.load(project / folders.prepared / "images.npy")
+    parts = np.load(project / folders.prepared / "split.npy")
+    train, test = np.flatnonzero(parts == 0), np.flatnonzero(parts == 2)
+    yield folders.prepared / "images.npy", bytes_of(only(images, [*train[sorted(near)], *test]))
+
+
+def pictures(project: Path, files: RunFolders, nearest: Iterable[int]) -> Iterator[tuple[Path, bytes]]:
+    """The samples and what training kept, of one training."""
+    path = files.samples / "samples.npz"
+    with np.load(project / path) as file:
+        arrays = {name: file[name] for name in file.files if not name.startswith(UNSEEN)}
+    labels = arrays.get("labels")
+    asked = [] if labels is None else [int(np.argmax(labels == k)) for k in np.unique(labels)]
+    drawn = [name for name in arrays if name.startswith("samples/")]
+    for name in drawn:
+        shown = range(FIRST) if name == drawn[0] else range(OTHERS)
+        arrays[name] = only(arrays[name], [*shown, *asked, *(nearest if name == drawn[0] else ())])
+    for name in (name for name in arrays if name.startswith(("restore/", "restore_degraded"))):
+        arrays[name] = arrays[name] * (np.arange(arrays[name].shape[1]) < 1)[:, None, None, None]
+    yield path, bytes_of(**arrays)
+    path = files.model / "samples.npz"
+    if (project / path).exists():
+        with np.load(project / path) as file:
+            yield path, bytes_of(**{name: file[name] for name in file.files})
+
+
+def only(images: np.ndarray, shown: Iterable[int]) -> np.ndarray:
+    """The images at these places, the others black."""
+    out = np.zeros_like(images)
+    places = [k for k in set(map(int, shown)) if k < len(images)]
+    out[places] = images[places]
+    return out
+
+
+def bytes_of(array: np.ndarray | None = None, **arrays: np.ndarray) -> bytes:
+    """A .npy file of one array, or an .npz file of several."""
+    out = io.BytesIO()
+    if array is not None:
+        np.save(out, array)
+    else:
+        np.savez(out, **arrays)
+    return out.getvalue()

@@ -1,0 +1,232 @@
+"""The first screen: the question, what the numbers answer and under what, and where to read on."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kelvin.report.kit.style import (
+    BAND,
+    FAMILIES,
+    WIDTH,
+    Figure,
+    finish,
+    legend_below,
+    new,
+    plain,
+    ticks,
+)
+from kelvin.report.kit.table import Row, number
+from kelvin.report.kit.titles import FAMILIES as TITLES
+from kelvin.report.kit.titles import sampler_words
+from kelvin.report.kit.words import listed, named
+from kelvin.report.parts.ranking import MARKERS
+from kelvin.report.recorded import Recorded
+from kelvin.report.results import Results, Run
+from kelvin.report.studies.iterations import ONE, iterated
+
+QUESTION = "Do diffusion models need noise?"
+CONTRASTS = "hot-and-cold-contrasts"  # the study's table
+
+
+@dataclass(frozen=True)
+class Answer:
+    """effect: the number; under: interval, seeds, sampler; sentence: what it says."""
+
+    question: str
+    effect: str
+    under: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the forest: a value with its interval over seeds."""
+
+    title: str
+    value: float
+    low: float
+    high: float
+    family: str = ""
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Lines over training seeds, and where they are from. measure: of the axis; one: it is a ratio;
+    answer: what they say."""
+
+    measure: str
+    one: bool
+    lines: Sequence[Line]
+    answer: Answer
+    source: str
+
+
+def ratios(rows: Sequence[Row], source: str) -> Forest | None:
+    """Of the table of contrasts: each side's best sampler, with the most evaluations; None where a ratio
+    has no interval over seeds."""
+    rows = [row for row in rows if row.get("ratio_low") is not None]
+    rows = [r for r in rows if str(r["sampler"]).startswith("best")] or rows
+    if not rows:
+        return None
+    most = max(row["nfe"] for row in rows)
+    rows = [row for row in rows if row["nfe"] == most]
+    lines = [Line(f"{row['title']}, {row['sampler']}", row["ratio"], row["ratio_low"], row["ratio_high"])
+             for row in rows]
+    low = min(rows, key=lambda row: row["ratio"])
+    answer = Answer(
+        QUESTION, f"FMD × {low['ratio']:.2f}",
+        f"95 % interval {low['ratio_low']:.2f} to {low['ratio_high']:.2f}; {low['seeds']:.0f} training "
+        f"seeds; {low['sampler']}, {most:,.0f} evaluations an image",
+        f"The lowest ratio of FMD to that with noise: {low['title']}. By the verdict rule: "
+        f"{low['outcome']}.")
+    return Forest("ratio of FMD", True, lines, answer, source)
+
+
+def levels(metrics: Mapping[str, Row], source: str) -> Forest | None:
+    """FMD of every run by its first sampler, where it was trained on several seeds; None without a hot
+    and a cold one."""
+    rows = sorted((row for row in metrics.values() if row["replicates"] > 1
+                   and row.get("fmd_low") is not None), key=lambda row: row["fmd"])
+    best = {family: next((row for row in rows if row["family"] == family), None)
+            for family in ("hot", "cold")}
+    if None in best.values():
+        return None
+    lines = [Line(f"{row['title']} ({sampler_words(row['sampler'])})", row["fmd"], row["fmd_low"],
+                  row["fmd_high"], row["family"]) for row in rows]
+    hot, cold = best["hot"], best["cold"]
+    apart = hot["fmd_high"] < cold["fmd_low"] or cold["fmd_high"] < hot["fmd_low"]
+    answer = Answer(
+        QUESTION, f"FMD {number(hot['fmd'])} hot, {number(cold['fmd'])} cold",
+        f"intervals {span(hot)} and {span(cold)}; {hot['replicates']} training seeds; "
+        f"{sampler_words(hot['sampler'])} and {sampler_words(cold['sampler'])}",
+        f"The lowest FMD of each kind, {named(hot['title'])} and {named(cold['title'])}: the intervals "
+        f"{'part' if apart else 'overlap'}. Samplers and degradations differ, so this is no verdict.")
+    return Forest("FMD", False, lines, answer, source)
+
+
+def span(row: Row, key: str = "fmd") -> str:
+    return f"{number(row[f'{key}_low'])} to {number(row[f'{key}_high'])}"
+
+
+def over_seeds(results: Results, metrics: Mapping[str, Row], contrasts: Sequence[Row],
+               records: Sequence[Recorded]) -> Forest | None:
+    """This page's contrasts over seeds; with one seed, those of a record, or its values of FMD."""
+    here = "this page"
+    data = {key: results.store.manifest[key] for key in ("image_shape", "sizes")}
+    there = [(r, f"the record “{r.title}”" + ", made on another split" * (r.about.get("data") != data))
+             for r in records if r.seeds > 1
+             and r.about["set"].get("dataset", results.plan.dataset) == results.plan.dataset]
+    found = [ratios(contrasts, here), *(ratios(r.table(CONTRASTS), words) for r, words in there),
+             levels(metrics, here), *(levels(r.metrics, words) for r, words in there)]
+    return next((forest for forest in found if forest), None)
+
+
+def forest_figure(forest: Forest, floor: float) -> Figure:
+    """Values with intervals over seeds; dashed: no difference, or held-out real images."""
+    figure = new(WIDTH, 0.24 * len(forest.lines) + 0.9)
+    axes = figure.subplots()
+    for y, line in enumerate(reversed(forest.lines)):
+        colour = FAMILIES.get(line.family, ("#333333",))[0]
+        axes.plot([line.low, line.high], [y, y], color=colour, linewidth=1.8)
+        axes.plot(line.value, y, MARKERS.get(line.family, "o"), color=colour, markersize=7)
+    if forest.one:
+        axes.axvline(1, color="#555555", linestyle=(0, (5, 2)), linewidth=1, label="no difference")
+    else:
+        axes.axvline(floor, color=BAND, linewidth=4, label="held-out real images")
+    for family in dict.fromkeys(line.family for line in forest.lines if line.family):
+        axes.plot([], [], MARKERS[family], color=FAMILIES[family][0], label=TITLES[family])
+    axes.set_yticks(range(len(forest.lines)), [plain(line.title) for line in reversed(forest.lines)])
+    axes.set(xscale="log", xlabel=f"{forest.measure} (lower is nearer to real images)",
+             ylim=(-0.6, len(forest.lines) - 0.4))
+    axes.grid(axis="y", visible=False)
+    ticks(axes.xaxis)
+    legend_below(figure, axes)
+    what = "Ratios of FMD, candidate over noise" if forest.one else "FMD by each run's first sampler"
+    return finish(figure, "forest", f"{what}, with 95 % intervals over training seeds, from "
+                  f"{forest.source}.")
+
+
+def reached(best: Sequence[Run], results: Results, metrics: Mapping[str, Row]) -> Answer:
+    """The lowest FMD of each family beside real images."""
+    rows = {run.family: metrics[run.name] for run in best}
+    about = results.calibration
+    over = "images" if len(results.replicates) == 1 else "training seeds"
+    return Answer(
+        "How near do samples come to real images?",
+        ", ".join(f"{family} {number(row['fmd'])}" for family, row in rows.items()),
+        f"{100 * results.plan.metrics.confidence:.0f} % intervals over {over} "
+        f"{listed([span(row) for row in rows.values()])}; {count(results)}; "
+        f"{listed([sampler_words(run.record['sampler']) for run in best])}",
+        f"The lowest FMD of each family; {about['n']:,} held-out real images have "
+        f"{number(about['floor'])}, black ones {number(about['ceiling'])}. These runs differ in length "
+        "of training and in sampler.")
+
+
+def later_steps(results: Results) -> Answer | None:
+    """What the steps after the first restoration change; None where no run restores in both ways."""
+    runs = [run for run in results.runs.values()
+            if run.trained and iterated(run) and ONE in run.record["restoration"]]
+    if not runs:
+        return None
+    ratio = {key: [run.restoration_mean(iterated(run), key) / run.restoration_mean(ONE, key)
+                   for run in runs] for key in ("fmd", "rmse")}
+    lower = sum(value < 1 for value in ratio["fmd"])
+    return Answer(
+        "What do the steps after the first one buy?", f"FMD × {number(float(np.median(ratio['fmd'])))}",
+        f"{number(min(ratio['fmd']))} to {number(max(ratio['fmd']))} over {len(runs)} runs; "
+        f"{count(results)}; each run's first sampler",
+        "Restored test images, all steps against one evaluation, median: all steps have the lower FMD in "
+        f"{lower} of {len(runs)} runs, and change the error to the very image (RMSE) by a factor of "
+        f"{number(float(np.median(ratio['rmse'])))}.")
+
+
+def count(results: Results) -> str:
+    n = len(results.replicates)
+    return f"{n} training seed{'s' * (n > 1)}"
+
+
+def believe(results: Results) -> str:
+    """Under what the page holds."""
+    shape, test = results.store.manifest["image_shape"], results.classifier
+    sizes = sorted({run.record["parameters"] for run in results.every.values() if run.trained})
+    networks = f", networks of {sizes[0]:,} to {sizes[-1]:,} parameters" if sizes else ""
+    return (f"Believe this only for {results.plan.dataset} at {shape[1]}×{shape[2]} pixels, n = "
+            f"{results.calibration['n']:,} samples a run, {count(results)}{networks}, and distances by a "
+            f"classifier that is right on {100 * test['accuracy']:.1f} % of {test['n']:,} test images.")
+
+
+def made_by(costs: Mapping[str, Row], record: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Commit, date, hardware and precision; of a record, the commit that its results were made by."""
+    commit, date = ((record.get("commit", ""), record.get("date", "")) if record else
+                    (git("log", "-1", "--format=%h"), git("log", "-1", "--format=%cs")))
+    edited = not record and git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages",
+                                "params.yaml")
+    machines = dict.fromkeys(f"{c['hardware']}, {c['threads']} thread{'s' * (c['threads'] > 1)}"
+                             for c in costs.values())
+    found = {"commit": commit + ", edited since" * bool(commit and edited), "date": date,
+             "hardware": "; ".join(machines),
+             "precision": ", ".join(dict.fromkeys(c["precision"] for c in costs.values()))}
+    return [(key, value) for key, value in found.items() if value]
+
+
+def git(*arguments: str) -> str:
+    """What git says; nothing where there is no git or no repository."""
+    try:
+        answer = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    except OSError:
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
+def front(results: Results, metrics: Mapping[str, Row], costs: Mapping[str, Row], best: Sequence[Run],
+          forest: Forest | None, record: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the template's first screen shows, but for its figures."""
+    answers = [forest and forest.answer, reached(best, results, metrics) if best else None,
+               later_steps(results)]
+    return {"question": QUESTION, "answers": [answer for answer in answers if answer],
+            "believe": believe(results), "made": made_by(costs, record)}

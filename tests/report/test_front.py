@@ -1,0 +1,76 @@
+"""The first screen: what is answered from which numbers, and what is sent elsewhere."""
+
+import json
+
+import pytest
+
+from kelvin.config.plan import RecordPlan
+from kelvin.report import front
+from kelvin.report.build import build
+from kelvin.report.kit.titles import sampler_words
+
+CONTRAST = {"title": "blur against noise", "sampler": "best: DDIM against Algorithm 2", "nfe": 50.0,
+            "seeds": 5.0, "ratio": 1.8, "ratio_low": 1.4, "ratio_high": 2.3, "outcome": "higher"}
+LEVEL = {"title": "noise", "family": "hot", "sampler": "ddim-50", "replicates": 5, "fmd": 6.0,
+         "fmd_low": 5.5, "fmd_high": 6.5}
+
+
+def test_a_ratio_is_told_with_its_interval_seeds_and_sampler():
+    rows = [CONTRAST, CONTRAST | {"title": "pixels against noise", "ratio": 3.0, "nfe": 20.0}]
+    forest = front.ratios(rows, "this page")
+    assert [line.value for line in forest.lines] == [1.8]  # the most evaluations alone
+    assert forest.answer.effect == "FMD × 1.80"
+    for words in ("1.40 to 2.30", "5 training seeds", "DDIM against Algorithm 2", "50 evaluations"):
+        assert words in forest.answer.under
+    assert front.ratios([CONTRAST | {"ratio_low": None}], "") is None
+
+
+def test_levels_need_several_seeds_and_both_families():
+    cold = LEVEL | {"family": "cold", "title": "blur", "fmd": 9.0, "fmd_low": 6.2, "fmd_high": 12.0}
+    forest = front.levels({"a": LEVEL, "b": cold}, "this page")
+    assert [line.family for line in forest.lines] == ["hot", "cold"]
+    assert "the intervals overlap" in forest.answer.sentence
+    apart = front.levels({"a": LEVEL, "b": cold | {"fmd_low": 7.0}}, "")
+    assert "the intervals part" in apart.answer.sentence
+    assert front.levels({"a": LEVEL}, "") is None
+    assert front.levels({"a": LEVEL, "b": cold | {"replicates": 1}}, "") is None
+
+
+@pytest.mark.parametrize("name, words", [
+    ("ddim-50", "DDIM, 50 steps"), ("ddim-all", "DDIM, all steps"), ("improved", "Algorithm 2"),
+    ("direct", "one step"), ("my-own-3x", "my-own-3x"), ("odd-50", "odd-50")])
+def test_a_sampler_in_words(name, words):
+    assert sampler_words(name) == words
+
+
+def test_with_one_seed_the_figure_is_of_a_record_and_the_page_says_so(project):
+    """And a study of too few runs is one line, with a link to the record that has them."""
+    runs = ["tied-noise", "tied-blur", "tied-blur-noise", "ddpm-default"]
+    made = project(runs)
+    for run in runs:
+        made.add(run)
+    folder = made.root / "reports/reference/five"
+    folder.mkdir(parents=True)
+    metrics = {"tied-noise": LEVEL, "tied-blur": LEVEL | {"family": "cold", "title": "blur"}}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / "record.json").write_text(json.dumps({
+        "runs": ["ddpm-default", "ddpm-cosine", "ddpm-vlb"], "replicates": [0, 1, 2, 3, 4],
+        "set": {"dataset": "digits"}}))
+    record = RecordPlan(title="Five seeds", folder="five", made="x")
+    build(made.plan.model_copy(update={"records": {"five": record}}))
+    page = (made.root / "reports/index.html").read_text()
+    assert page.count('href="reference/five/index.html"') > 1
+    assert "from the record “Five seeds”" in page and "This page has one training seed" in page
+    there = page[page.index('<h2 id="elsewhere">'):page.index('<h2 id="runs">')]
+    assert '1 here; 3 in <a href="reference/five/index.html">Five seeds</a>' in there
+    assert '<h2 id="schedules">' not in page and '<h2 id="temperature">' in page
+
+
+def test_a_record_says_which_it_is(project):
+    made = project(["tied-noise"])
+    made.add("tied-noise")
+    about = {"title": "A & B", "folder": "a/b", "command": "make record NAME=x", "commit": "abc"}
+    build(made.plan, record=about)
+    page = (made.root / "reports/index.html").read_text()
+    assert "<h1>Record: A &amp; B (digits)</h1>" in page and "commit abc" in page
+    assert 'href="../../../index.html"' in page  # from reports/reference/a/b
