@@ -289,8 +289,8 @@ def test_without_the_baseline(project):
     assert "is not active" in study_of(made).findings()[0]
 
 
-@pytest.mark.parametrize("name, count, seeds", [("hot-cold-tuning", 16, [100, 101]),
-                                                ("hot-cold-digits", 8, [0, 1, 2, 3, 4])])
+@pytest.mark.parametrize("name, count, seeds", [("hot-cold-tuning", 20, [100, 101]),
+                                                ("hot-cold-digits", 6, [0, 1, 2, 3, 4])])
 def test_the_records_of_this_study(name, count, seeds):
     params = Params(read(ROOT / "params.yaml"))
     entry = params.house.records[name]

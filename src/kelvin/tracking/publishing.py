@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kelvin.artifacts.folders import RECORDS
 from kelvin.artifacts.reading import read_json
 from kelvin.tracking.results import Active, Result
 from kelvin.tracking.store import Tags, database, experiment, opened, rehome, runs_in, runs_of
@@ -41,6 +42,8 @@ def publish(active: Active) -> tuple[int, int]:
 
 def publish_missing() -> tuple[int, int]:
     """`publish` where something is missing; where nothing is, that takes milliseconds."""
+    if not any(RECORDS.glob("*/*.json")):
+        return 0, 0
     active, db = active_runs(), database()
     results = active.results()
     if not results:
