@@ -1,4 +1,5 @@
-"""`make publish`: weights/, the README's picture and table, docs/metrics.md's tables."""
+"""`kelvin publish`: weights/, the README's table, the tables of docs/metrics.md, the results of
+docs/hot-and-cold.md."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kelvin.artifacts.evaluations import read_calibration
-from kelvin.artifacts.folders import METRICS, REPORTS
+from kelvin.artifacts.folders import METRICS, RECORDED, REPORTS
 from kelvin.artifacts.models import ModelFolder
 from kelvin.artifacts.reading import read_json
 from kelvin.common.errors import KelvinError
@@ -18,6 +19,7 @@ from kelvin.config.resolve import Params, load
 from kelvin.metrics.measures import MEASURES, Shown
 from kelvin.weights import publish
 
+VERDICT = ("digits-hot-cold/tuning", "digits-hot-cold/verdict")  # records under reports/reference
 LIMIT = 2_000_000  # bytes of a published weight file
 
 
@@ -81,6 +83,35 @@ def bias_table(bias: dict) -> str:
     return "\n".join(lines)
 
 
+def verdict_results(root: Path = Path(".")) -> str:
+    """docs/hot-and-cold.md's results: the sentences and tables of the records that tune and decide."""
+    tuning, verdict = (root / RECORDED / folder for folder in VERDICT)
+    rates = next(s for s in sentences(tuning) if s.startswith("Learning rate"))
+    wins, tested, undecided, *rest = sentences(verdict)
+    gates = next(s for s in rest if s.startswith(("Gates: ", "Every run passes")))
+    return "\n\n".join([
+        f"[`hot-cold-tuning`]({link(tuning)}). {rates}", rows_of(tuning / "tables/hot-and-cold-declared.md"),
+        f"[`hot-cold-digits`]({link(verdict)}). {wins}", tested, undecided,
+        rows_of(verdict / "tables/hot-and-cold-contrasts.md"), gates,
+        rows_of(verdict / "tables/hot-and-cold-gates.md")])
+
+
+def sentences(record: Path) -> list[str]:
+    """Those of the study on hot and cold, of a record's page."""
+    return read_json(record / "tables" / "findings.json", f"kelvin record {record.name}")["hot-and-cold"]
+
+
+def link(record: Path) -> str:
+    """To its page, from docs/."""
+    return f"../reports/reference/{'/'.join(record.parts[-2:])}/index.html"
+
+
+def rows_of(path: Path) -> str:
+    """A table of Markdown without its caption."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if line.startswith("|"))
+
+
 def write_between(path: Path, mark: str, text: str) -> None:
     """Replace what stands between <!-- mark --> and <!-- /mark --> in a file."""
     whole = path.read_text(encoding="utf-8")
@@ -114,6 +145,8 @@ def main() -> None:
     write_between(Path("docs/metrics.md"), "calibration", calibration_table(calibration))
     write_between(Path("docs/metrics.md"), "bias", bias_table(calibration["bias"]))
     print("docs/metrics.md: tables of calibration")
+    write_between(Path("docs/hot-and-cold.md"), "results", verdict_results())
+    print("docs/hot-and-cold.md: results of its records")
 
 
 if __name__ == "__main__":

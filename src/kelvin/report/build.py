@@ -33,6 +33,7 @@ from kelvin.report.summary import summary
 
 CURVES = {"loss.csv": curves.loss_rows, "fmd.csv": curves.fmd_rows,
           "x0_error.csv": curves.log_snr_rows}
+FINDINGS = "findings.json"  # beside the tables: {study: its sentences}
 FAMILIES = ("hot", "warm", "cold")
 ALL = ("samplers", "restoration", "likelihood", "cost")  # tables of all runs that fold on the page
 # the figures to open first, in their order: `dvc plots show` has them beside the curves of dvc.yaml
@@ -58,6 +59,7 @@ def build(plan: ReportPlan, out: Path = REPORTS, record: Mapping[str, Any] | Non
         for table in (*common.values(), *files):
             for name, text in table.files().items():
                 write_text(folder / name, text)
+        write_json(folder / FINDINGS, {study.name: study.paragraphs() for study in large})
     with Folder(out / "curves") as folder:
         for name, rows in CURVES.items():
             if found := rows(results):
