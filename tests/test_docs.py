@@ -1,5 +1,6 @@
 """Documents say what is there: each measure has its words, and each link and test they name exists."""
 
+import csv
 import re
 
 import numpy as np
@@ -11,7 +12,7 @@ from kelvin.evaluation.protocol import DISTANCES, JUDGE
 from kelvin.features.inception import RESIZES
 from kelvin.metrics import gates, operating, verdict
 from kelvin.metrics.measures import MEASURES
-from kelvin.pipeline.release import bias_table, calibration_table, write_between
+from kelvin.pipeline.release import bias_table, calibration_table, verdict_results, write_between
 
 METRICS = ROOT / "docs" / "metrics.md"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -81,6 +82,34 @@ def test_the_readmes_first_sentence_of_results_is_that_of_the_records():
             f"{found['cold']['fmd']:.2f}; held-out real images get {real:.2f} "
             f"(n = {found['protocol']['n']}, one training seed") in text
     assert found["protocol"]["seeds"] == 1 and len(text.split()) <= 1000
+
+
+def test_the_readmes_contrast_of_blur_and_noise_is_that_of_its_record():
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    tables = ROOT / "reports" / "reference" / "digits-hot-cold" / "verdict" / "tables"
+    row, = (r for r in rows(tables / "hot-and-cold-contrasts.csv")
+            if r["sampler"].startswith("best") and r["nfe"] == "50")
+    hot, _ = rows(tables / "hot-and-cold-gates.csv")
+    assert (row["title"], hot["title"], row["outcome"]) == (
+        "blur against Gaussian noise", "Gaussian noise", verdict.NONE)
+    low, value, high = (float(row[key]) for key in ("ratio_low", "ratio", "ratio_high"))
+    assert (f"after {int(hot['updates']):,} updates ({row['seeds']} seeds, tuned alike, each by its best "
+            f"sampler, 50 evaluations) the FMD of blur is {value:.2f} times that of noise (95 % interval "
+            f"{low:.2f} to {high:.2f})") in text
+    move = hot["budget_numbers"].removesuffix(" a doubling")
+    assert f"Twice the updates still move the log FMD of noise by {move}," in text
+
+
+def rows(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_results_of_hot_and_cold_are_those_of_its_records():
+    """Exact: `kelvin publish` writes them."""
+    text = (ROOT / "docs" / "hot-and-cold.md").read_text(encoding="utf-8")
+    written = re.search(r"<!-- results -->\n(.*?)\n<!-- /results -->", text, re.S)[1]
+    assert written == verdict_results(ROOT)
 
 
 def test_error_rates_of_the_verdict_rule_are_those_simulated():

@@ -71,7 +71,9 @@ def test_the_readmes_own_degradation_is_a_run(place):
     (place / re.match(r"# (\w+\.py)\n", module)[1]).write_text(module)
     raw = read(ROOT / "params.yaml")
     raw["runs"] |= YAML(typ="safe").load(blocks("yaml")[0])
-    check(Params(raw | {"active": ["dim"]}))
+    params = Params(raw | {"active": ["dim"]})
+    check(params)
+    assert params.run("dim").degradation.kind == "my_module:Dim"
 
 
 @pytest.mark.parametrize("document, words", CALLED, ids=lambda value: " ".join(value)
@@ -84,4 +86,4 @@ def test_a_command_that_a_document_names_is_one(document, words):
         return
     assert name in group.commands, f"{document}: kelvin {name}"
     if rest and "..." not in rest:  # else it is named in passing
-        group.commands[name].make_context(name, rest)
+        assert group.commands[name].make_context(name, rest).info_name == name
