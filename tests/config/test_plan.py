@@ -62,7 +62,7 @@ EDITS = {
                       | every("train", "sample", "evaluate", runs=["bad-no-noise"])),
     "the classifier's epochs": ([("scales.smoke.classifier.epochs", 1)], {"classifier"}),
     "a study's question": ([("studies.schedules.question", "new?")], {"report"}),
-    "a record": ([("records.full.title", "new")], set()),
+    "a record, which the page links": ([("records.full.title", "new")], {"report"}),
     "the licence of another data set": ([("datasets.mnist.licence", "new")], set()),
     "the split's seed": ([("datasets.digits.seed", 1)], {"prepare/digits", "report"}),
     "the seed of everything": ([("seed", 1)], {"classifier", "pretrain"} | every(
