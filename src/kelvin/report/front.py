@@ -115,11 +115,12 @@ def span(row: Row, key: str = "fmd") -> str:
 
 def over_seeds(results: Results, metrics: Mapping[str, Row], contrasts: Sequence[Row],
                records: Sequence[Recorded]) -> Forest | None:
-    """This page's contrasts over seeds; with one seed, those of a record, or its values of FMD."""
+    """This page's contrasts over seeds; with one seed, those of the record of most seeds, or its values of
+    FMD."""
     here = "this page"
     data = {key: results.store.manifest[key] for key in ("image_shape", "sizes")}
     there = [(r, f"the record “{r.title}”" + ", made on another split" * (r.about.get("data") != data))
-             for r in records if r.seeds > 1
+             for r in sorted(records, key=lambda r: -r.seeds) if r.seeds > 1
              and r.about["set"].get("dataset", results.plan.dataset) == results.plan.dataset]
     found = [ratios(contrasts, here), *(ratios(r.table(CONTRASTS), words) for r, words in there),
              levels(metrics, here), *(levels(r.metrics, words) for r, words in there)]
