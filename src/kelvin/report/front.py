@@ -115,7 +115,7 @@ def span(row: Row, key: str = "fmd") -> str:
 
 def over_seeds(results: Results, metrics: Mapping[str, Row], contrasts: Sequence[Row],
                records: Sequence[Recorded]) -> Forest | None:
-    """This page's contrasts over seeds; with one seed, those of the record of most, or its values of FMD."""
+    """This page's contrasts over seeds; with one seed those of the record of most, or its FMD."""
     here = "this page"
     data = {key: results.store.manifest[key] for key in ("image_shape", "sizes")}
     there = [(r, f"the record “{r.title}”" + ", made on another split" * (r.about.get("data") != data))
