@@ -33,7 +33,8 @@ def test_fid_per_epoch_joins_where_inception_is_there(monkeypatch):
     assert [row["epoch"] for row in rows] == [1, 5] and "fid" not in without[0]
     assert all(row["fid"] == row["fmd"] and row["fid_floor"] == row["floor"] for row in rows)
     for found, panels in ((without, 3), (rows, 4)):
-        run = SimpleNamespace(title="a", name="a", first=SimpleNamespace(details={"epochs": found}),
+        run = SimpleNamespace(title="a", name="a", family="hot",
+                              first=SimpleNamespace(details={"epochs": found}),
                               replicates=[SimpleNamespace(index=0, details={"epochs": found})])
         drawn = []
         monkeypatch.setattr(curves, "finish", lambda figure, *_, drawn=drawn: drawn.extend(figure.axes))

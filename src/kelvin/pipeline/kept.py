@@ -11,10 +11,14 @@ import lzma
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
+from kelvin.artifacts.evaluations import EvaluationFolder
 from kelvin.artifacts.folders import RunFolders
+from kelvin.artifacts.models import ModelFolder
+from kelvin.artifacts.samples import SampleFolder
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_json
 from kelvin.config.plan import ReportPlan, plan_path
@@ -62,11 +66,13 @@ def contents(project: Path, plan: ReportPlan) -> Iterator[tuple[Path, bytes]]:
     for run in plan.active:
         for i, index in enumerate(plan.replicates):
             files = folders.run(run, index)
-            details = files.evaluation / "details.json"
-            whole += [files.record, details, *(files.model / name for name in (
-                "history.csv", "process.json") if (project / files.model / name).exists())]
+            details = EvaluationFolder(files.evaluation)
+            # what the model is and costs, without its weights
+            small = [path.relative_to(project) for path in (project / files.model).iterdir()
+                     if path.suffix in (".csv", ".json")]
+            whole += [files.record, details.details_file, *small]
             if i == 0:  # pictures are of the first training alone
-                nearest = read_json(project / details).get("nearest", {})
+                nearest = read_json(project / details.details_file).get("nearest", {})
                 near.update(nearest.get("nearest_training", []))
                 yield from pictures(project, files, nearest.get("nearest_sample", []))
     for path in whole:
@@ -79,7 +85,7 @@ def contents(project: Path, plan: ReportPlan) -> Iterator[tuple[Path, bytes]]:
 
 def pictures(project: Path, files: RunFolders, nearest: Iterable[int]) -> Iterator[tuple[Path, bytes]]:
     """The samples and what training kept, of one training."""
-    path = files.samples / "samples.npz"
+    path = SampleFolder(files.samples).samples_file
     with np.load(project / path) as file:
         arrays = {name: file[name] for name in file.files if not name.startswith(UNSEEN)}
     labels = arrays.get("labels")
@@ -91,7 +97,7 @@ def pictures(project: Path, files: RunFolders, nearest: Iterable[int]) -> Iterat
     for name in (name for name in arrays if name.startswith(("restore/", "restore_degraded"))):
         arrays[name] = arrays[name] * (np.arange(arrays[name].shape[1]) < 1)[:, None, None, None]
     yield path, bytes_of(**arrays)
-    path = files.model / "samples.npz"
+    path = ModelFolder(files.model).kept().file.path
     if (project / path).exists():
         with np.load(project / path) as file:
             yield path, bytes_of(**{name: file[name] for name in file.files})
@@ -111,5 +117,5 @@ def bytes_of(array: np.ndarray | None = None, **arrays: np.ndarray) -> bytes:
     if array is not None:
         np.save(out, array)
     else:
-        np.savez(out, **arrays)
+        np.savez(out, **cast(Any, arrays))  # numpy's types take each for allow_pickle
     return out.getvalue()

@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kelvin.artifacts.folders import RECORDS
+from kelvin.artifacts.folders import DATA, RECORDS
 from kelvin.artifacts.reading import read_json
 from kelvin.tracking.results import Active, Result
 from kelvin.tracking.store import Tags, database, experiment, opened, rehome, runs_in, runs_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 # kelvin.config.plan names them too, and takes long to import
-PLAN, PARAMETERS = Path("data/plan/track.json"), Path("data/plan/parameters.json")
+PLAN, PARAMETERS = DATA / "plan" / "track.json", DATA / "plan" / "parameters.json"
 METRICS, PARAMS = 1000, 100  # MLflow's limits of one batch
 PARAM_LENGTH, DIGEST_LENGTH = 6000, 36  # and of one value
 

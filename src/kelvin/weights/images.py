@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from kelvin.common.errors import KelvinError
-from kelvin.common.files import as_uint8, write_arrays
+from kelvin.common.files import as_uint8, finite, write_arrays
 
 Shape = tuple[int, int, int]  # of one image: C, H, W
 MODES = {1: "L", 3: "RGB"}
@@ -27,7 +27,8 @@ class Samples:
 
     def save(self, path: str | Path, scale: int = 8) -> None:
         """A PNG of all images in rows of at most eight, each pixel `scale` pixels wide; to a path in
-        .npz, the images as uint8 (n, C, H, W). Values beyond [0, 1] are clipped."""
+        .npz, the images as uint8 (n, C, H, W). Values beyond [0, 1] are clipped; KelvinError where one is
+        not finite."""
         if Path(path).suffix.lower() == ".npz":
             write_arrays(Path(path), images=pixels(self.images))
             return
@@ -87,8 +88,8 @@ def sheet(rows: Sequence[np.ndarray], scale: int) -> Image.Image:
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
-    """uint8 of images in [0, 1], clipped there."""
-    return as_uint8(torch.from_numpy(images).clamp(0, 1))
+    """uint8 of images, clipped to [0, 1]; KelvinError where a value is not finite."""
+    return as_uint8(finite(torch.from_numpy(images)).clamp(0, 1))
 
 
 def unit_images(images: Any, shape: Shape, is_bounded: bool = True) -> torch.Tensor:
