@@ -50,10 +50,12 @@ def repro(
     """
     try:
         from kelvin.pipeline.runner import repro
+        from kelvin.tracking.live import beside_a_server
         from kelvin.tracking.publishing import publish_missing
 
-        if not repro(stages or (), jobs, dask):
-            raise typer.Exit(1)
+        with beside_a_server():
+            if not repro(stages or (), jobs, dask):
+                raise typer.Exit(1)
         publish_missing()
     except KeyboardInterrupt:
         signals.heard()

@@ -155,7 +155,15 @@ def free_port():
         return one.getsockname()[1]
 
 
-def test_ui_publishes_and_becomes_mlflow_on_this_machine_only(project, monkeypatch, capsys):
+@pytest.fixture
+def followers(monkeypatch):
+    """Starts of the process that shows trainings in progress, which would outlive a test."""
+    started = []
+    monkeypatch.setattr("kelvin.tracking.ui.start", lambda: started.append(1))
+    return started
+
+
+def test_ui_publishes_and_becomes_mlflow_on_this_machine_only(project, monkeypatch, capsys, followers):
     ran, port = [], free_port()
     monkeypatch.setattr(os, "execv", lambda _, arguments: ran.append(arguments))
     ui(port)
@@ -172,10 +180,11 @@ def test_ui_publishes_and_becomes_mlflow_on_this_machine_only(project, monkeypat
     os.remove("params.yaml")
     with pytest.raises(KelvinError, match="project's root"):
         ui(port)
-    assert len(ran) == 1
+    assert len(ran) == len(followers) == 1
 
 
-def test_ui_opens_mlflows_first_page_where_there_is_no_result(project, monkeypatch, capsys):
+def test_ui_opens_mlflows_first_page_where_there_is_no_result(
+        project, monkeypatch, capsys, followers):
     monkeypatch.setattr(os, "execv", lambda *_: None)
     shutil.rmtree("reports")
     port = free_port()

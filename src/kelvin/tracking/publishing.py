@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kelvin.artifacts.folders import DATA, RECORDS
 from kelvin.artifacts.reading import read_json
+from kelvin.tracking.live import LIVE
 from kelvin.tracking.results import Active, Result
 from kelvin.tracking.store import Tags, database, experiment, opened, rehome, runs_in, runs_of
 
@@ -89,13 +90,17 @@ def is_replaced(result: Result, tags: Tags) -> bool:
 
 def make(client: MlflowClient, result: Result, active: Active, shown: dict[str, Tags]) -> None:
     """One run of MLflow from one result, in place of those it replaces."""
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Metric, Param, RunTag
 
     run = result.record["run"]
     title, of = active.titles[run] or run, [n for n, runs in active.studies.items() if run in runs]
     now = int(time.time() * 1000)
     metrics = [Metric(key, value, now, 0) for key, value in result.final().items()]
-    metrics += [Metric(f"epoch/{key}", value, now, epoch) for epoch, key, value in result.curves()]
+    going = next((run_id for run_id, old in shown.items()
+                  if result.identity.items() <= old.items() and LIVE in old), None)
+    # a run that was shown while it trained has its losses already
+    drawn = int(shown[going][LIVE]) if going else 0
+    metrics += [Metric(f"epoch/{key}", value, now, epoch) for epoch, key, value in result.curves(drawn)]
     params = [Param(key, value[:PARAM_LENGTH]) for key, value in result.parameters().items()]
     tags = result.words() | result.identity | {
         "title": title, "studies": ", ".join(of), "record": result.record_hash,
@@ -104,11 +109,16 @@ def make(client: MlflowClient, result: Result, active: Active, shown: dict[str, 
     tags |= origin()
     if not result.complete:
         tags["partial"] = "true"
-    for run_id in [run_id for run_id, old in shown.items() if is_replaced(result, old)]:
+    for run_id in [run_id for run_id, old in shown.items()
+                   if is_replaced(result, old) and run_id != going]:
         client.delete_run(run_id)
         del shown[run_id]
+    if going:
+        client.delete_tag(going, LIVE)  # half-made from here on, as any other
+        del shown[going]
+        client.log_batch(going, tags=[RunTag(key, value) for key, value in tags.items()])
     seconds = result.details.get("cost", {}).get("train_seconds", 0)
-    run_id = client.create_run(  # its duration in MLflow is the training's
+    run_id = going or client.create_run(  # its duration in MLflow is the training's
         experiment(client, result.dataset), start_time=now - int(1000 * seconds), tags=tags,
         run_name=result.name).info.run_id
     for i in range(0, len(params), PARAMS):

@@ -190,13 +190,13 @@ class Result:
                                  for path, value in leaves(self.details.get("cost", {}))
                                  if is_measured(path, value) and path[0] not in self.record}
 
-    def curves(self) -> Iterator[tuple[int, str, float]]:
-        """(epoch, key, value) of training's history and of the samples that it kept."""
+    def curves(self, after: int = 0) -> Iterator[tuple[int, str, float]]:
+        """(epoch, key, value) of training's history after an epoch, and of all samples that it kept."""
         if not self.complete:
             return
         rows: list[dict[str, Any]] = list(self.details.get("epochs", []))
         if self.trained:
-            rows += self.model.history(self.record["updates"])
+            rows += [row for row in self.model.history(self.record["updates"]) if row["epoch"] > after]
         for row in rows:
             for key, value in row.items():
                 if key not in NO_CURVE and value is not None:

@@ -1,4 +1,5 @@
-"""`kelvin ui`: publish what is missing, then become `mlflow ui` on 127.0.0.1."""
+"""`kelvin ui`: publish what is missing, then become `mlflow ui` on 127.0.0.1, beside a process that shows
+trainings in progress."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 from kelvin.common.errors import KelvinError
+from kelvin.tracking.live import start
 from kelvin.tracking.publishing import active_runs, publish_missing
 from kelvin.tracking.store import PREFIX, opened, tracking_uri
 
@@ -25,6 +27,7 @@ def ui(port: int) -> None:
     refuse_taken(port)
     made, kept = publish_missing()
     print(f"{made} runs published, {kept} were there. Open {page(port)}", flush=True)
+    start()
     # one worker serves one person; four, and MLflow's job queues, take a gigabyte and a minute more
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from kelvin.artifacts.live import Live
 from kelvin.common.divergence import diverged, not_finite
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import as_uint8
@@ -213,11 +214,14 @@ class Trainer:
                 "running_loss": float(np.mean(losses)),
                 "grad_norm": float(torch.stack([n.detach() for n in norms]).mean())}
 
-    def run(self, name: str = "train") -> Trained:
-        """Train from the checkpoint, or from the start, to the last epoch."""
+    def run(self, name: str = "train", live: Live | None = None) -> Trained:
+        """Train from the checkpoint, or from the start, to the last epoch. live: shows its losses."""
         options, main = self.config.training, self.accelerator.is_main_process
-        with self.checkpoint.locked() if main else nullcontext():
+        with ExitStack() as held:
+            if main:
+                held.enter_context(self.checkpoint.locked())
             first = self.resume()
+            rows = held.enter_context(live.opened(self.result.history)) if main and live else None
             started, before = time.perf_counter(), self.result.seconds
             with progress_bar(self.updates, name, "update", initial=(first - 1) * self.batches,
                               disable=not main) as bar:
@@ -228,6 +232,8 @@ class Trainer:
                     row = self.epoch(epoch, bar)
                     self.result.epoch_seconds.append(time.perf_counter() - begun)
                     self.result.history.append(row | self.held_losses(epoch, row))
+                    if rows:
+                        rows.add(self.result.history[-1])
                     self.keep_best(epoch)
                     last = epoch == options.epochs or bool(self.verdict() and self.verdict().stopped)
                     if epoch == 1 or last or epoch % options.sample_every == 0:

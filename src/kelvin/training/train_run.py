@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from kelvin import networks
+from kelvin.artifacts.live import Live
 from kelvin.artifacts.models import Kept, ModelFolder
-from kelvin.common.files import as_uint8
+from kelvin.common.files import as_uint8, project_root
 from kelvin.common.hardware import hardware, pick_device, resolve
 from kelvin.config.digest import fingerprint
 from kelvin.config.plan import TrainPlan
@@ -47,7 +48,9 @@ def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> 
     trainer = Trainer(run, restorer, train, store.split("validation").first(HELD).images, plan.seed,
                       plan.epoch_sampler.model_dump(), precision, checkpoint,
                       labels_of(restorer, store, len(train), plan.seed, device))
-    result = trainer.run(f"train {plan.name}")
+    identity = {"run": plan.run, "replicate": plan.replicate, "dataset": plan.dataset,
+                "scale": plan.scale, "fingerprint": mark}
+    result = trainer.run(f"train {plan.name}", Live(project_root(), identity))
     if not trainer.accelerator.is_main_process:
         return
     model = ModelFolder(out)
@@ -60,9 +63,8 @@ def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> 
         np.array(result.epochs), torch.stack(result.samples).numpy(),
         torch.stack(result.reconstructions).numpy(), trainer.shown["times"].numpy(),
         trainer.shown["truth"].numpy(), as_uint8(restorer.image.decode(trainer.shown["states"]))))
-    model.write_config({"run": plan.run, "replicate": plan.replicate, "fingerprint": mark,
-                        "dataset": plan.dataset, "scale": plan.scale, "source": "train",
-                        "config": run.model_dump(), "data": data, "start": pretrained})
+    model.write_config({**identity, "source": "train", "config": run.model_dump(), "data": data,
+                        "start": pretrained})
     model.write_process(about_process(restorer.degradation, fitted))
     model.write_cost({
         "updates": result.history[-1]["updates"], **stopped(trainer),
