@@ -91,6 +91,28 @@ def test_what_is_not_there_or_cannot_be_split_is_a_sentence(fruit):
             expected_manifest(images(**FOLDER | change), environ)
 
 
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"test": 99}, "test: 99 means 99 images of 20"),
+    ({"validation": 17}, "validation: 17 means 17 images of 16"),
+    ({"folds": {"k": 17, "seed": 0}}, "folds: k = 17, but the images outside the test part form only 16"),
+    ({"classes": ["pear"], "test": 0.99}, "test: 0.99 means 8 images of 8 in 1 classes")])
+def test_a_split_that_cannot_be_is_told_by_the_plan_and_by_prepare_before_decoding(
+    change, sentence, fruit, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    entry, environ = FOLDER | {"image_size": 8, "channels": 3} | change, {"KELVIN_DATA": str(fruit)}
+    monkeypatch.setattr("kelvin.datasets.sources.folders.read_images",
+                        lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(KelvinError, match=f"^datasets.fruit: {sentence}"):
+        prepare("fruit", images(**entry), environ, tmp_path / "out")
+    raw = copy.deepcopy(RAW) | {"scale": "smoke", "active": ["ddpm-default"], "dataset": "fruit"}
+    params = Params(with_values(raw, ("datasets.fruit", entry)))
+    with pytest.raises(KelvinError, match=f"^params.yaml: datasets.fruit: {sentence}"):
+        refuse_for_images(params, plans(params, environ), environ)
+    lenient = Params(with_values(raw, ("datasets.fruit", entry | {"on_error": "skip"})))
+    refuse_for_images(lenient, plans(lenient, environ), environ)  # how many are broken, none knows yet
+
+
 SMALL = {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1}
 START = {"title": "", "network": SMALL, "training": {"epochs": 1, "batch": 16},
          "sampling": {"epoch_images": 32, "restore_images": 32}}
@@ -143,8 +165,8 @@ def test_runs_that_share_a_fault_share_its_line_and_missing_images_to_blend_are_
                        ("runs.two", {"like": "one"}), ("active", ["one", "two"]),
                        ("runs.one.degradation", {"kind": "morph"}),
                        ("runs.one.restorer", {"parameterisation": "x0"}))
-    starts = planned(params, "pretrain").starts
-    blend, line = start_faults(starts, None, {"KELVIN_DATA": str(tmp_path)})
+    plan = planned(params, "pretrain")
+    blend, line = start_faults(plan.starts, None, {"KELVIN_DATA": str(tmp_path)}, plan.checked.metrics)
     assert blend.startswith("blend = 'photos': folder, tar or zip 'fruit' was not found under ")
     assert line.startswith("runs.one.pretrain.dataset = 'photos': folder, ")
     assert line.endswith("(and so for 1 more run)")

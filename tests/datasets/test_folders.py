@@ -108,14 +108,19 @@ def test_tar_equals_tree(make_tree, make_tar, make_spec, picture):
         assert tree.class_names == tar.class_names
 
 
-def test_sizes_and_channels_are_converted_while_reading(load, picture):
+def test_sizes_and_channels_are_converted_while_reading(load, picture, make_tree):
     contents = {"a/1.png": picture(9, (8, 6)), "a/2.jpg": picture((9, 9, 9), mode="RGB",
                 format="JPEG")}  # fmt: skip
     raw = load(contents, image_size=4, channels=1)
     assert raw.images.shape == (2, 1, 4, 4)
     assert np.abs(raw.images.astype(int) - 9).max() <= 1
-    with pytest.raises(KelvinError, match=r"set image_size and channels"):
+    with pytest.raises(KelvinError, match=r"set image_size and channels$"):
         load(contents)
+    for change, cure in (({"image_size": 4}, "channels"), ({"channels": 1}, "image_size")):
+        with pytest.raises(KelvinError, match=f"; set {cure}$"):
+            load(contents, **change)
+    with pytest.raises(KelvinError, match="; give all one size .--resize. and one number of channels"):
+        load_folder_images(make_tree(contents, "loose"), None, None)
 
 
 def test_class_subset_never_opens_the_others(load, picture):

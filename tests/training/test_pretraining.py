@@ -20,6 +20,7 @@ from kelvin.datasets.preparation import prepare
 from kelvin.datasets.splitting.classes import restricted
 from kelvin.datasets.store import PreparedStore
 from kelvin.networks import Shape
+from kelvin.pipeline.checks.starts import start_faults
 from kelvin.restoration import assemble
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.fitting import fit_process
@@ -215,13 +216,36 @@ def test_missing_foreign_and_changed_weights_are_refused(project):
 def test_images_of_the_other_classes_or_of_another_data_set(project):
     plan = planned(project.params, "pretrain")
     start = plan.starts[0]
-    train, held = source_images(plan, project.store, start, SHAPE)
+    run, train, held = source_images(plan, project.store, start, SHAPE)
+    assert run == start.config
     part = project.store.split("train")
     assert np.array_equal(train, part.images[part.labels >= 5][:256]) and len(held) == 68
     project.raw["runs"]["one"]["pretrain"] |= {"dataset": "photos", "classes": None}
     plan = planned(project.params, "pretrain")
-    train, held = source_images(plan, project.store, plan.starts[0], SHAPE)
+    _, train, held = source_images(plan, project.store, plan.starts[0], SHAPE)
     assert train.shape == (256, 1, 8, 8) and train.dtype == np.uint8 and len(held) == 52
+
+
+def test_under_a_bounded_protocol_the_batch_gives_way_in_plan_and_pre_training(project):
+    """To half of the images outside the test set, of the classes that are pre-trained on."""
+    def faults():
+        return start_faults(plan.starts, project.store.manifest, {}, plan.checked.metrics)
+
+    one = project.raw["runs"]["one"]
+    one |= {"pretrain": PRETRAIN | {"classes": [5, 6]},
+            "training": one["training"] | {"batch": 300, "images": None}}
+    project.raw["active"] = ["one"]
+    plan = planned(project.params, "pretrain")
+    (line,) = faults()
+    assert line.startswith("runs.one.training.batch = 300 is more than the ")
+    assert line.endswith(" training images of pretrain.classes = [5, 6]: no batch would be full")
+    project.raw["datasets"]["digits"]["metrics"]["bounded"] = True
+    plan = planned(project.params, "pretrain")
+    assert faults() == []
+    run, train, _ = source_images(plan, project.store, plan.starts[0], SHAPE)
+    outside = int(np.isin(project.store.labels[project.store.parts != 2], [5, 6]).sum())
+    assert run.training.batch == outside // 2 <= len(train) < 300
+    assert project.make() == ["one"] and project.make() == []
 
 
 @pytest.mark.parametrize("change, sentence", [

@@ -10,7 +10,7 @@ import numpy as np
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import rounded
 from kelvin.common.scratch import scratch_folder
-from kelvin.config.schema import FoldsConfig, Images
+from kelvin.config.schema import Images
 from kelvin.datasets.settle import size_of_test
 from kelvin.datasets.sources.find import data_roots, load_source
 from kelvin.datasets.sources.folders import log_left_out
@@ -32,15 +32,9 @@ def prepare(name: str, spec: Images, environ: Mapping[str, str], folder: Path) -
     # Beside the store, since the file moves into it.
     with scratch_folder(f".{folder.name}-", folder.parent) as room:
         try:
-            raw = load_source(spec, data_roots(environ), room / "images.npy")
-            test = size_of_test(spec.test, raw.given_test is not None)
-            if spec.split_by == "groups":
-                split = make_group_split(raw.labels, raw.class_names, raw.groups, spec.validation, test,
-                                         spec.seed, raw.given_test)
-            else:
-                split = make_split(raw.labels, raw.class_names, spec.validation, test, spec.seed,
-                                   raw.given_test)
-            folds = make_folds(raw, split, spec.folds)
+            raw = load_source(spec, data_roots(environ), room / "images.npy",
+                              lambda outline: divide(outline, spec))
+            split, folds = divide(raw, spec)
         except KelvinError as error:
             raise KelvinError(f"datasets.{name}: {error}") from error
         found = leakage.check_leakage(raw.images, raw.groups, split, folds, spec.seed)
@@ -56,12 +50,21 @@ def prepare(name: str, spec: Images, environ: Mapping[str, str], folder: Path) -
         return write_store(folder, name, raw, split, spec, beside)
 
 
-def make_folds(raw: RawData, split: np.ndarray, options: FoldsConfig | None) -> folding.Folds | None:
-    """The folds that the entry `folds` asks for; None where it is null."""
-    if options is None:
-        return None
+def divide(raw: RawData, spec: Images) -> tuple[np.ndarray, folding.Folds | None]:
+    """uint8 (n,): 0 train, 1 validation, 2 test; and the folds, None where the entry asks for none.
+
+    No pixel is read. KelvinError where the images cannot be divided as the entry asks.
+    """
+    test = size_of_test(spec.test, raw.given_test is not None)
+    if spec.split_by == "groups":
+        split = make_group_split(raw.labels, raw.class_names, raw.groups, spec.validation, test,
+                                 spec.seed, raw.given_test)
+    else:
+        split = make_split(raw.labels, raw.class_names, spec.validation, test, spec.seed, raw.given_test)
+    if spec.folds is None:
+        return split, None
     rows = folding.development_rows(split)
-    return folding.make_folds(raw.labels[rows], raw.groups[rows], options.k, options.seed)
+    return split, folding.make_folds(raw.labels[rows], raw.groups[rows], spec.folds.k, spec.folds.seed)
 
 
 def _json(value: Any) -> str:

@@ -129,6 +129,13 @@ def settled_run(run: R, limit: int | None, manifest: Manifest) -> R:
     return run.model_copy(update={"sampling": sampling, "training": training})
 
 
+def settled_pretraining(run: R, limit: int | None, manifest: Manifest) -> R:
+    """A run of a bounded protocol as it is pre-trained, on images of this manifest and the classes that
+    `pretrain` names."""
+    classes = None if run.pretrain is None else run.pretrain.classes
+    return settled_run(run, limit, of_classes(manifest, classes))
+
+
 def of_classes(manifest: Manifest, classes: list[int] | None) -> Manifest:
     """The manifest, its sizes those of some classes."""
     if classes is None:

@@ -68,13 +68,13 @@ class Protocol:
         """The real data in the classifier's features."""
         return self.references[JUDGE]
 
-    def scale(self, n: int, extractor: str = JUDGE) -> Scale:
-        """Floor and ceiling for n samples; n of the test images must leave one another free."""
+    def scale(self, n: int, extractor: str = JUDGE, key: str = "metrics.images") -> Scale:
+        """Floor and ceiling for n samples, a number that `key` of params.yaml asks for; n of the test
+        images must leave one another free."""
         r = self.references[extractor]
         if n >= len(r.heldout):
             raise KelvinError(f"{n} samples are to be scored, but the floor is drawn from "
-                              f"{len(r.heldout)} test images; lower metrics.images or "
-                              "sampling.epoch_images")
+                              f"{len(r.heldout)} test images; lower {key}")
         return make_scale(r.moments, r.heldout, n, self.config.floor_draws, self.config.seed, r.black)
 
     def small(self) -> Scale:

@@ -45,8 +45,9 @@ def epoch_rows(protocol: Protocol, kept: KeptFile) -> list[dict[str, float]]:
     where Inception's weights are there."""
     samples, fid = kept.samples, protocol.references.get("inception")
     n, rows = samples.shape[1], []
-    scale, small = protocol.scale(n), protocol.small()
-    fid_scale = protocol.scale(n, "inception") if fid else None
+    key = "sampling.epoch_images"
+    scale, small = protocol.scale(n, key=key), protocol.small()
+    fid_scale = protocol.scale(n, "inception", key) if fid else None
     for epoch, images in zip(kept.epochs.tolist(), samples, strict=True):
         features, _ = protocol.judge(images)
         honest, few = scale.score(features), small.score(features[:small.n])
@@ -69,7 +70,7 @@ def restoration_rows(found: Restorations, window: int, protocol: Protocol
     FMD of restored images is at their own n and never stands in one column with that of samples.
     """
     truth, rows = found.truth / UNIT, []
-    scale = protocol.scale(len(truth))
+    scale = protocol.scale(len(truth), key="sampling.restore_images")
     for method, images in {"untouched": found.degraded, **found.methods}.items():
         for t, restored in zip(found.times.tolist(), images / UNIT, strict=True):
             row: dict[str, Any] = {"method": method, "t": t, "n": len(truth),

@@ -215,9 +215,10 @@ def is_written(path: Path, text: str) -> bool:
 
 def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mapping[str, str]) -> None:
     """KelvinError where the images cannot carry what is planned: those that were prepared by this very
-    plan, else what the raw files say of them. Raw images of the data set itself that are not there are
-    left to `prepare`, the first stage."""
-    from kelvin.pipeline.checks.expected import expected_manifest
+    plan, else what the raw files say of them. Raw images of the data set itself that are not there, or
+    that cannot be read, are left to `prepare`, the first stage."""
+    from kelvin.datasets.sources.find import data_roots
+    from kelvin.pipeline.checks.expected import manifest_of, without_decoding
     from kelvin.pipeline.checks.images import manifest_faults, physical_memory
     from kelvin.pipeline.checks.starts import start_faults
 
@@ -225,11 +226,17 @@ def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mappi
     lines: list[str] = []
     manifest: Mapping[str, Any] | None = prepared_manifest(dataset, plans)
     if manifest is None:
+        raw = None
         with suppress(KelvinError):
-            manifest = expected_manifest(params.images, environ)
+            raw = without_decoding(params.images, data_roots(environ))
+        try:
+            manifest = None if raw is None else manifest_of(raw, params.images)
+        except KelvinError as error:
+            # of pictures that may be left out, only `prepare` knows how many there are
+            lines = [] if params.images.on_error == "skip" else [f"datasets.{dataset}: {error}"]
     if manifest is not None:
         lines = manifest_faults(pretrain.checked, manifest, physical_memory())
-    lines += start_faults(pretrain.starts, manifest, environ)
+    lines += start_faults(pretrain.starts, manifest, environ, pretrain.checked.metrics)
     if lines:
         raise refusal(lines)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ from kelvin.common.progress import log
 from kelvin.common.scratch import scratch_folder
 from kelvin.config.digest import fingerprint
 from kelvin.config.plan import PretrainPlan, RawImages, Start
+from kelvin.config.schema import TrainedRun
+from kelvin.datasets.settle import settled_pretraining
 from kelvin.datasets.store import PreparedStore
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ def shared(plan: PretrainPlan, start: Start, store: PreparedStore) -> str:
     pretrain = start.config.pretrain
     return fingerprint(start.config.model_dump(exclude=OWN), pretrain and pretrain.classes,
                        start.source, start.blend, store.digest, plan.seed, start.replicate,
-                       plan.threads, plan.code, pick_device().type, torch.__version__)
+                       plan.checked.metrics.bounded, plan.threads, plan.code, pick_device().type,
+                       torch.__version__)
 
 
 def up_to_date(folder: Path, mark: str, member: Start) -> bool:
@@ -111,8 +114,8 @@ def pretrain(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[
     from kelvin.training.pretraining import Pretrainer, made_for, save_start
 
     first, shape = members[0], assemble.shape_of(store)
-    run, seed = first.config, plan.seed + first.replicate
-    train, held = source_images(plan, store, first, shape)
+    seed = plan.seed + first.replicate
+    run, train, held = source_images(plan, store, first, shape)
     torch.manual_seed(seed)  # the initial weights of the run from scratch
     restorer = assemble.build(run, shape, f"runs.{first.run}")
     fit_process(restorer, train, lambda: load_blend(out / first.name))
@@ -136,25 +139,22 @@ def pretrain(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[
 
 
 def source_images(plan: PretrainPlan, store: PreparedStore, start: Start, shape: Shape
-                  ) -> tuple[np.ndarray, np.ndarray]:
-    """Training and validation images to pre-train on, uint8 at the run's own shape."""
+                  ) -> tuple[TrainedRun, np.ndarray, np.ndarray]:
+    """The run as those images can carry it; training and validation images to pre-train on, uint8 at the
+    run's own shape."""
     from kelvin.datasets.sources.convert import convert_images
     from kelvin.datasets.splitting.classes import restricted
     from kelvin.training.loop import HELD
 
-    limit = start.config.training.images
-
-    def parts(source: PreparedStore) -> list[np.ndarray]:
+    protocol = plan.checked.metrics
+    with nullcontext(store) if start.source is None else prepared(start.source) as source:
         chosen = restricted(source, start.config.pretrain.classes)
-        return [chosen.split("train").first(limit).images, chosen.split("validation").first(HELD).images]
-
-    if start.source is None:
-        train, held = parts(store)
-        return train, held
-    with prepared(start.source) as other:
-        train, held = (convert_images(images, (shape.height, shape.width), shape.channels)
-                       for images in parts(other))
-        return train, held
+        run = settled_pretraining(start.config, protocol.limit, source.manifest) if protocol.bounded \
+            else start.config
+        train, held = (convert_images(part.images, (shape.height, shape.width), shape.channels)
+                       for part in (chosen.split("train").first(run.training.images),
+                                    chosen.split("validation").first(HELD)))
+        return run, train, held
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 from kelvin.common.errors import KelvinError
 from kelvin.config.schema import Images
 from kelvin.datasets.sources.convert import convert_images, select_classes
-from kelvin.datasets.sources.folders import load_folder
+from kelvin.datasets.sources.folders import Check, load_folder
 from kelvin.datasets.sources.groups import block_groups
 from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.sources.torchvision_sets import load_published
@@ -41,13 +41,14 @@ def data_roots(environ: Mapping[str, str]) -> list[Path]:
     return list(dict.fromkeys(root.resolve() for root in roots))
 
 
-def load_source(spec: Images, roots: Sequence[Path], room: Path | None = None) -> RawData:
+def load_source(spec: Images, roots: Sequence[Path], room: Path | None = None,
+                check: Check | None = None) -> RawData:
     """The data set that spec describes, at its size, channels and classes, not yet split.
 
-    room: an .npy file that images may be decoded into, instead of into memory.
+    room: an .npy file that images may be decoded into, instead of into memory. check: see load_folder.
     """
     if spec.source == "folder":
-        return load_folder(find_folder(spec.path, roots), spec, room)
+        return load_folder(find_folder(spec.path, roots), spec, room, check)
     for key in ("path", "labels"):
         if (value := getattr(spec, key)) is not None:
             raise KelvinError(f"{key}: {value!r} is of use to source: folder alone; set it to null")

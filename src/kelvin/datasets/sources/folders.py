@@ -2,14 +2,15 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from kelvin.common.errors import KelvinError
 from kelvin.config.schema import Images
-from kelvin.datasets.sources.archives import open_tree, printable
+from kelvin.datasets.sources.archives import Tree, open_tree, printable
 from kelvin.datasets.sources.convert import choose_classes
 from kelvin.datasets.sources.groups import file_groups
 from kelvin.datasets.sources.layout import Item, natural_key, read_layout, sort_files
@@ -19,12 +20,17 @@ from kelvin.datasets.sources.tables import read_table
 
 log = logging.getLogger("kelvin")
 _SHOWN = 5  # names in a line
+_LOOSE = ("give all", "one size (--resize)", "one number of channels (grey or RGB)")  # no entry's
+Check = Callable[[RawData], object]
 
 
-def load_folder(path: Path, spec: Images, room: Path | None = None) -> RawData:
+def load_folder(path: Path, spec: Images, room: Path | None = None, check: Check | None = None
+                ) -> RawData:
     """The images below a folder or in an archive, in natural order of their names or in a seeded one.
 
     room: an .npy file to decode into, which the data then hold mapped; without it, into memory.
+    check: gets the data without their pixels before any is decoded, where no picture may be left out
+    for being broken: what names, labels and groups show is refused before hours of work.
     """
     allocate = in_memory if room is None else in_file(room)
     advice = ", or leave such files out with on_error: skip" if spec.on_error == "refuse" else ""
@@ -37,31 +43,43 @@ def load_folder(path: Path, spec: Images, room: Path | None = None) -> RawData:
         items = [item for item in items if item.class_name in class_names]
         if spec.order == "shuffled":
             items = shuffled(items, spec.seed)
+        names = [item.file for item in items]
         if spec.on_error == "refuse":  # before hours of decoding
             _refuse(layout.foreign, spec.path, advice)
-        names = [item.file for item in items]
+            outline = _described(items, class_names, spec, tree)
+            if check is not None:
+                check(outline)
         images, good, broken = read_images(tree, names, spec.image_size, spec.channels, allocate)
         if spec.on_error == "refuse":
             _refuse(broken, spec.path, advice)
         troubles = layout.foreign | broken
         kept = [item for item, fine in zip(items, good, strict=True) if fine]
         checksum = tree.checksum([item.file for item in kept])
-        groups = file_groups([item.file for item in kept], [item.inside for item in kept], spec.groups,
-                             tree)  # fmt: skip
-    labels = np.array([class_names.index(item.class_name) for item in kept], np.int64)
-    _refuse_empty_classes(labels, class_names, spec.path)
-    held_out = np.array([item.held_out for item in kept], bool)
-    return RawData(
+        described = outline if spec.on_error == "refuse" else _described(kept, class_names, spec, tree)
+    return replace(
+        described,
         images=images,
-        labels=labels,
-        class_names=class_names,
-        groups=groups,
-        given_test=held_out if held_out.any() else None,
         checksums={spec.path: checksum},
         skipped=_listing(troubles),
         left_out=_listing(layout.left_out),
         files=[printable(item.file) for item in kept],
         images_file=room,
+    )
+
+
+def _described(items: Sequence[Item], class_names: list[str], spec: Images, tree: Tree) -> RawData:
+    """All that names and tables say of these images; KelvinError where a class or a group lacks."""
+    labels = np.array([class_names.index(item.class_name) for item in items], np.int64)
+    _refuse_empty_classes(labels, class_names, spec.path)
+    groups = file_groups([item.file for item in items], [item.inside for item in items], spec.groups,
+                         tree)  # fmt: skip
+    held_out = np.array([item.held_out for item in items], bool)
+    return RawData(
+        images=np.empty((len(items), 0, 0, 0), np.uint8),
+        labels=labels,
+        class_names=class_names,
+        groups=groups,
+        given_test=held_out if held_out.any() else None,
     )
 
 
@@ -84,7 +102,7 @@ def load_folder_images(
         names, foreign, left_out = sort_files(tree, path)
         if on_error == "refuse":
             _refuse(foreign, path)
-        images, good, broken = read_images(tree, names, image_size, channels)
+        images, good, broken = read_images(tree, names, image_size, channels, cure=_LOOSE)
     if on_error == "refuse":
         _refuse(broken, path)
     if not len(images):

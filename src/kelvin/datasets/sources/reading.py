@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,8 @@ _BLOCK = 32  # rows moved at once, and files read ahead of the decoders
 _SHOWN = 1000  # fewer images than that take no time worth a bar
 
 PICTURES = "PNG, JPEG, BMP, TIFF or WebP"
+# What makes images alike: a verb, and what it is done to where sizes and where channels differ.
+SETTINGS = ("set", "image_size", "channels")
 Troubles = dict[str, str]
 Allocate = Callable[[tuple[int, ...]], np.ndarray]
 
@@ -56,12 +59,13 @@ def read_images(
     image_size: int | Sequence[int] | None,
     channels: int | None,
     allocate: Allocate = in_memory,
+    cure: tuple[str, str, str] = SETTINGS,
 ) -> tuple[np.ndarray, np.ndarray, Troubles]:
     """The good images, uint8 (n, C, H, W), as names order them; a mask of them; why others fail.
 
     Decoded side by side (Pillow leaves Python's lock while it decodes and resizes) into the one array
     that `allocate` makes for them; broken ones are closed up in place. Raises KelvinError where sizes
-    differ.
+    or channels differ; cure: what its caller can do about it.
     """
     images, first = None, None
     good, broken = np.zeros(len(names), bool), {}
@@ -86,9 +90,12 @@ def read_images(
                 if images is None:
                     images, first = allocate((len(names), *pixels.shape)), name
                 if pixels.shape != images.shape[1:]:
+                    shape = images.shape[1:]
+                    differ = (pixels.shape[1:] != shape[1:], pixels.shape[0] != shape[0])
+                    what = " and ".join(compress(cure[1:], differ))
                     raise KelvinError(
                         f"{tree.path}: {printable(name)!r} is (C, H, W) = {pixels.shape} where "
-                        f"{printable(first)!r} is {images.shape[1:]}; set image_size and channels"
+                        f"{printable(first)!r} is {shape}; {cure[0]} {what}"
                     )
                 images[position[name]] = pixels
                 good[position[name]] = True

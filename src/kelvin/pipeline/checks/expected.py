@@ -10,8 +10,8 @@ import numpy as np
 
 from kelvin.common.errors import KelvinError
 from kelvin.config.schema import Images
-from kelvin.datasets.preparation import make_folds
-from kelvin.datasets.settle import Manifest, size_of_test
+from kelvin.datasets.preparation import divide
+from kelvin.datasets.settle import Manifest
 from kelvin.datasets.sources.archives import open_tree
 from kelvin.datasets.sources.convert import choose_classes, target_sides
 from kelvin.datasets.sources.find import data_roots, find_folder, load_source
@@ -20,7 +20,6 @@ from kelvin.datasets.sources.layout import read_layout
 from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.sources.reading import read_images
 from kelvin.datasets.sources.tables import read_table
-from kelvin.datasets.splitting.splits import make_group_split, make_split
 from kelvin.datasets.store import PARTS
 
 
@@ -47,15 +46,12 @@ def expected_manifest(spec: Images, environ: Mapping[str, str]) -> Manifest | No
     cannot be split as the entry asks. Broken pictures, which `on_error: skip` leaves out, still count.
     """
     raw = without_decoding(spec, data_roots(environ))
-    if raw is None:
-        return None
-    test = size_of_test(spec.test, raw.given_test is not None)
-    if spec.split_by == "groups":
-        split = make_group_split(raw.labels, raw.class_names, raw.groups, spec.validation, test,
-                                 spec.seed, raw.given_test)
-    else:
-        split = make_split(raw.labels, raw.class_names, spec.validation, test, spec.seed, raw.given_test)
-    make_folds(raw, split, spec.folds)
+    return None if raw is None else manifest_of(raw, spec)
+
+
+def manifest_of(raw: RawData, spec: Images) -> Manifest:
+    """The same of data without their pixels; KelvinError where they cannot be split as asked."""
+    split, _ = divide(raw, spec)
     counts = [np.bincount(split[raw.labels == label], minlength=len(PARTS))
               for label in range(len(raw.class_names))]
     classes = [{"name": name} | dict(zip(PARTS, map(int, row), strict=True))

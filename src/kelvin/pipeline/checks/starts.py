@@ -6,16 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kelvin.common.errors import KelvinError
 from kelvin.config.plan import RawImages, Start
-from kelvin.datasets.settle import Manifest, of_classes
+from kelvin.config.schema import MetricsCount
+from kelvin.datasets.settle import Manifest, of_classes, settled_pretraining
 from kelvin.pipeline.checks.expected import expected_manifest
 from kelvin.pipeline.checks.images import class_faults, shared_faults, training_faults
 
 
-def start_faults(starts: Sequence[Start], own: Manifest | None, environ: Mapping[str, str]) -> list[str]:
+def start_faults(starts: Sequence[Start], own: Manifest | None, environ: Mapping[str, str],
+                 protocol: MetricsCount) -> list[str]:
     """A line for everything that pre-training and blending lack.
 
-    own: the manifest of the data set itself, None where it is not known. Images of another size or
-    number of channels are no fault: they are brought to the run's (kelvin.datasets.sources.convert).
+    own: the manifest of the data set itself, None where it is not known. protocol: whether runs give way
+    to a small data set. Images of another size or number of channels are no fault: they are brought to
+    the run's (kelvin.datasets.sources.convert).
     """
     known: dict[str, Manifest | None | KelvinError] = {}
 
@@ -46,16 +49,18 @@ def start_faults(starts: Sequence[Start], own: Manifest | None, environ: Mapping
                 faults.append((start.run, f"pretrain.dataset = {start.source.dataset!r}: {error}"))
             else:
                 faults += [(start.run, line) for line in
-                           ([] if images is None else pretrain_faults(start, images))]
+                           ([] if images is None else pretrain_faults(start, images, protocol))]
     return [*dict.fromkeys(blends), *shared_faults(faults)]
 
 
-def pretrain_faults(start: Start, manifest: Manifest) -> Iterator[str]:
+def pretrain_faults(start: Start, manifest: Manifest, protocol: MetricsCount) -> Iterator[str]:
     """What the images of that manifest lack, each line without `runs.<name>.`."""
     run, pretrain = start.config, start.config.pretrain
     if pretrain.classes is not None and (lines := class_faults(pretrain.classes, manifest)):
         yield from (f"pretrain.{line}" for line in lines)
         return
+    if protocol.bounded:
+        run = settled_pretraining(run, protocol.limit, manifest)
     outside = of_classes(manifest, pretrain.classes)["sizes"]["train"]
     taken = min(outside, run.training.images or outside)
     chosen = {"pretrain.dataset": pretrain.dataset, "pretrain.classes": pretrain.classes}
