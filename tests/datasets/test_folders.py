@@ -189,6 +189,8 @@ HARMLESS = {
     "docs/": ["docs/api/x.txt", "docs/LICENSE"],
     "data/docs/": ["data/docs/readme.md"],
     "data/cat/Thumbs.db": ["data/cat/Thumbs.db"],
+    "data/cat/Thumbs.db:encryptable": ["data/cat/Thumbs.db:encryptable"],
+    "found.000/": ["found.000/file0001.chk"],
     "data/desktop.ini": ["data/desktop.ini"],
     "LICENSE": ["LICENSE"],
     "data/README": ["data/README"],

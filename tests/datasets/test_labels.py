@@ -109,6 +109,25 @@ def test_tables_that_do_not_fit_are_one_sentence(load, rows, message):
         load(rows)
 
 
+@pytest.mark.parametrize(("text", "labels"), [
+    (" File ; Label \r\n1.png; ripe\r\n\r\n2.png;raw\r\n", ["ripe", "raw"]),
+    ('file,label,note\n1.png,"ripe, red",x\n2.png,raw\n', ["ripe, red", "raw"]),
+    ("file,label\n1.png,ripe,\n2.png,raw,,\n", ["ripe", "raw"]),  # as spreadsheets end a row
+    ("file,label\n1.png,ripe, red\n2.png,raw\n", "of 3 cells under 2 columns: .*in quotes$"),
+    ("file,label,label\n1.png,ripe,old\n2.png,raw,old\n", "has the column label twice"),
+    ('file,label\n"1.png,ripe\n2.png,raw\n', r"is no readable CSV \(unexpected end of data\)"),
+    ("file,label\n1.png," + "a" * 200_000, "is no readable CSV .field larger.*; save it again$"),
+    ("file,label\n1.png\n" + "x" * 500, "without file or label: .{1,60}; complete it$")])
+def test_a_cell_is_never_cut_or_taken_from_another_column(text, labels, make_tree, make_spec, picture):
+    root = make_tree({"1.png": picture(1), "2.png": picture(2), "labels.csv": text.encode()})
+    if isinstance(labels, str):
+        with pytest.raises(KelvinError, match=f"^labels: .*{labels}"):
+            load_folder(root, make_spec(labels="labels.csv"))
+        return
+    raw = load_folder(root, make_spec(labels="labels.csv"))
+    assert [raw.class_names[label] for label in raw.labels] == labels
+
+
 def test_a_table_that_is_nowhere(make_tree, make_spec, picture):
     with pytest.raises(KelvinError, match="^labels: csv 'gone.csv' was not found in .*put it there"):
         load_folder(make_tree({"1.png": picture(1)}), make_spec(labels="gone.csv"))

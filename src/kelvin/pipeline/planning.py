@@ -249,5 +249,7 @@ def prepared_manifest(dataset: str, plans: Mapping[Path, Plan]) -> dict[str, Any
             or path.stat().st_mtime_ns < planned.stat().st_mtime_ns:
         return None
     with suppress(ValueError):
-        return read_json(path)
+        manifest = read_json(path)
+        if isinstance(manifest, dict) and {"sizes", "image_shape", "classes"} <= manifest.keys():
+            return manifest
     return None

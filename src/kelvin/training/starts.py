@@ -36,9 +36,11 @@ def make_starts(plan: PretrainPlan, store: PreparedStore, out: Path) -> list[str
     """Write `out`/<run>-<replicate>/ for every training: start.json, and weights.safetensors or
     blend.npz where it starts from some. What is there and up to date stays; returns what was made."""
     known = {*plan.scratch, *(start.name for start in plan.starts)}
-    for folder in out.iterdir() if out.exists() else ():
-        if folder.name not in known:
-            shutil.rmtree(folder)
+    for entry in out.iterdir() if out.exists() else ():
+        if entry.is_symlink() or entry.is_file():  # nobody's start: its target is left alone
+            entry.unlink()
+        elif entry.name not in known:
+            shutil.rmtree(entry)
     for name in plan.scratch:
         shutil.rmtree(out / name, ignore_errors=True)
         StartFolder(out / name).write_note(SCRATCH)

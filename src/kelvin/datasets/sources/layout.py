@@ -32,7 +32,8 @@ _TEXTS = (
 _TEXT_NAMES = re.compile(
     r"(licen[cs]e|readme|copying|notice|authors|contributors|changelog|citation|version|manifest|"
     r"makefile|checksums|(md5|sha1|sha256|sha512)sums?)([._-].*)?", re.I)
-_SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
+_SYSTEM_FILES = ("thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini",
+                 "icon\r")
 _SPLITS = {
     "train": "train", "training": "train",
     "test": "test", "testing": "test",

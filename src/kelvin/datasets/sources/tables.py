@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kelvin.common.errors import KelvinError
+from kelvin.config.sentences import shown
 from kelvin.datasets.sources.archives import Tree
 from kelvin.datasets.sources.walk import printable, spelt
 
@@ -68,22 +69,39 @@ def read_table(table: str, tree: Tree, column: str, key: str) -> Table:
                 "working folder; put it there"
             )
         text = content.decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+        # In strict mode a quote that is never closed is an error, not one long cell.
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+        header, *rows = [row for row in lines if row] or [[]]
     except KelvinError:
         raise
     except (OSError, ValueError, csv.Error) as error:
-        raise KelvinError(f"{key}: {place} is no readable CSV ({error}); save it as UTF-8") from error
-    if not rows or not {"file", column} <= set(rows[0]):
+        advice = "save it as UTF-8" if isinstance(error, UnicodeDecodeError) else "save it again"
+        raise KelvinError(f"{key}: {place} is no readable CSV ({error}); {advice}") from error
+    header = [name.strip().casefold() for name in header]
+    if not rows or not {"file", column} <= set(header):
         raise KelvinError(f"{key}: {place} needs a header with the columns file and {column}, and rows")
-    return Table(printable(str(table)), _values(rows, column, key, place))
+    for name in ("file", column):
+        if header.count(name) > 1:
+            raise KelvinError(f"{key}: {place} has the column {name} twice; keep one")
+    return Table(printable(str(table)), _values(header, rows, column, key, place))
 
 
-def _values(rows: Iterable[Mapping[str, str]], column: str, key: str, place: Any) -> dict[str, str]:
+def _values(header: list[str], rows: Iterable[list[str]], column: str, key: str, place: Any
+            ) -> dict[str, str]:
     values: dict[str, str] = {}
     for row in rows:
-        name, value = _key(row["file"] or ""), (row[column] or "").strip()
+        if len(row) > len(header) and any(cell.strip() for cell in row[len(header):]):
+            # A comma within a label cuts it, unless it is in quotes.
+            raise KelvinError(
+                f"{key}: {place} has a row of {len(row)} cells under {len(header)} columns: {shown(row)}"
+                "; put a cell that holds the separator in quotes"
+            )
+        cells = dict(zip(header, row, strict=False))
+        name, value = _key(cells.get("file", "")), cells.get(column, "").strip()
         if not name or not value:
-            raise KelvinError(f"{key}: {place} has a row without file or {column}: {row}; complete it")
+            raise KelvinError(
+                f"{key}: {place} has a row without file or {column}: {shown(row)}; complete it"
+            )
         if values.setdefault(name, value) != value:
             raise KelvinError(
                 f"{key}: {place} puts {name!r} in {values[name]!r} and in {value!r}; keep one"

@@ -10,8 +10,9 @@ from kelvin.common.errors import KelvinError
 
 # Folders that an operating system, a server or an editor makes; compared without case.
 SYSTEM_FOLDERS = frozenset({
-    "__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "lost+found", "$recycle.bin", "recycler",
-    "system volume information", "__pycache__", "cvs",
+    "__macosx", "@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot",
+    "lost+found", "lost.dir", "found.000", "$recycle.bin", "recycler",
+    "system volume information", "network trash folder", "temporary items", "__pycache__", "cvs",
 })  # fmt: skip
 
 
