@@ -98,6 +98,15 @@ def test_what_the_images_do_not_carry(changes, line):
     assert "\n" not in lines[0] and len(lines[0]) < 250
 
 
+@pytest.mark.parametrize(("made", "line"), [
+    ({"test": 8}, "metrics.images: 8 test images count, but at least 9 are needed, 8 to measure by and"),
+    ({"shape": (1, 2, 9)}, "metrics.ssim_window: images of 2x9 are smaller than any window; set")])
+def test_no_value_is_advised_where_none_would_do(made, line):
+    lines = manifest_faults(checked(**ONE), manifest(**made))
+    assert any(entry.startswith(line) for entry in lines), lines
+    assert not any("raise it" in entry or "take at most 1" in entry for entry in lines), lines
+
+
 def test_desaturation_of_grey_images_that_only_the_store_knows_to_be_grey():
     changes = ("datasets.digits.channels", None)
     (line,) = manifest_faults(checked(changes, active=["tied-desaturate"]), manifest())

@@ -96,6 +96,8 @@ def test_the_seed_alone_decides():
 def test_what_cannot_be_folded_is_refused():
     with pytest.raises(KelvinError, match="k = 5, but .* form only 3 groups; choose k up to 3"):
         make_folds(np.zeros(30, int), np.arange(30) % 3, 5, 0)
+    with pytest.raises(KelvinError, match="form only 1 group; choose other groups, or folds: null"):
+        make_folds(np.zeros(30, int), np.zeros(30, int), 5, 0)
     with pytest.raises(KelvinError, match="k = 1 holds nothing out"):
         make_folds(np.zeros(30, int), np.arange(30), 1, 0)
     with pytest.raises(KelvinError, match="'random' are unknown; choose from grouped, strat"):

@@ -5,11 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from kelvin.common.errors import KelvinError
 from kelvin.config.schema import SmallProtocol
 from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.evaluation.class_subset import restrict
 from kelvin.evaluation.protocol import Protocol
+from kelvin.evaluation.rows import epoch_rows, restoration_rows
 from kelvin.features import reference
 from kelvin.features.classifier import Judge
 from kelvin.features.classifier_network import Classifier
@@ -108,3 +110,15 @@ def test_a_verdict_is_of_the_median_classifier_and_choices_are_by_validation_ima
     assert record["fmd_validation"] == pytest.approx(
         frechet_from_features(whole.judge(images)[0], of_validation), rel=1e-6)
     assert whole.score(images, whole.scale(80))[0]["fmd_by_classifier"] == [record["fmd"]]
+
+
+@pytest.mark.parametrize(("ask", "key"), [
+    (lambda protocol, blank: protocol.scale(len(blank)), "metrics.images"),
+    (lambda protocol, blank: epoch_rows(protocol, SimpleNamespace(samples=blank[None])),
+     "sampling.epoch_images"),
+    (lambda protocol, blank: restoration_rows(SimpleNamespace(truth=blank), 7, protocol),
+     "sampling.restore_images")])
+def test_more_images_than_the_floor_bears_are_told_by_the_key_that_asked_for_them(ask, key, made):
+    """A folder of images has no key but the first."""
+    with pytest.raises(KelvinError, match=f"^240 samples .* drawn from 240 test images; lower {key}$"):
+        ask(made[0], np.zeros((240, 1, 8, 8), np.uint8))

@@ -48,7 +48,8 @@ def settled_metrics(metrics: MetricsConfig, manifest: Manifest) -> MetricsConfig
     test, side = counted(manifest["sizes"]["test"], metrics.limit), min(manifest["image_shape"][1:])
     if (metrics.bounded or metrics.images is None or metrics.small is None) and test < LEAST_TEST:
         raise KelvinError(f"the data set has {test} test images, too few to measure by: at least "
-                          f"{LEAST_TEST} are needed; add images, or take a larger share by its key test")
+                          f"{LEAST_TEST} are needed; add images, or, where it has no test part of its "
+                          "own, take a larger share by its key test")
     half, quarter, small = test // 2, test // 4, metrics.small
     update: dict[str, object] = {"images": settled_images(metrics, manifest)}
     if small is None or metrics.bounded:

@@ -217,9 +217,11 @@ def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mappi
     """KelvinError where the images cannot carry what is planned: those that were prepared by this very
     plan, else what the raw files say of them. Raw images of the data set itself that are not there, or
     that cannot be read, are left to `prepare`, the first stage."""
+    from kelvin.datasets.settle import settled_classifier
     from kelvin.datasets.sources.find import data_roots
     from kelvin.pipeline.checks.expected import manifest_of, without_decoding
     from kelvin.pipeline.checks.images import manifest_faults, physical_memory
+    from kelvin.pipeline.checks.run import lines_of
     from kelvin.pipeline.checks.starts import start_faults
 
     dataset, pretrain = params.house.dataset, plans[plan_path("pretrain")]
@@ -236,6 +238,7 @@ def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mappi
             lines = [] if params.images.on_error == "skip" else [f"datasets.{dataset}: {error}"]
     if manifest is not None:
         lines = manifest_faults(pretrain.checked, manifest, physical_memory())
+        lines += lines_of(lambda: settled_classifier(params.classifier, params.metrics.limit, manifest))
     lines += start_faults(pretrain.starts, manifest, environ, pretrain.checked.metrics)
     if lines:
         raise refusal(lines)

@@ -33,6 +33,7 @@ from kelvin.sampling.folder_run import found_folder
 from kelvin.training.memory_count import training_memory
 
 LEAST = 8                # samples from which an interval is made (kelvin.metrics.intervals)
+NARROWEST = 4            # image_size at least; the smallest window is 3
 FITTED = 20_000          # reference images at most that the principal components are fitted to
 PARTS = ("train", "validation", "test")
 LARGE = 512**2           # pixels of images beyond which no process is built for a check
@@ -81,7 +82,10 @@ def protocol_faults(metrics: CheckedMetrics, test: int) -> Iterator[str]:
     """What `test` test images cannot carry of the settled protocol."""
     images, held = metrics.images, counted(test, metrics.limit)
     n = round(images * test) if isinstance(images, float) else images
-    if n < LEAST:
+    if held <= LEAST:
+        yield (f"metrics.images: {held} test images count, but at least {LEAST + 1} are needed, {LEAST} "
+               "to measure by and one more; add images")
+    elif n < LEAST:
         yield (f"metrics.images = {images} comes to {n} of {test} test images, but at least {LEAST} are "
                "needed; raise it")
     elif n >= held:
@@ -103,7 +107,10 @@ def protocol_faults(metrics: CheckedMetrics, test: int) -> Iterator[str]:
 def shape_faults(metrics: CheckedMetrics, reference: int, shape: Shape) -> Iterator[str]:
     """What images of that shape, and so many outside the test set, cannot carry."""
     side, pixels = min(shape.height, shape.width), shape.channels * shape.height * shape.width
-    if metrics.ssim_window > side:
+    if side < NARROWEST:
+        yield (f"metrics.ssim_window: images of {shape.height}x{shape.width} are smaller than any "
+               f"window; set image_size of the data set to at least {NARROWEST}")
+    elif metrics.ssim_window > side:
         yield (f"metrics.ssim_window = {metrics.ssim_window} is larger than images of {shape.height}x"
                f"{shape.width}; take at most {side - 1 + side % 2}")
     fitted = min(counted(reference, metrics.limit), FITTED)
