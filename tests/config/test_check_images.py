@@ -17,7 +17,6 @@ from kelvin.common.files import write_json
 from kelvin.config.plan import plan_path
 from kelvin.config.resolve import Params, read
 from kelvin.pipeline import planning
-from kelvin.pipeline.checks import expected
 from kelvin.pipeline.checks.images import manifest_faults
 from kelvin.pipeline.checks.params import faults
 from kelvin.pipeline.planning import write_plan
@@ -181,12 +180,18 @@ def test_without_images_of_its_own_the_plan_asks_the_raw_files(project, state, m
     prepared(state)
     with pytest.raises(KelvinError, match="^params.yaml: metrics.copy_quantile = 0.001 needs 1000"):
         project(**TOO_FEW)
-    monkeypatch.setattr(expected, "load_source", absent)
-    assert project(**TOO_FEW)
+    gone = {**RAW["datasets"]["digits"], "source": "folder", "path": "gone", "name": None}
+    assert project(**TOO_FEW, datasets=RAW["datasets"] | {"digits": gone})
 
 
-def absent(*_):
-    raise KelvinError("it is not there")
+@pytest.mark.parametrize(("change", "line"), [
+    ({"classes": [3, 99]}, "classes: 99 is no class here"), ({"name": "iris"}, "sklearn data set 'iris'"),
+    ({"groups": {"blocks": 10**12}}, "groups: blocks = 1000000000000 of 1797 images"),
+    ({"test": 1797}, "test: 1797 ")])
+def test_what_cannot_be_made_of_a_source_that_is_always_there_is_told_by_the_plan(change, line, project):
+    digits = RAW["datasets"]["digits"] | change
+    with pytest.raises(KelvinError, match=f"^params.yaml: datasets.digits: {line}"):
+        project(datasets=RAW["datasets"] | {"digits": digits})
 
 
 def prepared(state):

@@ -55,11 +55,17 @@ def test_class_subset_of_digits(make_spec):
     [({"source": "kaggle"}, "'kaggle' is unknown; choose sklearn"),
      ({"source": "sklearn", "name": "iris"}, "'iris' is unknown; choose from digits, photos"),
      ({"path": "x" * 5000}, "was not found under"),
+     ({"path": "~nobody-of-that-name/x"}, "^path = .*no home is known for ~; write the folder out"),
      ({"path": None}, "needs a path"), ({"path": "nowhere"}, "'nowhere' was not found under")],
 )  # fmt: skip
 def test_unknown_sources_are_refused(make_spec, changes, message):
     with pytest.raises(KelvinError, match=message):
         load_source(make_spec(**changes), [Path("/none")])
+
+
+def test_a_home_that_nobody_has_is_one_sentence():
+    with pytest.raises(KelvinError, match="^KELVIN_DATA = '~nobody-of-that-name': no home is known"):
+        data_roots({"KELVIN_DATA": "~nobody-of-that-name"})
 
 
 def test_roots(tmp_path, monkeypatch):

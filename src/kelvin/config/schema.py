@@ -52,7 +52,7 @@ class Images(Section):
     path: str | None = None
     image_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] | None = None  # or [h, w]
     channels: Literal[1, 3] | None = None
-    classes: Annotated[list[int | str], Field(min_length=1)] | None = None
+    classes: Annotated[list[int | str], Field(min_length=1), AfterValidator(once)] | None = None
     validation: Count | Share = 0.1
     test: Count | Share | None = None
     split_by: Literal["images", "groups"] = "images"
@@ -79,6 +79,8 @@ class Images(Section):
             raise ValueError(f"source: {self.source} needs a {wanted}")
         if getattr(self, other) is not None:
             raise ValueError(f"source: {self.source} takes a {wanted} and no {other}")
+        if self.labels is not None and self.source != "folder":
+            raise ValueError(f"source: {self.source} takes no labels; set them to null")
         if self.split_by == "groups" and self.groups is None:
             raise ValueError("split_by: groups needs groups, such as {blocks: 13}")
         return self

@@ -215,8 +215,8 @@ def is_written(path: Path, text: str) -> bool:
 
 def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mapping[str, str]) -> None:
     """KelvinError where the images cannot carry what is planned: those that were prepared by this very
-    plan, else what the raw files say of them. Raw images of the data set itself that are not there, or
-    that cannot be read, are left to `prepare`, the first stage."""
+    plan, else what the raw files say of them. A folder or archive of the data set itself that is not
+    there, or that cannot be read, is left to `prepare`, the first stage."""
     from kelvin.datasets.settle import settled_classifier
     from kelvin.datasets.sources.find import data_roots
     from kelvin.pipeline.checks.expected import manifest_of, without_decoding
@@ -228,14 +228,14 @@ def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mappi
     lines: list[str] = []
     manifest: Mapping[str, Any] | None = prepared_manifest(dataset, plans)
     if manifest is None:
-        raw = None
-        with suppress(KelvinError):
-            raw = without_decoding(params.images, data_roots(environ))
+        images, raw = params.images, None
         try:
-            manifest = None if raw is None else manifest_of(raw, params.images)
+            raw = without_decoding(images, data_roots(environ))
+            manifest = None if raw is None else manifest_of(raw, images)
         except KelvinError as error:
             # of pictures that may be left out, only `prepare` knows how many there are
-            lines = [] if params.images.on_error == "skip" else [f"datasets.{dataset}: {error}"]
+            is_open = images.source == "folder" and (raw is None or images.on_error == "skip")
+            lines = [] if is_open else [f"datasets.{dataset}: {error}"]
     if manifest is not None:
         lines = manifest_faults(pretrain.checked, manifest, physical_memory())
         lines += lines_of(lambda: settled_classifier(params.classifier, params.metrics.limit, manifest))

@@ -34,11 +34,19 @@ def data_roots(environ: Mapping[str, str]) -> list[Path]:
         bases.append(Path(environ["DVC_ROOT"]))
     roots = []
     if environ.get("KELVIN_DATA"):
-        named = [base / Path(environ["KELVIN_DATA"]).expanduser() for base in bases]
+        named = [base / at_home(environ["KELVIN_DATA"], "KELVIN_DATA") for base in bases]
         roots.append(next((path for path in named if path.is_dir()), named[0]))
     # The repository before its temporary copy: a download must outlive the experiment.
     roots += [base / _DOWNLOADS for base in reversed(bases)]
     return list(dict.fromkeys(root.resolve() for root in roots))
+
+
+def at_home(path: str, key: str) -> Path:
+    """The path, with the home that a ~ at its beginning stands for; KelvinError where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise KelvinError(f"{key} = {path!r}: no home is known for ~; write the folder out") from error
 
 
 def load_source(spec: Images, roots: Sequence[Path], room: Path | None = None,
@@ -129,7 +137,7 @@ def find_folder(path: str | None, roots: Sequence[Path]) -> Path:
     projects = [root.parents[1] for root in roots if root.parts[-2:] == _DOWNLOADS.parts]
     bases = list(dict.fromkeys([*roots, Path.cwd(), *projects]))
     for base in bases:
-        if found := spelt(base / Path(path).expanduser()):
+        if found := spelt(base / at_home(path, "path")):
             return found
     raise KelvinError(
         f"folder, tar or zip {path!r} was not found under {', '.join(map(str, bases))}; "
