@@ -228,7 +228,8 @@ def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mappi
     lines: list[str] = []
     manifest: Mapping[str, Any] | None = prepared_manifest(dataset, plans)
     if manifest is None:
-        images, raw = params.images, None
+        images = params.images
+        raw = None
         try:
             raw = without_decoding(images, data_roots(environ))
             manifest = None if raw is None else manifest_of(raw, images)
