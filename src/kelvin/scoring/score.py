@@ -15,7 +15,7 @@ from kelvin.metrics.fmd import score_band
 from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.intervals import frechet_interval
 from kelvin.metrics.kid import kid
-from kelvin.metrics.manifold import density_coverage, precision_recall
+from kelvin.metrics.manifold import balls
 from kelvin.metrics.moments import Moments, moments
 from kelvin.metrics.nearest import find_copies, nearest
 from kelvin.metrics.principal import principal
@@ -143,8 +143,7 @@ def _by_features(key: str, extractor: Extractor, reference: Reference, images: n
                  k.value, k.low, k.high)
     if key == IMAGENET:  # noise raises them there
         return FeatureScore(key, *distances)
-    inside = precision_recall(kept, x, NEIGHBOURS)
-    spread = density_coverage(kept, x, NEIGHBOURS)
+    inside, spread = balls(kept, x, NEIGHBOURS)
     return FeatureScore(key, *distances, inside.precision, inside.recall, spread.density,
                         spread.coverage)
 
