@@ -22,7 +22,8 @@ def work(plan: CalibratePlan) -> None:
                                        os.environ.get("KELVIN_DATA"))
     metrics = settled_metrics(plan.metrics, store.manifest)
     n = sample_size(plan.metrics, store.manifest, len(store.split("test")))
-    protocol = Protocol.of(metrics, judge, references, store, about["fid_why"], n)
+    protocol = Protocol.of(metrics, judge, references, store, about["fid_why"], n,
+                           about["effnet_why"])
     scale, small, rows = protocol.scale(n), protocol.small(), {}
     held = protocol.heldout_images[protocol.apart[0]]
     for name, (title, make) in calibrating_rows(n, metrics.seed, store, held).items():

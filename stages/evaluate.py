@@ -26,7 +26,7 @@ def work(plan: EvaluatePlan) -> None:
     metrics = settled_metrics(plan.metrics, store.manifest)
     test = of_classes(store.manifest, plan.classes)["sizes"]["test"]
     protocol = Protocol.of(metrics, judge, references, store, about["fid_why"],
-                           sample_size(plan.metrics, store.manifest, test))
+                           sample_size(plan.metrics, store.manifest, test), about["effnet_why"])
     protocol, about, store = restrict(protocol, about, store, plan.classes)
     if plan.split != "given":  # what the run could have copied
         view = split_for(store, plan.split, plan.fold, plan.replicate)

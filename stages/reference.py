@@ -18,6 +18,8 @@ def work(plan: ReferencePlan) -> None:
                             log.info)
     if about["fid_why"]:
         log.warning("%s", about["fid_why"])
+    if about["effnet_why"]:
+        log.info("%s", about["effnet_why"])
 
 
 main(work, ReferencePlan)

@@ -22,7 +22,8 @@ LONG = ("test_plan_repro.py", "test_pipeline.py", "test_dask.py", "test_as_dvc.p
         "test_killed_stage.py", "test_refusals.py", "test_fruits_study.py", "test_kills.py")
 # what `make check` leaves to `make test`: whole rooms that start processes, train or draw, and long files
 SLOW_ROOMS = ("pipeline", "report", "tracking", "training")
-SLOW = (*LONG, "test_acceptance.py", "test_check_images.py", "test_fuzz.py", "test_inception.py",
+SLOW = (*LONG, "test_acceptance.py", "test_check_images.py", "test_fuzz.py", "test_imagenet.py",
+        "test_inception.py",
         "test_oracles.py", "test_plan.py", "test_properties.py", "test_tied.py")
 
 

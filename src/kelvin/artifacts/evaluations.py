@@ -48,6 +48,7 @@ class Calibration(TypedDict):
     extractor: str
     classifier_accuracy: float
     fid_why: str | None
+    effnet_why: NotRequired[str | None]
     extractors: dict[str, dict[str, Any]]
     n: int
     floor: float

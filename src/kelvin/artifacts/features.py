@@ -57,7 +57,8 @@ class ClassifierFolder:
 class About(TypedDict):
     """about.json. reference: which part the reference_n images are of; data: digest of the store; test_n:
     held-out images; extractor: the classifier's hash; extractors: dim, preprocessing, hash and key of
-    each; fid_why: why FID's Inception is not among them, null where it is."""
+    each; fid_why, effnet_why: why FID's Inception, and EfficientNet, are not among them, null where they
+    are."""
 
     reference: str
     reference_n: int
@@ -66,6 +67,7 @@ class About(TypedDict):
     extractor: str
     classifier_accuracy: float
     fid_why: str | None
+    effnet_why: str | None
     extractors: dict[str, dict[str, Any]]
 
 

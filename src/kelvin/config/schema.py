@@ -131,7 +131,7 @@ class ReferenceConfig(Section):
     """What the statistics of the real data depend on."""
 
     limit: Annotated[int, Field(ge=8), LONG] | None
-    extractors: Annotated[list[Literal["pixels", "random"]], AfterValidator(once)]
+    extractors: Annotated[list[Literal["pixels", "random", "imagenet"]], AfterValidator(once)]
     pixel_dim: Features
     random_dim: Features
     fid_resize: Literal["pytorch-fid", "tf1", "clean"]

@@ -34,4 +34,4 @@ def restrict(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
     about = {**about, "classes": list(classes),
              "reference_n": len(subset.reference().first(config.limit))}
     return Protocol.of(config, protocol.judge, references, subset, protocol.fid_why,
-                       protocol.n), about, subset
+                       protocol.n, protocol.effnet_why), about, subset

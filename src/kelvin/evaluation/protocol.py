@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from kelvin.datasets.store import PreparedStore
 
 JUDGE = "classifier"
-# further Frechet distances: what an extractor's is called in a record
-DISTANCES = {m.extractor: m.key for m in MEASURES.within("agreement") if m.extractor}
+# further Frechet distances: what an extractor's is called in a record; what has an interval is KID
+DISTANCES = {m.extractor: m.key for m in MEASURES.within("agreement") if m.extractor and not m.spread}
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,15 @@ class Protocol:
     fid_why: str | None
     n: int  # samples of a run
     validation_images: np.ndarray | None = None  # what settings are chosen by
+    effnet_why: str | None = None
 
     @classmethod
     def of(cls, config: MetricsConfig, judge: Judge, references: dict[str, Reference],
-           store: PreparedStore, fid_why: str | None, n: int) -> Protocol:
+           store: PreparedStore, fid_why: str | None, n: int, effnet_why: str | None = None
+           ) -> Protocol:
         return cls(config, judge, references, store.split("train").images,
                    store.split("test").first(config.limit).images, fid_why, n,
-                   store.split("validation").first(config.limit).images)
+                   store.split("validation").first(config.limit).images, effnet_why)
 
     @cached_property
     def apart(self) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +78,8 @@ class Protocol:
         if n >= len(r.heldout):
             raise KelvinError(f"{n} samples are to be scored, but the floor is drawn from "
                               f"{len(r.heldout)} test images; lower {key}")
-        return make_scale(r.moments, r.heldout, n, self.config.floor_draws, self.config.seed, r.black)
+        return make_scale(r.seen_moments, r.seen(r.heldout), n, self.config.floor_draws,
+                          self.config.seed, r.seen(r.black))
 
     def small(self) -> Scale:
         """Study A's own scale: a few samples against the head of the test set."""
@@ -86,18 +90,21 @@ class Protocol:
     def samples(self, images: np.ndarray, scale: Scale) -> Samples:
         """Samples (n, C, H, W) uint8 beside all that they are held against."""
         features, probabilities = self.judge(images)
+        others = {name: r for name, r in self.references.items()
+                  if name != JUDGE and not name.startswith(OTHER)}
+        further = cache(lambda name: others[name].extractor(images))
         return Samples(images, features, probabilities, scale, self.reference.kept, self.rest,
-                       self.rest_images, self.train_images, self.heldout_images,
-                       self.config, {name: cache(partial(self.distance, images, name))
-                                     for name in self.references
-                                     if name != JUDGE and not name.startswith(OTHER)})
+                       self.rest_images, self.train_images, self.heldout_images, self.config,
+                       {name: cache(partial(self.distance, further, name)) for name in others},
+                       lambda name: (further(name), others[name].kept))
 
-    def distance(self, images: np.ndarray, extractor: str) -> Score:
-        """The Frechet distance of samples in the features of another extractor."""
-        name = len(images), extractor
+    def distance(self, features: Callable[[str], np.ndarray], extractor: str) -> Score:
+        """The Frechet distance of samples by their features in another extractor."""
+        x, r = features(extractor), self.references[extractor]
+        name = len(x), extractor
         if name not in self.scales:
             self.scales[name] = self.scale(*name)
-        return self.scales[name].score(self.references[extractor].extractor(images))
+        return self.scales[name].score(r.seen(x))
 
     @cached_property
     def scales(self) -> dict[tuple[int, str], Scale]:
@@ -130,10 +137,11 @@ class Protocol:
         return None if images is None or len(images) < 2 else moments(self.judge(images)[0])
 
     def more(self, images: np.ndarray, scale: Scale) -> dict[str, Any]:
-        """What is measured of a run's first sampler only; FID is null, with its reason, where Inception
-        is missing."""
-        return {"fid": None, **MEASURES.of(self.samples(images, scale), every=False),
-                "fid_why": self.fid_why}
+        """What is measured of a run's first sampler only; null, with the reason, is what needs weights
+        that are missing."""
+        return {"fid": None, "kid_effnet": None, "fd_effnet": None,
+                **MEASURES.of(self.samples(images, scale), every=False),
+                "fid_why": self.fid_why, "effnet_why": self.effnet_why}
 
     @cached_property
     def train_features(self) -> np.ndarray:
@@ -150,7 +158,8 @@ class Protocol:
         found["fd_infinity"] = over_n.at_infinity(features, moments, seed, self.config.confidence)
         others = {key: self.references[name] for name, key in DISTANCES.items()
                   if name in self.references}
-        return found | {"others": {key: over_n.over_n(r.extractor(images), r.moments, draws, seed)
+        return found | {"others": {key: over_n.over_n(r.seen(r.extractor(images)), r.seen_moments, draws,
+                                                      seed)
                                    for key, r in others.items()}}
 
     def slips(self, images: np.ndarray) -> over_n.Rows:

@@ -17,7 +17,8 @@ class Extractor:
 
     preprocessing: what is done to the images first, in words. hash: of the weights. Statistics
     computed with an extractor go stale unless their name covers both. function: float32 array to
-    array, one batch at a time.
+    array, one batch at a time. components: Frechet distances are taken in so many principal components
+    of the features, fitted to the reference; None: in the features themselves.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Extractor:
     preprocessing: str
     hash: str
     function: Callable
+    components: int | None = None
 
     def batches(self, images: np.ndarray, batch_size: int = 256) -> Iterator[np.ndarray]:
         """Features of one batch after another, float64 (b, dim): memory does not grow with n.
@@ -45,3 +47,11 @@ class Extractor:
         """Features of all images, (n, dim) float64."""
         check_images(images[:1], "images to extract from")
         return np.concatenate(list(self.batches(images, batch_size)))
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why extractors with weights from elsewhere are not there: one sentence, None where they are."""
+
+    fid: str | None = None
+    effnet: str | None = None

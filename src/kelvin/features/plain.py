@@ -14,6 +14,7 @@ from kelvin.common.errors import KelvinError
 from kelvin.features.extractor import Extractor
 from kelvin.metrics.checks import check_images
 from kelvin.metrics.moments import stream_moments
+from kelvin.metrics.principal import principal
 
 if TYPE_CHECKING:
     import torch
@@ -116,16 +117,10 @@ def _random_network(shape: tuple[int, int, int], dim: int, seed: int) -> torch.n
 
 def _principal(images: np.ndarray, count: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean (d,) and first components (d, count), orthonormal, of the pixels."""
-    from scipy.linalg import eigh
-
-    found = stream_moments(
+    found = principal(stream_moments(
         check_images(images[start : start + batch_size], "reference images").reshape(-1, images[0].size)
-        for start in range(0, len(images), batch_size))
-    _, vectors = eigh(found.cov, subset_by_index=[found.dim - count, found.dim - 1])
-    vectors = vectors[:, ::-1]
-    # an eigenvector has no sign of its own: its largest entry is made positive
-    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(0)[None], 0)
-    return found.mean, vectors * np.sign(largest)
+        for start in range(0, len(images), batch_size)), count)
+    return found.mean, found.components
 
 
 def _hash(arrays: list[np.ndarray]) -> str:

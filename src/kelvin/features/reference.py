@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,13 @@ from kelvin.common.errors import KelvinError
 from kelvin.config.digest import fingerprint
 from kelvin.config.schema import ReferenceConfig
 from kelvin.features.classifier import Judge
-from kelvin.features.extractor import Extractor
+from kelvin.features.extractor import Extractor, Missing
+from kelvin.features.imagenet import NAME as IMAGENET
+from kelvin.features.imagenet import imagenet_extractor
 from kelvin.features.inception import fid_extractor
 from kelvin.features.plain import fit_projection, pixel_extractor, random_extractor
 from kelvin.metrics.moments import Moments, stream_moments
+from kelvin.metrics.principal import Principal, principal
 
 if TYPE_CHECKING:
     from kelvin.datasets.store import PreparedStore
@@ -46,11 +50,29 @@ class Reference:
     heldout: np.ndarray
     black: np.ndarray
 
+    @cached_property
+    def principal(self) -> Principal | None:
+        """What Frechet distances are taken in, where not in the features themselves."""
+        count = self.extractor.components
+        return None if count is None else principal(self.moments, count)
+
+    def seen(self, features: np.ndarray) -> np.ndarray:
+        """Features (n, d) as Frechet distances see them."""
+        return features if self.principal is None else self.principal(features)
+
+    @cached_property
+    def seen_moments(self) -> Moments:
+        """`moments` as Frechet distances see them."""
+        return self.moments if self.principal is None else self.principal.moments(self.moments)
+
 
 def extractors(config: ReferenceConfig, judge: Judge, shape: tuple[int, int, int], data_root: str | None,
-               projection: Mapping[str, np.ndarray], log: Callable[..., None] = lambda *_: None
-               ) -> tuple[dict[str, Extractor], str | None]:
-    """{name: Extractor}, the classifier first, and why FID's Inception is not among them (or None)."""
+               projection: Mapping[str, np.ndarray], count: int,
+               log: Callable[..., None] = lambda *_: None) -> tuple[dict[str, Extractor], Missing]:
+    """{name: Extractor}, the classifier first, and what is not among them and why.
+
+    count: of the reference images. KelvinError where `imagenet` is asked for and cannot be had.
+    """
     found = {"classifier": Extractor("classifier", judge.record["features"], "pixels to [-1, 1]",
                                      judge.record["hash"], lambda images: judge(images)[0])}
     for k, other in enumerate(judge.others, 1):
@@ -61,11 +83,17 @@ def extractors(config: ReferenceConfig, judge: Judge, shape: tuple[int, int, int
         found["pixels"] = pixel_extractor(shape, **projection)
     if "random" in config.extractors:
         found["random"] = random_extractor(shape, config.random_dim, config.seed)
+    effnet, effnet_why = imagenet_extractor(shape, count)
+    if effnet is not None:
+        found[IMAGENET] = effnet
+    elif IMAGENET in config.extractors:
+        raise KelvinError(f"metrics.extractors names {IMAGENET}: {effnet_why}")
     inception, why = fid_extractor(data_root, config.fid_resize, download=config.fid_download)
     if inception is not None:
         log("FID: %s, %s", inception.name, inception.preprocessing)
         found["inception"] = inception
-    return found, why and f"{why} Then run dvc repro -f reference."
+    again = " Then run dvc repro -f reference."
+    return found, Missing(why and why + again, effnet_why)
 
 
 def key(extractor: Extractor, config: ReferenceConfig, store: PreparedStore) -> str:
@@ -99,7 +127,7 @@ def build(folder: Path, config: ReferenceConfig, store: PreparedStore, judge: Ju
     """Measure and write every extractor's statistics and about.json, which is returned."""
     real, shape = store.reference().first(config.limit), store.images.shape[1:]
     projection = fit_projection(real.first(FITTED).images, config.pixel_dim)
-    found, why = extractors(config, judge, shape, data_root, projection, log)
+    found, missing = extractors(config, judge, shape, data_root, projection, len(real), log)
     files = ReferenceFolder(folder)
     files.write_projection(projection)
     described = {}
@@ -113,7 +141,7 @@ def build(folder: Path, config: ReferenceConfig, store: PreparedStore, judge: Ju
         "reference": REFERENCE, "reference_n": len(real), "data": store.digest,
              "test_n": len(store.split("test").first(config.limit)),
              "extractor": judge.record["hash"], "classifier_accuracy": judge.record["accuracy"],
-             "fid_why": why, "extractors": described}
+             "fid_why": missing.fid, "effnet_why": missing.effnet, "extractors": described}
     files.write_about(about)
     return about
 
@@ -124,9 +152,11 @@ def load(folder: Path, config: ReferenceConfig, store: PreparedStore, judge: Jud
     files = ReferenceFolder(folder)
     about, projection = files.about(), files.projection()
     stored = {name: files.statistics(name) for name in about["extractors"]}
-    found, why = extractors(config, judge, store.images.shape[1:], data_root, projection)
+    found, missing = extractors(config, judge, store.images.shape[1:], data_root, projection,
+                                about["reference_n"])
     if set(found) != set(stored):
         odd = sorted(set(found) ^ set(stored))[0]
+        why = missing.effnet if odd == IMAGENET else missing.fid
         raise KelvinError(f"{folder} was made {'without' if odd in found else 'with'} the extractor "
                           f"{odd!r}, which is {'here now' if odd in found else f'missing now ({why})'}; "
                           "run dvc repro -f reference")

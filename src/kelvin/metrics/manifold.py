@@ -70,6 +70,27 @@ def density_coverage(real: np.ndarray, generated: np.ndarray, neighbours: int) -
     return DensityCoverage(float(held / (neighbours * len(generated))), float(hit.mean()))
 
 
+def balls(real: np.ndarray, generated: np.ndarray, neighbours: int) -> tuple[Manifold, DensityCoverage]:
+    """`precision_recall` and `density_coverage` by one table of distances, three fifths of their work."""
+    real = check_features(real, "real features")
+    generated = check_features(generated, "generated features", 1, real.shape[1])
+    if not 1 <= neighbours < min(len(real), len(generated)):
+        raise KelvinError(f"{neighbours} neighbours must be at least 1 and less than the "
+                          f"{min(len(real), len(generated))} features compared")
+    around_real, around_generated = radii(real, neighbours), radii(generated, neighbours)
+    first, precise, held = 0, 0, 0
+    covered, recalled = np.zeros((2, len(real)), dtype=bool)
+    for block in distances(generated, real):
+        inside = block <= around_real
+        precise += np.count_nonzero(inside.any(1))
+        held += np.count_nonzero(inside)
+        covered |= inside.any(0)
+        recalled |= (block <= around_generated[first:first + len(block), None]).any(0)
+        first += len(block)
+    return Manifold(precise / len(generated), float(recalled.mean())), DensityCoverage(
+        held / (neighbours * len(generated)), float(covered.mean()))
+
+
 def expected_coverage(n: int, m: int, neighbours: int) -> float:
     """Coverage of n real points by m samples of the same distribution, on average (Naeem et al.
     2020): 1 - (n-1)...(n-k) / ((n+m-1)...(n+m-k)), for any continuous distribution."""

@@ -8,7 +8,7 @@ metrics.json keep the order of this file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from math import inf
 from typing import Any, Literal
 
@@ -136,6 +136,7 @@ class Measures(dict[str, Measure]):
 
 
 PSNR_CAP = 20 * np.log10(255.0)  # dB: one grey level in all pixels, in place of infinity
+EFFNET = "KID and FD of ImageNet features"
 FMD, SCALE, BITS = "Fréchet distance and FMD", "Floor, ceiling and normalised", "Bits per dimension"
 MANIFOLD, SPREAD = "Precision and recall", "Density and coverage"
 CLASSES, COPIES = "Class entropy, evenness and confidence", "Nearest ratio and copies"
@@ -186,6 +187,15 @@ MEASURES = Measures((
             of=lambda s: (s.kid.value, s.kid.low, s.kid.high),
             shown=(Shown("distribution", 0, "KID × 1000", spread=True, bold=True), Shown("agreement"),
                    Shown("calibration"))),
+    Measure("kid_effnet", "KID EfficientNet", EFFNET, "lower", form="thousandfold", spread="interval",
+            extractor="imagenet", of=lambda s: astuple(s.kid_in("imagenet"))[:3],
+            shown=(Shown("distribution", 0, "KID EfficientNet × 1000", spread=True, bold=True),
+                   Shown("agreement"), Shown("calibration"))),
+    Measure("fd_effnet", "FD EfficientNet", EFFNET, "lower", 0, extractor="imagenet",
+            of=lambda s: s.others["imagenet"]().value,
+            shown=(Shown("distribution", bold=True), Shown("agreement"), Shown("calibration"))),
+    Measure("fd_effnet_normalised", "FD EfficientNet, normalised", SCALE, "lower", extractor="imagenet",
+            of=lambda s: s.others["imagenet"]().normalised),
     Measure("mmd", "MMD²", "MMD", "lower", -1, 2, of=lambda s: s.mmd and s.mmd.value,
             shown=(Shown("distribution", 0, "MMD², p", bold=True, beside="mmd_p"), Shown("agreement"),
                    Shown("calibration"))),

@@ -40,7 +40,8 @@ class Samples:
     images (n, C, H, W) uint8; features (n, d) and probabilities (n, K): the classifier's. scale: of FMD
     at this n. kept (k, d): features of reference images. rest (m, d) and rest_images (m, C, H, W):
     held-out images that no row of real images shows. train_images, heldout_images: uint8.
-    others: {extractor: the score of the samples in its features}, where the protocol has it.
+    others: {extractor: the score of the samples in its features}, where the protocol has it. features_in:
+    extractor -> features of the samples (n, d) and of reference images (k, d).
     """
 
     images: np.ndarray
@@ -54,6 +55,7 @@ class Samples:
     heldout_images: np.ndarray
     options: Options
     others: Mapping[str, Callable[[], Score]]
+    features_in: Callable[[str], tuple[np.ndarray, np.ndarray]]
 
     @cached_property
     def frechet(self) -> Score:
@@ -91,9 +93,15 @@ class Samples:
 
     @cached_property
     def kid(self) -> KID:
+        return self.kernel_distance(self.features, self.kept)
+
+    def kid_in(self, extractor: str) -> KID:
+        """KID in all features of another extractor."""
+        return self.kernel_distance(*self.features_in(extractor))
+
+    def kernel_distance(self, x: np.ndarray, y: np.ndarray) -> KID:
         o = self.options.kid
-        subset = min(o.subset, len(self.features), len(self.kept))
-        return kid(self.features, self.kept, o.degree, o.gamma, o.coef0, subset, o.subsets,
+        return kid(x, y, o.degree, o.gamma, o.coef0, min(o.subset, len(x), len(y)), o.subsets,
                    self.options.seed, self.options.confidence)
 
     @cached_property

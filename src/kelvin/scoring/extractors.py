@@ -6,32 +6,41 @@ import os
 
 import numpy as np
 
-from kelvin.features.extractor import Extractor
+from kelvin.common.errors import KelvinError
+from kelvin.features.extractor import Extractor, Missing
+from kelvin.features.imagenet import NAME as IMAGENET
+from kelvin.features.imagenet import imagenet_extractor
 from kelvin.features.inception import fid_extractor
 from kelvin.features.plain import fit_projection, pixel_extractor, random_extractor
 
 PIXEL_DIM, RANDOM_DIM = 64, 64  # as `metrics` of params.yaml has them
 FITTED = 20_000  # real images at most that the principal components are fitted to
-FEATURES = ("pixels", "random", "inception")
+FEATURES = ("pixels", "random", IMAGENET, "inception")
 
 
-def extractors(real: np.ndarray, names: tuple[str, ...] = FEATURES, seed: int = 0
-               ) -> tuple[dict[str, Extractor], str | None]:
-    """{name: Extractor} for images of real's size, and why Inception is not among them (or None).
+def extractors(real: np.ndarray, count: int, names: tuple[str, ...], required: bool, seed: int
+               ) -> tuple[dict[str, Extractor], Missing]:
+    """{name: Extractor} for images of real's size, and what is missing and why.
 
     real (n, C, H, W) uint8: what the principal components of pixels are fitted to, where there are more
-    pixels than components.
+    pixels than components. count: images of the reference. required: KelvinError where `imagenet` is
+    named and cannot be had.
     """
-    shape = real.shape[1:]
+    shape, effnet_why, fid_why = real.shape[1:], None, None
     out: dict[str, Extractor] = {}
     if "pixels" in names:
         dim = min(PIXEL_DIM, max(1, len(real) - 1))
         out["pixels"] = pixel_extractor(shape, **fit_projection(real[:FITTED], dim))
     if "random" in names:
         out["random"] = random_extractor(shape, RANDOM_DIM, seed)
-    why = None
+    if IMAGENET in names:
+        effnet, effnet_why = imagenet_extractor(shape, count)
+        if effnet is not None:
+            out[IMAGENET] = effnet
+        elif required:
+            raise KelvinError(effnet_why)
     if "inception" in names:
-        inception, why = fid_extractor(os.environ.get("KELVIN_DATA"))
+        inception, fid_why = fid_extractor(os.environ.get("KELVIN_DATA"))
         if inception is not None:
             out["inception"] = inception
-    return out, why
+    return out, Missing(fid_why, effnet_why)

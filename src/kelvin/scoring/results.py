@@ -7,14 +7,17 @@ from typing import Any
 
 from kelvin.scoring.images import words
 
-TITLES = {"pixels": "pixels", "random": "random network", "inception": "Inception (FID)"}
+TITLES = {"pixels": "pixels", "random": "random network", "imagenet": "EfficientNet",
+          "inception": "Inception (FID)"}
 HEAD = ("images", "n", "features", "FD", "95 % interval", "floor at n", "KID x 1000", "precision",
         "recall", "density", "coverage", "copies")
 ABOUT = (
     "FD: squared Fréchet distance to all real images, lower is nearer; its interval is over images at "
     "this n. Floor: the same of n real images against the other half of them. Compare FD at one n only. "
     "KID: kernel distance. Precision, recall, density and coverage: 3 nearest neighbours. Copies: nearer "
-    "to a real image than all but 1 % of real images are to one another.")
+    "to a real image than all but 1 % of real images are to one another. EfficientNet: features learnt "
+    "on ImageNet, FD in 64 principal components of them; without precision and recall, which rise under "
+    "noise there. It is not FID.")
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,9 @@ class FeatureScore:
     fd: squared Frechet distance to all real images; low, high: its 95 % interval over the images at this
     n. floor, floor_sd: the same of n real images against the other half of them, None where half of the
     real ones are not more than n. kid: kernel distance (Binkowski et al. 2018), with interval. precision,
-    recall (Kynkaanniemi et al. 2019), density, coverage (Naeem et al. 2020) with k = 3. Against published
-    mu and sigma only fd and its interval are there.
+    recall (Kynkaanniemi et al. 2019), density, coverage (Naeem et al. 2020) with k = 3. In EfficientNet's
+    features these four are None, and fd is of their first 64 principal components. Against published mu
+    and sigma only fd and its interval are there.
     """
 
     features: str
@@ -57,13 +61,15 @@ class SetScore:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of several sets against one set of real images. fid_why: why there is no FID, or None."""
+    """Scores of several sets against one set of real images. fid_why, effnet_why: why there is no FID,
+    and nothing in EfficientNet's features, or None."""
 
     real: str
     real_n: int
     shape: tuple[int, ...]
     sets: tuple[SetScore, ...]
-    fid_why: str | None
+    fid_why: str | None = None
+    effnet_why: str | None = None
 
     def record(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -104,4 +110,4 @@ def notes(scores: Scores) -> list[str]:
     real = f"Against {scores.real}: " + (
         f"{scores.real_n:,} images, {words(scores.shape)}." if scores.real_n
         else "published mu and sigma.")
-    return [real, ABOUT, *([scores.fid_why] if scores.fid_why else [])]
+    return [real, ABOUT, *filter(None, (scores.effnet_why, scores.fid_why))]

@@ -10,18 +10,21 @@ import numpy as np
 
 from kelvin.common.errors import KelvinError
 from kelvin.features.extractor import Extractor
+from kelvin.features.imagenet import NAME as IMAGENET
 from kelvin.metrics.fmd import score_band
 from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.intervals import frechet_interval
 from kelvin.metrics.kid import kid
-from kelvin.metrics.manifold import density_coverage, precision_recall
+from kelvin.metrics.manifold import balls
 from kelvin.metrics.moments import Moments, moments
 from kelvin.metrics.nearest import find_copies, nearest
+from kelvin.metrics.principal import principal
 from kelvin.scoring.cache import Cache, Reference, read_statistics, write_statistics
 from kelvin.scoring.extractors import FEATURES, extractors
 from kelvin.scoring.images import Side, load_images, one_shape
 from kelvin.scoring.results import FeatureScore, Scores, SetScore
 
+COUNTLESS = 10**9  # images that published statistics are taken to be of: they carry no count
 LEAST = 10  # images of either side
 SHOWN = 64  # images of a set on the page
 DRAWS = 15  # of real images, for the floor
@@ -39,9 +42,9 @@ def score(theirs: Sequence[Any] | Any, real: Any, resize: Side = None,
 
     theirs: one source or a list of them; real: a source; each a folder, tar, zip, .npy or .npz, or a
     uint8 array (kelvin.scoring.images.load_images); real may be an .npz of mu and sigma as well. resize:
-    the size to bring all to. features: of pixels, random and inception; None: all. cache: a folder where
-    statistics of the real images are kept, under a key of data, extractor and preprocessing. KelvinError
-    in one sentence for sets that cannot be compared.
+    the size to bring all to. features: of pixels, random, imagenet and inception; None: all that there
+    are. cache: a folder where statistics of the real images are kept, under a key of data, extractor and
+    preprocessing. KelvinError in one sentence for sets that cannot be compared.
     """
     sources = list(theirs) if isinstance(theirs, (list, tuple)) else [theirs]
     return score_sources(sources, real, resize, features, seed, cache)[0]
@@ -54,28 +57,29 @@ def score_sources(sources: Sequence[Any], real: Any, resize: Side = None,
 
     statistics: a file to write mu and sigma of the real images to, in the one feature that is asked for.
     """
-    features = tuple(features or FEATURES)
-    unknown = [name for name in features if name not in FEATURES]
+    asked = tuple(features) if features else None
+    unknown = [name for name in asked or () if name not in FEATURES]
     if unknown:
         raise KelvinError(f"features {unknown[0]!r} are unknown; choose from {', '.join(FEATURES)}")
-    if statistics is not None and len(features) != 1:
+    if statistics is not None and (asked is None or len(asked) != 1):
         raise KelvinError("mu and sigma are of one feature: name it by --features")
     names, name = unlike([_name(source, i) for i, source in enumerate(sources)]), _name(real, -1)
     published = read_statistics(Path(real)) if isinstance(real, (str, Path)) else None
     sets = [load_images(source, resize) for source in sources]
     shown = {of: images[:SHOWN] for of, images in zip(names, sets, strict=True)}
     if published is not None:
-        return _against_statistics(published, name, dict(zip(names, sets, strict=True)), features,
+        return _against_statistics(published, name, dict(zip(names, sets, strict=True)), asked,
                                    seed), shown
     real_images = load_images(real, resize)
     one_shape([real_images, *sets], [name, *names])
     for images, of in zip([real_images, *sets], [name, *names], strict=True):
         if len(images) < LEAST:
             raise KelvinError(f"{of} holds {len(images)} images; at least {LEAST} are needed")
-    by_name, why = extractors(real_images, features, seed)
+    by_name, missing = extractors(real_images, len(real_images), asked or FEATURES,
+                                  asked is not None, seed)
     if statistics is not None:
         if not by_name:
-            raise KelvinError(why)
+            raise KelvinError(missing.fid)
         write_statistics(statistics, real_images, next(iter(by_name.values())))
     store = Cache(cache, real_images)
     compared = np.random.default_rng(seed).permutation(len(real_images))[:COMPARED]
@@ -87,7 +91,8 @@ def score_sources(sources: Sequence[Any], real: Any, resize: Side = None,
                        tuple(_by_features(key, by_name[key], references[key], images, seed)
                              for key in by_name))
               for of, images in zip(names, sets, strict=True)]
-    return Scores(name, len(real_images), real_images.shape[1:], tuple(scores), why), \
+    return Scores(name, len(real_images), real_images.shape[1:], tuple(scores), missing.fid,
+                  missing.effnet), \
         {f"{name} (real)": real_images[:SHOWN], **shown}
 
 
@@ -97,38 +102,50 @@ def unlike(names: Sequence[str]) -> list[str]:
 
 
 def _against_statistics(published: Moments, name: str, sets: Mapping[str, np.ndarray],
-                        features: Sequence[str], seed: int) -> Scores:
+                        asked: tuple[str, ...] | None, seed: int) -> Scores:
     """Frechet distances to mu and sigma alone, in the extractor that gives as many features."""
     first = next(iter(sets.values()))
-    by_name, why = extractors(first, tuple(f for f in features if f != "pixels"), seed)
+    names = tuple(f for f in asked or FEATURES if f != "pixels")  # fitted to images, which are not there
+    by_name, missing = extractors(first, COUNTLESS, names, asked is not None, seed)
     fitting = {key: e for key, e in by_name.items() if e.dim == published.dim}
     if not fitting:
         known = ", ".join(f"{key} has {e.dim}" for key, e in by_name.items()) or "none is here"
         raise KelvinError(f"{name} has mu of {published.dim} features, which no extractor gives ({known})"
-                          + (f"; {why}" if why else ""))
+                          + "".join(f"; {why}" for why in (missing.effnet, missing.fid) if why))
     out = []
     for of, images in sets.items():
         scores = []
         for key, extractor in fitting.items():
-            x = extractor(images)
-            interval = frechet_interval(x, published, seed=seed)
-            scores.append(FeatureScore(key, frechet_from_features(x, published), interval.low_at_n,
+            x, known = _seen(extractor, published, extractor(images))
+            interval = frechet_interval(x, known, seed=seed)
+            scores.append(FeatureScore(key, frechet_from_features(x, known), interval.low_at_n,
                                        interval.high_at_n))
         out.append(SetScore(of, len(images), None, tuple(scores)))
-    return Scores(name, 0, first.shape[1:], tuple(out), why)
+    return Scores(name, 0, first.shape[1:], tuple(out), missing.fid, missing.effnet)
+
+
+def _seen(extractor: Extractor, reference: Moments, *features: np.ndarray) -> tuple[Any, ...]:
+    """Features (n, d), one after another, and the reference's moments, as Frechet distances see them."""
+    if extractor.components is None:
+        return *features, reference
+    found = principal(reference, extractor.components)
+    return *map(found, features), found.moments(reference)
 
 
 def _by_features(key: str, extractor: Extractor, reference: Reference, images: np.ndarray, seed: int
                  ) -> FeatureScore:
     x, kept = extractor(images), reference.kept.astype(np.float64)
-    interval = frechet_interval(x, reference.moments, seed=seed)
-    floor, sd = _floor(kept, len(x), seed)
+    seen, seen_kept, known = _seen(extractor, reference.moments, x, kept)
+    interval = frechet_interval(seen, known, seed=seed)
+    floor, sd = _floor(seen_kept, len(x), seed)
     k = kid(x, kept, subset_size=min(SUBSET, len(x), len(kept)), subsets=SUBSETS, seed=seed)
-    inside = precision_recall(kept, x, NEIGHBOURS)
-    spread = density_coverage(kept, x, NEIGHBOURS)
-    return FeatureScore(key, frechet_from_features(x, reference.moments), interval.low_at_n,
-                        interval.high_at_n, floor, sd, k.value, k.low, k.high, inside.precision,
-                        inside.recall, spread.density, spread.coverage)
+    distances = (frechet_from_features(seen, known), interval.low_at_n, interval.high_at_n, floor, sd,
+                 k.value, k.low, k.high)
+    if key == IMAGENET:  # noise raises them there
+        return FeatureScore(key, *distances)
+    inside, spread = balls(kept, x, NEIGHBOURS)
+    return FeatureScore(key, *distances, inside.precision, inside.recall, spread.density,
+                        spread.coverage)
 
 
 def _floor(kept: np.ndarray, n: int, seed: int) -> tuple[float | None, float | None]:
