@@ -19,18 +19,13 @@ import numpy as np
 import torch
 
 from kelvin.common.errors import KelvinError
-from kelvin.common.streams import BatchRandom, generator
 from kelvin.degradations.base import Degradation, ImageSpec
 from kelvin.degradations.recoverability import Moments, rounding
+from kelvin.degradations.signal import LEAST, Pairs, enough_pairs, measured
 from kelvin.schedules import build_schedule, growths, tie_of
 
-ERROR = 0.02  # standard error of the signal variance, as a share of it, that enough pairs are taken for
-LEAST = 1e-3  # signal variances below are held to the error of this one
-PAIRS = 256, 16_384  # of training images, least and most
-HELD = 2**25  # numbers of all pairs together at most: bounds the memory
 LEVELS = 128  # intervals of severity in which it is looked up before u_t is solved
 ROUNDS = 20  # of refinement, every second one a bisection: intervals shrink 500 times at least
-SLICE = 2**24  # numbers degraded at once while it is measured: bounds the memory
 
 
 def geometric(u: Any, start: float, end: float, from_zero: bool) -> Any:
@@ -41,9 +36,6 @@ def geometric(u: Any, start: float, end: float, from_zero: bool) -> Any:
     """
     ratio = end / start
     return start * ((1 + ratio) ** u - 1) if from_zero else start * ratio**u
-
-Pairs = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]  # x and y (n, C, H, W), z
-
 
 class Graded(Degradation):
     """A degradation whose x_t depends on t through its severity u_t alone (u = 0: untouched)."""
@@ -93,7 +85,7 @@ class Graded(Degradation):
         if len(x0) < 2:
             raise KelvinError("the signal variance of a degradation needs two training images at least")
         probe = copy.copy(self)
-        pairs = enough_pairs(probe, x0)
+        pairs = self.pairs(x0)
         if self.tied:
             if self.tie == "recoverability":
                 data = Moments(self, x0)
@@ -104,14 +96,37 @@ class Graded(Degradation):
             def left(u: np.ndarray) -> np.ndarray:
                 probe.follow(np.concatenate([[0.0], u]))  # time 0 is the image itself, whatever u
                 if self.wanted is None:
-                    return measured(probe, *pairs)[1:].numpy()
+                    return probe.left(pairs)[1:].numpy()
                 return data.of(probe, torch.arange(1, len(u) + 1)).numpy()
 
             wanted = self.alpha_bar if self.wanted is None else self.wanted
             self.follow(solve(left, wanted.cpu().numpy()))
             if self.wanted is not None:
                 self.reached = data.of(self, torch.arange(self.steps + 1))
-        self.variance = measured(self, *pairs)
+        self.variance = self.left(pairs)
+
+    def pairs(self, x0: torch.Tensor) -> Pairs | None:
+        """What S_t is measured on; None where it depends on no image."""
+        if self.kept(self.u.cpu().numpy()) is not None:
+            return None
+        probe = copy.copy(self)
+        probe.follow(np.linspace(0, 1, LEVELS // 4 + 1))
+        least = float(self.alpha_bar.min()) if self.tied else 0.0
+        return enough_pairs(probe, x0, self.stand_ins(x0), max(LEAST, least))
+
+    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor | None:
+        """Differences (k, C, H, W) that stand for all pairs of the training images x0 where x_t is linear
+        in x0 (kelvin.degradations.signal), one alone where there is z; None: pairs of x0 are taken."""
+        return None
+
+    def kept(self, u: np.ndarray) -> np.ndarray | None:
+        """S at the severities u, (k,), where it is the same for all images; None: it is measured."""
+        return None
+
+    def left(self, pairs: Pairs | None) -> torch.Tensor:
+        """S_t, (T + 1,) float64, at the severities that are followed."""
+        kept = self.kept(self.u.cpu().numpy())
+        return measured(self, *pairs) if kept is None else torch.from_numpy(kept)
 
     def signal_variance(self) -> torch.Tensor:
         if self.variance is None:
@@ -177,62 +192,3 @@ def solve(left: Callable[[np.ndarray], np.ndarray], wanted: np.ndarray) -> np.nd
     least = found.min()
     strongest = u[found <= least + tolerance(least)].max()
     return np.append(u, strongest)[first]
-
-
-def enough_pairs(probe: Graded, x0: torch.Tensor) -> Pairs:
-    """Pairs of x0 (n, C, H, W) and their z: so many that S_t has a relative standard error of ERROR at any
-    severity. Without z all pairs of (at most HELD numbers of) the images, whose error is none."""
-    source = generator("signal variance")
-    most = max(2, min(PAIRS[1], HELD // (2 * x0[0].numel())))
-    if probe.draw(BatchRandom(1, generator("is there z?"))) is None:
-        return x0[torch.randperm(len(x0), generator=source)[: 2 * most]], None, None
-    probe.follow(np.linspace(0, 1, LEVELS // 4 + 1))
-    n = min(PAIRS[0], most)
-    while True:
-        first = torch.randint(len(x0), (n,), generator=source)
-        other = (first + 1 + torch.randint(len(x0) - 1, (n,), generator=source)) % len(x0)
-        pairs = x0[first], x0[other], probe.draw(BatchRandom(n, source))
-        short = (relative_error(*gaps(probe, *pairs)) / ERROR).square().max().item()
-        if short <= 1 or n == most:
-            return pairs
-        n = min(most, int(1.1 * short * n) + 1)
-
-
-def relative_error(left: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
-    """Standard error of the ratio of sums S_t, as a share of S_t or of LEAST; of `gaps`, (T + 1,)."""
-    total = whole.sum().clamp(min=1e-12)
-    share = left.sum(1) / total
-    error = (left - share[:, None] * whole).square().sum(1).sqrt() / total
-    return error / share.clamp(min=LEAST)
-
-
-def gaps(process: Degradation, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor | None
-         ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared distances of pairs (x, y) that share z: at each t, (T + 1, n), and before, (n,); float64."""
-    out = []
-    for times in torch.arange(process.steps + 1).split(max(1, SLICE // x.numel())):
-        t = times.repeat_interleave(len(x))
-        x_k, y_k, z_k = (None if a is None else a.repeat(len(times), *(1,) * (a.ndim - 1))
-                         for a in (x, y, z))
-        gap = process.degrade(x_k, t, z_k) - process.degrade(y_k, t, z_k)
-        out.append(gap.square().flatten(1).sum(1, dtype=torch.float64).view(len(times), -1))
-    return torch.cat(out), (x - y).square().flatten(1).sum(1, dtype=torch.float64)
-
-
-def measured(process: Degradation, x: torch.Tensor, y: torch.Tensor | None, z: torch.Tensor | None
-             ) -> torch.Tensor:
-    """S_t, (T + 1,) float64, over pairs (x, y) that share z; over all pairs of x where y is None."""
-    if y is not None:
-        left, whole = gaps(process, x, y, z)
-        return left.sum(1) / whole.sum().clamp(min=1e-12)
-    # the mean squared distance of all pairs is twice the variance
-    left = torch.cat([variances(process.degrade(x.repeat(len(times), 1, 1, 1),
-                                                times.repeat_interleave(len(x)), None), len(times))
-                      for times in torch.arange(process.steps + 1).split(max(1, SLICE // x.numel()))])
-    return left / variances(x, 1).clamp(min=1e-12)
-
-
-def variances(x: torch.Tensor, sets: int) -> torch.Tensor:
-    """Summed squared distance from the mean image of each of so many sets of images, (sets,) float64."""
-    x = x.view(sets, -1, x[0].numel()).double()
-    return (x - x.mean(1, keepdim=True)).square().sum((1, 2))

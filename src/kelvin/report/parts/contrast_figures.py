@@ -19,6 +19,7 @@ from kelvin.report.kit.style import (
     legend_below,
     logarithmic,
     look,
+    looks,
     new,
     plain,
     ticks,
@@ -108,9 +109,10 @@ def over_flops(name: str, arms: Sequence[Arm]) -> Figure | None:
         return None
     figure = new(WIDTH * 0.8, 4.2)
     axes = figure.subplots()
-    for i, own in enumerate(lines.values()):
+    styles = looks([own[0].run for own in lines.values()])
+    for own, style in zip(lines.values(), styles, strict=True):
         x = [arm.run.record["training_flops"] / 1e12 for arm in own]
-        bars(axes, x, [arm.fmd() for arm in own], label(own[0], arms), look(i))
+        bars(axes, x, [arm.fmd() for arm in own], label(own[0], arms), style)
     axes.set(xlabel="training, TFLOPs (forward and backward, all updates)", ylabel="FMD")
     logarithmic(axes)
     legend_below(figure, axes, 3)
@@ -127,10 +129,11 @@ def over_rates(name: str, arms: Sequence[Arm]) -> Figure | None:
         return None
     figure = new(WIDTH if len(budgets) > 1 else WIDTH * 0.7, 4.0)
     panels = figure.subplots(1, len(budgets), squeeze=False, sharey=True)[0]
-    order = list(dict.fromkeys((a.degradation, a.tie) for a in grids))
+    first = {(a.degradation, a.tie): a.run for a in grids}
+    styles = dict(zip(first, looks(list(first.values())), strict=True))
     for axes, updates in zip(panels, budgets, strict=True):
         for arm in (arm for arm in grids if arm.updates == updates):
-            style = look(order.index((arm.degradation, arm.tie)))
+            style = styles[arm.degradation, arm.tie]
             points = sorted((run.config.training.lr, own) for run in arm.runs
                             if (own := lowest(arm, run)) is not None)
             axes.plot(*zip(*points, strict=True), label=plain(label(arm, grids)), **style)
@@ -161,8 +164,8 @@ def processes(name: str, arms: Sequence[Arm]) -> Figure | None:
     """Variance left and recoverability over t / T, a line a degradation."""
     figure = new(WIDTH, 4.0)
     left, right = figure.subplots(1, 2, sharey=True)
-    for i, arm in enumerate(arms):
-        process, style = arm.run.first.process, look(i)
+    for i, (arm, style) in enumerate(zip(arms, looks([a.run for a in arms]), strict=True)):
+        process = arm.run.first.process
         variance = np.array(process["signal_variance"], float)
         last = len(variance) - 1
         every = max(1, last // 8)

@@ -62,16 +62,17 @@ class HotAndCold(Study):
         sides = self.page.sides
         for h in self.page.held:
             c, (low, high) = h.verdict.contrast, h.interval or (None, None)
+            least, most = h.by_classifier or (None, None)
             sampler = SAMPLERS[c.sampler] if c.sampler != BEST else (
                 f"best: {SAMPLERS[h.kinds[1]]} against {SAMPLERS[h.kinds[0]]}")
             rows.append({"candidate": h.candidate, "title": f"{sides[c.candidate].title} against "
                          f"{sides[c.baseline].title}", "tie": h.tie, "sampler": sampler,
                          "nfe": c.nfe, "seeds": min(h.verdict.seeds), "ratio": h.ratio,
                          "ratio_low": low, "ratio_high": high, "outcome": h.verdict.outcome,
-                         "p": h.verdict.p, "p_same": h.verdict.p_same, "detectable": h.detectable})
+                         "p": h.verdict.p, "p_same": h.verdict.p_same, "detectable": h.detectable,
+                         "classifiers_low": least, "classifiers_high": most})
         if not rows:
             return None
-        baseline = sides[self.page.held[0].verdict.contrast.baseline].title
         tie = [Column("tied by", lambda r: TIED[r["tie"]])] if len(self.page.ties) > 1 else []
         shown = [Column("contrast", lambda r: r["title"]), *tie,
                  Column("sampler", lambda r: r["sampler"]),
@@ -79,14 +80,17 @@ class HotAndCold(Study):
                  Column("ratio of FMD [95 % interval]", lambda r: digits_of(r["ratio"]) + (
                      "" if r["ratio_low"] is None else
                      f" [{digits_of(r['ratio_low'])}, {digits_of(r['ratio_high'])}]")),
+                 Column("by classifier", lambda r: NOTHING if r["classifiers_low"] is None else
+                        f"{digits_of(r['classifiers_low'])} to {digits_of(r['classifiers_high'])}"),
                  Column("verdict", lambda r: r["outcome"]),
                  Column("detectable rise", lambda r: NOTHING if r["detectable"] is None
                         else f"{digits(100 * r['detectable'])} %")]
-        return Table(f"{self.name}-contrasts", f"Every degradation against {named(baseline)}, within one "
+        return Table(f"{self.name}-contrasts", f"Every degradation against {named(self.baseline)}, within one "
                      "sampler and number of network evaluations an image; best: each by the sampler of "
                      "its lowest FMD against the validation images. Ratio: FMD of the first over that of "
                      "the second, of geometric means over training seeds; FMD is the median over the "
-                     "judging classifiers. Verdict: docs/hot-and-cold.md; all rows are one family. "
+                     "judging classifiers, whose own ratios reach from the lowest to the highest under "
+                     "“by classifier”. Verdict: docs/hot-and-cold.md; all rows are one family. "
                      "Detectable rise: of FMD, found in 4 of 5 such experiments at the family's "
                      "strictest level.", shown, rows)
 
@@ -156,15 +160,20 @@ class HotAndCold(Study):
             why = ("the degradation that the others are held against is not active" if not self.base_arm
                    else "no sampler was scored by all measures on both sides of any contrast")
             return [part for part in (f"There is nothing to contrast: {why}.", chosen) if part]
-        baseline = self.page.sides[self.page.held[0].verdict.contrast.baseline].title
         return [part for part in (
-            words.wins(self.page, baseline), words.tested(self.page, self.results.replicates),
+            words.wins(self.page, self.baseline), words.tested(self.page, self.results.replicates),
             words.not_decided(self.page), *words.verdicts_told(self.page), words.misses(self.page),
             chosen) if part]
 
     @property
+    def baseline(self) -> str:
+        """Its title, whatever the target."""
+        arm = self.page.sides[self.page.held[0].verdict.contrast.baseline]
+        return arm.title.removesuffix(f", target {arm.target}")
+
+    @property
     def base_arm(self) -> Arm | None:
-        return next((arm for arm in self.arms if arm.degradation == self.study.study.runs[0]), None)
+        return next((arm for arm in self.arms if arm.base == self.study.study.runs[0]), None)
 
 
 def with_points(study: StudyResults, results: Results) -> StudyResults:
