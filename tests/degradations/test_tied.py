@@ -54,7 +54,14 @@ def make(section, units, schedule=SCHEDULE, fit=True):
 
 @pytest.fixture(scope="module")
 def fitted(params):
-    return {case: make(options(params, case[0]), SETS[case[1]]) for case in CASES}
+    class Fitted(dict):
+        """Each case when it is first asked for."""
+
+        def __missing__(self, case):
+            self[case] = make(options(params, case[0]), SETS[case[1]])
+            return self[case]
+
+    return Fitted()
 
 
 def ratios(process, x, y, z):

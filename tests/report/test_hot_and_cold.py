@@ -301,6 +301,14 @@ def test_test_images_choose_nothing():
     assert unscored.place is None and unscored.declared == {}
 
 
+def test_the_priors_part_is_a_table(grid):
+    """From true x_T 0.8 and from a constant 3 times the FMD from the prior, as the fixture has it."""
+    row, _ = grid(EPOCHS, budgets(0.8)).tables()[-1].rows
+    assert row["title"] == "Gaussian noise" and row["sampler"] == "Algorithm 2, 50"
+    assert row["held-out"] / row["prior"] == pytest.approx(0.8)
+    assert row["constant"] / row["prior"] == pytest.approx(3.0)
+
+
 def test_figures(grid):
     style.use()
     vary = {"training.lr": [1e-3, 2e-3, 4e-3], "training.epochs": [70, 140]}

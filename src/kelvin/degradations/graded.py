@@ -110,7 +110,7 @@ class Graded(Degradation):
         if self.kept(self.u.cpu().numpy()) is not None:
             return None
         probe = copy.copy(self)
-        probe.follow(np.linspace(0, 1, LEVELS // 4 + 1))
+        probe.follow(np.linspace(0, 1, LEVELS // 16 + 1))
         least = float(self.alpha_bar.min()) if self.tied else 0.0
         return enough_pairs(probe, x0, self.stand_ins(x0), max(LEAST, least))
 

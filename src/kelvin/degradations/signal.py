@@ -19,7 +19,7 @@ from kelvin.degradations.base import Degradation
 
 ERROR = 0.02  # standard error of the signal variance, as a share of it, that enough pairs are taken for
 LEAST = 1e-3  # signal variances below are held to the error of this one, if nothing is said
-PAIRS = 256, 16_384  # pairs, least and most
+PAIRS = 256, 8192  # pairs, least and most
 HELD = 2**25  # numbers of all pairs together at most: bounds the memory
 PIXELS = 1024  # numbers of an image up to which its principal components are taken
 SLICE = 2**20  # numbers degraded at once while it is measured: what a processor's cache holds is quickest

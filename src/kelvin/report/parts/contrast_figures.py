@@ -237,16 +237,12 @@ def gaps(run: Run, results: Results) -> dict[str, list[tuple[int, float]]]:
 
 def starts(name: str, arms: Sequence[Arm]) -> Figure | None:
     """FMD by one sampler from the prior, from true x_T and from a constant: a row a degradation."""
-    rows = [(arm, sampler) for arm in arms if (sampler := ablated(arm.run))]
+    rows = [(arm, *found) for arm in arms if (found := by_start(arm))]
     if not rows:
         return None
     figure = new(WIDTH, 0.42 * len(rows) + 1.3)
     axes = figure.subplots()
-    for y, (arm, sampler) in enumerate(rows):
-        values = {start: [judged(r["samplers"][key]) for r in arm.run.records]
-                  for start in STARTS
-                  if (key := started(sampler, start) if start else sampler) in
-                  arm.run.record["samplers"]}
+    for y, (_, _, values) in enumerate(rows):
         means = [float(np.mean(v)) for v in values.values()]
         axes.plot([min(means), max(means)], [y, y], color="#BBBBBB", linewidth=1, zorder=1)
         for k, (start, found) in enumerate(values.items()):
@@ -255,7 +251,7 @@ def starts(name: str, arms: Sequence[Arm]) -> Figure | None:
     for k, (text, marker) in enumerate(STARTS.values()):
         axes.plot([], [], marker, color=COLOURS[(5, 3, 4)[k]], linestyle="none", label=text)
     axes.set_yticks(range(len(rows)), [plain(f"{label(arm, arms)}\n{words_of(arm, sampler)}")
-                                      for arm, sampler in rows])
+                                      for arm, sampler, _ in rows])
     axes.set(xscale="log", ylim=(len(rows) - 0.4, -0.6), xlabel="FMD")
     axes.grid(axis="y", visible=False)
     ticks(axes.xaxis)
@@ -264,6 +260,15 @@ def starts(name: str, arms: Sequence[Arm]) -> Figure | None:
                   "samples by one sampler from x_T that the fitted prior draws, from x_T of held-out "
                   "images (none is learnt from), and from the degraded mean image every time. A marker "
                   "a training seed.")
+
+
+def by_start(arm: Arm) -> tuple[str, dict[str, list[float]]] | None:
+    """An arm's sampler, and {start: FMD of each seed by it}; None where it started from its prior alone."""
+    if (sampler := ablated(arm.run)) is None:
+        return None
+    keys = {start: started(sampler, start) if start else sampler for start in STARTS}
+    return sampler, {start: [judged(r["samplers"][key]) for r in arm.run.records]
+                     for start, key in keys.items() if key in arm.run.record["samplers"]}
 
 
 def ablated(run: Run) -> str | None:

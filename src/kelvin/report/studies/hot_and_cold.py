@@ -54,7 +54,8 @@ class HotAndCold(Study):
                 drawing.starts(f"{self.name}-starts", self.largest)]
 
     def tables(self) -> list[Table | None]:
-        return [self.contrasts(), self.gates(), self.rates(), self.declared()] if self.trained else []
+        return [self.contrasts(), self.gates(), self.rates(), self.declared(),
+                self.starts()] if self.trained else []
 
     def contrasts(self) -> Table | None:
         """One row a contrast."""
@@ -152,6 +153,25 @@ class HotAndCold(Study):
         return Table(f"{self.name}-declared", "The samplers that tuning declares: of each degradation at "
                      "its chosen learning rate, for each number of evaluations, the one of lowest FMD "
                      "against the validation images.", shown, rows) if rows else None
+
+    def starts(self) -> Table | None:
+        """The prior's part: one row an arm whose sampler also started from something else."""
+        rows: list[Row] = []
+        for arm in self.largest:
+            if found := drawing.by_start(arm):
+                sampler, values = found
+                rows.append({"run": arm.run.name, "title": arm.title, "tie": arm.tie,
+                             "sampler": drawing.words_of(arm, sampler),
+                             **{start or "prior": float(np.exp(np.mean(np.log(v))))
+                                for start, v in values.items()}})
+        shown = [Column("degradation", lambda r: r["title"]),
+                 Column("sampler, evaluations", lambda r: r["sampler"]),
+                 Column("FMD from the prior", lambda r: number(r["prior"])),
+                 Column("from true x_T", lambda r: number(r.get("held-out"))),
+                 Column("from the mean image", lambda r: number(r.get("constant")))]
+        return Table(f"{self.name}-starts", "The prior's part: the same network and sampler from x_T that "
+                     "the fitted prior draws, from x_T of held-out images, and from the degraded mean "
+                     "image every time (geometric means over seeds).", shown, rows) if rows else None
 
     def findings(self) -> list[str]:
         """What wins, under what, and what is not decided; then verdicts in full, gates, choices."""
