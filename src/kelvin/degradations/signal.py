@@ -122,7 +122,7 @@ def measured(process: Degradation, x: torch.Tensor, y: torch.Tensor, z: torch.Te
 
 def gaps(process: Degradation, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor | None
          ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared distances of pairs (x, y) that share z: at each t, (T + 1, n), and before, (n,); float64."""
+    """Squared distances of pairs (x, y) that share z: at each t (T + 1, n), and before (n,); float64."""
     out = []
     for times in torch.arange(process.steps + 1).split(max(1, SLICE // x.numel())):
         t = times.repeat_interleave(len(x))

@@ -34,9 +34,9 @@ Place = tuple[str, int]  # kind of sampler, network evaluations
 @dataclass(frozen=True)
 class Arm:
     """A degradation, tied in one way, after so many updates; of a record that varies what the networks
-    predict, `target`, with one of them, which its name and title then carry. runs: those that differ in what is tuned
-    alone. samplers: {(kind, evaluations): name}, that all of them were drawn by. tuner: the record that
-    declared some of them, `declaration`, on seeds of its own."""
+    predict, `target`, with one of them, which its name and title then carry. runs: those that
+    differ in what is tuned alone. samplers: {(kind, evaluations): name}, that all of them were drawn by.
+    tuner: the record that declared some of them, `declaration`, on seeds of its own."""
 
     degradation: str
     title: str

@@ -263,7 +263,7 @@ def starts(name: str, arms: Sequence[Arm]) -> Figure | None:
 
 
 def by_start(arm: Arm) -> tuple[str, dict[str, list[float]]] | None:
-    """An arm's sampler, and {start: FMD of each seed by it}; None where it started from its prior alone."""
+    """An arm's sampler, and {start: FMD of each seed by it}; None where only its prior started it."""
     if (sampler := ablated(arm.run)) is None:
         return None
     keys = {start: started(sampler, start) if start else sampler for start in STARTS}

@@ -28,7 +28,7 @@ class Held:
     kinds: tuple[str, str]
     ratio: float  # candidate's FMD over the baseline's, of geometric means over seeds
     test: TTest | None  # None with one seed
-    by_classifier: tuple[float, float] | None = None  # the lowest and highest ratio that one of them finds
+    by_classifier: tuple[float, float] | None = None  # the lowest and highest ratio of one
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -78,7 +78,8 @@ class Page:
 
 def contrasted(arms: Sequence[Arm], baseline: str, grey_levels: int, colour: bool) -> Page:
     """Every other degradation against `baseline`, each tying by itself, after the most updates that both
-    had, predicting the same: within each sampler and number of evaluations that both took, and each by its best sampler."""
+    had, predicting the same: within each sampler and number of evaluations that both took, and each by
+    its best sampler."""
     others = [arm for arm in arms if arm.base != baseline]
     ties = list(dict.fromkeys(arm.tie for arm in others))
     pairs = [pair for tie in ties
