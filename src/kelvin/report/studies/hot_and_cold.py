@@ -86,9 +86,9 @@ class HotAndCold(Study):
                  Column("verdict", lambda r: r["outcome"]),
                  Column("detectable rise", lambda r: NOTHING if r["detectable"] is None
                         else f"{digits(100 * r['detectable'])} %")]
-        return Table(f"{self.name}-contrasts", f"Every degradation against {named(self.baseline)}, within "
-                     "one sampler and number of network evaluations an image; best: each by the sampler of "
-                     "its lowest FMD against the validation images. Ratio: FMD of the first over that of "
+        return Table(f"{self.name}-contrasts", f"Every degradation against {named(self.baseline)}, "
+                     "within one sampler and number of network evaluations an image; best: each by the "
+                     "sampler of its lowest FMD against the validation images. Ratio: FMD of the first over that of "
                      "the second, of geometric means over training seeds; FMD is the median over the "
                      "judging classifiers, whose own ratios reach from the lowest to the highest under "
                      "“by classifier”. Verdict: docs/hot-and-cold.md; all rows are one family. "
@@ -170,8 +170,8 @@ class HotAndCold(Study):
                  Column("from true x_T", lambda r: number(r.get("held-out"))),
                  Column("from the mean image", lambda r: number(r.get("constant")))]
         return Table(f"{self.name}-starts", "The prior's part: the same network and sampler from x_T "
-                     "that the fitted prior draws, from x_T of held-out images, and from the degraded mean "
-                     "image every time (geometric means over seeds).", shown, rows) if rows else None
+                     "that the fitted prior draws, from x_T of held-out images, and from the degraded "
+                     "mean image every time (geometric means over seeds).", shown, rows) if rows else None
 
     def findings(self) -> list[str]:
         """What wins, under what, and what is not decided; then verdicts in full, gates, choices."""
