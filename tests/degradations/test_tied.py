@@ -173,6 +173,21 @@ def test_one_difference_stands_for_all_images(of, basis):
     np.testing.assert_allclose(one[0], every, rtol=1e-3, atol=1e-5 * every.max())
 
 
+def test_components_of_large_images_stand_for_all(monkeypatch):
+    """Half of the variance-bearing directions and a few images for the rest: to 2 % for any matrix."""
+    x = SETS["tiles"]
+    exact = signal.of_components(x).flatten(1)
+    for name, value in (("PIXELS", 10), ("KEPT", 60), ("SOME", 300)):
+        monkeypatch.setattr(signal, name, value)
+    few = signal.of_components(x).flatten(1)
+    assert len(few) == 60 + signal.REST < len(exact)
+    assert few.square().sum() == pytest.approx(float(exact.square().sum()), rel=1e-5)
+    blur = torch.eye(8).repeat_interleave(3, 0)[:8].double() / 3 + torch.eye(8).double() / 2
+    for A in (torch.kron(torch.eye(24).double(), blur),
+              torch.randn(20, 192, generator=generator("A")).double()):
+        assert (few @ A.T).square().sum() == pytest.approx(float((exact @ A.T).square().sum()), rel=0.02)
+
+
 def test_pairs_are_as_many_as_the_error_asks_for(params):
     """Snow takes more pairs than the least, and their standard error is 2 % at most, by a bootstrap."""
     process, x0 = make(options(params, "snow"), SETS["digits"], fit=False)

@@ -121,5 +121,5 @@ class GaussianBlur(AxisMatrices):
     def matrices(self, n: int, u: np.ndarray, axis: str) -> np.ndarray:
         return axis_matrices(n, self.sigmas, self.taps, self.border, self.sigma_of, self.reading)
 
-    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor | None:
+    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor:
         return of_cosines(x0) if self.border == "heat" else super().stand_ins(x0)

@@ -25,7 +25,7 @@ class Fade(Graded):
         self.target = to
         super().__init__(image, schedule)
 
-    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor | None:
+    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor:
         return of_components(x0)
 
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
@@ -45,7 +45,7 @@ class Desaturate(Graded):
                               f"{image.channels} channel: choose a data set with 3 channels")
         super().__init__(image, schedule)
 
-    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor | None:
+    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor:
         return of_components(x0)
 
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:

@@ -30,7 +30,7 @@ class AxisMatrices(Graded):
             torch.from_numpy(np.asarray(self.matrices(n, u, axis), np.float32))
             for n, axis in ((self.image.height, "rows"), (self.image.width, "columns")))
 
-    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor | None:
+    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor:
         return of_components(x0)
 
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:

@@ -21,7 +21,8 @@ ERROR = 0.02  # standard error of the signal variance, as a share of it, that en
 LEAST = 1e-3  # signal variances below are held to the error of this one, if nothing is said
 PAIRS = 256, 8192  # pairs, least and most
 HELD = 2**25  # numbers of all pairs together at most: bounds the memory
-PIXELS = 1024  # numbers of an image up to which its principal components are taken
+PIXELS = 1024  # numbers of an image up to which all of its principal components are taken
+KEPT, REST, SOME = 256, 64, 1024  # of larger images: components, further images; images that both are of
 SLICE = 2**20  # numbers degraded at once while it is measured: what a processor's cache holds is quickest
 EVEN = 2, 1024  # numbers of z up to which it is spread evenly in place of drawn, and how many of it
 
@@ -49,15 +50,26 @@ def of_waves(x0: torch.Tensor) -> torch.Tensor:
     return torch.fft.irfft2(spectrum.abs().square().mean(0, keepdim=True).sqrt(), s=x0.shape[2:])
 
 
-def of_components(x0: torch.Tensor) -> torch.Tensor | None:
-    """(C H W, C, H, W): principal components, each as long as its standard deviation; None where images
-    have more than PIXELS numbers."""
-    size = x0[0].numel()
+def of_components(x0: torch.Tensor) -> torch.Tensor:
+    """(k, C, H, W): principal components, each as long as its standard deviation. Of images of more than
+    PIXELS numbers the KEPT largest, and REST images less these, as long as all that is not in them."""
+    flat = (x0 - x0.mean(0)).flatten(1)
+    size = flat.shape[1]
+    some = flat[torch.randperm(len(flat), generator=generator("components"))[:SOME]].double()
+    if size <= PIXELS:
+        basis = torch.eye(size, dtype=torch.float64)
+    else:
+        _, vectors = torch.linalg.eigh(some @ some.T)
+        basis, _ = torch.linalg.qr(some.T @ vectors[:, -KEPT:])
+    within = (flat @ basis.to(flat.dtype)).double()
+    values, vectors = torch.linalg.eigh(within.T @ within / len(flat))
+    values = values.clamp(min=0)
+    out = values.sqrt()[:, None] * (basis @ vectors).T
     if size > PIXELS:
-        return None
-    flat = (x0 - x0.mean(0)).flatten(1).double()
-    values, vectors = torch.linalg.eigh(flat.T @ flat / len(flat))
-    return (values.clamp(min=0).sqrt()[:, None] * vectors.T).view(size, *x0.shape[1:])
+        rest = some[:REST] - some[:REST] @ basis @ basis.T
+        left = (flat.square().sum(dtype=torch.float64) / len(flat) - values.sum()).clamp(min=0)
+        out = torch.cat([out, rest * (left / rest.square().sum().clamp(min=1e-12)).sqrt()])
+    return out.view(-1, *x0.shape[1:])
 
 
 class EvenRandom:
