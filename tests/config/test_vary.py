@@ -45,7 +45,8 @@ def test_points_are_named_by_what_varies_and_resolve_as_written_runs():
 
 @pytest.mark.parametrize(("value", "expected"), [
     (0.004, "4e-3"), (2.5e-3, "25e-4"), (0.995, "995e-3"), (2.0, "2"), (100.0, "1e2"), (-0.5, "-5e-1"),
-    (1120, "1120"), (True, "true"), ("min-snr", "min-snr")])
+    (1120, "1120"), (True, "true"), ("min-snr", "min-snr"),
+    ("linear+", "linear-plus")])
 def test_values_make_names(value, expected):
     import re
     assert word(value) == expected

@@ -22,7 +22,6 @@ from kelvin.metrics.verdict import (
     Contrast,
     TTest,
     found_with,
-    over_classifiers,
     paired,
     verdicts,
     welch,
@@ -143,13 +142,6 @@ def test_the_paired_test_is_for_the_same_trainings_alone():
     given = replace(contrast(), measures=measures)
     assert verdicts([given])[0].outcome == OPEN
     assert verdicts([replace(given, same_trainings=True)])[0].outcome == HIGHER
-
-
-def test_median_over_classifiers():
-    medians, spread = over_classifiers([[1, 2, 9, 3, 2.5], [4, 4, 4, 4, 5]])
-    assert medians.tolist() == [2.5, 4] and spread.tolist() == [8, 1]
-    with pytest.raises(KelvinError, match="seeds, classifiers"):
-        over_classifiers([1, 2, 3])
 
 
 @pytest.mark.parametrize("changes, message", [

@@ -13,6 +13,7 @@ from kelvin.metrics.gates import BUDGET, RESTORATION
 from kelvin.metrics.verdict import HIGHER, LOWER, NONE, welch
 from kelvin.pipeline.record import runs_of
 from kelvin.report.kit import style
+from kelvin.report.parts import contrast_figures as drawing
 from kelvin.report.parts.arms import Arm
 from kelvin.report.parts.contrasts import BEST, DISAGREE
 from kelvin.report.results import collect
@@ -196,6 +197,45 @@ def test_a_clamped_run_gets_no_verdict(grid):
     assert "severity gate (The degradation is clamped from t = 63" in " ".join(study.findings())
 
 
+TARGETS = {"restorer.parameterisation": ["x0", "residual"], "training.epochs": [70, 140]}
+
+
+def test_targets_are_contrasted_each_by_itself(grid):
+    """Blur is better where x0 is predicted and worse where the residual is: two sides, not a choice."""
+    options = {(run, target, epochs): given for (run, epochs), given in budgets(0.8).items()
+               for target in TARGETS["restorer.parameterisation"]}
+    for run, fmd in ((HOT, 4.0), (COLD, 4.4)):
+        for epochs in (70, 140):
+            options[run, "residual", epochs] = {"fmd": fmd * (1.02 if epochs == 70 else 1),
+                                                "updates": 16 * epochs}
+    study = grid(TARGETS, options)
+    assert {(h.candidate, h.verdict.outcome) for h in study.page.held} == {
+        (f"{COLD}/x0", LOWER), (f"{COLD}/residual", HIGHER)}
+    assert {round(h.ratio, 6) for h in study.page.held} == {0.8, 1.1}
+    assert not any(arm.is_tuned for arm in study.arms) and len(study.largest) == 4
+    first, second, *_ = study.findings()
+    assert "“blur, target x0” has a lower FMD than “Gaussian noise, target x0”" in first
+    assert "“blur, target residual” has a higher FMD than “Gaussian noise, target residual”" in first
+    assert "what was tuned" not in second
+
+
+def test_the_spread_over_classifiers_is_beside_the_ratio(grid):
+    """By the second of three classifiers noise has 1.1 times the FMD, of blur 0.9 times."""
+    options = budgets(0.8)
+    study = grid(EPOCHS, options)
+    assert study.tables()[0].rows[0]["classifiers_low"] is None
+    for arm in study.arms:
+        second = {HOT: 1.1, COLD: 0.9}[arm.degradation]
+        for record in arm.run.records:
+            for scores in record["samplers"].values():
+                if "fmd_median" in scores:
+                    scores["fmd_by_classifier"] = [scores["fmd_median"] * f for f in (1, second, 1)]
+    del study.page  # what was contrasted before
+    row = study.tables()[0].rows[0]
+    assert row["classifiers_low"] == pytest.approx(0.8 * 0.9 / 1.1)
+    assert row["classifiers_high"] == pytest.approx(0.8)
+
+
 TIES = {"schedule.tie": ["variance", "recoverability"], "training.epochs": [70, 140]}
 
 
@@ -261,6 +301,14 @@ def test_test_images_choose_nothing():
     assert unscored.place is None and unscored.declared == {}
 
 
+def test_the_priors_part_is_a_table(grid):
+    """From true x_T 0.8 and from a constant 3 times the FMD from the prior, as the fixture has it."""
+    row, _ = grid(EPOCHS, budgets(0.8)).tables()[-1].rows
+    assert row["title"] == "Gaussian noise" and row["sampler"] == "Algorithm 2, 50"
+    assert row["held-out"] / row["prior"] == pytest.approx(0.8)
+    assert row["constant"] / row["prior"] == pytest.approx(3.0)
+
+
 def test_figures(grid):
     style.use()
     vary = {"training.lr": [1e-3, 2e-3, 4e-3], "training.epochs": [70, 140]}
@@ -270,6 +318,23 @@ def test_figures(grid):
     names = {figure.name for figure in study.drawn()}
     assert names == {f"hot-and-cold-{part}" for part in (
         "best", "samplers", "flops", "rates", "process", "consistency", "starts")}
+
+
+def test_lines_have_the_hue_of_their_family(grid, monkeypatch):
+    """As everywhere on a page: what is hot is never drawn in a cold colour."""
+    drawn = {}
+    monkeypatch.setattr(drawing, "finish", lambda figure, name, caption: drawn.setdefault(name, figure))
+    vary = {"training.lr": [1e-3, 2e-3, 4e-3], "training.epochs": [70, 140]}
+    study = grid(vary, {(*key, epochs): value | {"updates": 16 * epochs} for key, value in rates().items()
+                        for epochs in (70, 140)})
+    study.figures()
+    for part in ("flops", "rates", "process"):
+        axes = drawn[f"hot-and-cold-{part}"].axes[0]
+        handles, titles = axes.get_legend_handles_labels()
+        lines = {title: handle[0] if isinstance(handle, tuple) else handle
+                 for handle, title in zip(handles, titles, strict=True)}
+        for title, family in (("Gaussian noise", "hot"), ("blur", "cold")):
+            assert lines[title].get_color() in style.FAMILIES[family], part
 
 
 def test_records_of_before_are_no_contrast(project):

@@ -62,7 +62,8 @@ def check(vary: Mapping[str, Sequence[Any]]) -> None:
 
 
 def word(value: Any) -> str:
-    """A value as part of a name, of letters, digits and -: 0.004 is 4e-3, 0.995 is 995e-3, 1120 itself.
+    """A value as part of a name, of letters, digits and -: 0.004 is 4e-3, 0.995 is 995e-3, 1120 itself,
+    linear+ is linear-plus.
 
     ValueError for what is neither a number nor a word.
     """
@@ -75,8 +76,8 @@ def word(value: Any) -> str:
         digits, exponent = number.as_tuple().digits, number.as_tuple().exponent
         text = "".join(map(str, digits))
         return f"{'-' * (value < 0)}{text}" + (f"e{exponent}" if exponent else "")
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", value):
-        return value
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*\+?", value):
+        return value.replace("+", "-plus")  # a target is named linear+
     raise ValueError(f"{value!r} is neither a number nor a word of letters, digits and -")
 
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
+import torch
 from pydantic import Field
 
 from kelvin.common.errors import KelvinError
 from kelvin.degradations.base import ImageSpec, degradations
 from kelvin.degradations.graded import geometric
 from kelvin.degradations.matrices import AxisMatrices
+from kelvin.degradations.signal import of_cosines
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -118,3 +120,6 @@ class GaussianBlur(AxisMatrices):
 
     def matrices(self, n: int, u: np.ndarray, axis: str) -> np.ndarray:
         return axis_matrices(n, self.sigmas, self.taps, self.border, self.sigma_of, self.reading)
+
+    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor:
+        return of_cosines(x0) if self.border == "heat" else super().stand_ins(x0)

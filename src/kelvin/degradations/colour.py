@@ -11,6 +11,7 @@ from pydantic import Field
 from kelvin.common.errors import KelvinError
 from kelvin.degradations.base import ImageSpec, degradations
 from kelvin.degradations.graded import Graded
+from kelvin.degradations.signal import of_components
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -23,6 +24,9 @@ class Fade(Graded):
                  to: Literal["mean"] | Annotated[float, Field(ge=0, le=1)]) -> None:
         self.target = to
         super().__init__(image, schedule)
+
+    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor:
+        return of_components(x0)
 
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u = self.severity(t, x0)
@@ -40,6 +44,9 @@ class Desaturate(Graded):
             raise KelvinError(f"degradation.kind = 'desaturate' needs RGB images, but these have "
                               f"{image.channels} channel: choose a data set with 3 channels")
         super().__init__(image, schedule)
+
+    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor:
+        return of_components(x0)
 
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u = self.severity(t, x0)

@@ -19,15 +19,13 @@ import numpy as np
 import torch
 
 from kelvin.common.errors import KelvinError
-from kelvin.common.streams import BatchRandom, generator
 from kelvin.degradations.base import Degradation, ImageSpec
 from kelvin.degradations.recoverability import Moments, rounding
+from kelvin.degradations.signal import LEAST, Pairs, enough_pairs, measured
 from kelvin.schedules import build_schedule, growths, tie_of
 
-PAIRS = 256  # pairs of training images from which the signal variance is estimated
 LEVELS = 128  # intervals of severity in which it is looked up before u_t is solved
 ROUNDS = 20  # of refinement, every second one a bisection: intervals shrink 500 times at least
-SLICE = 2**24  # numbers degraded at once while it is measured: bounds the memory
 
 
 def geometric(u: Any, start: float, end: float, from_zero: bool) -> Any:
@@ -38,7 +36,6 @@ def geometric(u: Any, start: float, end: float, from_zero: bool) -> Any:
     """
     ratio = end / start
     return start * ((1 + ratio) ** u - 1) if from_zero else start * ratio**u
-
 
 class Graded(Degradation):
     """A degradation whose x_t depends on t through its severity u_t alone (u = 0: untouched)."""
@@ -85,15 +82,11 @@ class Graded(Degradation):
 
     def fit(self, x0: torch.Tensor, other: Callable[[], torch.Tensor]) -> None:
         """Measure the signal variance on training images and, where tied, solve u_t for it."""
-        source = generator("signal variance")
-        n = min(PAIRS, len(x0) // 2)
-        if n == 0:
+        if len(x0) < 2:
             raise KelvinError("the signal variance of a degradation needs two training images at least")
-        chosen = torch.randperm(len(x0), generator=source)[: 2 * n]
-        pairs = (x0[chosen[:n]], x0[chosen[n:]], self.draw(BatchRandom(n, source)))
+        probe = copy.copy(self)
+        pairs = self.pairs(x0)
         if self.tied:
-            probe = copy.copy(self)
-
             if self.tie == "recoverability":
                 data = Moments(self, x0)
                 self.wanted = data.noise(self.alpha_bar.cpu().sqrt(),
@@ -103,14 +96,37 @@ class Graded(Degradation):
             def left(u: np.ndarray) -> np.ndarray:
                 probe.follow(np.concatenate([[0.0], u]))  # time 0 is the image itself, whatever u
                 if self.wanted is None:
-                    return measured(probe, *pairs)[1:].numpy()
+                    return probe.left(pairs)[1:].numpy()
                 return data.of(probe, torch.arange(1, len(u) + 1)).numpy()
 
             wanted = self.alpha_bar if self.wanted is None else self.wanted
             self.follow(solve(left, wanted.cpu().numpy()))
             if self.wanted is not None:
                 self.reached = data.of(self, torch.arange(self.steps + 1))
-        self.variance = measured(self, *pairs)
+        self.variance = self.left(pairs)
+
+    def pairs(self, x0: torch.Tensor) -> Pairs | None:
+        """What S_t is measured on; None where it depends on no image."""
+        if self.kept(self.u.cpu().numpy()) is not None:
+            return None
+        probe = copy.copy(self)
+        probe.follow(np.linspace(0, 1, LEVELS // 16 + 1))
+        least = float(self.alpha_bar.min()) if self.tied else 0.0
+        return enough_pairs(probe, x0, self.stand_ins(x0), max(LEAST, least))
+
+    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor | None:
+        """Differences (k, C, H, W) that stand for all pairs of the training images x0 where x_t is linear
+        in x0 (kelvin.degradations.signal), one alone where there is z; None: pairs of x0 are taken."""
+        return None
+
+    def kept(self, u: np.ndarray) -> np.ndarray | None:
+        """S at the severities u, (k,), where it is the same for all images; None: it is measured."""
+        return None
+
+    def left(self, pairs: Pairs | None) -> torch.Tensor:
+        """S_t, (T + 1,) float64, at the severities that are followed."""
+        kept = self.kept(self.u.cpu().numpy())
+        return measured(self, *pairs) if kept is None else torch.from_numpy(kept)
 
     def signal_variance(self) -> torch.Tensor:
         if self.variance is None:
@@ -176,18 +192,3 @@ def solve(left: Callable[[np.ndarray], np.ndarray], wanted: np.ndarray) -> np.nd
     least = found.min()
     strongest = u[found <= least + tolerance(least)].max()
     return np.append(u, strongest)[first]
-
-
-def measured(process: Degradation, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor | None
-             ) -> torch.Tensor:
-    """S_t over pairs (x, y) that share z, (T + 1,) float64; in slices of t that bound the memory."""
-    whole = (x - y).square().sum(dtype=torch.float64).clamp(min=1e-12)
-    out = []
-    for times in torch.arange(process.steps + 1).split(max(1, SLICE // x.numel())):
-        t = times.repeat_interleave(len(x))
-        x_k, y_k, z_k = (None if a is None else a.repeat(len(times), *(1,) * (a.ndim - 1))
-                         for a in (x, y, z))
-        gap = process.degrade(x_k, t, z_k) - process.degrade(y_k, t, z_k)
-        each = gap.square().flatten(1).sum(1, dtype=torch.float64)
-        out.append(each.view(len(times), -1).sum(1) / whole)
-    return torch.cat(out)

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from kelvin.degradations.base import ImageSpec, Random, degradations
 from kelvin.degradations.graded import Graded
+from kelvin.degradations.signal import of_pixels
 
 Level = Annotated[float, Field(ge=0, le=1)]  # a grey level: 0 black, 1 white
 Positive = Annotated[float, Field(gt=0)]
@@ -32,6 +33,9 @@ class Mask(Graded):
         """What shows where the image is gone, in the model's range."""
         return self.fill
 
+    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor:
+        return of_pixels(x0)
+
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         visible, colour = self.visible(t, z, x0), self.colour(z)
         return visible * x0 + (1 - visible) * colour
@@ -46,6 +50,9 @@ class RandomPixels(Mask):
 
     def draw(self, random: Random) -> torch.Tensor | None:
         return random.uniform(1, self.image.height, self.image.width)
+
+    def kept(self, u: np.ndarray) -> np.ndarray:
+        return 1 - u
 
     def visible(self, t: torch.Tensor, z: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
         return (z.to(like.dtype) >= self.severity(t, like)).to(like.dtype)
@@ -64,6 +71,9 @@ class SaltAndPepper(Mask):
 
     def draw(self, random: Random) -> torch.Tensor | None:
         return random.uniform(2, self.image.height, self.image.width)
+
+    def kept(self, u: np.ndarray) -> np.ndarray:
+        return 1 - u
 
     def visible(self, t: torch.Tensor, z: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
         return (z[:, :1].to(like.dtype) >= self.severity(t, like)).to(like.dtype)

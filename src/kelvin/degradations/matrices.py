@@ -15,6 +15,7 @@ from pydantic import Field
 
 from kelvin.degradations.base import ImageSpec, degradations
 from kelvin.degradations.graded import Graded
+from kelvin.degradations.signal import of_components
 
 
 class AxisMatrices(Graded):
@@ -28,6 +29,9 @@ class AxisMatrices(Graded):
         self.rows, self.columns = (
             torch.from_numpy(np.asarray(self.matrices(n, u, axis), np.float32))
             for n, axis in ((self.image.height, "rows"), (self.image.width, "columns")))
+
+    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor:
+        return of_components(x0)
 
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         x0 = x0 - self.image.low  # black is the zero of a border of zeros

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
 
 from kelvin.common.errors import KelvinError
@@ -34,6 +35,9 @@ class Morph(Graded):
                               "carry them")
         chosen = (random.uniform(1)[:, 0] * len(self.bank)).long()
         return self.image.encode(self.bank.cpu()[chosen].float() / 255)
+
+    def kept(self, u: np.ndarray) -> np.ndarray:
+        return (1 - u) ** 2
 
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u = self.severity(t, x0)

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from kelvin.degradations.base import ImageSpec, Random, degradations
 from kelvin.degradations.graded import Graded
+from kelvin.degradations.signal import of_waves
 
 
 def line_transfer(height: int, width: int, length: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
@@ -39,6 +40,9 @@ class MotionBlur(Graded):
     def draw(self, random: Random) -> torch.Tensor | None:
         # a line has no direction: half a turn holds every angle
         return math.pi * random.uniform(1) if self.angle == "drawn" else None
+
+    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor:
+        return of_waves(x0)
 
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         angle = (torch.full((len(x0), 1), math.radians(self.angle), dtype=x0.dtype, device=x0.device)

@@ -9,12 +9,14 @@ import math
 from collections.abc import Mapping
 from typing import Annotated
 
+import numpy as np
 import torch
 from pydantic import Field
 
 from kelvin.degradations.base import OF_ANY, ImageSpec, Random, degradations
 from kelvin.degradations.gaussian import GaussianProcess
 from kelvin.degradations.graded import Graded, geometric
+from kelvin.degradations.signal import of_cosines
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -55,6 +57,9 @@ class WarmBlur(Warm):
 
     def draw(self, random: Random) -> torch.Tensor:
         return random.normal(*self.image.shape)
+
+    def stand_ins(self, x0: torch.Tensor) -> torch.Tensor:
+        return of_cosines(x0)
 
     def to_basis(self, x: torch.Tensor) -> torch.Tensor:
         return self.rows.to(x.dtype) @ x @ self.columns.to(x.dtype).T
@@ -128,6 +133,9 @@ class MaskNoise(Warm):
     def gain(self, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u = self.exact(t)
         return torch.cos(math.pi / 2 * u) * (z[:, :1] >= u**self.lag)
+
+    def kept(self, u: np.ndarray) -> np.ndarray:
+        return np.cos(np.pi / 2 * u) ** 2 * (1 - u**self.lag)
 
     def eps(self, z: torch.Tensor | None) -> torch.Tensor:
         return z[:, 1:]

@@ -77,7 +77,7 @@ def _load(path: Path, device: torch.device | str, sha256: str) -> tuple[Extracto
         network = pool_network(torch.load(path, map_location="cpu", weights_only=True))
     except Exception:  # bytes that are no such file make the unpickler raise anything
         return None, f"{NULL}{path.name} does not hold EfficientNet-Lite0's weights; {remedy}"
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)
     return Extractor(NAME, DIM, PREPROCESSING, digest, _features(network, device), COMPONENTS), None
 
 
@@ -85,8 +85,8 @@ def _features(network: torch.nn.Module, device: torch.device | str) -> Callable[
     """(b, 3, H, W) float32 array in [0, 1] -> (b, 1280) float32 array, a few images at a time."""
     import torch
 
-    def few(x: np.ndarray) -> torch.Tensor:
-        x = (255 * resized(torch.from_numpy(x).to(device)) - 127) / 128
+    def few(images: np.ndarray) -> torch.Tensor:
+        x = (255 * resized(torch.from_numpy(images).to(device)) - 127) / 128
         return network(x.contiguous(memory_format=torch.channels_last)).cpu()
 
     def function(images: np.ndarray) -> np.ndarray:

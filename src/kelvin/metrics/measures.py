@@ -158,6 +158,10 @@ MEASURES = Measures((
                    Shown("likelihood", LAST, "FMD of its samples", bold=True), Shown("restored"),
                    Shown("calibration", FIRST), Shown("readme", spread=True, decimals=2),
                    Shown("summary"))),
+    # FMD again, by others: computed where the classifiers are (kelvin.evaluation.protocol)
+    Measure("fmd_median", "FMD, median of the classifiers", FMD, "lower", 0),
+    Measure("fmd_by_classifier", "FMD by each classifier", FMD, "lower", 0),
+    Measure("fmd_validation", "FMD, validation images", FMD, "lower", 0),
     Measure("fmd_normalised", "normalised", SCALE, "lower", form="fixed", spread="interval",
             over_seeds=True, headline=True, every=True,
             of=lambda s: (s.frechet.normalised, s.normalised(s.interval.low_at_n),

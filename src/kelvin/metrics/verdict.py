@@ -43,7 +43,7 @@ class Contrast:
     """Candidate against baseline, by one sampler with nfe evaluations an image.
 
     measures: {key: (baseline's values, candidate's values)}, one value a seed, lower is better; fmd (of
-    each seed the median over five classifiers: `over_classifiers`), fd_pixels, and fd_random or kid; fid
+    each seed the median over five classifiers), fd_pixels, and fd_random or kid; fid
     too where images have colour. gates: {side: its gates}, all four of each.
     """
 
@@ -195,14 +195,6 @@ def paired(baseline: Sequence[float] | np.ndarray, candidate: Sequence[float] | 
     if error <= 1e-12 * max(abs(a).max(), abs(b).max()):
         raise KelvinError("all pairs of seeds differ by one value: they are not independent trainings")
     return TTest(float(d.mean()), error, len(d) - 1)
-
-
-def over_classifiers(fmd: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
-    """FMD (seeds, classifiers) -> the median and the range over classifiers, (seeds,) each."""
-    x = np.asarray(fmd, dtype=np.float64)
-    if x.ndim != 2 or 0 in x.shape:
-        raise KelvinError(f"FMD by several classifiers has the shape (seeds, classifiers), not {x.shape}")
-    return np.median(x, axis=1), np.ptp(x, axis=1)
 
 
 def _test(contrast: Contrast, key: str, baseline: np.ndarray, candidate: np.ndarray) -> TTest:

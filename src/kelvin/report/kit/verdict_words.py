@@ -63,7 +63,11 @@ def change(ratio: float) -> str:
 
 
 def between(low: float, high: float) -> str:
-    """An interval of ratios, as `8 % to 31 % lower`; both sides are named where they differ."""
+    """An interval of ratios, as `8 % to 31 % lower`; both sides are named where they differ, and both are
+    multiples where one is."""
+    if high >= TIMES:
+        end = f"{digits(high)} times"
+        return f"{digits(low)} to {end} higher" if low >= 1 else f"{digits(low)} to {end} that"
     first, last = (change(v) for v in ((high, low) if high < 1 else (low, high)))
     side = " " + last.rsplit(" ", 1)[-1]
     return f"{first.removesuffix(side)} to {last}"

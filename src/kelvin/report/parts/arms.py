@@ -26,15 +26,17 @@ from kelvin.schedules import TIES
 
 KINDS = ("naive", "improved", "ddim", "ancestral")  # of samplers that are contrasted
 EVALUATIONS = (5, 20, 50, 100)  # of the network, an image
+TARGET = "restorer.parameterisation"  # what a network predicts, as a record varies it
 TIED = {"variance": "the variance left", "recoverability": "recoverability"}
 Place = tuple[str, int]  # kind of sampler, network evaluations
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A degradation, tied in one way, after so many updates. runs: those that differ in what is tuned
-    alone. samplers: {(kind, evaluations): name}, that all of them were drawn by. tuner: the record that
-    declared some of them, `declaration`, on seeds of its own."""
+    """A degradation, tied in one way, after so many updates; of a record that varies what the networks
+    predict, `target`, with one of them, which its name and title then carry. runs: those that
+    differ in what is tuned alone. samplers: {(kind, evaluations): name}, that all of them were drawn by.
+    tuner: the record that declared some of them, `declaration`, on seeds of its own."""
 
     degradation: str
     title: str
@@ -44,6 +46,12 @@ class Arm:
     samplers: Mapping[Place, str]
     tuner: str | None = None
     declaration: tuple[Place, ...] = ()
+    target: str = ""
+
+    @property
+    def base(self) -> str:
+        """The degradation's run, whatever the target."""
+        return self.degradation.removesuffix(f"/{self.target}")
 
     @property
     def is_tuned(self) -> bool:
@@ -106,24 +114,29 @@ def judged(scores: Mapping[str, Any]) -> float:
 
 def arms(runs: Sequence[Run], results: Results) -> list[Arm]:
     """The sides that these runs make, in their order, the fewest updates first."""
-    grouped: dict[tuple[str, str, int], list[Run]] = {}
+    grouped: dict[tuple[str, str, str, int], list[Run]] = {}
     for run in runs:
         point = results.plan.varied.get(run.name)
         tie = run.config.schedule.model_dump().get("tie", TIES[0])
-        grouped.setdefault((point.run if point else run.name, tie, run.record["updates"]), []).append(run)
-    order = list(dict.fromkeys((name, tie) for name, tie, _ in grouped))
-    return [arm_of(name, tie, updates, group, results)
-            for (name, tie, updates), group in sorted(
-                grouped.items(), key=lambda item: (order.index(item[0][:2]), item[0][2]))]
+        target = str(point.values.get(TARGET, "")) if point else ""
+        grouped.setdefault((point.run if point else run.name, tie, target, run.record["updates"]),
+                           []).append(run)
+    order = list(dict.fromkeys(key[:3] for key in grouped))
+    return [arm_of(*key, group, results) for key, group in sorted(
+        grouped.items(), key=lambda item: (order.index(item[0][:3]), item[0][3]))]
 
 
-def arm_of(name: str, tie: str, updates: int, group: Sequence[Run], results: Results) -> Arm:
+def arm_of(name: str, tie: str, target: str, updates: int, group: Sequence[Run], results: Results
+           ) -> Arm:
     samplers = common_samplers(group, results)
     point = results.plan.varied.get(group[0].name)
     declared = point.samplers if point else []
-    return Arm(name, base_title(group[0], results), tie, updates, tuple(group), samplers,
+    title = base_title(group[0], results)
+    if target:
+        name, title = f"{name}/{target}", f"{title}, target {target}"
+    return Arm(name, title, tie, updates, tuple(group), samplers,
                point.tuned_by if point and declared else None,
-               tuple(place for place, sampler in samplers.items() if sampler in declared))
+               tuple(place for place, sampler in samplers.items() if sampler in declared), target)
 
 
 def base_title(run: Run, results: Results) -> str:

@@ -19,6 +19,7 @@ from kelvin.report.kit.style import (
     legend_below,
     logarithmic,
     look,
+    looks,
     new,
     plain,
     ticks,
@@ -108,9 +109,10 @@ def over_flops(name: str, arms: Sequence[Arm]) -> Figure | None:
         return None
     figure = new(WIDTH * 0.8, 4.2)
     axes = figure.subplots()
-    for i, own in enumerate(lines.values()):
+    styles = looks([own[0].run for own in lines.values()])
+    for own, style in zip(lines.values(), styles, strict=True):
         x = [arm.run.record["training_flops"] / 1e12 for arm in own]
-        bars(axes, x, [arm.fmd() for arm in own], label(own[0], arms), look(i))
+        bars(axes, x, [arm.fmd() for arm in own], label(own[0], arms), style)
     axes.set(xlabel="training, TFLOPs (forward and backward, all updates)", ylabel="FMD")
     logarithmic(axes)
     legend_below(figure, axes, 3)
@@ -127,10 +129,11 @@ def over_rates(name: str, arms: Sequence[Arm]) -> Figure | None:
         return None
     figure = new(WIDTH if len(budgets) > 1 else WIDTH * 0.7, 4.0)
     panels = figure.subplots(1, len(budgets), squeeze=False, sharey=True)[0]
-    order = list(dict.fromkeys((a.degradation, a.tie) for a in grids))
+    first = {(a.degradation, a.tie): a.run for a in grids}
+    styles = dict(zip(first, looks(list(first.values())), strict=True))
     for axes, updates in zip(panels, budgets, strict=True):
         for arm in (arm for arm in grids if arm.updates == updates):
-            style = look(order.index((arm.degradation, arm.tie)))
+            style = styles[arm.degradation, arm.tie]
             points = sorted((run.config.training.lr, own) for run in arm.runs
                             if (own := lowest(arm, run)) is not None)
             axes.plot(*zip(*points, strict=True), label=plain(label(arm, grids)), **style)
@@ -161,8 +164,8 @@ def processes(name: str, arms: Sequence[Arm]) -> Figure | None:
     """Variance left and recoverability over t / T, a line a degradation."""
     figure = new(WIDTH, 4.0)
     left, right = figure.subplots(1, 2, sharey=True)
-    for i, arm in enumerate(arms):
-        process, style = arm.run.first.process, look(i)
+    for i, (arm, style) in enumerate(zip(arms, looks([a.run for a in arms]), strict=True)):
+        process = arm.run.first.process
         variance = np.array(process["signal_variance"], float)
         last = len(variance) - 1
         every = max(1, last // 8)
@@ -234,16 +237,12 @@ def gaps(run: Run, results: Results) -> dict[str, list[tuple[int, float]]]:
 
 def starts(name: str, arms: Sequence[Arm]) -> Figure | None:
     """FMD by one sampler from the prior, from true x_T and from a constant: a row a degradation."""
-    rows = [(arm, sampler) for arm in arms if (sampler := ablated(arm.run))]
+    rows = [(arm, *found) for arm in arms if (found := by_start(arm))]
     if not rows:
         return None
     figure = new(WIDTH, 0.42 * len(rows) + 1.3)
     axes = figure.subplots()
-    for y, (arm, sampler) in enumerate(rows):
-        values = {start: [judged(r["samplers"][key]) for r in arm.run.records]
-                  for start in STARTS
-                  if (key := started(sampler, start) if start else sampler) in
-                  arm.run.record["samplers"]}
+    for y, (_, _, values) in enumerate(rows):
         means = [float(np.mean(v)) for v in values.values()]
         axes.plot([min(means), max(means)], [y, y], color="#BBBBBB", linewidth=1, zorder=1)
         for k, (start, found) in enumerate(values.items()):
@@ -252,7 +251,7 @@ def starts(name: str, arms: Sequence[Arm]) -> Figure | None:
     for k, (text, marker) in enumerate(STARTS.values()):
         axes.plot([], [], marker, color=COLOURS[(5, 3, 4)[k]], linestyle="none", label=text)
     axes.set_yticks(range(len(rows)), [plain(f"{label(arm, arms)}\n{words_of(arm, sampler)}")
-                                      for arm, sampler in rows])
+                                      for arm, sampler, _ in rows])
     axes.set(xscale="log", ylim=(len(rows) - 0.4, -0.6), xlabel="FMD")
     axes.grid(axis="y", visible=False)
     ticks(axes.xaxis)
@@ -261,6 +260,15 @@ def starts(name: str, arms: Sequence[Arm]) -> Figure | None:
                   "samples by one sampler from x_T that the fitted prior draws, from x_T of held-out "
                   "images (none is learnt from), and from the degraded mean image every time. A marker "
                   "a training seed.")
+
+
+def by_start(arm: Arm) -> tuple[str, dict[str, list[float]]] | None:
+    """An arm's sampler, and {start: FMD of each seed by it}; None where only its prior started it."""
+    if (sampler := ablated(arm.run)) is None:
+        return None
+    keys = {start: started(sampler, start) if start else sampler for start in STARTS}
+    return sampler, {start: [judged(r["samplers"][key]) for r in arm.run.records]
+                     for start, key in keys.items() if key in arm.run.record["samplers"]}
 
 
 def ablated(run: Run) -> str | None:

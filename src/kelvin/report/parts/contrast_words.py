@@ -29,7 +29,8 @@ def wins(page: Page, baseline: str) -> str:
                               (SAME, "an FMD within 10 % of that of")):
             if keys := [key for key in own if ends[key] == outcome]:
                 head = headline(keys)
-                parts.append(f"{named(title_of(page, found[head]))} has {word} {named(baseline)} in "
+                base = named(baseline_of(page, found[head]))
+                parts.append(f"{named(title_of(page, found[head]))} has {word} {base} in "
                              f"{len(keys)} of {len(own)} contrasts ({where(head)} "
                              f"{told(found[head], page)})")
     if parts:
@@ -64,6 +65,10 @@ def told(found: Sequence[Held], page: Page) -> str:
 
 def title_of(page: Page, found: Sequence[Held]) -> str:
     return page.sides[found[0].verdict.contrast.candidate].title
+
+
+def baseline_of(page: Page, found: Sequence[Held]) -> str:
+    return page.sides[found[0].verdict.contrast.baseline].title
 
 
 def verdicts_told(page: Page) -> list[str]:

@@ -28,6 +28,7 @@ class Held:
     kinds: tuple[str, str]
     ratio: float  # candidate's FMD over the baseline's, of geometric means over seeds
     test: TTest | None  # None with one seed
+    by_classifier: tuple[float, float] | None = None  # the lowest and highest ratio of one
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -77,11 +78,13 @@ class Page:
 
 def contrasted(arms: Sequence[Arm], baseline: str, grey_levels: int, colour: bool) -> Page:
     """Every other degradation against `baseline`, each tying by itself, after the most updates that both
-    had: within each sampler and number of evaluations that both took, and each by its best sampler."""
-    ties = list(dict.fromkeys(arm.tie for arm in arms if arm.degradation != baseline))
+    had, predicting the same: within each sampler and number of evaluations that both took, and each by
+    its best sampler."""
+    others = [arm for arm in arms if arm.base != baseline]
+    ties = list(dict.fromkeys(arm.tie for arm in others))
     pairs = [pair for tie in ties
-             for name in dict.fromkeys(arm.degradation for arm in arms if arm.degradation != baseline)
-             if (pair := pair_of(arms, baseline, name, tie))]
+             for name, target in dict.fromkeys((arm.degradation, arm.target) for arm in others)
+             if (pair := pair_of([arm for arm in arms if arm.target == target], baseline, name, tie))]
     sides, gates = {}, {}
     for arm in (arm for pair in pairs for arm in pair):
         smaller = [other for other in arms if (other.degradation, other.tie) ==
@@ -104,7 +107,7 @@ def key_of(arm: Arm) -> str:
 def pair_of(arms: Sequence[Arm], baseline: str, name: str, tie: str) -> tuple[Arm, Arm] | None:
     """The baseline, of that tying where it was trained under it, and the candidate."""
     candidates = {arm.updates: arm for arm in arms if (arm.degradation, arm.tie) == (name, tie)}
-    first = [arm for arm in arms if arm.degradation == baseline]
+    first = [arm for arm in arms if arm.base == baseline]
     first = [arm for arm in first if arm.tie == tie] or first
     bases = {arm.updates: arm for arm in first}
     both = set(bases) & set(candidates)
@@ -149,4 +152,19 @@ def held(verdict: Verdict, tie: str, kinds: tuple[str, str], sides: Mapping[str,
         except KelvinError:  # one value of all seeds: no spread to judge by
             test = None
     return Held(verdict, tie, sides[verdict.contrast.candidate].degradation, kinds,
-                float(np.exp(second.mean() - first.mean())), test)
+                float(np.exp(second.mean() - first.mean())), test,
+                over_classifiers(verdict.contrast, kinds, sides))
+
+
+def over_classifiers(contrast: Contrast, kinds: tuple[str, str], sides: Mapping[str, Arm]
+                     ) -> tuple[float, float] | None:
+    """The lowest and highest ratio of FMD over the judging classifiers; None of records of one."""
+    means = []
+    for key, kind in zip((contrast.baseline, contrast.candidate), kinds, strict=True):
+        arm = sides[key]
+        values = [s.get("fmd_by_classifier") or [] for s in arm.scores(arm.run, (kind, contrast.nfe))]
+        if min(map(len, values)) < 2:
+            return None
+        means.append(np.log(values).mean(0))
+    ratios = np.exp(means[1] - means[0])
+    return float(ratios.min()), float(ratios.max())

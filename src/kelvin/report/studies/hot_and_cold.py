@@ -54,7 +54,8 @@ class HotAndCold(Study):
                 drawing.starts(f"{self.name}-starts", self.largest)]
 
     def tables(self) -> list[Table | None]:
-        return [self.contrasts(), self.gates(), self.rates(), self.declared()] if self.trained else []
+        return [self.contrasts(), self.gates(), self.rates(), self.declared(),
+                self.starts()] if self.trained else []
 
     def contrasts(self) -> Table | None:
         """One row a contrast."""
@@ -62,16 +63,17 @@ class HotAndCold(Study):
         sides = self.page.sides
         for h in self.page.held:
             c, (low, high) = h.verdict.contrast, h.interval or (None, None)
+            least, most = h.by_classifier or (None, None)
             sampler = SAMPLERS[c.sampler] if c.sampler != BEST else (
                 f"best: {SAMPLERS[h.kinds[1]]} against {SAMPLERS[h.kinds[0]]}")
             rows.append({"candidate": h.candidate, "title": f"{sides[c.candidate].title} against "
                          f"{sides[c.baseline].title}", "tie": h.tie, "sampler": sampler,
                          "nfe": c.nfe, "seeds": min(h.verdict.seeds), "ratio": h.ratio,
                          "ratio_low": low, "ratio_high": high, "outcome": h.verdict.outcome,
-                         "p": h.verdict.p, "p_same": h.verdict.p_same, "detectable": h.detectable})
+                         "p": h.verdict.p, "p_same": h.verdict.p_same, "detectable": h.detectable,
+                         "classifiers_low": least, "classifiers_high": most})
         if not rows:
             return None
-        baseline = sides[self.page.held[0].verdict.contrast.baseline].title
         tie = [Column("tied by", lambda r: TIED[r["tie"]])] if len(self.page.ties) > 1 else []
         shown = [Column("contrast", lambda r: r["title"]), *tie,
                  Column("sampler", lambda r: r["sampler"]),
@@ -79,14 +81,17 @@ class HotAndCold(Study):
                  Column("ratio of FMD [95 % interval]", lambda r: digits_of(r["ratio"]) + (
                      "" if r["ratio_low"] is None else
                      f" [{digits_of(r['ratio_low'])}, {digits_of(r['ratio_high'])}]")),
+                 Column("by classifier", lambda r: NOTHING if r["classifiers_low"] is None else
+                        f"{digits_of(r['classifiers_low'])} to {digits_of(r['classifiers_high'])}"),
                  Column("verdict", lambda r: r["outcome"]),
                  Column("detectable rise", lambda r: NOTHING if r["detectable"] is None
                         else f"{digits(100 * r['detectable'])} %")]
-        return Table(f"{self.name}-contrasts", f"Every degradation against {named(baseline)}, within one "
-                     "sampler and number of network evaluations an image; best: each by the sampler of "
-                     "its lowest FMD against the validation images. Ratio: FMD of the first over that of "
-                     "the second, of geometric means over training seeds; FMD is the median over the "
-                     "judging classifiers. Verdict: docs/hot-and-cold.md; all rows are one family. "
+        return Table(f"{self.name}-contrasts", f"Every degradation against {named(self.baseline)}, "
+                     "within one sampler and number of network evaluations an image; best: each by the "
+                     "sampler of its lowest FMD against the validation images. Ratio: FMD of the first "
+                     "over that of the second, of geometric means over training seeds; FMD is the median "
+                     "over the judging classifiers, whose own ratios lie between the numbers under "
+                     "“by classifier”. Verdict: docs/hot-and-cold.md; all rows are one family. "
                      "Detectable rise: of FMD, found in 4 of 5 such experiments at the family's "
                      "strictest level.", shown, rows)
 
@@ -149,6 +154,25 @@ class HotAndCold(Study):
                      "its chosen learning rate, for each number of evaluations, the one of lowest FMD "
                      "against the validation images.", shown, rows) if rows else None
 
+    def starts(self) -> Table | None:
+        """The prior's part: one row an arm whose sampler also started from something else."""
+        rows: list[Row] = []
+        for arm in self.largest:
+            if found := drawing.by_start(arm):
+                sampler, values = found
+                rows.append({"run": arm.run.name, "title": arm.title, "tie": arm.tie,
+                             "sampler": drawing.words_of(arm, sampler),
+                             **{start or "prior": float(np.exp(np.mean(np.log(v))))
+                                for start, v in values.items()}})
+        shown = [Column("degradation", lambda r: r["title"]),
+                 Column("sampler, evaluations", lambda r: r["sampler"]),
+                 Column("FMD from the prior", lambda r: number(r["prior"])),
+                 Column("from true x_T", lambda r: number(r.get("held-out"))),
+                 Column("from the mean image", lambda r: number(r.get("constant")))]
+        return Table(f"{self.name}-starts", "The prior's part: the same network and sampler from x_T "
+                     "that the fitted prior draws, from x_T of held-out images, and from the degraded "
+                     "mean image every time (geometric means over seeds).", shown, rows) if rows else None
+
     def findings(self) -> list[str]:
         """What wins, under what, and what is not decided; then verdicts in full, gates, choices."""
         chosen = words.rates(self.arms)
@@ -156,15 +180,20 @@ class HotAndCold(Study):
             why = ("the degradation that the others are held against is not active" if not self.base_arm
                    else "no sampler was scored by all measures on both sides of any contrast")
             return [part for part in (f"There is nothing to contrast: {why}.", chosen) if part]
-        baseline = self.page.sides[self.page.held[0].verdict.contrast.baseline].title
         return [part for part in (
-            words.wins(self.page, baseline), words.tested(self.page, self.results.replicates),
+            words.wins(self.page, self.baseline), words.tested(self.page, self.results.replicates),
             words.not_decided(self.page), *words.verdicts_told(self.page), words.misses(self.page),
             chosen) if part]
 
     @property
+    def baseline(self) -> str:
+        """Its title, whatever the target."""
+        arm = self.page.sides[self.page.held[0].verdict.contrast.baseline]
+        return arm.title.removesuffix(f", target {arm.target}")
+
+    @property
     def base_arm(self) -> Arm | None:
-        return next((arm for arm in self.arms if arm.degradation == self.study.study.runs[0]), None)
+        return next((arm for arm in self.arms if arm.base == self.study.study.runs[0]), None)
 
 
 def with_points(study: StudyResults, results: Results) -> StudyResults:
