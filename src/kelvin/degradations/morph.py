@@ -32,8 +32,8 @@ class Morph(Graded):
         if self.bank is None:
             raise KelvinError("morph has no images to blend towards: fit it, or load weights that "
                               "carry them")
-        chosen = (random.uniform(1)[:, 0] * len(self.bank)).long()
-        return self.image.encode(self.bank.cpu()[chosen].float() / 255)
+        chosen = (random.uniform(1)[:, 0] * len(self.bank)).long().to(self.bank.device)
+        return self.image.encode(self.bank[chosen].float() / 255)
 
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u = self.severity(t, x0)
