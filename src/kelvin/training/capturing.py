@@ -59,9 +59,8 @@ def updater(step: Step, updates: int, checkpoint: Checkpoint) -> Update:
                 checkpoint.note_failed_trial()
                 raise KelvinError(f"a trial of the training step lost the device ({first_line}): "
                                   "start this again, it then does without") from error
-            log.warning("a trial of the training step %s%s failed: %s",
-                        "as a graph" if is_captured else "", ", compiled" if is_compiled else "",
-                        first_line)
+            way = ["compiled"] * is_compiled + ["as a graph"] * is_captured
+            log.warning("a trial of the training step (%s) failed: %s", ", ".join(way), first_line)
             if is_captured and not is_compiled:
                 eager = "its trial failed"
             else:
