@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 import torch
 from torch import nn
@@ -29,4 +30,4 @@ def compiled(network: nn.Module) -> nn.Module:
     """The network compiled at its first call; what was compiled is kept in the project's scratch folder,
     so that it is done once for a shape (TORCHINDUCTOR_CACHE_DIR names another)."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(project_root() / ".kelvin" / "inductor"))
-    return torch.compile(network)
+    return cast(nn.Module, torch.compile(network))

@@ -20,7 +20,7 @@ class NoLabels:
     def start(self, epoch: int) -> None:
         """Nothing to seed."""
 
-    def drawn(self, index: torch.Tensor, share: slice) -> None:
+    def drawn(self, index: torch.Tensor, share: slice) -> torch.Tensor | None:
         return None
 
     def held(self, split: str, part: slice) -> None:
