@@ -49,8 +49,8 @@ check: $(STAMP)  ## ruff, the layers and the fast tests
 ui: $(STAMP)     ## compare all results in a browser: MLflow
 	@kelvin ui
 
-bench: $(STAMP)  ## speed against peers, both sides in one run
-	@kelvin bench
+bench: $(STAMP)  ## speed against peers, both sides in one run; DEVICE=cuda: on a GPU
+	@kelvin bench $(if $(DEVICE),--device $(DEVICE))
 
 lint: $(STAMP)   ## ruff, the layers of src/kelvin, and its types
 	@ruff check . && lint-imports --no-cache --no-logo && mypy

@@ -233,19 +233,24 @@ def bench(
     names: Annotated[list[str] | None, typer.Argument(
         metavar="[NAME]...", help="Rows of benchmarks/bench.py; default: all, which also writes "
                                   "benchmarks/results.json.", show_default=False)] = None,
+    device: Annotated[str | None, typer.Option(
+        metavar="cuda|cpu", show_default=False,
+        help="Time one GPU beside published U-Nets, in 5 minutes at most; a CPU: tiny.",
+    )] = None,
 ) -> None:
     """Time Kelvin against a plain way of doing the same, both sides in one run, on all cores.
 
     \b
     kelvin bench                      every row, minutes
     kelvin bench train-cnn-vs-plain   one row
+    kelvin bench --device cuda        images a second on a GPU
 
     Needs the project's folder and the packages of `.[dev]`. Ends with status 1 outside it, 2 for an
     unknown row.
     """
     from kelvin.pipeline.bench import bench
 
-    raise typer.Exit(bench(names or ()))
+    raise typer.Exit(bench(names or (), device))
 
 
 @app.command()

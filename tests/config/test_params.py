@@ -5,11 +5,12 @@ import subprocess
 
 import pytest
 from conftest import ROOT
-from helpers import with_values
+from helpers import plans, with_values
 
 from kelvin.common.errors import KelvinError
 from kelvin.config.digest import fingerprint
 from kelvin.config.layers import merge
+from kelvin.config.plan import plan_path
 from kelvin.config.resolve import Params, read
 from kelvin.pipeline.checks.params import check, checked_params
 
@@ -26,12 +27,22 @@ def changed(path, value):
     return raw
 
 
-@pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
+@pytest.mark.parametrize("scale", RAW["scales"])
 @pytest.mark.parametrize("dataset", RAW["datasets"])
 def test_every_run_resolves_on_every_data_set_at_every_scale(scale, dataset):
     blend = "photos" if dataset != "photos" else "digits"
     raw = {**copy.deepcopy(RAW), "scale": scale, "dataset": dataset, "blend": blend}
     assert set(Params(raw).runs) == set(RAW["runs"])
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+def test_the_core_is_planned_for_a_gpu(dataset):
+    """Every active run, by a network wider than a laptop's, in the precision of the device."""
+    params = Params({**copy.deepcopy(RAW), "scale": "gpu", "dataset": dataset})
+    found = plans(params)
+    for name in params.house.active:
+        run = found[plan_path("train", name, "0")].config
+        assert run.network.channels >= 32 and run.training.precision == "auto"
 
 
 def test_the_default_is_a_core_of_at_most_20_runs():

@@ -96,11 +96,11 @@ def test_z_t_and_order_are_those_of_the_unconditional_run(params, tmp_path, monk
                             ("b", conditional(params, "ddpm-default"), True)):
         one, batches = trainer(run, tmp_path, name, told), []
 
-        def keep(network, x0, z, t, *more, predicted=one.predicted, into=batches):
+        def keep(network, x0, z, t, *more, predicted=one.step.predicted, into=batches):
             into.append((x0, z, t))
             return predicted(network, x0, z, t, *more)
 
-        monkeypatch.setattr(one, "predicted", keep)
+        monkeypatch.setattr(one.step, "predicted", keep)
         one.epoch(1, tqdm(disable=True))
         seen.append(batches)
     assert len(seen[0]) == 2

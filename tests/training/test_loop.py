@@ -60,19 +60,20 @@ def test_losses_fall_and_validation_is_taken_after_the_epoch(params, tmp_path, t
 
 def test_every_time_is_trained(params, tmp_path):
     one, seen = make(config(params), tmp_path, precision=FP32), set()
-    source = torch.Generator().manual_seed(0)
+    one.step.source.manual_seed(0)
     for _ in range(40):
-        seen |= set(one.batch(torch.arange(32), source)[2].tolist())
+        seen |= set(one.step.batch(torch.arange(32))[2].tolist())
     assert seen == set(range(1, one.restorer.degradation.steps + 1))
 
 
 def test_simple_weighting_changes_no_bit(params, tmp_path, trainer):
     one = trainer(config(params), tmp_path)
     assert torch.equal(one.objective.weights, torch.ones(one.restorer.degradation.steps + 1))
-    x0, z, t = one.batch(torch.arange(32), torch.Generator().manual_seed(0))
+    one.step.source.manual_seed(0)
+    x0, z, t = one.step.batch(torch.arange(32))
     gradients = []
     for weight in (one.objective.weights[t], None):
-        losses = one.losses(one.network, x0, z, t)
+        losses = one.step.losses_of(one.network, x0, z, t)
         (losses if weight is None else weight * losses).mean().backward()
         gradients.append([p.grad.clone() for p in one.bare.parameters()])
         one.bare.zero_grad()
@@ -150,7 +151,7 @@ def test_ema_against_its_definition_and_buffers():
         with torch.no_grad():
             net[0].weight.add_(0.1)
             net[1].running_mean.add_(1.0)
-        ema.update(net)
+        ema.update(net, torch.tensor(ema.share(k)))
         decay = min(0.9, (1 + k) / (10 + k))
         expected = decay * expected + (1 - decay) * net[0].weight.detach()
     torch.testing.assert_close(ema.network[0].weight, expected)
@@ -173,8 +174,9 @@ def test_bf16_agrees_with_fp32(params, tmp_path):
     for _ in range(2):  # after all are made, and each after the others have worked
         losses = {}
         for key, one in trainers.items():
-            batch = one.batch(torch.arange(32), torch.Generator().manual_seed(0))
-            losses[key] = float(one.losses(one.network, *batch).detach().mean())
+            one.step.source.manual_seed(0)
+            batch = one.step.batch(torch.arange(32))
+            losses[key] = float(one.step.losses_of(one.network, *batch).detach().mean())
         assert losses["no", True] == pytest.approx(losses["no", False], rel=1e-5)
         for last in (True, False):
             assert losses["bf16", last] == pytest.approx(losses["no", False], rel=2e-2)

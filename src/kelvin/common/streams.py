@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import torch
 
+from kelvin.common.philox import ImageRandom
+
 BLOCK = 16  # images that share one generator; a published sample grid depends on it
 
 
@@ -21,19 +23,25 @@ def generator(*parts: object) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(*parts))
 
 
+def stream_on(device: torch.device) -> torch.Generator:
+    """A generator for draws on a device, to be seeded: of CUDA itself, which would wait for those of the
+    host; of the CPU for any other device."""
+    return torch.Generator(device if device.type == "cuda" else "cpu")
+
+
 class BatchRandom:
-    """One stream for one training batch of n images."""
+    """One stream for one training batch of n images, on the device of its generator."""
 
     def __init__(self, n: int, source: torch.Generator) -> None:
         self.n, self._source = n, source
 
     def normal(self, *tail: int) -> torch.Tensor:
         """Standard normal draws, shape (n, *tail)."""
-        return torch.randn(self.n, *tail, generator=self._source)
+        return torch.randn(self.n, *tail, generator=self._source, device=self._source.device)
 
     def uniform(self, *tail: int) -> torch.Tensor:
         """Draws from [0, 1), shape (n, *tail)."""
-        return torch.rand(self.n, *tail, generator=self._source)
+        return torch.rand(self.n, *tail, generator=self._source, device=self._source.device)
 
 
 class BlockRandom:
@@ -44,7 +52,7 @@ class BlockRandom:
     """
 
     def __init__(self, start: int, stop: int, *seed_parts: object) -> None:
-        self.n = stop - start
+        self.n, self._range, self._seed_parts = stop - start, (start, stop), seed_parts
         self._spans = []
         for block in range(start // BLOCK, (stop - 1) // BLOCK + 1):
             first = block * BLOCK
@@ -58,6 +66,13 @@ class BlockRandom:
     def uniform(self, *tail: int) -> torch.Tensor:
         """Draws from [0, 1), shape (n, *tail)."""
         return self._blocks(torch.rand, tail)
+
+    def on(self, device: torch.device) -> BlockRandom | ImageRandom:
+        """What gives a sampler's steps their noise: itself; on CUDA a stream of the device by the same
+        name, since draws of the host would keep it waiting at every step."""
+        if device.type != "cuda":
+            return self
+        return ImageRandom(*self._range, derive_seed(*self._seed_parts, "steps"), device)
 
     def _blocks(self, draw: Callable, tail: tuple[int, ...]) -> torch.Tensor:
         return torch.cat([draw(BLOCK, *tail, generator=source)[span]

@@ -43,6 +43,7 @@ class Desaturate(Graded):
         if image.channels != 3:
             raise KelvinError(f"degradation.kind = 'desaturate' needs RGB images, but these have "
                               f"{image.channels} channel: choose a data set with 3 channels")
+        self.luma = torch.tensor(LUMA, dtype=torch.float64).view(1, 3, 1, 1)
         super().__init__(image, schedule)
 
     def stand_ins(self, x0: torch.Tensor) -> torch.Tensor:
@@ -50,5 +51,4 @@ class Desaturate(Graded):
 
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
         u = self.severity(t, x0)
-        weights = torch.tensor(LUMA, dtype=x0.dtype, device=x0.device).view(1, 3, 1, 1)
-        return (1 - u) * x0 + u * (weights * x0).sum(1, keepdim=True)
+        return (1 - u) * x0 + u * (self.luma.to(x0.dtype) * x0).sum(1, keepdim=True)

@@ -121,6 +121,7 @@ class GaussianMask(Mask):
     def __init__(self, image: ImageSpec, schedule: Mapping, *, fill: Level, width: Positive,
                  strokes: Annotated[int, Field(ge=1)], centre: Literal["drawn", "middle"]) -> None:
         self.width, self.strokes, self.centre = width * image.width, strokes, centre
+        self.size = torch.tensor([image.height, image.width])
         super().__init__(image, schedule, fill)
 
     def tabulate(self, u: np.ndarray) -> None:
@@ -140,8 +141,7 @@ class GaussianMask(Mask):
         return random.uniform(2) if self.centre == "drawn" else None
 
     def visible(self, t: torch.Tensor, z: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
-        size = torch.tensor([self.image.height, self.image.width], device=like.device)
-        place = (size // 2).expand(len(like), 2) if z is None else (z * size).long()
+        place = (self.size // 2).expand(len(like), 2) if z is None else (z * self.size).long()
         # pixel p lies p - centre away: the table's middle is offset 0
         rows, columns = ((n - 1 - place[:, i:i + 1]) + torch.arange(n, device=like.device)
                          for i, n in enumerate((self.image.height, self.image.width)))

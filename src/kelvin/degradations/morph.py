@@ -33,8 +33,8 @@ class Morph(Graded):
         if self.bank is None:
             raise KelvinError("morph has no images to blend towards: fit it, or load weights that "
                               "carry them")
-        chosen = (random.uniform(1)[:, 0] * len(self.bank)).long()
-        return self.image.encode(self.bank.cpu()[chosen].float() / 255)
+        chosen = (random.uniform(1)[:, 0] * len(self.bank)).long().to(self.bank.device)
+        return self.image.encode(self.bank[chosen].float() / 255)
 
     def kept(self, u: np.ndarray) -> np.ndarray:
         return (1 - u) ** 2

@@ -21,8 +21,8 @@ Unit = Annotated[float, Field(ge=0, le=1)]
 def spectral_noise(random: Random, image: ImageSpec, decay: float) -> torch.Tensor:
     """Noise whose amplitude falls as 1 / frequency^decay (clouds), each scaled to [0, 1]."""
     white = random.normal(1, image.height, image.width)
-    f_y = torch.fft.fftfreq(image.height)[:, None]
-    f_x = torch.fft.rfftfreq(image.width)
+    f_y = torch.fft.fftfreq(image.height, device=white.device)[:, None]
+    f_x = torch.fft.rfftfreq(image.width, device=white.device)
     frequency = (f_x**2 + f_y**2).sqrt().clamp(min=1 / max(image.height, image.width))
     field = torch.fft.irfft2(torch.fft.rfft2(white) * frequency**-decay, s=white.shape[-2:])
     low, high = field.amin((2, 3), keepdim=True), field.amax((2, 3), keepdim=True)

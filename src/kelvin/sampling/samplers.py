@@ -75,10 +75,11 @@ def times(T: int, steps: int | str, start: int | None = None, where: str = "step
     return sorted(set(grid), reverse=True)
 
 
-def pairs(times: Sequence[int], x: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """(t, s) as long tensors (n,) for each step from t down to s, for images x (n, C, H, W)."""
+def pairs(times: Sequence[int], x: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor, bool]]:
+    """(t, s) as long tensors (n,) for each step from t down to s, for images x (n, C, H, W); and whether
+    s is 0, which no tensor is asked for: the device would be waited for."""
     for t, s in zip(times, times[1:], strict=False):
-        yield tuple(torch.full((len(x),), time, device=x.device) for time in (t, s))
+        yield *(torch.full((len(x),), time, device=x.device) for time in (t, s)), s == 0
 
 
 def known_z(restorer: Restorer, state: State, x0_hat: torch.Tensor, t: torch.Tensor
@@ -108,12 +109,12 @@ def ddim(restorer: Restorer, state: State, times: Sequence[int], random: Random,
     A learned variance takes the place of the posterior's at eta = 1 alone: sigma_eta is DDIM's own.
     """
     process = restorer.degradation
-    for t, s in pairs(times, state.x):
+    for t, s, is_last in pairs(times, state.x):
         restored = restorer(state.x, t)
         mean, std = process.posterior(state.x, restored.x0_hat, t, s, eta, state.z)
         if eta == 1 and restored.v is not None:
             std = (log_variance(process, restored.v, t, s) / 2).exp().to(mean.dtype)
-        noisy = eta > 0 and int(s[0]) > 0
+        noisy = eta > 0 and not is_last
         x = mean + process.spread(std, random.normal(*mean.shape[1:]).to(mean)) if noisy else mean
         state = State(x, state.z, state.hidden)
         yield state
@@ -133,12 +134,12 @@ def heun(restorer: Restorer, state: State, times: Sequence[int], random: Random)
         signal, noise = process.gain(t, None), process.std(t)
         return (signal + noise).to(state.x.dtype), (noise / (signal + noise)).to(state.x.dtype)
 
-    for t, s in pairs(times, state.x):
+    for t, s, is_last in pairs(times, state.x):
         (scale_t, sigma_t), (scale_s, sigma_s) = line(t), line(s)
         y = state.x / scale_t
         d = (y - restorer(state.x, t).x0_hat) / sigma_t
         y_s = y + (sigma_s - sigma_t) * d  # Euler
-        if int(s[0]) > 0:  # second-order correction
+        if not is_last:  # second-order correction
             d_prime = (y_s - restorer(scale_s * y_s, s).x0_hat) / sigma_s
             y_s = y + (sigma_s - sigma_t) * (d + d_prime) / 2
         state = State(scale_s * y_s, state.z, state.hidden)
@@ -155,12 +156,12 @@ def dpm_solver_2m(restorer: Restorer, state: State, times: Sequence[int], random
     """
     process = restorer.degradation
     x0_before = h_before = None
-    for t, s in pairs(times, state.x):
+    for t, s, is_last in pairs(times, state.x):
         alpha_t, alpha_s = process.gain(t, None), process.gain(s, None)
         sigma_t, sigma_s = process.std(t), process.std(s)
         D = x0_hat = restorer(state.x, t).x0_hat
         h = (alpha_s / sigma_s).log() - (alpha_t / sigma_t).log()
-        if h_before is not None and int(s[0]) > 0:
+        if h_before is not None and not is_last:
             half_r = (h / h_before / 2).to(x0_hat.dtype)  # 1 / 2r; 0 after a step from no signal
             D = x0_hat + half_r * (x0_hat - x0_before)
         ratio = sigma_s / sigma_t
@@ -174,12 +175,12 @@ def dissipation(restorer: Restorer, state: State, times: Sequence[int], random: 
                 noise: Annotated[float, Field(ge=0)]) -> Iterator[State]:
     """Rissanen et al. 2023, Algorithm 2: the predicted mean of x_{t-1}, plus `noise` (in [0, 1])."""
     level = noise * (restorer.image.high - restorer.image.low)
-    for t, s in pairs(times, state.x):
+    for t, _, is_last in pairs(times, state.x):
         x = restorer(state.x, t).previous
         if x is None:
             raise KelvinError("sampler dissipation needs a network that predicts the previous state: "
                               "set restorer.parameterisation = previous")
-        if int(s[0]) > 0:
+        if not is_last:
             x = x + level * random.normal(*x.shape[1:]).to(x)
         state = State(x, state.z, state.hidden)
         yield state
@@ -193,7 +194,7 @@ def naive(restorer: Restorer, state: State, times: Sequence[int], random: Random
     z `kept` from the start, `estimated` anew from (x_t, x0_hat), or drawn `fresh` at every step.
     """
     process = restorer.degradation
-    for t, s in pairs(times, state.x):
+    for t, s, _ in pairs(times, state.x):
         x0_hat = restorer(state.x, t).x0_hat
         if z == "fresh":
             drawn = process.draw(random)
@@ -213,7 +214,7 @@ def improved(restorer: Restorer, state: State, times: Sequence[int], random: Ran
     Gaussian noise is DDIM with eta = 0.
     """
     D = restorer.degradation.degrade
-    for t, s in pairs(times, state.x):
+    for t, s, _ in pairs(times, state.x):
         x0_hat = restorer(state.x, t).x0_hat
         used = chosen_z(restorer, state, x0_hat, t, z)
         state = State(state.x - D(x0_hat, t, used) + D(x0_hat, s, used), used)
@@ -230,5 +231,5 @@ def chosen_z(restorer: Restorer, state: State, x0_hat: torch.Tensor, t: torch.Te
 @sampler("direct", steps=1)
 def direct(restorer: Restorer, state: State, times: Sequence[int], random: Random) -> Iterator[State]:
     """One shot: x0_hat from x_T, whatever the times in between."""
-    t, _ = next(pairs(times, state.x))
+    t, _, _ = next(pairs(times, state.x))
     yield State(restorer(state.x, t).x0_hat, state.z)

@@ -115,9 +115,9 @@ def fed_back(restorer: Restorer, state: State, times: Sequence[int], random: Ran
     anew at every step. Suspected of study E's black samples; whether it sampled so is not known.
     """
     process = restorer.degradation
-    for t, s in pairs(times, state.x):
+    for t, s, is_last in pairs(times, state.x):
         x = restorer(state.x, t).x0_hat
-        if int(s[0]) > 0:
+        if not is_last:
             _, std = process.posterior(state.x, x, t, s, 1.0, state.z)
             x = x + process.spread(std, random.normal(*x.shape[1:]).to(x))
         state = State(x, state.z, state.hidden)

@@ -45,7 +45,7 @@ def trajectory(restorer: Restorer, section: Mapping[str, Any], state: State, sta
         raise KelvinError(f"sampler {section['kind']} needs {needed}, but the degradation is "
                           f"{type(process).__name__}: use improved, naive or direct")
     visited = times(process.steps, steps, start, f"{where}.steps")
-    return visited, function(restorer, state, visited, random, **options)
+    return visited, function(restorer, state, visited, random.on(state.x.device), **options)
 
 
 def last(states: Iterator[State]) -> State:

@@ -9,14 +9,15 @@ def draw_times(kind: str, n: int, steps: int, source: torch.Generator) -> torch.
     """Times of n images, (n,) int64 in 1..T, T included; each image's own is uniform either way.
 
     uniform: independent. stratified: one uniform shift of n even spacings, so that every batch
-    covers 1..T evenly (Kingma et al. 2021, appendix I.1), in a drawn order.
+    covers 1..T evenly (Kingma et al. 2021, appendix I.1), in a drawn order. On the device of `source`.
     """
+    device = source.device
     if kind == "uniform":
-        return torch.randint(1, steps + 1, (n,), generator=source)
-    shift = torch.rand(1, generator=source, dtype=torch.float64)
-    even = (torch.arange(n, dtype=torch.float64) + shift) / n
+        return torch.randint(1, steps + 1, (n,), generator=source, device=device)
+    shift = torch.rand(1, generator=source, dtype=torch.float64, device=device)
+    even = (torch.arange(n, dtype=torch.float64, device=device) + shift) / n
     times = 1 + (even * steps).long().clamp(max=steps - 1)
-    return times[torch.randperm(n, generator=source)]
+    return times[torch.randperm(n, generator=source, device=device)]
 
 
 def mirrored(images: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:

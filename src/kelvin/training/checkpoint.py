@@ -39,6 +39,7 @@ class Checkpoint:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{fingerprint}.pt"
         self._lock = folder / f"{fingerprint}.lock"
+        self._trial = folder / f"{fingerprint}.trial"
 
     def load(self) -> dict[str, Any] | None:
         """What `save` wrote last; None where nothing was."""
@@ -60,6 +61,14 @@ class Checkpoint:
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
+        self._trial.unlink(missing_ok=True)
+
+    def note_failed_trial(self) -> None:
+        """Remember that a faster way to train lost the device."""
+        self._trial.touch()
+
+    def had_failed_trial(self) -> bool:
+        return self._trial.exists()
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,79 +1,33 @@
-"""Whether torch.compile pays back within a run: decided from measured seconds, not from hope."""
+"""Whether and how a network is compiled: a rule of device and length, never of a clock."""
 
 from __future__ import annotations
 
-import copy
-import logging
-import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from statistics import median
+import os
+from typing import cast
 
 import torch
 from torch import nn
 
-log = logging.getLogger(__name__)
+from kelvin.common.files import project_root
+
+UPDATES = 2000  # from here on the 44 to 80 s of a first compilation come back on a GPU
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Seconds of an eager step, of a compiled step, and of compiling."""
-
-    eager: float
-    compiled: float
-    compiling: float
-
-    def saved(self, updates: int) -> float:
-        """Seconds that compiling saves over a run of so many updates; negative where it costs."""
-        return updates * (self.eager - self.compiled) - self.compiling
-
-    def pays(self, updates: int, margin: float = 1.1) -> bool:
-        """Does it save? Asked for `margin` times its price: timings of a few steps are uncertain."""
-        return updates * (self.eager - self.compiled) > margin * self.compiling
-
-
-def measure(eager: Callable[[], object], compiled: Callable[[], object], steps: int = 5) -> Measured:
-    """Time both ways of one training step, in turn. The first compiled call, less a later one, is
-    the price of compiling; one eager call goes unmeasured."""
-    def timed(step: Callable[[], object]) -> float:
-        started = time.perf_counter()
-        step()
-        return time.perf_counter() - started
-
-    eager()
-    first = timed(compiled)
-    pairs = [(timed(eager), timed(compiled)) for _ in range(steps)]
-    slow, fast = (median(side) for side in zip(*pairs, strict=True))
-    return Measured(slow, fast, max(first - fast, 0.0))
-
-
-def maybe_compiled(wanted: str, network: nn.Module, example: torch.Tensor, updates: int,
-                   autocast: Callable[[], AbstractContextManager]) -> nn.Module:
-    """The network, compiled if `wanted` is always, or auto and a trial on a copy says that it pays.
-
-    The trial takes steps on `example` (n, C, H, W); weights and random state stay as they were.
-    """
+def why_not_compiled(wanted: str, device: torch.device, updates: int) -> str | None:
+    """Why a network is run as it is; None where it is compiled. wanted: training.compile."""
     if wanted == "always":
-        return torch.compile(network)
-    time_ = torch.zeros(len(example), device=example.device)
+        return None
+    if wanted == "never":
+        return "training.compile is never"
+    if device.type != "cuda":
+        return f"it pays on CUDA, and this is a {device.type.upper()}"
+    if updates < UPDATES:
+        return f"{updates} updates are fewer than {UPDATES}"
+    return None
 
-    def stepper(trial: Callable) -> Callable[[], None]:
-        def step() -> None:
-            with autocast():
-                loss = trial(example, time_).float().square().mean()
-            loss.backward()
-            float(loss.detach())  # waits for the device
-        return step
 
-    trial = copy.deepcopy(network).train()
-    with torch.random.fork_rng():
-        try:
-            found = measure(stepper(trial), stepper(torch.compile(trial)))
-        except Exception as error:  # no compiler, or an operation that it does not know
-            log.warning("torch.compile is not used: %s", str(error).split("\n")[0])
-            return network
-    log.info("torch.compile: %.3f s a step against %.3f s, %.0f s to compile: %s over %d updates",
-             found.compiled, found.eager, found.compiling,
-             "used" if found.pays(updates) else "not used", updates)
-    return torch.compile(network) if found.pays(updates) else network
+def compiled(network: nn.Module) -> nn.Module:
+    """The network compiled at its first call; what was compiled is kept in the project's scratch folder,
+    so that it is done once for a shape (TORCHINDUCTOR_CACHE_DIR names another)."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(project_root() / ".kelvin" / "inductor"))
+    return cast(nn.Module, torch.compile(network))

@@ -17,13 +17,17 @@ class EMA:
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self.decay, self.updates = decay, 0
+        self.decay = decay
+
+    def share(self, update: int) -> float:
+        """1 - d of update k = 1, 2, ..."""
+        return 1 - min(self.decay, (1 + update) / (10 + update))
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        shadows = [p for p in self.network.parameters()]
-        torch._foreach_lerp_(shadows, [p.detach() for p in network.parameters()], 1 - decay)
+    def update(self, network: nn.Module, share: torch.Tensor) -> None:
+        """share: 1 - d of this update, a number on the device of the weights."""
+        shadows = list(self.network.parameters())
+        weights = [p.detach() for p in network.parameters()]
+        torch._foreach_lerp_(shadows, weights, [share] * len(shadows))
         for shadow, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
             shadow.copy_(buffer)

@@ -43,13 +43,14 @@ class ImportanceTimes(Times):
     until every bin is full. Every process is shown the same observations.
     """
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, device: torch.device | str = "cpu") -> None:
         super().__init__("importance", steps)
         self.bins = min(steps, BINS)
-        self.size = torch.bincount(self.bin_of(torch.arange(1, steps + 1)), minlength=self.bins)
+        self.size = torch.bincount(self.bin_of(torch.arange(1, steps + 1, device=device)),
+                                   minlength=self.bins)
         self.first = 1 + self.size.cumsum(0) - self.size
-        self.history = torch.zeros(self.bins, HISTORY, dtype=torch.float64)
-        self.seen = torch.zeros(self.bins, dtype=torch.long)
+        self.history = torch.zeros(self.bins, HISTORY, dtype=torch.float64, device=device)
+        self.seen = torch.zeros(self.bins, dtype=torch.long, device=device)
 
     def bin_of(self, t: torch.Tensor) -> torch.Tensor:
         return (t - 1) * self.bins // self.steps
@@ -64,7 +65,7 @@ class ImportanceTimes(Times):
 
     def draw(self, n: int, source: torch.Generator) -> torch.Tensor:
         k = torch.multinomial(self.shares(), n, replacement=True, generator=source)
-        inside = torch.rand(n, generator=source, dtype=torch.float64) * self.size[k]
+        inside = torch.rand(n, generator=source, dtype=torch.float64, device=k.device) * self.size[k]
         return self.first[k] + inside.long()
 
     def correction(self, t: torch.Tensor) -> torch.Tensor:
@@ -75,10 +76,12 @@ class ImportanceTimes(Times):
 
     def observe(self, t: torch.Tensor, losses: torch.Tensor) -> None:
         """Costs (n,) at times (n,), not corrected: each bin keeps its last 10, in order."""
-        k, losses = self.bin_of(t.cpu()), losses.detach().double().cpu()
+        device = self.size.device
+        k, losses = self.bin_of(t.to(device)), losses.detach().to(device).double()
         order = torch.argsort(k, stable=True)
         k, losses = k[order], losses[order]
-        rank = torch.arange(len(k)) - torch.searchsorted(k, k)  # among the batch's own of its bin
+        # among the batch's own of its bin
+        rank = torch.arange(len(k), device=device) - torch.searchsorted(k, k)
         count = torch.bincount(k, minlength=self.bins)
         last = rank >= count[k] - HISTORY
         place = (self.seen[k] + rank) % HISTORY
@@ -89,9 +92,10 @@ class ImportanceTimes(Times):
         return {"history": self.history.clone(), "seen": self.seen.clone()}
 
     def load(self, state: dict[str, Any]) -> None:
-        self.history, self.seen = state["history"].clone(), state["seen"].clone()
+        self.history, self.seen = (state[key].to(self.size.device, copy=True)
+                                   for key in ("history", "seen"))
 
 
-def times_of(kind: str, steps: int) -> Times:
-    """What training.times names, for a process of T = steps."""
-    return ImportanceTimes(steps) if kind == "importance" else Times(kind, steps)
+def times_of(kind: str, steps: int, device: torch.device | str = "cpu") -> Times:
+    """What training.times names, for a process of T = steps; drawn by a stream of that device."""
+    return ImportanceTimes(steps, device) if kind == "importance" else Times(kind, steps)

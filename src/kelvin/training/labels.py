@@ -8,17 +8,19 @@ import numpy as np
 import torch
 
 from kelvin.common.errors import KelvinError
-from kelvin.common.streams import generator
+from kelvin.common.streams import derive_seed, stream_on
 from kelvin.restoration.guidance import asked_labels
 
 
 class NoLabels:
     """Of an unconditional run: nothing is told, nothing is drawn."""
 
+    sources: tuple[torch.Generator, ...] = ()  # the streams it draws from
+
     def start(self, epoch: int) -> None:
         """Nothing to seed."""
 
-    def drawn(self, index: torch.Tensor, share: slice) -> None:
+    def drawn(self, index: torch.Tensor, share: slice) -> torch.Tensor | None:
         return None
 
     def held(self, split: str, part: slice) -> None:
@@ -42,23 +44,26 @@ class Labels(NoLabels):
             if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
                 raise KelvinError(f"labels run from {labels.min()} to {labels.max()}, but the network "
                                   f"knows the classes 0 to {classes - 1}")
-        self.train = torch.from_numpy(np.array(train)).long()
-        self.of = {split: torch.from_numpy(np.array(labels)).long() for split, labels in held.items()}
-        self.classes, self.drop, self.seed, self.device = classes, drop, seed, device
+        self.train = torch.from_numpy(np.array(train)).long().to(device)
+        self.of = {split: torch.from_numpy(np.array(labels)).long().to(device)
+                   for split, labels in held.items()}
+        self.classes, self.drop, self.seed = classes, drop, seed
+        self.sources = (stream_on(torch.device(device)),)
         self.start(1)
 
     def start(self, epoch: int) -> None:
         """Name the stream of this epoch."""
-        self.source = generator(self.seed, "labels", epoch)
+        self.sources[0].manual_seed(derive_seed(self.seed, "labels", epoch))
 
     def drawn(self, index: torch.Tensor, share: slice = slice(None)) -> torch.Tensor:
         """Labels of the images `index` of the training set, dropped at the rate; this process's share."""
-        kept = torch.rand(len(index), generator=self.source) >= self.drop
-        return torch.where(kept, self.train[index], self.classes)[share].to(self.device)
+        source = self.sources[0]
+        drawn = torch.rand(len(index), generator=source, device=source.device).to(index.device)
+        return torch.where(drawn >= self.drop, self.train[index], self.classes)[share]
 
     def held(self, split: str, part: slice) -> torch.Tensor:
         """True labels of images whose loss is evaluated: none is dropped."""
-        return self.of[split][part].to(self.device)
+        return self.of[split][part]
 
     def asked(self, n: int) -> torch.Tensor:
         """Labels of n samples kept during training."""

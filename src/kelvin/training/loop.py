@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,22 +18,22 @@ from kelvin.common.errors import KelvinError
 from kelvin.common.files import as_uint8
 from kelvin.common.hardware import Precision, make_accelerator
 from kelvin.common.progress import progress_bar
-from kelvin.common.streams import BatchRandom, BlockRandom, derive_seed, generator
+from kelvin.common.streams import BlockRandom
 from kelvin.config.schema import RunConfig, TrainingConfig
 from kelvin.restoration.restorer import Restorer
 from kelvin.sampling.trajectories import degrader, generate, grid
-from kelvin.training.batches import mirrored
+from kelvin.training.capturing import updater
 from kelvin.training.checkpoint import Checkpoint
-from kelvin.training.compiling import maybe_compiled
 from kelvin.training.ema import EMA
-from kelvin.training.importance import times_of
 from kelvin.training.labels import NoLabels
-from kelvin.training.objective import Objective, Predicted
+from kelvin.training.objective import Objective
+from kelvin.training.seen import Seen
+from kelvin.training.step import Step
 from kelvin.training.stopping import Verdict, judged
 
 SHOWN, SHOWN_TIMES = 8, 4  # images, and times up to T, of the reconstructions kept with the samples
 HELD = 1024  # images at most on which losses are evaluated after each epoch
-CHECK = 20  # updates between looks for NaN: each look waits for the device
+CHECK = 20  # updates between looks for NaN
 
 
 @dataclass
@@ -52,9 +51,7 @@ class Trained:
 class Trainer:
     """Trains a restorer's network; after `run`, `network` and `ema.network` hold the weights.
 
-    Every draw of epoch e comes from a stream named by (seed, e), so that a resumed run repeats an
-    undisturbed one. All processes draw the whole batch and take their share of it, so that their
-    number does not change what is learnt (up to the order of sums).
+    What one update is lies in kelvin.training.step, how it is run in kelvin.training.capturing.
     """
 
     phase = "training"  # as errors name it
@@ -66,7 +63,6 @@ class Trainer:
         self.sampler, self.checkpoint, self.labels = sampler, checkpoint, labels or NoLabels()
         self.accelerator, self.precision = make_accelerator(), precision
         self.processes = self.accelerator.num_processes
-        self.share = slice(self.accelerator.process_index, None, self.processes)
         device = self.accelerator.device
         options = run.training
         if options.batch < self.processes:
@@ -77,23 +73,22 @@ class Trainer:
                               "training images: no batch would be full")
         self.batches = len(train) // options.batch
         self.updates = self.batches * options.epochs
-        self.format = precision.memory_format
         self.images = torch.from_numpy(np.ascontiguousarray(train)).to(device)
         self.held = {"val": torch.from_numpy(np.ascontiguousarray(held[:HELD])).to(device),
                      "train": self.images[: min(len(held), HELD)]}
         restorer.degradation.to(device)
         self.objective = Objective(run, restorer, device, options.batch // self.processes)
-        self.times = times_of(options.times, restorer.degradation.steps)
-        self.bare = restorer.network.to(device, memory_format=self.format)
+        self.bare = restorer.network.to(device, memory_format=precision.memory_format)
         self.ema = EMA(self.bare, options.ema)
         self.more = [EMA(self.bare, decay) for decay in options.ema_more]
         optimizer = torch.optim.AdamW(self.bare.parameters(), options.lr,
-                                      weight_decay=options.weight_decay, fused=True)
+                                      weight_decay=options.weight_decay, fused=True,
+                                      capturable=device.type == "cuda")
         self.network, self.optimizer = self.accelerator.prepare(self.bare, optimizer)
-        if options.compile != "never":
-            example = torch.zeros(options.batch, *self.images.shape[1:], device=device)
-            self.network = maybe_compiled(options.compile, self.network, example.contiguous(
-                memory_format=self.format), self.updates, partial(precision.autocast, device))
+        self.step = Step(options, restorer, self.objective, self.images, self.labels, seed,
+                         self.accelerator, precision)
+        self.step.trains(self.network, self.optimizer, self.bare, [self.ema, *self.more])
+        self.update: Callable[[], None] = self.step
         self.result, self.shown = Trained(), self.shown_images()
         self.best: dict[str, Any] = {}  # weights of the best epoch, where training may stop early
 
@@ -108,111 +103,55 @@ class Trainer:
         done = (update - warmup) / max(self.updates - warmup, 1)
         return options.lr * 0.5 * (1 + float(np.cos(np.pi * done)))
 
-    def batch(self, index: torch.Tensor, source: torch.Generator) -> tuple[torch.Tensor, ...]:
-        """x0, z and t of this process's share of a batch; t in 1..T, T included."""
-        process, n = self.restorer.degradation, len(index)
-        t = self.times.draw(n, source)
-        z = process.draw(BatchRandom(n, source))
-        share, device = self.share, self.accelerator.device
-        images = self.images[index[share].to(device)]
-        if self.config.training.flip:  # after t and z, whose draws stay those of a run without
-            flip = torch.randint(2, (n,), generator=source) == 1
-            images = mirrored(images, flip[share].to(device))
-        x0 = self.restorer.image.encode(images.float() / 255)
-        return x0, None if z is None else z[share].to(device), t[share].to(device)
-
-    def predicted(self, network: torch.nn.Module, x0: torch.Tensor, z: torch.Tensor | None,
-                  t: torch.Tensor, labels: torch.Tensor | None = None) -> Predicted:
-        """What the network says of a batch, under autocast."""
-        self.restorer.network = network
-        x_t = self.restorer.degradation.degrade(x0, t, z).contiguous(memory_format=self.format)
-        with self.precision.autocast(self.accelerator.device):
-            prediction, v = self.restorer.predict_both(x_t, t, labels)
-        return Predicted(prediction.float(), x0, z, x_t, t, v)
-
-    def losses(self, network: torch.nn.Module, x0: torch.Tensor, z: torch.Tensor | None, t: torch.Tensor,
-               labels: torch.Tensor | None = None) -> torch.Tensor:
-        """Loss of each image, (n,), not weighted."""
-        return self.objective.losses(self.predicted(network, x0, z, t, labels))
-
-    def of_all(self, t: torch.Tensor, costs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Times and costs of the whole batch, in one order on every process."""
-        both = [self.accelerator.gather(self.accelerator.pad_across_processes(x)) for x in (t, costs)]
-        return both[0][both[0] > 0], both[1][both[0] > 0]  # padded by zeros
-
     @torch.no_grad()
     def evaluate(self, network: torch.nn.Module, split: str) -> float:
         """Mean loss at the same seeded t (evenly spread over 1..T) and z every time.
 
         Never weighted: the number stays comparable between runs that differ in `weighting`.
         """
-        images, total = self.held[split], 0.0
-        T, n = self.restorer.degradation.steps, len(images)
-        t_all = 1 + torch.arange(n) * T // n
+        images, sums = self.held[split], []
+        T, n, device = self.restorer.degradation.steps, len(images), self.accelerator.device
+        t_all = 1 + torch.arange(n, device=device) * T // n
         for first in range(0, n, self.config.training.batch):
             random = BlockRandom(first, min(first + self.config.training.batch, n),
                                  self.seed, "held", split)
-            z = self.restorer.degradation.draw(random)
-            device = self.accelerator.device
-            x0 = self.restorer.image.encode(images[first:first + random.n].float() / 255)
-            losses = self.losses(network, x0, None if z is None else z.to(device),
-                                 t_all[first:first + random.n].to(device),
-                                 self.labels.held(split, slice(first, first + random.n)))
-            total += float(losses.sum())
-        return total / n
+            z, part = self.restorer.degradation.draw(random), slice(first, first + random.n)
+            x0 = self.restorer.image.encode(images[part].float() / 255)
+            losses = self.step.losses_of(network, x0, None if z is None else z.to(device), t_all[part],
+                                         self.labels.held(split, part))
+            sums.append(losses.sum())
+        return sum(torch.stack(sums).tolist()) / n
 
-    def check_finite(self, losses: list[torch.Tensor], last: int) -> list[float]:
-        """Losses of the whole batches; KelvinError, on every process, names the first update at which
-        one is no finite number."""
-        values = self.accelerator.reduce(torch.stack(losses), "mean").tolist()
-        for offset, value in enumerate(values):
+    def check_finite(self, values: Sequence[float], first: int) -> None:
+        """KelvinError, on every process, names the update at which a loss of the whole batches is no
+        finite number; first: the update, from 1, that values[0] is of."""
+        for update, value in enumerate(values, first):
             if not np.isfinite(value):
-                update = last - len(values) + 1 + offset
                 raise self.diverged(f"the loss is {value} at update {update} of {self.updates}")
-        return values
 
     def diverged(self, what: str) -> KelvinError:
         return diverged(self.phase, what, *cures(self.config.training))
 
     def epoch(self, epoch: int, bar: tqdm) -> dict[str, float]:
         """One pass over the data in a seeded order, full batches only."""
-        options = self.config.training
-        source = generator(self.seed, "train", epoch)
-        torch.manual_seed(derive_seed(self.seed, "network", epoch))  # dropout, where there is any
-        order = torch.randperm(len(self.images), generator=source)
-        pending, losses, norms = [], [], []
-        self.labels.start(epoch)
+        before = (epoch - 1) * self.batches
+        rates = [self.learning_rate(before + b) for b in range(self.batches)]
+        self.step.start(epoch, rates)
         self.network.train()
-        for b in range(self.batches):
-            update = (epoch - 1) * self.batches + b
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.learning_rate(update)
-            index = order[b * options.batch:(b + 1) * options.batch]
-            x0, z, t = self.batch(index, source)
-            labels = self.labels.drawn(index, self.share)
-            made = self.predicted(self.network, x0, z, t, labels)
-            costs, correction = self.objective.per_image(made), self.times.correction(t)
-            loss = self.objective.together(made, costs, correction)
-            if self.processes > 1:  # gradients are averaged, but shares may differ by an image
-                loss = loss * (len(t) * self.processes / options.batch)
-            self.accelerator.backward(loss)
-            if correction is not None:
-                self.times.observe(*self.of_all(t, costs.detach()))
-            norms.append(self.accelerator.clip_grad_norm_(
-                self.network.parameters(), options.grad_clip or float("inf")))
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-            for average in (self.ema, *self.more):
-                average.update(self.bare)
-            pending.append(loss.detach())
-            if len(pending) == CHECK or b == self.batches - 1:
-                losses += self.check_finite(pending, update + 1)
-                pending = []
-                bar.set_postfix(epoch=epoch, loss=f"{losses[-1]:.4f}", refresh=False)
+        seen = Seen(self.step.losses, lambda losses: self.accelerator.reduce(losses, "mean"))
+        for done in range(1, self.batches + 1):
+            self.update()
+            if done % CHECK == 0 or done == self.batches:
+                first = before + 1 + len(seen.values)
+                self.check_finite(seen.ask(done), first)
+                if seen.values:
+                    bar.set_postfix(epoch=epoch, loss=f"{seen.values[-1]:.4f}", refresh=False)
             bar.update()
-        return {"epoch": epoch, "updates": epoch * self.batches, "lr": self.learning_rate(update),
-                "running_loss": float(np.mean(losses)),
-                "grad_norm": float(torch.stack([n.detach() for n in norms]).mean())}
+        first = before + 1 + len(seen.values)
+        self.check_finite(seen.rest(), first)
+        return {"epoch": epoch, "updates": epoch * self.batches, "lr": rates[-1],
+                "running_loss": float(np.mean(seen.values)),
+                "grad_norm": float(self.step.norms.mean())}
 
     def run(self, name: str = "train", live: Live | None = None) -> Trained:
         """Train from the checkpoint, or from the start, to the last epoch. live: shows its losses."""
@@ -221,6 +160,7 @@ class Trainer:
             if main:
                 held.enter_context(self.checkpoint.locked())
             first = self.resume()
+            self.update = updater(self.step, self.updates, self.checkpoint)
             rows = held.enter_context(live.opened(self.result.history)) if main and live else None
             started, before = time.perf_counter(), self.result.seconds
             with progress_bar(self.updates, name, "update", initial=(first - 1) * self.batches,
@@ -306,9 +246,9 @@ class Trainer:
 
     def state(self, epoch: int) -> dict[str, Any]:
         return {"epoch": epoch, "network": self.bare.state_dict(),
-                "ema": self.ema.network.state_dict(), "ema_updates": self.ema.updates,
+                "ema": self.ema.network.state_dict(),
                 "ema_more": [average.network.state_dict() for average in self.more],
-                "optimizer": self.optimizer.state_dict(), "times": self.times.state(),
+                "optimizer": self.optimizer.state_dict(), "times": self.step.times.state(),
                 "result": vars(self.result), **({"best": self.best} if self.best else {})}
 
     def resume(self) -> int:
@@ -320,10 +260,9 @@ class Trainer:
         self.ema.network.load_state_dict(state["ema"])
         for average, weights in zip(self.more, state["ema_more"], strict=True):
             average.network.load_state_dict(weights)
-        for average in (self.ema, *self.more):
-            average.updates = state["ema_updates"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.times.load(state["times"])
+        self.step.hold_rate()
+        self.step.times.load(state["times"])
         self.result = Trained(**state["result"])
         self.best = state.get("best", {})
         return state["epoch"] + 1
