@@ -237,7 +237,7 @@ def gaps(run: Run, results: Results) -> dict[str, list[tuple[int, float]]]:
 
 def starts(name: str, arms: Sequence[Arm]) -> Figure | None:
     """FMD by one sampler from the prior, from true x_T and from a constant: a row a degradation."""
-    rows = [(arm, *found) for arm in arms if (found := by_start(arm))]
+    rows = [(arm, *scores) for arm in arms if (scores := by_start(arm))]
     if not rows:
         return None
     figure = new(WIDTH, 0.42 * len(rows) + 1.3)
@@ -245,9 +245,9 @@ def starts(name: str, arms: Sequence[Arm]) -> Figure | None:
     for y, (_, _, values) in enumerate(rows):
         means = [float(np.mean(v)) for v in values.values()]
         axes.plot([min(means), max(means)], [y, y], color="#BBBBBB", linewidth=1, zorder=1)
-        for k, (start, found) in enumerate(values.items()):
-            axes.plot(found, [y] * len(found), STARTS[start][1], color=COLOURS[(5, 3, 4)[k]],
-                      markersize=6, markerfacecolor="none" if len(found) > 1 else None, zorder=2)
+        for k, (start, fmds) in enumerate(values.items()):
+            axes.plot(fmds, [y] * len(fmds), STARTS[start][1], color=COLOURS[(5, 3, 4)[k]],
+                      markersize=6, markerfacecolor="none" if len(fmds) > 1 else None, zorder=2)
     for k, (text, marker) in enumerate(STARTS.values()):
         axes.plot([], [], marker, color=COLOURS[(5, 3, 4)[k]], linestyle="none", label=text)
     axes.set_yticks(range(len(rows)), [plain(f"{label(arm, arms)}\n{words_of(arm, sampler)}")
