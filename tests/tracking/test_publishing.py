@@ -237,7 +237,7 @@ def test_the_commit_is_marked_where_the_sources_differ(project):
     assert publishing.origin() == {}  # no commit yet
     git("add", "params.yaml", "reports")
     git("commit", "-qm", "first")
-    commit = {"mlflow.source.git.commit": publishing.git("rev-parse", "HEAD"),
+    commit = {"mlflow.source.git.commit": git("rev-parse", "HEAD"),
               "mlflow.source.git.dirty": "false"}
     add_result(project, fmd=0.5)
     assert publishing.origin() == commit  # results are not sources

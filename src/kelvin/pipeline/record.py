@@ -23,6 +23,7 @@ from kelvin.artifacts.folders import COST, METRICS, RECORDED, REPORTS, DatasetFo
 from kelvin.common import signals
 from kelvin.common.errors import KelvinError, refused_by_system
 from kelvin.common.files import read_json, write_json
+from kelvin.common.git import git
 from kelvin.common.hardware import hardware
 from kelvin.common.scratch import scratch_folder
 from kelvin.config import resolve as params
@@ -32,7 +33,6 @@ from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import ImageSpec
 from kelvin.pipeline.kept import ARCHIVE, MOST, pack, unpack
 from kelvin.pipeline.throwaway import temporary_copy
-from kelvin.report.front import git
 
 KEPT = (METRICS, COST, "index.html", "tables")  # and results.tar.xz, where it is small
 

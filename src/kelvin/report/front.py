@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from kelvin.common.git import git
 from kelvin.report.kit.style import (
     BAND,
     FAMILIES,
@@ -212,15 +212,6 @@ def made_by(costs: Mapping[str, Row], record: Mapping[str, Any] | None) -> list[
              "hardware": "; ".join(machines),
              "precision": ", ".join(dict.fromkeys(c["precision"] for c in costs.values()))}
     return [(key, value) for key, value in found.items() if value]
-
-
-def git(*arguments: str) -> str:
-    """What git says; nothing where there is no git or no repository."""
-    try:
-        answer = subprocess.run(["git", *arguments], capture_output=True, text=True)
-    except OSError:
-        return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def front(results: Results, metrics: Mapping[str, Row], costs: Mapping[str, Row], best: Sequence[Run],

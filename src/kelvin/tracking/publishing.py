@@ -6,7 +6,6 @@ import getpass
 import hashlib
 import json
 import os
-import subprocess
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from kelvin.artifacts.folders import DATA, RECORDS
 from kelvin.artifacts.reading import read_json
+from kelvin.common.git import git
 from kelvin.tracking.live import LIVE
 from kelvin.tracking.results import Active, Result
 from kelvin.tracking.store import Tags, database, experiment, opened, rehome, runs_in, runs_of
@@ -170,12 +170,3 @@ def user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # no name and no entry in the system's list
         return "unknown"
-
-
-def git(*arguments: str) -> str:
-    """What git says; nothing where there is no git or no repository."""
-    try:
-        answer = subprocess.run(["git", *arguments], capture_output=True, text=True)
-    except FileNotFoundError:
-        return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""

@@ -1,0 +1,14 @@
+"""Questions to git."""
+
+from __future__ import annotations
+
+import subprocess
+
+
+def git(*arguments: str) -> str:
+    """What a git command prints; "" where there is no git, no repository, or the command fails."""
+    try:
+        answer = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    except OSError:
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
