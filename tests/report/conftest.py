@@ -191,4 +191,4 @@ def project(tmp_path, monkeypatch):
 def undrawn(monkeypatch):
     """Reports without figures, which take ten seconds: for tests of words, tables and numbers alone."""
     monkeypatch.setattr(build, "common_figures", lambda *_: [])
-    monkeypatch.setattr(Study, "drawn", lambda _: [])
+    monkeypatch.setattr(Study, "page_figures", lambda _: [])

@@ -123,7 +123,7 @@ def test_five_seeds_are_tested(study_of):
 def test_figure_page_and_the_other_tables(study_of):
     results, study = study_of(runs=("ddpm-averages", "ddpm-default"))
     style.use()
-    assert [f.name for f in study.drawn()] == ["averaging-half-life"]
+    assert [f.name for f in study.page_figures()] == ["averaging-half-life"]
     records = metrics(results)
     assert "averaging" in every_table(results)
     assert "Not active, and so missing here: tied-noise" in study.paragraphs()[-1]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from kelvin.artifacts.samples import Brightness, Way
-from kelvin.report.parts import single_shot
+from kelvin.report.parts import ancestral
 
 
 def run(real_shown=0.4, **found):
@@ -24,12 +24,12 @@ def run(real_shown=0.4, **found):
 
 
 def test_only_the_exact_rule_has_nothing_to_say():
-    assert single_shot.ancestral_findings(run(exact=(0.6, 0.4, 1.0))) == []
-    assert single_shot.ancestral_table("folds", run(exact=(0.6, 0.4, 1.0))) is None
+    assert ancestral.findings(run(exact=(0.6, 0.4, 1.0))) == []
+    assert ancestral.table("folds", run(exact=(0.6, 0.4, 1.0))) is None
 
 
 def test_dark_dark_unmapped_and_black():
-    values, unmapped, overflow, black = single_shot.ancestral_findings(run(
+    values, unmapped, overflow, black = ancestral.findings(run(
         exact=(0.58, 0.4, 1.0), study_e=(0.1, 0.0, 1.0), unscaled=(0.5, 0.1, 1.0),
         study_e_fed_back=(0.0, 0.0, 0.0)))
     assert "16 images of replicate 0 (real images 0.600)" in values
@@ -41,7 +41,7 @@ def test_dark_dark_unmapped_and_black():
 
 
 def test_overflow_that_is_partly_drawn_is_named_but_not_called_black():
-    values, _, overflow, black = single_shot.ancestral_findings(run(
+    values, _, overflow, black = ancestral.findings(run(
         exact=(0.58, 0.4, 1.0), unscaled=(0.25, 0.1, 0.5), as_eps=(0.5, 0.3, 0.0)))
     assert "Dark, below 50 % of that: none. Not dark" in values and "left out" not in values
     assert "factor left out (50 % of pixels finite, brightness 0.250)" in overflow
@@ -50,14 +50,14 @@ def test_overflow_that_is_partly_drawn_is_named_but_not_called_black():
 
 
 def test_a_dark_exact_rule_accuses_the_network():
-    assert "the network itself does" in single_shot.ancestral_findings(
+    assert "the network itself does" in ancestral.findings(
         run(exact=(0.2, 0.0, 1.0), study_e=(0.1, 0.0, 1.0)))[1]
-    assert "the network itself does" not in " ".join(single_shot.ancestral_findings(
+    assert "the network itself does" not in " ".join(ancestral.findings(
         run(exact=(0.58, 0.4, 1.0), study_e=(0.1, 0.0, 1.0))))
 
 
 def test_clipping_that_mends_the_exact_rule_is_said_to():
-    found = single_shot.ancestral_findings(run(exact=(0.2, 0.0, 1.0), exact_clipped=(0.55, 0.3, 1.0)))
+    found = ancestral.findings(run(exact=(0.2, 0.0, 1.0), exact_clipped=(0.55, 0.3, 1.0)))
     assert found[1] == ("Near-black pixels (real images 2 %) without and with x0_hat clipped: "
                         "exact rule 16 % and 3 %.")
     assert found[2].endswith("that fail: with x0_hat clipped it does not.")
@@ -65,20 +65,20 @@ def test_clipping_that_mends_the_exact_rule_is_said_to():
 
 def test_a_range_of_0_to_1_is_not_drawn_twice():
     same = run(real_shown=0.6, exact=(0.6, 0.6, 1.0), unscaled=(0.5, 0.5, 1.0))
-    assert not any("mapping" in text for text in single_shot.ancestral_findings(same))
-    assert len(single_shot.ancestral_table("folds", same).columns) == 5
+    assert not any("mapping" in text for text in ancestral.findings(same))
+    assert len(ancestral.table("folds", same).columns) == 5
 
 
 def test_table_and_figures():
     study_e = run(exact=(0.58, 0.4, 1.0), exact_clipped=(0.55, 0.35, 1.0),
                   study_e_fed_back=(0.0, 0.0, 0.0))
-    table = single_shot.ancestral_table("folds", study_e)
+    table = ancestral.table("folds", study_e)
     assert [[text for text, _ in row] for row in table.cells()] == [
         ["exact rule", "0.580 ± 0.010", "0.400 ± 0.020", "16 %", "100 %", ""],
         ["exact rule, x0_hat clipped", "0.550 ± 0.010", "0.350 ± 0.020", "3 %", "100 %", ""],
         ["study E's scaler, x0_hat taken for the next state",
          "0 ± 0.010", "0 ± 0.020", "16 %", "0 %", "0"]]
     assert "all channels below 5 % of the range; of the real 2 %." in table.caption
-    figures = single_shot.ancestral_figures("folds", [study_e])
+    figures = ancestral.figures("folds", [study_e])
     assert [figure.name for figure in figures] == ["folds-brightness", "folds-ancestral"]
     assert all(figure.png.startswith(b"\x89PNG") for figure in figures)

@@ -143,7 +143,7 @@ def test_figures_show_every_fold_every_rule_and_one_image_of_each_kind(monkeypat
 
 def test_every_axis_is_labelled(monkeypatch):
     runs = [run("leaky", [1.0, 0.9], 0.6, "scaled-eps", ("exact", "study-e")), run("grouped", [1.0], 0.5)]
-    monkeypatch.setattr(single_shot, "finish", lambda drawing, *_: drawing.axes)
+    monkeypatch.setattr(single_shot, "finish", lambda drawing, *_, **__: drawing.axes)
     by_fold, by_rule = single_shot.fold_figure("folds", runs), single_shot.rule_figure("folds", runs)
     assert [axes.get_ylabel() for axes in by_fold] == ["SSIM", "", "PSNR (dB)", "", "RMSE", ""]
     assert [axes.get_xlabel() for axes in by_fold] == [""] * 4 + ["t", "t"]

@@ -73,7 +73,7 @@ def test_gaps_are_said(study_of):
     fmd = {"ddpm-default": 5.0, "ddpm-cosine": 4.0, "ddpm-x0": 60.0}
     results, study, records = study_of(fmd)
     style.use()
-    heat, *_ = study.drawn()
+    heat, *_ = study.page_figures()
     assert heat.name == "targets-grid" and heat.png[:4] == b"\x89PNG"
     assert "Without an active run: x0, cosine." in heat.caption
     assert "logarithmic" in heat.caption  # 60 / 4
@@ -87,7 +87,7 @@ def test_one_run_or_none(study_of, fmd):
     style.use()
     assert study.findings() == []
     assert (study.tables() == []) == ("tied-noise" in fmd)
-    assert (study.drawn() == []) == ("tied-noise" in fmd)
+    assert (study.page_figures() == []) == ("tied-noise" in fmd)
 
 
 def test_schedules_of_one_kind_are_told_apart(study_of):

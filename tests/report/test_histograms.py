@@ -50,7 +50,7 @@ def test_table(made):
 
 
 def test_page_shows_the_figure_beside_the_table_of_generation(made, monkeypatch):
-    monkeypatch.setattr(Study, "drawn", lambda _: [])  # figures of the whole alone
+    monkeypatch.setattr(Study, "page_figures", lambda _: [])  # figures of the whole alone
     build(made.plan, made.root / "reports")
     page = (made.root / "reports/index.html").read_text()
     summary = page[page.index('<h2 id="runs">'):page.index('<h2 id="data">')]
@@ -79,7 +79,8 @@ def test_records_without_histograms(made):
 def test_percents_are_written_where_there_is_room(monkeypatch, classes, written):
     style.use()
     said = []
-    monkeypatch.setattr(histograms, "annotate", lambda axes, percents, dark: said.extend(percents.flat))
+    monkeypatch.setattr(histograms, "heat_map",
+                        lambda figure, axes, values, texts, *_: said.extend(texts.flat))
     one = SimpleNamespace(record={"sampler": "s"},
                           details={"histograms": {"s": np.eye(classes)[0].tolist()}})
     run = SimpleNamespace(name="r", title="a $run", family="hot", record=one.record, replicates=[one])

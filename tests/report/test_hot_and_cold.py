@@ -315,7 +315,7 @@ def test_figures(grid):
     options = {(*key, epochs): value | {"updates": 16 * epochs} for key, value in rates().items()
                for epochs in (70, 140)}
     study = grid(vary, options)
-    names = {figure.name for figure in study.drawn()}
+    names = {figure.name for figure in study.page_figures()}
     assert names == {f"hot-and-cold-{part}" for part in (
         "best", "samplers", "flops", "rates", "process", "consistency", "starts")}
 
@@ -345,7 +345,7 @@ def test_records_of_before_are_no_contrast(project):
     study = study_of(made)
     assert not study.page.held
     assert "There is nothing to contrast: no sampler was scored by all measures" in study.findings()[0]
-    assert study.tables()[0] is None and study.drawn()
+    assert study.tables()[0] is None and study.page_figures()
 
 
 def test_without_the_baseline(project):

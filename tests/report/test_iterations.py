@@ -30,7 +30,7 @@ def test_counts_and_exceptions():
 
 
 def test_generation_is_counted_apart():
-    pairs = [pair("a", drawn=(9.0, 2.0), evenness=(0.5, 0.9)), pair("b", drawn=(1.0, 2.0),
+    pairs = [pair("a", sample_fmd=(9.0, 2.0), evenness=(0.5, 0.9)), pair("b", sample_fmd=(1.0, 2.0),
                                                                 evenness=(0.9, 0.8)), pair("c")]
     assert "in 1 of 2 runs, and the more even classes in 1 of 2 runs" in counted(pairs, 1)[-1]
 

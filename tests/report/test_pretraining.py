@@ -12,7 +12,7 @@ from kelvin.report.aggregate import metrics
 from kelvin.report.build import build
 from kelvin.report.kit import style
 from kelvin.report.results import collect
-from kelvin.report.studies.pretraining import Gain, against, equal_updates, gain, reached, said_of
+from kelvin.report.studies.pretraining import Gain, against, crossing, equal_updates, gain, savings
 
 RUNS = ["pretrain-0", "pretrain-10", "pretrain-control"]
 OWN = {"classes": [0, 1, 2, 3, 4], "n": 10, "reference_n": 15, "floor": 1.5, "ceiling": 40.0}
@@ -22,11 +22,11 @@ OWN = {"classes": [0, 1, 2, 3, 4], "n": 10, "reference_n": 15, "floor": 1.5, "ce
     (5.0, 1.0), (4.0, 1.0), (3.0, 2.0), (2.0, 3.0), (1.5, 5.0), (1.0, 6.0), (0.9, None)])
 def test_first_reached_between_epochs(level, expected):
     x, y = np.array([1.0, 3, 4, 6]), np.array([4.0, 2.0, 2.0, 1.0])
-    assert reached(x, y, level) == expected
+    assert crossing(x, y, level) == expected
 
 
 def test_a_rise_after_the_level_was_reached_changes_nothing():
-    assert reached(np.array([1.0, 2, 3]), np.array([4.0, 1.0, 3.0]), 2.5) == 1.5
+    assert crossing(np.array([1.0, 2, 3]), np.array([4.0, 1.0, 3.0]), 2.5) == 1.5
 
 
 def test_gain_by_hand():
@@ -42,11 +42,11 @@ def test_gain_by_hand():
 
 def test_words_follow_the_numbers():
     found = {"loss": Gain(20.0, 30.0, 240.0), "fmd": Gain(45.0, -5.0, 440.0)}
-    said = said_of("early", found, 80, "scratch", 400, 1)
+    said = savings("early", found, 80, "scratch", 400, 1)
     assert "after 20.0 epochs of its own, 30.0 epochs earlier" in said
     assert "240 updates in all, fewer than its 400" in said
     assert "5.00 epochs later" in said and "440 updates in all, no fewer than its 400" in said
-    assert "never reaches its final FMD" in said_of(
+    assert "never reaches its final FMD" in savings(
         "early", found | {"fmd": Gain(None, None, None)}, 80, "scratch", 400, 1)
     assert "(640) the FMD of “a” is higher than" in against("a", "c", 640, (3.0, 2.0), 1)
     assert "on this seed: 1.00 against 2.00" in against("a", "c", 640, (1.0, 2.0), 1)
@@ -96,7 +96,7 @@ def test_the_study_has_its_own_scale_and_table(project):
     assert set(records) == set(results.every)
     study = studied(results)["pretraining"]
     style.use()
-    assert [f.name for f in study.drawn()] == ["pretraining-curves",
+    assert [f.name for f in study.page_figures()] == ["pretraining-curves",
                                                                "pretraining-samples"]
     by_name = every_table(results)
     assert {row["run"] for row in by_name["generation"].rows}.isdisjoint(RUNS)

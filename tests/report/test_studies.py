@@ -36,7 +36,7 @@ def test_any_part_of_the_runs(project, active, figures, absent):
         made.add(run, fmd=3.0 + i)
     results = collect(made.plan)
     style.use()
-    drawn = {s.name: s.drawn() for s in studied(results).values()}
+    drawn = {s.name: s.page_figures() for s in studied(results).values()}
     names = [figure.name for of in drawn.values() for figure in of]
     assert figures <= set(names) and len(names) == len(set(names))
     written = set(every_table(results))

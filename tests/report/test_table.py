@@ -3,7 +3,7 @@
 import pytest
 
 from kelvin.report.kit.table import Column, Table, fixed, number, span, tex
-from kelvin.report.page import DIGIT, POINT, Said, aligned, shown
+from kelvin.report.page import DIGIT, POINT, Captions, aligned, page_table
 
 ROWS = [{"run": "a|b", "v": 1.5, "v_low": 1.0, "v_high": 2.0},
         {"run": "c_%", "v": 0.5, "v_low": None, "v_high": None},
@@ -51,17 +51,17 @@ def test_csv_has_raw_values():
 
 
 def test_page_splits_the_interval_off():
-    assert shown(TABLE, Said())["rows"][0][1] == ("1.50" + DIGIT, "1.00, 2.00]", False)
+    assert page_table(TABLE, Captions())["rows"][0][1] == ("1.50" + DIGIT, "1.00, 2.00]", False)
 
 
 def test_page_takes_name_and_fmd_first_eight_columns_and_rows_by_fmd():
     columns = [Column(name, lambda r, name=name: name) for name in ("run", *"abcdefgh", "FMD")]
     rows = [{"run": name, "fmd": fmd} for name, fmd in (("far", 9.0), ("near", 1.0))]
     columns[0] = Column("run", lambda r: r["run"])
-    page = shown(Table("t", "One. Two.", columns, rows), Said())
+    page = page_table(Table("t", "One. Two.", columns, rows), Captions())
     assert [title for title, _ in page["columns"]] == ["run", "FMD", *"abcdef"] and page["all"] == 10
     assert [row[0][0] for row in page["rows"]] == ["near", "far"]
-    chosen = shown(Table("t", "", columns, rows, page=("h", "a")), Said())
+    chosen = page_table(Table("t", "", columns, rows, page=("h", "a")), Captions())
     assert [title for title, _ in chosen["columns"]] == ["run", "FMD", "h", "a"]
 
 
@@ -73,7 +73,7 @@ def test_decimal_points_stand_below_one_another():
 
 
 def test_a_sentence_of_a_caption_is_said_once():
-    said = Said()
+    said = Captions()
     assert said.once("Loss of runs. Lines: means.") == "Loss of runs. Lines: means."
     assert said.once("FMD of runs. Lines: means. Bars: none.") == "FMD of runs. Bars: none."
     assert said.once("Loss of runs. Lines: means.") == "Loss of runs."  # what is seen opens each caption

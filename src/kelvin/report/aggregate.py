@@ -1,4 +1,4 @@
-"""One flat record per run for metrics.json, aggregated over its training seeds."""
+"""One flat record for each run in metrics.json, over its training seeds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def metrics(results: Results) -> dict[str, dict[str, Any]]:
 
 
 def run_record(run: Run, level: float) -> dict[str, Any]:
-    """The record's values of one replicate; of several the mean, `<key>_sd`, and t intervals."""
+    """Of one replicate its record's values; of several the mean, `<key>_sd` and t intervals."""
     records = [replicate.record for replicate in run.replicates]
     several = len(records) > 1
     out: dict[str, Any] = {"title": run.title, "family": run.family, "replicates": len(records),
@@ -36,14 +36,14 @@ def run_record(run: Run, level: float) -> dict[str, Any]:
                            "interval_level": level, "apart": ", ".join(run.entry.apart)}
     flat = [{k: v for k, v in r.items() if k not in (*IDENTITY, *NESTED)} for r in records]
     out |= over_seeds(flat, level) if several else flat[0]
-    asked = tuple(key for key in CONDITIONAL if key in records[0])
-    out["samplers"] = {name: combined([r["samplers"][name] for r in records], [*COMPACT, *asked])
+    label_keys = tuple(key for key in CONDITIONAL if key in records[0])
+    out["samplers"] = {name: combined([r["samplers"][name] for r in records], [*COMPACT, *label_keys])
                        for name in records[0]["samplers"]}
     if "restoration" in records[0]:
         out["restoration"] = {
             name: combined([r["restoration"][name] for r in records], RESTORED)
             for name in records[0]["restoration"]}
-    if "prior" in records[0]:  # x_T scored as if it were a sample: what the prior alone is worth
+    if "prior" in records[0]:  # x_T scored as a sample: the prior alone
         out["prior"] = combined([r["prior"] for r in records],
                                 [key for key in COMPACT if key != "nfe"])
     return out
@@ -60,8 +60,8 @@ def over_seeds(records: list[dict[str, Any]], level: float) -> dict[str, Any]:
         if not constant(values) and isinstance(out[key], float):
             out[f"{key}_sd"] = float(np.std(values, ddof=1))
         if key in INTERVALS and out[key] is not None:
-            found = mean_interval(values, level)
-            out |= {f"{key}_low": found.low, f"{key}_high": found.high}
+            interval = mean_interval(values, level)
+            out |= {f"{key}_low": interval.low, f"{key}_high": interval.high}
     return out
 
 
@@ -74,7 +74,7 @@ def constant(values: list[Any]) -> bool:
 
 
 def middle(values: list[Any]) -> Any:
-    """Numbers: the mean. A flag: true if any is. None where any value is missing. Text: the first."""
+    """Numbers: the mean. Flags: whether any is true. Text: the first. None where any value is missing."""
     if any(value is None for value in values):
         return None
     if isinstance(values[0], bool):
@@ -85,7 +85,8 @@ def middle(values: list[Any]) -> Any:
 
 
 def costs(results: Results) -> dict[str, dict[str, Any]]:
-    """{run: cost}: what cannot be repeated to the byte, apart from the metrics; means over seeds."""
+    """{run: cost}, means over seeds: seconds differ from call to call, so they stay out of the
+    metrics."""
     return {name: run_cost(run) for name, run in results.every.items() if run.trained}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +17,15 @@ from kelvin.report.aggregate import costs, metrics
 from kelvin.report.kit import style
 from kelvin.report.kit.style import Figure
 from kelvin.report.kit.table import Row, Table
-from kelvin.report.page import Said, dataset_facts, embedded, render, shown
-from kelvin.report.parts import (
-    curves,
-    grids,
-    histograms,
-    likelihood,
-    ranking,
-    tables,
-    tables_restoration,
-)
+from kelvin.report.page import Captions, dataset_facts, page_figure, page_table, render
+from kelvin.report.parts import curves, grids, histograms, likelihood, ranking, tables
+from kelvin.report.parts import tables_restoration as restoration
 from kelvin.report.recorded import Recorded, records
-from kelvin.report.results import Results, Run, collect
+from kelvin.report.results import TEMPERATURES, Results, Run, collect
 from kelvin.report.studies.base import Study, answers
 from kelvin.report.summary import summary
 
-CURVES = {"loss.csv": curves.loss_rows, "fmd.csv": curves.fmd_rows,
-          "x0_error.csv": curves.log_snr_rows}
 FINDINGS = "findings.json"  # beside the tables: {study: its sentences}
-FAMILIES = ("hot", "warm", "cold")
 ALL = ("samplers", "restoration", "likelihood", "cost")  # tables of all runs that fold on the page
 # the figures to open first, in their order: `dvc plots show` has them beside the curves of dvc.yaml
 FIRST = ("forest", "overview", "ranking", "best-hot", "best-cold", "hot-and-cold-best",
@@ -42,106 +33,130 @@ FIRST = ("forest", "overview", "ranking", "best-hot", "best-cold", "hot-and-cold
 
 
 def build(plan: ReportPlan, out: Path = REPORTS, record: Mapping[str, Any] | None = None) -> Results:
-    """metrics.json, cost.json, tables/, curves/, figures/ and index.html, each whole or absent. record:
-    what is known of the record that the page is of (its record.json); None: it is the project's own."""
+    """Write metrics.json, cost.json, tables/, curves/, figures/ and index.html, each whole or absent.
+
+    record: the record.json of the record that the page shows; None for the project's own page.
+    """
     results = collect(plan)
-    numbers, spent, beside = metrics(results), costs(results), [] if record else records(plan)
-    every = answers(results, numbers, spent)
-    large = [study for study in every if study.is_large(max(len(s.runs) for s in every))]
-    common = common_tables(results, numbers, spent)
-    own = {study.name: [*(table for table in study.tables() if table),
-                        *filter(None, [tables.parameter_table(study.study)])] for study in large}
-    write_json(out / SUMMARY, summary(results, numbers, spent))
+    numbers, seconds = metrics(results), costs(results)
+    write_json(out / SUMMARY, summary(results, numbers, seconds))
     write_json(out / METRICS, numbers)
-    write_json(out / COST, spent)
-    files = [table for study in large for table in (*own[study.name], *study.files())]
-    with Folder(out / "tables") as folder:
-        for table in (*common.values(), *files):
-            for name, text in table.files().items():
-                write_text(folder / name, text)
-        write_json(folder / FINDINGS, {study.name: study.paragraphs() for study in large})
-    with Folder(out / "curves") as folder:
-        for name, rows in CURVES.items():
-            if found := rows(results):
-                write_csv(folder / name, found)
+    write_json(out / COST, seconds)
     style.use()
-    contrasts = next((t.rows for found in own.values() for t in found if t.name == front.CONTRASTS), [])
-    forest = front.over_seeds(results, numbers, contrasts, beside)
-    best = [run for family in FAMILIES if (run := results.best(family))]
+    others = [] if record else records(plan)
+    studies = answers(results, numbers, seconds)
+    most = max(len(study.runs) for study in studies)
+    sections = [Section.of(study) for study in studies if study.is_large(most)]
+    common = common_tables(results, numbers, seconds)
+    write_tables(out / "tables", common, sections)
+    with Folder(out / "curves") as folder:
+        for name, rows in curves.files(results).items():
+            write_csv(folder / name, rows)
+    contrasts = next((table.rows for section in sections for table in section.tables
+                      if table.name == front.CONTRASTS), [])
+    forest = front.over_seeds(results, numbers, contrasts, others)
+    best = [run for family in TEMPERATURES if (run := results.best(family))]
     figures = common_figures(results, numbers, best, forest)
-    drawn = {study.name: study.drawn() for study in large}
-    named = {figure.name: figure for found in (figures, *drawn.values()) for figure in found}
-    with Folder(out / "figures") as folder:
-        for name, figure in named.items():
-            (folder / f"{name}.png").write_bytes(figure.png)
-    with Folder(out / "plots") as folder:
-        for number, name in enumerate((name for name in FIRST if name in named), 1):
-            (folder / f"{number:02d}-{name}.png").write_bytes(named[name].png)
-    said = Said()
-    context = {
-        **front.front(results, numbers, spent, best, forest, record), "dataset": plan.dataset,
-        "record": record, "records": beside, "smoke": plan.scale == "smoke",
+    write_figures(out, [*figures, *(figure for section in sections for figure in section.figures)])
+    captions = Captions()
+    write_text(out / "index.html", render({
+        **front.front(results, numbers, seconds, best, forest, record), "dataset": plan.dataset,
+        "record": record, "records": others, "smoke": plan.scale == "smoke",
         "facts": dataset_facts(results),
-        "figures": {figure.name: embedded(figure, said) for figure in figures},
-        "studies": [section(study, drawn[study.name], own[study.name], said) for study in large],
-        "elsewhere": [elsewhere(study, beside) for study in every
-                      if study not in large and (study.runs or not record)],
+        "figures": {figure.name: page_figure(figure, captions) for figure in figures},
+        "studies": [section.context(captions) for section in sections],
+        "elsewhere": [elsewhere(study, others) for study in studies
+                      if not study.is_large(most) and (study.runs or not record)],
         "runs": [*ranking.hot_against_cold(results, numbers),
-                 *tables_restoration.against_least_squares(results.every.values())],
-        "generation": shown(common["generation"], said),
-        "tables": [shown(common[name], said) for name in ALL if name in common],
+                 *restoration.against_least_squares(results.every.values())],
+        "generation": page_table(common["generation"], captions),
+        "tables": [page_table(common[name], captions) for name in ALL if name in common],
         "level": f"{100 * plan.metrics.confidence:.0f} %", "about": results.calibration,
-        "fid": tables.fid_note(results), "several": len(results.replicates) > 1}
-    write_text(out / "index.html", render(context))
+        "fid": tables.fid_note(results), "several": len(results.replicates) > 1}))
     return results
 
 
-def common_tables(results: Results, numbers: Mapping[str, Row], spent: Mapping[str, Row]
+@dataclass(frozen=True)
+class Section:
+    """The part of the page that a study has."""
+
+    study: Study
+    paragraphs: list[str]
+    figures: list[Figure]
+    tables: list[Table]
+
+    @classmethod
+    def of(cls, study: Study) -> Section:
+        own = [*study.tables(), tables.parameter_table(study.study)]
+        return cls(study, study.paragraphs(), study.page_figures(), [table for table in own if table])
+
+    def context(self, captions: Captions) -> dict[str, Any]:
+        """The values of the template: the answer and the first wide figure open, the rest folded."""
+        lead = next((figure for figure in self.figures if figure.height < 0.75 * figure.width), None)
+        answer, *findings = self.paragraphs
+        return {"anchor": self.study.name, "title": self.study.study.study.title,
+                "question": self.study.study.study.question, "answer": answer, "findings": findings,
+                "lead": page_figure(lead, captions) if lead else None,
+                "figures": [page_figure(f, captions) for f in self.figures if f is not lead],
+                "tables": [page_table(table, captions) for table in self.tables]}
+
+
+def write_tables(path: Path, common: Mapping[str, Table], sections: Sequence[Section]) -> None:
+    """Every table in its three forms, and the sentences of the studies."""
+    files = [table for section in sections for table in (*section.tables, *section.study.files())]
+    with Folder(path) as folder:
+        for table in (*common.values(), *files):
+            for name, text in table.files().items():
+                write_text(folder / name, text)
+        write_json(folder / FINDINGS, {section.study.name: section.paragraphs for section in sections})
+
+
+def write_figures(out: Path, figures: Sequence[Figure]) -> None:
+    """Every figure in figures/, and those to open first in plots/, numbered in their order."""
+    images = {figure.name: figure.png for figure in figures}
+    with Folder(out / "figures") as folder:
+        for name, png in images.items():
+            (folder / f"{name}.png").write_bytes(png)
+    with Folder(out / "plots") as folder:
+        for number, name in enumerate((name for name in FIRST if name in images), 1):
+            (folder / f"{number:02d}-{name}.png").write_bytes(images[name])
+
+
+def common_tables(results: Results, numbers: Mapping[str, Row], seconds: Mapping[str, Row]
                   ) -> dict[str, Table]:
     """{name: table} of all runs."""
-    over_t = tables_restoration.restoration_rows(results)
-    restored = (tables_restoration.restoration_table, tables_restoration.restoration_over_t_table)
-    made = [tables.generation_table(results, numbers), tables.samplers_table(results),
-            histograms.table(results), *(make(over_t) for make in restored if over_t),
-            likelihood.table(results), tables.cost_table(results, spent) if spent else None]
-    return {table.name: table for table in made if table}
+    over_t = restoration.restoration_rows(results)
+    restored = (restoration.restoration_table, restoration.restoration_over_t_table)
+    candidates = [tables.generation_table(results, numbers), tables.samplers_table(results),
+                  histograms.table(results), *(make(over_t) for make in restored if over_t),
+                  likelihood.table(results), tables.cost_table(results, seconds) if seconds else None]
+    return {table.name: table for table in candidates if table}
 
 
 def common_figures(results: Results, numbers: Mapping[str, Row], best: Sequence[Run],
                    forest: front.Forest | None) -> list[Figure]:
-    """Those of the first screen and of all runs."""
+    """The figures of the first screen and of all runs."""
     split, floor = results.store.split, results.calibration["floor"]
     ends = [run for run in best if run.family != "warm"]
-    found = [front.forest_figure(forest, floor) if forest else None,
-             grids.overview_figure(best, split("test").images) if best else None,
-             ranking.ranking_figure(results, numbers) if results.runs else None,
-             *(grids.best_figure(run) for run in ends), histograms.figure(results),
-             grids.nearest_figure(ends, split("train").images) if ends else None]
-    return [figure for figure in found if figure]
+    candidates = [front.forest_figure(forest, floor) if forest else None,
+                  grids.overview_figure(best, split("test").images) if best else None,
+                  ranking.ranking_figure(results, numbers) if results.runs else None,
+                  *(grids.best_figure(run) for run in ends), histograms.figure(results),
+                  grids.nearest_figure(ends, split("train").images) if ends else None]
+    return [figure for figure in candidates if figure]
 
 
-def section(study: Study, figures: list[Figure], own: list[Table], said: Said) -> dict[str, Any]:
-    """What the page shows of a study: its answer and first wide figure, and the rest folded."""
-    lead = next((figure for figure in figures if figure.height < 0.75 * figure.width), None)
-    answer, *findings = study.paragraphs()
-    return {"anchor": study.name, "title": study.study.study.title,
-            "question": study.study.study.question, "answer": answer, "findings": findings,
-            "lead": embedded(lead, said) if lead else None,
-            "figures": [embedded(figure, said) for figure in figures if figure is not lead],
-            "tables": [shown(table, said) for table in own]}
-
-
-def elsewhere(study: Study, beside: Sequence[Recorded]) -> dict[str, Any]:
-    """A study that has too few runs here to compare them: one line, and the record that has more."""
-    asked, here = set(study.study.study.runs), len(study.runs)
-    most = max(beside, key=lambda record: len(record.runs & asked), default=None)
-    linked = most if most and len(most.runs & asked) > here else None
+def elsewhere(study: Study, records: Sequence[Recorded]) -> dict[str, Any]:
+    """The line of a study with too few runs here to compare, and the record that has more of them."""
+    names, here = set(study.study.study.runs), len(study.runs)
+    most = max(records, key=lambda record: len(record.runs & names), default=None)
+    linked = most if most and len(most.runs & names) > here else None
     return {"question": study.study.study.question, "here": here, "record": linked,
-            "there": len(linked.runs & asked) if linked else 0}
+            "there": len(linked.runs & names) if linked else 0}
 
 
 class Folder:
-    """A folder that is replaced as a whole: what an earlier report left in it is gone."""
+    """A folder that is replaced as a whole: no file of an earlier report stays in it."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.part = path, path.with_name(f"{path.name}.part")

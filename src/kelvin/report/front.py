@@ -1,4 +1,4 @@
-"""The first screen: the question, what the numbers answer and under what, and where to read on."""
+"""The first screen: the question, its answers with their conditions, and where to read on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from kelvin.common.git import git
 from kelvin.report.kit.style import (
     BAND,
     FAMILIES,
+    GREY,
     WIDTH,
     Figure,
+    chart,
     finish,
-    legend_below,
-    new,
+    mark,
     plain,
     ticks,
 )
@@ -35,7 +36,7 @@ CONTRASTS = "hot-and-cold-contrasts"  # the study's table
 
 @dataclass(frozen=True)
 class Answer:
-    """effect: the number; under: interval, seeds, sampler; sentence: what it says."""
+    """effect: the number; under: its interval, seeds and sampler; sentence: what the number means."""
 
     question: str
     effect: str
@@ -45,7 +46,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the forest: a value with its interval over seeds."""
+    """One line of the forest plot: a value with its interval over seeds."""
 
     title: str
     value: float
@@ -56,8 +57,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Forest:
-    """Lines over training seeds, and where they are from. measure: of the axis; one: it is a ratio;
-    answer: what they say."""
+    """A plot of values over training seeds. measure: the title of its axis; one: whether values are
+    ratios, read against 1; source: the page or record that they are from."""
 
     measure: str
     one: bool
@@ -67,8 +68,8 @@ class Forest:
 
 
 def ratios(rows: Sequence[Row], source: str) -> Forest | None:
-    """Of the table of contrasts: each side's best sampler, with the most evaluations; None where a ratio
-    has no interval over seeds."""
+    """The ratios of the table of contrasts, by each side's best sampler with the most evaluations; None
+    where no ratio has an interval over seeds."""
     rows = [row for row in rows if row.get("ratio_low") is not None]
     rows = [r for r in rows if str(r["sampler"]).startswith("best")] or rows
     if not rows:
@@ -88,8 +89,8 @@ def ratios(rows: Sequence[Row], source: str) -> Forest | None:
 
 
 def levels(metrics: Mapping[str, Row], source: str) -> Forest | None:
-    """FMD of every run by its first sampler, where it was trained on several seeds; None without a hot
-    and a cold one."""
+    """The FMD of every run with several training seeds, by its first sampler; None without a hot and a
+    cold run among them."""
     rows = sorted((row for row in metrics.values() if row["replicates"] > 1
                    and row.get("fmd_low") is not None), key=lambda row: row["fmd"])
     best = {family: next((row for row in rows if row["family"] == family), None)
@@ -115,44 +116,43 @@ def span(row: Row, key: str = "fmd") -> str:
 
 def over_seeds(results: Results, metrics: Mapping[str, Row], contrasts: Sequence[Row],
                records: Sequence[Recorded]) -> Forest | None:
-    """This page's contrasts over seeds; with one seed those of the record of most, or its FMD."""
+    """This page's contrasts if they have several seeds; else those of the record with most seeds; else
+    FMD."""
     here = "this page"
     data = {key: results.store.manifest[key] for key in ("image_shape", "sizes")}
     there = [(r, f"the record “{r.title}”" + ", made on another split" * (r.about.get("data") != data))
              for r in sorted(records, key=lambda r: -r.seeds) if r.seeds > 1
              and r.about["set"].get("dataset", results.plan.dataset) == results.plan.dataset]
-    found = [ratios(contrasts, here), *(ratios(r.table(CONTRASTS), words) for r, words in there),
-             levels(metrics, here), *(levels(r.metrics, words) for r, words in there)]
-    return next((forest for forest in found if forest), None)
+    candidates = [ratios(contrasts, here), *(ratios(r.table(CONTRASTS), words) for r, words in there),
+                  levels(metrics, here), *(levels(r.metrics, words) for r, words in there)]
+    return next((forest for forest in candidates if forest), None)
 
 
 def forest_figure(forest: Forest, floor: float) -> Figure:
-    """Values with intervals over seeds; dashed: no difference, or held-out real images."""
-    figure = new(WIDTH, 0.24 * len(forest.lines) + 0.9)
-    axes = figure.subplots()
+    """Values with intervals over seeds. The vertical line: a ratio of 1, or held-out real images."""
+    figure, axes = chart(WIDTH, 0.24 * len(forest.lines) + 0.9)
     for y, line in enumerate(reversed(forest.lines)):
         colour = FAMILIES.get(line.family, ("#333333",))[0]
         axes.plot([line.low, line.high], [y, y], color=colour, linewidth=1.8)
         axes.plot(line.value, y, MARKERS.get(line.family, "o"), color=colour, markersize=7)
     if forest.one:
-        axes.axvline(1, color="#555555", linestyle=(0, (5, 2)), linewidth=1, label="no difference")
+        axes.axvline(1, color=GREY, linestyle=(0, (5, 2)), linewidth=1, label="no difference")
     else:
         axes.axvline(floor, color=BAND, linewidth=4, label="held-out real images")
     for family in dict.fromkeys(line.family for line in forest.lines if line.family):
-        axes.plot([], [], MARKERS[family], color=FAMILIES[family][0], label=TITLES[family])
+        mark(axes, MARKERS[family], TITLES[family], FAMILIES[family][0])
     axes.set_yticks(range(len(forest.lines)), [plain(line.title) for line in reversed(forest.lines)])
     axes.set(xscale="log", xlabel=f"{forest.measure} (lower is nearer to real images)",
              ylim=(-0.6, len(forest.lines) - 0.4))
     axes.grid(axis="y", visible=False)
     ticks(axes.xaxis)
-    legend_below(figure, axes)
     what = "Ratios of FMD, candidate over noise" if forest.one else "FMD by each run's first sampler"
     return finish(figure, "forest", f"{what}, with 95 % intervals over training seeds, from "
-                  f"{forest.source}.")
+                  f"{forest.source}.", columns=4)
 
 
-def reached(best: Sequence[Run], results: Results, metrics: Mapping[str, Row]) -> Answer:
-    """The lowest FMD of each family beside real images."""
+def distance_to_real(best: Sequence[Run], results: Results, metrics: Mapping[str, Row]) -> Answer:
+    """The lowest FMD of each family, beside the FMD of real images."""
     rows = {run.family: metrics[run.name] for run in best}
     about = results.calibration
     over = "images" if len(results.replicates) == 1 else "training seeds"
@@ -191,7 +191,7 @@ def count(results: Results) -> str:
 
 
 def believe(results: Results) -> str:
-    """Under what the page holds."""
+    """The conditions under which the page's numbers hold."""
     shape, test = results.store.manifest["image_shape"], results.classifier
     sizes = sorted({run.record["parameters"] for run in results.every.values() if run.trained})
     networks = f", networks of {sizes[0]:,} to {sizes[-1]:,} parameters" if sizes else ""
@@ -201,23 +201,23 @@ def believe(results: Results) -> str:
 
 
 def made_by(costs: Mapping[str, Row], record: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """Commit, date, hardware and precision; of a record, the commit that its results were made by."""
+    """(title, text) of commit, date, hardware and precision; a record has its own commit and date."""
     commit, date = ((record.get("commit", ""), record.get("date", "")) if record else
                     (git("log", "-1", "--format=%h"), git("log", "-1", "--format=%cs")))
     edited = not record and git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages",
                                 "params.yaml")
     machines = dict.fromkeys(f"{c['hardware']}, {c['threads']} thread{'s' * (c['threads'] > 1)}"
                              for c in costs.values())
-    found = {"commit": commit + ", edited since" * bool(commit and edited), "date": date,
+    facts = {"commit": commit + ", edited since" * bool(commit and edited), "date": date,
              "hardware": "; ".join(machines),
              "precision": ", ".join(dict.fromkeys(c["precision"] for c in costs.values()))}
-    return [(key, value) for key, value in found.items() if value]
+    return [(key, value) for key, value in facts.items() if value]
 
 
 def front(results: Results, metrics: Mapping[str, Row], costs: Mapping[str, Row], best: Sequence[Run],
           forest: Forest | None, record: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the template's first screen shows, but for its figures."""
-    answers = [forest and forest.answer, reached(best, results, metrics) if best else None,
+    """The values of the template's first screen, without its figures."""
+    answers = [forest and forest.answer, distance_to_real(best, results, metrics) if best else None,
                later_steps(results)]
     return {"question": QUESTION, "answers": [answer for answer in answers if answer],
             "believe": believe(results), "made": made_by(costs, record)}

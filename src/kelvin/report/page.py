@@ -1,4 +1,4 @@
-"""The page: one file that opens from disk; its script sorts tables, and nothing is lost without it."""
+"""The page: one file that opens from disk. Its script only sorts tables."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from kelvin.report.results import Results
 
 COLUMNS = 8  # of a table on the page; its .csv has all
 NUMBER = re.compile(r"−?[\d,]*\d(\.\d*)?(e[-+]\d+)?")
+SENTENCES = re.compile(r"(?<=\.) (?=[A-Z–±x])")  # between two of them
 POINT, DIGIT = "\u2008", "\u2007"  # spaces as wide as a full stop, and as a digit
 
 
-class Said:
-    """The sentences that stand on the page already: a caption opens with its own first sentence, and says
-    the others once for all."""
+class Captions:
+    """The sentences that the page has shown so far, so that a caption does not repeat them."""
 
     def __init__(self) -> None:
         self.sentences: set[str] = set()
 
     def once(self, text: str) -> str:
-        first, *others = re.split(r"(?<=\.) (?=[A-Z–±x])", text)
-        kept = [first, *(s for s in dict.fromkeys(others) if s not in self.sentences)]
+        first, *others = re.split(SENTENCES, text)
+        sentences = [first, *(s for s in dict.fromkeys(others) if s not in self.sentences)]
         self.sentences.update(others)
-        return " ".join(kept)
+        return " ".join(sentences)
 
 
-def embedded(figure: Figure, said: Said) -> dict[str, Any]:
+def page_figure(figure: Figure, captions: Captions) -> dict[str, Any]:
     data = base64.b64encode(figure.png).decode("ascii")
-    return {"name": figure.name, "caption": said.once(figure.caption), "alt": figure.alt,
+    return {"name": figure.name, "caption": captions.once(figure.caption), "alt": figure.alt,
             "width": figure.width, "height": figure.height, "source": f"data:image/png;base64,{data}"}
 
 
-def shown(table: Table, said: Said) -> dict[str, Any]:
+def page_table(table: Table, captions: Captions) -> dict[str, Any]:
     """A table for the page: name and FMD first, at most `COLUMNS` columns, rows by FMD; what stands in
     brackets goes on a line of its own, and a dotted key may be broken at its dots."""
     titles = [column.title for column in table.columns]
     fmd = next((i for i, title in enumerate(titles) if i and title.startswith("FMD")), None)
     rest = [titles.index(t) for t in table.page if t in titles] or range(1, len(titles))
-    chosen = list(dict.fromkeys([0, *([] if fmd is None else [fmd]), *rest]))[:COLUMNS]
+    places = list(dict.fromkeys([0, *([] if fmd is None else [fmd]), *rest]))[:COLUMNS]
     rows = list(zip(table.rows, table.cells(), strict=True))
     if all(row.get("fmd") is not None for row in table.rows):
         rows.sort(key=lambda pair: pair[0]["fmd"])
-    split = [[(*cells[i][0].partition(" [")[::2], cells[i][1]) for i in chosen] for _, cells in rows]
-    for k in range(1, len(chosen)):
+    split = [[(*cells[i][0].partition(" [")[::2], cells[i][1]) for i in places] for _, cells in rows]
+    for k in range(1, len(places)):
         texts = aligned([cells[k][0] for cells in split])
         for cells, text in zip(split, texts, strict=True):
             cells[k] = (text, *cells[k][1:])
-    head, *notes = re.split(r"(?<=\.) (?=[A-Z–±x])", said.once(" ".join([table.caption, *table.notes])))
+    head, *notes = re.split(SENTENCES, captions.once(" ".join([table.caption, *table.notes])))
     return {"name": table.name, "caption": head, "notes": " ".join(notes), "all": len(titles),
-            "columns": [titles[i].replace(".", ".\u200b").partition(" [")[::2] for i in chosen],
+            "columns": [titles[i].replace(".", ".\u200b").partition(" [")[::2] for i in places],
             "rows": split, "fmd": fmd is not None}
 
 
@@ -71,7 +71,7 @@ def aligned(texts: Sequence[str]) -> list[str]:
 
 
 def dataset_facts(results: Results) -> list[tuple[str, str]]:
-    """What the numbers rest on."""
+    """(title, text) of the data, the classifier, the reference and the scale of FMD."""
     manifest, about = results.store.manifest, results.calibration
     shape, sizes, seeds = manifest["image_shape"], manifest["sizes"], results.replicates
     return [
@@ -95,7 +95,7 @@ def dataset_facts(results: Results) -> list[tuple[str, str]]:
 
 
 def render(context: Mapping[str, Any]) -> str:
-    """The page; every text is escaped."""
+    """The page as HTML; every text is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     folder = Path(__file__).parent

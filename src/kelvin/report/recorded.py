@@ -35,7 +35,7 @@ class Recorded:
 
     @cached_property
     def runs(self) -> set[str]:
-        """Runs of params.yaml that it has, as points of a grid too."""
+        """Runs of params.yaml that it has; a point of a grid counts as its run."""
         return {run.partition("_")[0] for run in self.about["runs"]}
 
     @cached_property
@@ -59,5 +59,5 @@ def value_of(text: str) -> Any:
 
 
 def records(plan: ReportPlan) -> list[Recorded]:
-    """Those of params.yaml that were made, in its order."""
+    """The records of params.yaml that were made, in its order."""
     return [Recorded(name, entry.title, entry.path) for name, entry in plan.records.items() if entry.made]

@@ -1,4 +1,4 @@
-"""What the report is made of: the active runs, their records, and the protocol they share."""
+"""The results of the active runs: their records, their arrays, and the protocol they share."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ from kelvin.metrics.comparable import refuse_mixed
 from kelvin.metrics.ranking import Entry, Ranking, rank
 from kelvin.schedules import NoiseSchedule, build_schedule, growths
 
+TEMPERATURES = ("hot", "warm", "cold")  # families of trained runs
+
 
 @dataclass(frozen=True)
 class Replicate:
@@ -48,7 +50,7 @@ class Replicate:
         return self.samples_folder.samples()
 
     @cached_property
-    def kept(self) -> KeptFile:
+    def snapshots(self) -> KeptFile:
         """What training kept after some epochs."""
         return self.model.kept()
 
@@ -105,7 +107,7 @@ class Run:
 
     @cached_property
     def schedule(self) -> NoiseSchedule | None:
-        """The noise schedule of a hot run; None for any other, and for a growth that is its own."""
+        """The noise schedule of a hot run; None for other runs and for growths that have no schedule."""
         if self.family != "hot" or self.config.schedule.kind in growths.kinds():
             return None
         return build_schedule(self.config.schedule.model_dump(), f"runs.{self.name}.schedule")
@@ -117,7 +119,8 @@ class Run:
 
     @property
     def copier(self) -> bool:
-        """By its near copies, or by C_T: nearer to training images than these are to one another."""
+        """Whether the run copies: by its near copies, or by a C_T that says its samples are nearer to
+        training images than these are to one another."""
         c_t = [value for record in self.records if (value := record.get("c_t_within")) is not None]
         return any(self.values("copier")) or (bool(c_t) and float(np.mean(c_t)) < COPYING)
 
@@ -182,10 +185,10 @@ class Results:
 
 
 def collect(plan: ReportPlan) -> Results:
-    """Read the active runs, and nothing else that lies in the folders.
+    """Read the active runs.
 
-    KelvinError where a record is missing, belongs to another scale, or was made under another
-    protocol than the rest.
+    KelvinError where a record is missing, belongs to another scale, or was made under another protocol
+    than the rest.
     """
     store = PreparedStore(plan.folders.prepared)
     plan = plan.model_copy(update={"metrics": settled_metrics(plan.metrics, store.manifest)})
@@ -194,7 +197,7 @@ def collect(plan: ReportPlan) -> Results:
     every = {name: read_run(plan, name, store.images.shape[1:]) for name in plan.active}
     runs = {name: run for name, run in every.items() if run.config.classes is None}
     records = {f"{run.name}-{r.index}": r.record for run in runs.values() for r in run.replicates}
-    keys = {name: found["key"] for name, found in calibration["extractors"].items()}
+    keys = {name: extractor["key"] for name, extractor in calibration["extractors"].items()}
     refuse_mixed({**record, "run": name} for name, record in
                  {"calibration": {**calibration, "extractors": keys}, **records}.items())
     studies = [StudyResults(name, study, [every[r] for r in study.runs if r in every],

@@ -6,17 +6,16 @@ from importlib.metadata import version
 from typing import Any
 
 from kelvin.metrics.measures import MEASURES
-from kelvin.report.results import Results, Run
+from kelvin.report.results import TEMPERATURES, Results, Run
 
-FAMILIES = ("hot", "warm", "cold")
 SHOWN = ["sampler", "nfe", *(key for m in MEASURES.within("summary") for key in m.keys)]
 
 
 def summary(results: Results, records: dict[str, dict[str, Any]], costs: dict[str, dict[str, Any]]
             ) -> dict[str, Any]:
-    """The best run of each family by FMD with its sampler, the protocol, the cost, the versions."""
-    best = {family: run for family in FAMILIES if (run := results.best(family))}
-    spent = [cost for cost in costs.values()]
+    """The best run of each family by FMD, with the protocol, the cost and the versions."""
+    best = {family: run for family in TEMPERATURES if (run := results.best(family))}
+    spent = list(costs.values())
     return {
         **{family: one(run, records[run.name]) for family, run in best.items()},
         "protocol": {"dataset": results.plan.dataset, "scale": results.plan.scale,

@@ -1,1 +1,1 @@
-"""What every figure, table and sentence is made with."""
+"""Parts that every figure, table and sentence is made of."""

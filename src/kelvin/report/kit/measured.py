@@ -1,4 +1,5 @@
-"""Columns of measures, as kelvin.metrics.measures says that each is called, written and read."""
+"""Columns of tables by measure, with the title, form and direction that kelvin.metrics.measures gives
+it."""
 
 from __future__ import annotations
 
@@ -21,14 +22,14 @@ def thousandfold(value: float | None) -> str:
 
 
 def written(measure: Measure) -> Callable[[Any], str]:
-    """How one value of a measure is written."""
+    """The function that writes a value of this measure."""
     forms = {"fixed": fixed, "percent": percent, "thousandfold": thousandfold,
              "significant": lambda value: number(value, measure.digits)}
     return forms[measure.form]
 
 
 def cell(measure: Measure, row: Row, spread: bool = False) -> str:
-    """A measure of a row, with its interval or standard error where that is to stand beside it."""
+    """A measure of a row. spread: with its interval or standard error."""
     if spread and measure.spread == "error":
         return with_error(row, measure.key)
     show = written(measure)
@@ -36,7 +37,7 @@ def cell(measure: Measure, row: Row, spread: bool = False) -> str:
 
 
 def column(key: str, spread: bool = False, bold: bool = False) -> Column:
-    """A measure's column in a table that chooses its own measures, as that of a study."""
+    """The column of one measure, for a table that chooses its own measures."""
     measure = MEASURES[key]
     title = f"{measure.title}, {measure.unit}" if measure.unit else measure.title
     best = (key, BEST[measure.better]) if bold else ()
@@ -44,13 +45,13 @@ def column(key: str, spread: bool = False, bold: bool = False) -> Column:
 
 
 def columns(table: Table) -> list[Column]:
-    """The columns of every measure that is shown in a table."""
-    return [shown_as(measure, shown) for measure, shown in MEASURES.columns(table)]
+    """The columns of all measures of a table."""
+    return [shown_as(measure, place) for measure, place in MEASURES.columns(table)]
 
 
-def shown_as(measure: Measure, shown: Shown) -> Column:
-    own = column(measure.key, shown.spread, shown.bold)
-    if shown.beside:
-        one, other = own.show, column(shown.beside).show
-        own = replace(own, show=lambda row: shown.cell.format(one(row), other(row)))
-    return replace(own, title=shown.title or own.title)
+def shown_as(measure: Measure, place: Shown) -> Column:
+    own = column(measure.key, place.spread, place.bold)
+    if place.beside:
+        one, other = own.show, column(place.beside).show
+        own = replace(own, show=lambda row: place.cell.format(one(row), other(row)))
+    return replace(own, title=place.title or own.title)

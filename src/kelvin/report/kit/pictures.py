@@ -94,11 +94,12 @@ def show(name: str, caption: str, panels: Sequence[Panel], across: int, width: f
     if x_label:
         figure.text((margin + total_x) / 2 / total_x, 0.03 / total_y, x_label, fontsize=9,
                     ha="center", va="bottom")
-    return finish(figure, name, caption, any(coloured(panel.image) for panel in panels), seen(panels))
+    return finish(figure, name, caption, photographs=any(coloured(panel.image) for panel in panels),
+                  alt=description(panels))
 
 
-def seen(panels: Sequence[Panel]) -> str:
-    """What a figure of pictures shows: how many, and what its panels, rows and columns are called."""
+def description(panels: Sequence[Panel]) -> str:
+    """The alternative text of pictures: how many, and the titles of panels, rows and columns."""
     parts = []
     for panel in panels:
         rows = [label for label in panel.row_labels if label]
@@ -111,7 +112,7 @@ def seen(panels: Sequence[Panel]) -> str:
 
 def heights(panels: Sequence[Panel], titles: Sequence[str], across: int, side: float
             ) -> tuple[list[float], list[float]]:
-    """Inches of the title above, and of the whole, of each row of panels."""
+    """(inches of the title, inches of the whole) of each row of panels."""
     starts = range(0, len(panels), across)
     heads = [0.06 + 0.17 * max(len(t.splitlines()) for t in titles[i:i + across]) for i in starts]
     foot = 0.08 + 0.2 * any(len(p.column_labels) for p in panels)
@@ -120,7 +121,7 @@ def heights(panels: Sequence[Panel], titles: Sequence[str], across: int, side: f
 
 
 def coloured(image: np.ndarray) -> bool:
-    """Whether any picture in it has a pixel that is not grey."""
+    """Whether any picture in an array (H, W, 3) has a pixel that is not grey."""
     inside = image[(image != np.array(FRAME, np.uint8)).any(-1)]
     return bool((inside != inside[:, :1]).any())
 

@@ -23,6 +23,7 @@ FAMILIES = {"hot": ("#D55E00", "#7A2E00", "#F08C4A", "#A63C00", "#E7A27C"),
             "cold": ("#0072B2", "#003A5D", "#56B4E9", "#2D5AA0", "#8DB8D8"),
             "folder": ("#009E73", "#005A41", "#5CC2A5")}
 BAND = "#B8B8B8"
+GREY = "#555555"  # of lines and markers that are not runs
 WIDTH = 8.2  # inches: the page's column
 DPI = 120
 
@@ -38,8 +39,8 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure: file name without suffix, caption of the page, PNG bytes, size in pixels; alt: what
-    is seen, for a reader who does not see it."""
+    """A drawn figure. name: of its file, without suffix; caption: for the page; png: its bytes; width,
+    height: pixels; alt: the alternative text for readers who do not see it."""
 
     name: str
     caption: str
@@ -58,7 +59,7 @@ def use() -> None:
 
 
 def look(i: int) -> dict[str, Any]:
-    """Colour, line and marker of the i-th of several things that are no runs."""
+    """Colour, line and marker of the i-th of several lines that are not runs."""
     k = len(COLOURS)
     return {"color": COLOURS[i % k], "linestyle": LINES[(i + i // k) % k],
             "marker": MARKERS[(i + 2 * (i // k)) % k]}
@@ -77,7 +78,7 @@ def looks(runs: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def plain(text: str) -> str:
-    """A user's text, in which a dollar is no formula."""
+    """A user's text with its dollars escaped: matplotlib reads them as formulas."""
     return text.replace("$", r"\$")
 
 
@@ -89,6 +90,33 @@ def new(width: float, height: float, layout: str | None = "constrained") -> Any:
     figure = Canvas(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
+
+
+def chart(width: float, height: float) -> tuple[Any, Any]:
+    """A figure of one panel, and the panel."""
+    figure = new(width, height)
+    return figure, figure.subplots()
+
+
+def mark(axes: Any, marker: str, label: str, colour: str = GREY, **style: Any) -> None:
+    """An entry of the legend that explains a marker and is not itself a point of the panel."""
+    axes.plot([], [], marker, color=colour, linestyle="none", label=label, **style)
+
+
+def heat_map(figure: Any, axes: Any, values: np.ndarray, texts: np.ndarray, norm: Any, colours: Any,
+             label: str, size: float) -> Any:
+    """values (rows, columns) as colours with texts of the same shape on them, white where it is dark; its
+    colour bar comes back."""
+    image = axes.imshow(np.ma.masked_invalid(values), cmap=colours, norm=norm, aspect="auto")
+    for (y, x), text in np.ndenumerate(texts):
+        axes.text(x, y, text, ha="center", va="center", fontsize=size,
+                  color="white" if norm(values[y, x]) < 0.5 else "black")
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, label=label)
+    bar.outline.set_visible(False)
+    return bar
 
 
 def band(axes: Any, floor: float, sd: float, label: str = "real images (mean ± sd)") -> None:
@@ -124,14 +152,14 @@ def ticks(axis: Any) -> None:
 
 
 def logarithmic(axes: Any) -> None:
-    """Both axes, with plain numbers."""
+    """Make both axes logarithmic, with plain numbers."""
     axes.set(xscale="log", yscale="log")
     ticks(axes.xaxis)
     ticks(axes.yaxis)
 
 
 def whole(axis: Any) -> None:
-    """Whole numbers only: epochs."""
+    """Only whole numbers on an axis, as of epochs."""
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(6, integer=True))
@@ -151,8 +179,8 @@ def below(figure: Any, handles: Sequence[Any], labels: Sequence[str], columns: i
         legend.remove()
 
 
-def seen(figure: Any) -> str:
-    """What a drawn chart shows: a sentence for each panel with its axes, their ranges and its lines."""
+def description(figure: Any) -> str:
+    """The alternative text of a chart: each panel with its axes, their ranges and its lines."""
     panels = []
     for axes in (axes for axes in figure.axes if axes.get_visible()):
         ends = [f"{words.replace(chr(10), ' ')} from {low:.3g} to {high:.3g}" for words, (low, high) in (
@@ -165,21 +193,29 @@ def seen(figure: Any) -> str:
     return "Chart. " + "; ".join(filter(None, panels)).replace("\\$", "$") + "."
 
 
-def finish(figure: Any, name: str, caption: str, photographs: bool = False, alt: str = "") -> Figure:
-    """Draw, and write a PNG of at most 256 colours: a third of the bytes, and no visible loss."""
+def finish(figure: Any, name: str, caption: str, columns: int = 3, photographs: bool = False,
+           alt: str = "") -> Figure:
+    """The figure as PNG of at most 256 colours: a third of the bytes, without visible loss.
+
+    columns: of the legend of its first panel with labels, which is added below where it has no legend.
+    """
+    labelled = next((axes for axes in figure.axes if axes.get_legend_handles_labels()[1]), None)
+    if labelled and not figure.legends:
+        legend_below(figure, labelled, columns)
     figure.canvas.draw()
     pixels = np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
     image = dithered(pixels) if photographs else frequent(pixels)
     out = io.BytesIO()
     image.save(out, "PNG", optimize=True)
-    return Figure(name, caption, out.getvalue(), *image.size, alt or seen(figure))
+    return Figure(name, caption, out.getvalue(), *image.size, alt or description(figure))
 
 
 def frequent(pixels: np.ndarray) -> Any:
-    """The 256 most frequent colours, exactly; the few others (edges of lines) take the nearest."""
+    """The image in its 256 most frequent colours; the others (edges of lines) take the nearest of
+    them."""
     code = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    found, where, counts = np.unique(code, return_inverse=True, return_counts=True)
-    colours = np.stack([found >> 16, found >> 8 & 255, found & 255], 1).astype(np.int64)
+    codes, where, counts = np.unique(code, return_inverse=True, return_counts=True)
+    colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], 1).astype(np.int64)
     palette = colours[np.sort(np.argsort(-counts, kind="stable")[:256])]
     squared = (colours**2).sum(1)[:, None] + (palette**2).sum(1) - 2 * colours @ palette.T
     nearest = squared.argmin(1).astype(np.uint8)
@@ -187,13 +223,13 @@ def frequent(pixels: np.ndarray) -> Any:
 
 
 def dithered(pixels: np.ndarray) -> Any:
-    """255 colours chosen for photographs, and the paper's white kept white."""
+    """The image in 255 colours chosen for photographs, and white."""
     from PIL import Image
 
     image = Image.fromarray(pixels)
-    chosen = image.quantize(255, method=Image.Quantize.MEDIANCUT)
-    index = np.array(image.quantize(palette=chosen, dither=Image.Dither.FLOYDSTEINBERG))
-    palette = np.array(chosen.getpalette()[: 3 * 255]).reshape(-1, 3)
+    reduced = image.quantize(255, method=Image.Quantize.MEDIANCUT)
+    index = np.array(image.quantize(palette=reduced, dither=Image.Dither.FLOYDSTEINBERG))
+    palette = np.array(reduced.getpalette()[: 3 * 255]).reshape(-1, 3)
     index[(pixels == 255).all(-1)] = len(palette)
     return with_palette(index, np.concatenate([palette, [[255] * 3]]))
 

@@ -1,4 +1,4 @@
-"""A table once, in four hands: .csv (raw values), .md, .tex, and cells for the page."""
+"""A table: raw rows, written as .csv, and as Markdown, LaTeX and cells of the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTHING = "–"
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """A value as a reader wants it: 3 significant digits, n/a for None."""
+    """A value with 3 significant digits; n/a for None."""
     if value is None:
         return "n/a"
     if isinstance(value, bool):
@@ -52,7 +52,7 @@ def with_error(row: Row, key: str) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a shown table: how a row looks in it, and whether low or high values are best."""
+    """A column of a table. show: the cell's text; best: min or max, of row[key], which is bold."""
 
     title: str
     show: Callable[[Row], str]

@@ -43,7 +43,7 @@ def score(run: Run, record: Mapping[str, Any]) -> Score:
 
 
 def named(title: str) -> str:
-    """A run's title, told apart from the words around it."""
+    """A run's title in quotation marks."""
     return f"“{title}”"
 
 
@@ -57,7 +57,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def ranking(scores: Sequence[Score], level: float) -> list[str]:
-    """Lowest and highest FMD, whether their intervals part, and what the intervals are over."""
+    """Sentences: the lowest and highest FMD, and whether intervals overlap with the lowest's."""
     count = len(scores[0].values)
     over = "the sampled images" if count == 1 else "training seeds"
     about = f"{100 * level:.0f} % interval over {over}"
@@ -81,25 +81,25 @@ def between(s: Score) -> str:
 
 
 def verdicts(baseline: Score, others: Sequence[Score], level: float) -> list[str]:
-    """Paired t-tests against the baseline; none with fewer than 5 seeds."""
+    """A sentence of paired t-tests against the baseline; none with fewer than 5 seeds."""
     count = len(baseline.values)
     if not others or count < LEAST:
         return []
-    found = compare(baseline.values, {str(i): s.values for i, s in enumerate(others)}, level)
-    parts = [f"{named(s.title)}: {verdict(found[str(i)])}" for i, s in enumerate(others)]
+    tests = compare(baseline.values, {str(i): s.values for i, s in enumerate(others)}, level)
+    parts = [f"{named(s.title)}: {verdict(tests[str(i)])}" for i, s in enumerate(others)]
     return [f"Against {named(baseline.title)} (paired t-tests of FMD over {count} training seeds, Holm's "
             f"correction for {len(others)}, level {100 * (1 - level):.0f} %): {'; '.join(parts)}."]
 
 
-def verdict(found: Comparison) -> str:
-    effect = "" if found.effect is None else (
-        f", d_z {number(found.effect)} [{number(found.effect_low)}, {number(found.effect_high)}]")
-    return (f"{found.verdict} (FMD difference {number(found.difference)} [{number(found.low)}, "
-            f"{number(found.high)}]{effect}, p = {number(found.p, 2)})")
+def verdict(c: Comparison) -> str:
+    effect = "" if c.effect is None else (
+        f", d_z {number(c.effect)} [{number(c.effect_low)}, {number(c.effect_high)}]")
+    return (f"{c.verdict} (FMD difference {number(c.difference)} [{number(c.low)}, "
+            f"{number(c.high)}]{effect}, p = {number(c.p, 2)})")
 
 
 def flags(scores: Sequence[Score]) -> list[str]:
-    """Copiers and values below the floor, in words."""
+    """A sentence for each copier and for each value below the floor."""
     out = [f"{named(s.title)} copies: {100 * s.copy_fraction:.0f} % of its samples are nearer to a "
            "training image than held-out images are, so its FMD is no sign of quality."
            for s in scores if s.copier]
@@ -115,7 +115,7 @@ def flags(scores: Sequence[Score]) -> list[str]:
 
 
 def unanswered(missing: Sequence[str], runs: Sequence[Any]) -> list[str]:
-    """What a study lacks; runs are never dropped in silence."""
+    """A sentence that names the study's runs that are not active; none where all are."""
     if not runs:
         return [f"No run of this study is active, so it says nothing here; it needs {listed(missing)}."]
     return [f"Not active, and so missing here: {listed(missing)}."] if missing else []

@@ -148,9 +148,9 @@ def base_title(run: Run, results: Results) -> str:
 
 def common_samplers(runs: Sequence[Run], results: Results) -> dict[Place, str]:
     """{(kind, evaluations): name} of the samplers that all of these runs were drawn by."""
-    found = [samplers_of(run, results) for run in runs]
-    return {place: name for place, name in found[0].items()
-            if all(other.get(place) == name for other in found[1:])}
+    names = [samplers_of(run, results) for run in runs]
+    return {place: name for place, name in names[0].items()
+            if all(other.get(place) == name for other in names[1:])}
 
 
 def samplers_of(run: Run, results: Results) -> dict[Place, str]:
@@ -173,10 +173,10 @@ def gates_of(arm: Arm, smaller: Sequence[Arm], grey_levels: int) -> list[Gate]:
     run = arm.run
     process, steps = run.first.process, run.signal_variance
     tuned = [r.index for r in run.replicates] if arm.is_tuned else []
-    wanted = process["wanted"]
+    targets = process["wanted"]
     return [restoration(run, grey_levels, in_reach=not smaller), budget(arm, smaller),
             severity_gate(process["clamped_from"], float(steps[-1]),
-                          float(wanted[-1]) if wanted else None),
+                          float(targets[-1]) if targets else None),
             seeds_gate([r.index for r in run.replicates], arm.updates, tuned)]
 
 

@@ -1,4 +1,4 @@
-"""The rows that give FMD its scale: real images, copies, a Gaussian, black."""
+"""Rows of images that give FMD its scale: real images, copies, a Gaussian, black."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from kelvin.report.kit.table import Row
 from kelvin.report.results import Results
 
 FAMILY = "calibrating"
-DETAILS = ("histogram", "title", "fid_why")  # of a record, but no measure
+DETAILS = ("histogram", "title", "fid_why")  # keys of a record that are not measures
 
 
 def rows(results: Results) -> list[Row]:
@@ -22,5 +22,5 @@ def is_one(row: Row) -> bool:
 
 
 def note(results: Results) -> str:
-    """What follows "over training seeds" in a caption: calibrating rows have none."""
+    """What a caption adds to "over training seeds": calibrating rows have no seeds."""
     return " (calibrating rows: over images)" if len(results.replicates) > 1 else ""

@@ -11,7 +11,7 @@ from kelvin.report.kit.titles import sampler_words
 
 
 def cell(key: str, show: Callable[[Any], str] = number) -> Callable[[Row], str]:
-    """A value in a column, and nothing where a row has none."""
+    """A function that shows a row's value; a dash for None."""
     return lambda row: NOTHING if row[key] is None else show(row[key])
 
 

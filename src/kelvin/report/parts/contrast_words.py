@@ -22,24 +22,24 @@ Key = tuple[str, str, int]
 def wins(page: Page, baseline: str) -> str:
     """What is better or worse than the baseline, by how much, under every tying that was trained; without
     anything decided the numbers, and that they are no verdict."""
-    ends, found, parts = page.conclusions(), page.by_contrast(), []
+    ends, groups, parts = page.conclusions(), page.by_contrast(), []
     for name in dict.fromkeys(key[0] for key in ends):
         own = [key for key in ends if key[0] == name]
         for outcome, word in ((LOWER, "a lower FMD than"), (HIGHER, "a higher FMD than"),
                               (SAME, "an FMD within 10 % of that of")):
             if keys := [key for key in own if ends[key] == outcome]:
                 head = headline(keys)
-                base = named(baseline_of(page, found[head]))
-                parts.append(f"{named(title_of(page, found[head]))} has {word} {base} in "
+                base = named(baseline_of(page, groups[head]))
+                parts.append(f"{named(title_of(page, groups[head]))} has {word} {base} in "
                              f"{len(keys)} of {len(own)} contrasts ({where(head)} "
-                             f"{told(found[head], page)})")
+                             f"{ratio_words(groups[head], page)})")
     if parts:
         agree = "; the other measures agree" if {LOWER, HIGHER} & set(ends.values()) else ""
         return f"{'; '.join(parts)}{agree}."
     heads = [headline([key for key in ends if key[0] == name])
              for name in dict.fromkeys(key[0] for key in ends)]
-    each = [f"{where(head)} the FMD of {named(title_of(page, found[head]))} is "
-            f"{told(found[head], page)}" for head in heads]
+    each = [f"{where(head)} the FMD of {named(title_of(page, groups[head]))} is "
+            f"{ratio_words(groups[head], page)}" for head in heads]
     return (f"No degradation is shown to be better or worse than {named(baseline)}, or as good. The "
             f"numbers, which are no verdict: {'; '.join(each)}.")
 
@@ -53,31 +53,31 @@ def where(key: Key) -> str:
     return f"by {SAMPLERS[key[1]]} with {key[2]:,} evaluations"
 
 
-def told(found: Sequence[Held], page: Page) -> str:
+def ratio_words(group: Sequence[Held], page: Page) -> str:
     """A ratio with its interval, under each tying where there are two."""
     each = []
-    for h in found:
+    for h in group:
         interval = "" if h.interval is None else f", 95 % interval {between(*h.interval)}"
         each.append(f"{change(h.ratio)}{interval}"
                     + (f", where tied by {TIED[h.tie]}" if len(page.ties) > 1 else ""))
     return " and ".join(each)
 
 
-def title_of(page: Page, found: Sequence[Held]) -> str:
-    return page.sides[found[0].verdict.contrast.candidate].title
+def title_of(page: Page, group: Sequence[Held]) -> str:
+    return page.sides[group[0].verdict.contrast.candidate].title
 
 
 def baseline_of(page: Page, found: Sequence[Held]) -> str:
     return page.sides[found[0].verdict.contrast.baseline].title
 
 
-def verdicts_told(page: Page) -> list[str]:
+def full_verdicts(page: Page) -> list[str]:
     """Each verdict in full, of each one's best sampler with the most evaluations; without those that a
     gate withholds, which `misses` tells."""
-    found = page.by_contrast()
-    heads = [headline([key for key in found if key[0] == name])
-             for name in dict.fromkeys(key[0] for key in found)]
-    return [sentence(h.verdict, page.titles) for head in heads for h in found[head]
+    groups = page.by_contrast()
+    heads = [headline([key for key in groups if key[0] == name])
+             for name in dict.fromkeys(key[0] for key in groups)]
+    return [sentence(h.verdict, page.titles) for head in heads for h in groups[head]
             if h.verdict.outcome != NONE]
 
 
@@ -86,21 +86,21 @@ def tested(page: Page, seeds: Sequence[int]) -> str:
     updates = sorted({arm.updates for arm in page.sides.values()})
     kinds = dict.fromkeys(h.place[0] for h in page.held if h.place[0] != BEST)
     counts = sorted({h.place[1] for h in page.held})
-    judged = page.held[0].verdict.family
+    family = page.held[0].verdict.family
     tie = f"severity tied by {listed([TIED[t] for t in page.ties])}" + (
         "" if len(page.ties) > 1 else " alone, so that nothing is said of another tying")
-    chosen = []
+    choices = []
     if any(arm.is_tuned for arm in page.sides.values()):
-        chosen.append("what was tuned")
+        choices.append("what was tuned")
     best = any(h.place[0] == BEST for h in page.held)
     tuners = list(dict.fromkeys(arm.tuner for arm in page.sides.values())) if best else []
     if None in tuners:
-        chosen.append("each one's best sampler")
+        choices.append("each one's best sampler")
     declared = [tuner for tuner in tuners if tuner]
     before = f" The record {listed(declared)} declared each one's best sampler on other seeds." \
         if declared else ""
-    how = f" FMD against the validation images, on these very seeds, chose {listed(chosen)}." \
-        if chosen else ""
+    how = f" FMD against the validation images, on these very seeds, chose {listed(choices)}." \
+        if choices else ""
     conditions = dict.fromkeys(f"{named(page.titles[side])}: {end(why)}" for h in page.held
                                for side, why in (h.verdict.conditions or {}).items())
     holds = " What is said holds of the networks as trained, since no budget in reach passes the gate " \
@@ -108,8 +108,8 @@ def tested(page: Page, seeds: Sequence[int]) -> str:
     return (f"Tested on {len(seeds)} training seed{'s' * (len(seeds) != 1)} after "
             f"{listed([f'{n:,}' for n in updates])} updates, {tie}, by "
             f"{listed([SAMPLERS[k] for k in kinds])} with {listed([f'{n:,}' for n in counts])} "
-            f"evaluations an image: {len(page.held)} contrasts, of which {judged} "
-            f"{'is' if judged == 1 else 'are'} judged, as one family.{before}{how}{holds}")
+            f"evaluations an image: {len(page.held)} contrasts, of which {family} "
+            f"{'is' if family == 1 else 'are'} judged, as one family.{before}{how}{holds}")
 
 
 def not_decided(page: Page) -> str:
@@ -119,11 +119,11 @@ def not_decided(page: Page) -> str:
     if not left:
         return "Every contrast of this page is decided."
     why = Counter(left.values())
-    found = page.by_contrast()
+    groups = page.by_contrast()
     names = Counter(key[0] for key in left)
-    each = [f"{named(title_of(page, found[next(k for k in left if k[0] == name)]))} in {count}"
+    each = [f"{named(title_of(page, groups[next(k for k in left if k[0] == name)]))} in {count}"
             for name, count in names.items()]
-    effects = [h.detectable for key, word in left.items() if word == OPEN for h in found[key]
+    effects = [h.detectable for key, word in left.items() if word == OPEN for h in groups[key]
                if h.detectable is not None]
     effect = ""
     if effects:
@@ -138,12 +138,12 @@ def not_decided(page: Page) -> str:
 
 def misses(page: Page) -> str:
     """The runs that miss a gate, each gate named with its numbers; runs that miss alike together."""
-    found: dict[tuple[str, str], list[str]] = {}
+    runs_of: dict[tuple[str, str], list[str]] = {}
     for key, gates in page.gates.items():
         for gate in (gate for gate in gates if not gate.passed):
-            found.setdefault((gate.name, gate.sentence), []).append(named(page.titles[key]))
+            runs_of.setdefault((gate.name, gate.sentence), []).append(named(page.titles[key]))
     parts = [f"{listed(runs)} miss{'es' * (len(runs) == 1)} the {gate} gate ({end(sentence)})"
-             for (gate, sentence), runs in found.items()]
+             for (gate, sentence), runs in runs_of.items()]
     return f"Gates: {'; '.join(parts)}." if parts else "Every run passes the four gates."
 
 
@@ -165,11 +165,11 @@ def rates(arms: Sequence[Arm]) -> str:
         if arm.place is None:
             parts.append(f"none for {title} which was not scored against the validation images")
             continue
-        chosen, (kind, nfe) = arm.run.config.training.lr, arm.place
+        rate, (kind, nfe) = arm.run.config.training.lr, arm.place
         value = float(np.exp(arm.validation(arm.run, arm.place)))
-        parts.append(f"{chosen:g} for {title} after {arm.updates:,} updates ({number(value)} by "
+        parts.append(f"{rate:g} for {title} after {arm.updates:,} updates ({number(value)} by "
                      f"{SAMPLERS[kind]} with {nfe:,} evaluations)")
-        edges += [title.removesuffix(",")] * (chosen in (grid[0], grid[-1]))
+        edges += [title.removesuffix(",")] * (rate in (grid[0], grid[-1]))
     if not parts:
         return ""
     wider = f" At an edge of the grid, which should be wider: {listed(edges)}." if edges else ""

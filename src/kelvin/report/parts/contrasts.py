@@ -69,9 +69,9 @@ class Page:
     def conclusions(self) -> dict[tuple[str, str, int], str]:
         """The outcome of each contrast; where the tyings do not agree on a decided one, that."""
         out = {}
-        for key, found in self.by_contrast().items():
-            words = {h.verdict.outcome for h in found}
-            both = len(found) == len(self.ties)
+        for key, group in self.by_contrast().items():
+            words = {h.verdict.outcome for h in group}
+            both = len(group) == len(self.ties)
             out[key] = words.pop() if len(words) == 1 and both else DISAGREE
         return out
 
@@ -90,7 +90,7 @@ def contrasted(arms: Sequence[Arm], baseline: str, grey_levels: int, colour: boo
         smaller = [other for other in arms if (other.degradation, other.tie) ==
                    (arm.degradation, arm.tie) and other.updates < arm.updates]
         sides[key_of(arm)], gates[key_of(arm)] = arm, gates_of(arm, smaller, grey_levels)
-    prepared = [found for pair in pairs for found in contrasts_of(*pair, gates, colour)]
+    prepared = [entry for pair in pairs for entry in contrasts_of(*pair, gates, colour)]
     judged_ones = verdicts([contrast for contrast, _, _ in prepared])
     several = {name for name in (arm.degradation for arm in sides.values())
                if len({arm.tie for arm in sides.values() if arm.degradation == name}) > 1}
@@ -117,12 +117,12 @@ def pair_of(arms: Sequence[Arm], baseline: str, name: str, tie: str) -> tuple[Ar
 def contrasts_of(base: Arm, candidate: Arm, gates: Mapping[str, Sequence[Gate]], colour: bool
                  ) -> list[tuple[Contrast, tuple[str, str], str]]:
     """(contrast, the kinds of both samplers, tying) of two arms."""
-    chosen = [(kind, nfe, (kind, kind)) for kind in KINDS for nfe in EVALUATIONS
+    places = [(kind, nfe, (kind, kind)) for kind in KINDS for nfe in EVALUATIONS
               if (kind, nfe) in base.samplers and (kind, nfe) in candidate.samplers]
-    chosen += [(BEST, nfe, (base.declared[nfe], candidate.declared[nfe])) for nfe in EVALUATIONS
+    places += [(BEST, nfe, (base.declared[nfe], candidate.declared[nfe])) for nfe in EVALUATIONS
                if nfe in base.declared and nfe in candidate.declared]
     out = []
-    for sampler, nfe, kinds in chosen:
+    for sampler, nfe, kinds in places:
         values = [measures(arm, (kind, nfe)) for arm, kind in zip((base, candidate), kinds, strict=True)]
         keys = [key for key in values[0] if key in values[1]]
         if "fd_pixels" not in keys or "fd_random" not in keys:

@@ -8,36 +8,40 @@ from typing import Any
 import numpy as np
 
 from kelvin.report.kit import style
-from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, looks, new, plain, ticks, whole
+from kelvin.report.kit.style import (
+    GREY,
+    WIDTH,
+    Figure,
+    chart,
+    finish,
+    looks,
+    new,
+    plain,
+    ticks,
+    whole,
+)
 from kelvin.report.kit.words import listed
 from kelvin.report.results import Results, Run
 
 Series = tuple[np.ndarray, np.ndarray]  # x (k,), y (replicates, k)
 
 
-def loss_rows(results: Results) -> list[dict[str, Any]]:
-    """curves/loss.csv: long form, x = epoch, y = the last column."""
-    return [{"epoch": int(row["epoch"]), "run": run.name, "replicate": r.index,
-             **{k: row[k] for k in ("updates", "lr", "running_loss", "train_loss",
-                                    "val_loss_ema", "val_loss")}}
-            for run in results.runs.values() if run.trained for r in run.replicates
-            for row in r.history]
+# {file of reports/curves: (key of the details' rows, its columns)}: the first is x, the last is y
+FILES = {"loss.csv": ("history", ("epoch", "updates", "lr", "running_loss", "train_loss", "val_loss_ema",
+                                  "val_loss")),
+         "fmd.csv": ("epochs", ("epoch", "fid", "small_fmd", "small_fmd_normalised", "fmd",
+                                "fmd_normalised")),
+         "x0_error.csv": ("log_snr", ("log_snr", "x0_error_se", "x0_error"))}
 
 
-def fmd_rows(results: Results) -> list[dict[str, Any]]:
-    """curves/fmd.csv: long form, x = epoch, y = the last column."""
-    return [{"epoch": row["epoch"], "run": run.name, "replicate": r.index, "fid": row.get("fid"),
-             **{k: row[k] for k in ("small_fmd", "small_fmd_normalised", "fmd", "fmd_normalised")}}
-            for run in results.runs.values() if run.trained for r in run.replicates
-            for row in r.details["epochs"]]
-
-
-def log_snr_rows(results: Results) -> list[dict[str, Any]]:
-    """curves/x0_error.csv: long form, x = log_snr, y = the last column."""
-    return [{"log_snr": row["log_snr"], "run": run.name, "replicate": r.index,
-             "x0_error_se": row["x0_error_se"], "x0_error": row["x0_error"]}
-            for run in results.runs.values() if run.trained for r in run.replicates
-            for row in r.details["log_snr"]]
+def files(results: Results) -> dict[str, list[dict[str, Any]]]:
+    """{file: rows in long form, one a point of a run and replicate}; a file without rows is absent."""
+    tables = {file: [{x: int(row[x]) if x == "epoch" else row[x], "run": run.name, "replicate": r.index,
+                      **{column: row.get(column) for column in columns}}
+                     for run in results.runs.values() if run.trained for r in run.replicates
+                     for row in (r.history if source == "history" else r.details[source])]
+              for file, (source, (x, *columns)) in FILES.items()}
+    return {file: rows for file, rows in tables.items() if rows}
 
 
 def history(run: Run, key: str) -> Series:
@@ -51,9 +55,9 @@ def series(rows: list[list[dict[str, Any]]], x: str, y: str) -> Series:
             np.array([[row[y] for row in part[:length]] for part in rows], float))
 
 
-def line(axes: Any, found: Series, style: dict[str, Any], label: str = "") -> None:
+def line(axes: Any, values: Series, style: dict[str, Any], label: str = "") -> None:
     """The mean over training seeds, and their range shaded where there are several."""
-    x, y = found
+    x, y = values
     every = max(1, len(x) // 8)
     axes.plot(x, y.mean(0), label=plain(label), markevery=every, **style)
     if len(y) > 1:
@@ -66,7 +70,7 @@ def lines(axes: Any, runs: Sequence[Run], get: Callable[[Run], Series]) -> None:
 
 
 def note(runs: Sequence[Run]) -> str:
-    """What lines and shades are, where a run has several trainings."""
+    """What lines and shades mean where a run has several trainings."""
     return " Lines: mean over training seeds; shade: their range." if len(runs[0].replicates) > 1 else ""
 
 
@@ -96,7 +100,6 @@ def schedules_figure(name: str, runs: Sequence[Run]) -> Figure:
         axes.set(xlabel="t / T", ylabel=title)
     panels[0].set_yscale("log")
     panels[1].set_yscale("log")
-    legend_below(figure, panels[0], 3)
     return finish(figure, f"{name}-schedules", "The schedules over t/T: noise added at each step, signal "
                   "variance that is left, and log signal-to-noise ratio. The first two on logarithmic "
                   "axes. Schedules with fewer steps need larger ones.")
@@ -104,14 +107,12 @@ def schedules_figure(name: str, runs: Sequence[Run]) -> Figure:
 
 def variance_figure(name: str, runs: Sequence[Run]) -> Figure:
     """Signal variance left over t/T, as training measured it on its images."""
-    figure = new(WIDTH * 0.75, 3.2)
-    axes = figure.subplots()
+    figure, axes = chart(WIDTH * 0.75, 3.2)
     lines(axes, runs, lambda run: (np.arange(run.steps + 1) / run.steps, run.signal_variance[None]))
     axes.set(xlabel="t / T", ylabel="share of the images'\nvariance left", ylim=(-0.03, 1.03))
-    legend_below(figure, axes, 2)
     return finish(figure, f"{name}-severity", "How much the degradation has left at t: the share of the "
                   "training images' variance. At 1 x_t is the image, at 0 nothing tells one image from "
-                  "another.")
+                  "another.", columns=2)
 
 
 def loss_figure(name: str, runs: Sequence[Run]) -> Figure:
@@ -125,14 +126,13 @@ def loss_figure(name: str, runs: Sequence[Run]) -> Figure:
         ticks(axes.yaxis)
         whole(axes.xaxis)
     panels[0].set_ylabel("loss after the epoch")
-    legend_below(figure, panels[0], 3)
     return finish(figure, f"{name}-loss", "Loss per epoch of all runs together, evaluated after the "
                   "epoch at fixed t and z on training and on validation images. "
                   f"{loss_meaning(runs)}{note(runs)}")
 
 
 def loss_meaning(runs: Sequence[Run]) -> str:
-    """Whether the losses in one figure are one measure."""
+    """A sentence where the losses of one figure are not one measure, or are."""
     def over(key: Callable[[Any], Any]) -> bool:
         return len({str(key(run.config)) for run in runs}) > 1
 
@@ -153,10 +153,9 @@ def overlay_figure(name: str, runs: Sequence[Run]) -> Figure:
     figure, panels = style.arrange(runs)
     for axes, run in zip(panels, runs, strict=True):
         overlay(axes, run)
-    legend_below(figure, panels[0])
     return finish(figure, f"{name}-overlay", "Training against validation loss of each run. Both are "
                   "taken after the epoch, each at its own images and z, the same after every epoch: "
-                  f"a small gap between the two may be those.{note(runs)}")
+                  f"a small gap between the two may be those.{note(runs)}", columns=4)
 
 
 def overlay(axes: Any, run: Run) -> None:
@@ -172,22 +171,20 @@ def x0_error_figure(name: str, runs: Sequence[Run]) -> Figure | None:
     runs = [run for run in runs if run.first.details["log_snr"]]
     if not runs:
         return None
-    figure = new(WIDTH * 0.75, 3.6)
-    axes = figure.subplots()
+    figure, axes = chart(WIDTH * 0.75, 3.6)
     lines(axes, runs, lambda run: series([r.details["log_snr"] for r in run.replicates], "log_snr",
                                          "x0_error"))
     axes.set(xlabel="log-SNR (nats): noisy left, clean right", ylabel="mean squared error of $\\hat x_0$",
              yscale="log")
     ticks(axes.yaxis)
-    legend_below(figure, axes, 3)
     return finish(figure, f"{name}-x0-error", "Mean squared error of the restored x0_hat (pixel units, "
                   "unclipped) at equal log-SNR on test images: what the losses would say if all "
                   f"schedules were averaged alike.{note(runs)}")
 
 
 def fmd_figure(name: str, runs: Sequence[Run]) -> Figure:
-    """FMD per epoch: study A's small protocol and the honest one, raw with band, and normalised; FID per
-    epoch in a panel of its own, where all runs have it."""
+    """FMD per epoch by the small and the honest protocol, and normalised; FID per epoch where all runs
+    have it."""
     has_fid = all("fid" in row for run in runs for r in run.replicates for row in r.details["epochs"])
     figure = new(WIDTH, 3.5 if not has_fid else 6.0)
     panels = list(figure.subplots(2, 2).flat) if has_fid else figure.subplots(1, 3)
@@ -204,13 +201,12 @@ def fmd_figure(name: str, runs: Sequence[Run]) -> Figure:
                  f"protocol, n = {n}")
         ticks(axes.yaxis)
     lines(panels[2], runs, lambda run: epochs(run, "fmd_normalised"))
-    panels[2].axhline(0, color="#555555", linewidth=0.8, zorder=0.5)
+    panels[2].axhline(0, color=GREY, linewidth=0.8, zorder=0.5)
     panels[2].set(xlabel="epoch", ylabel="normalised FMD", title=f"normalised, n = {row['n']}")
     panels[2].set_yscale("symlog", linthresh=0.05, linscale=0.6)
     panels[2].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     for axes in panels:
         whole(axes.xaxis)
-    legend_below(figure, panels[0], 3)
     return finish(figure, f"{name}-fmd", "FMD of the samples that training kept: by study A's small "
                   "protocol, by the honest one, and normalised (0 = held-out real images, 1 = black "
                   "images; linear below 0.05). Grey: mean ± standard deviation of draws of real images "
@@ -219,7 +215,7 @@ def fmd_figure(name: str, runs: Sequence[Run]) -> Figure:
 
 def band(axes: Any, floor: float, sd: float) -> None:
     style.band(axes, floor, sd)
-    axes.axhline(floor, color="#555555", linewidth=0.8, zorder=0.5)
+    axes.axhline(floor, color=GREY, linewidth=0.8, zorder=0.5)
 
 
 def epochs(run: Run, key: str) -> Series:

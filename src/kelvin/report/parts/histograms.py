@@ -1,13 +1,12 @@
-"""Which classes the classifier sees in the samples: a heat map and a table of shares."""
+"""The classes that the classifier predicts for the samples: a heat map and a table of shares."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from kelvin.report.kit.style import WIDTH, Figure, finish, new, plain
+from kelvin.report.kit.style import WIDTH, Figure, chart, finish, heat_map, plain
 from kelvin.report.kit.table import NOTHING, Column, Row, Table
 from kelvin.report.parts.calibrating import FAMILY
 from kelvin.report.results import Results, Run
@@ -30,14 +29,14 @@ class Line:
 
 
 def lines(results: Results) -> list[Line]:
-    """Held-out real images, then every run's first sampler (means over training seeds); [] without a
-    run. Records made earlier, which lack a histogram, are left out, as are runs on some classes only."""
+    """Held-out real images, then every run's first sampler (means over training seeds); [] without a run.
+    Left out: runs on some classes only, and records without a histogram."""
     real = results.calibration["rows"].get(REAL, {})
-    found = [Line(REAL, real["title"], None, np.array(real["histogram"]))] \
+    real_lines = [Line(REAL, real["title"], None, np.array(real["histogram"]))] \
         if real.get("histogram") else []
     runs = [Line(run.name, run.title, run, shares) for run in results.runs.values()
             if (shares := of_run(run)) is not None]
-    return [*found, *runs] if runs else []
+    return [*real_lines, *runs] if runs else []
 
 
 def of_run(run: Run) -> np.ndarray | None:
@@ -51,38 +50,25 @@ def figure(results: Results) -> Figure | None:
     from matplotlib import colormaps
     from matplotlib.colors import PowerNorm
 
-    found = lines(results)
-    if not found:
+    rows = lines(results)
+    if not rows:
         return None
-    percents = 100 * np.array([line.shares for line in found])
+    percents = 100 * np.array([line.shares for line in rows])
     names = results.store.class_names
     every = range(0, len(names), -(-len(names) // NAMED))  # of many classes, only some
     longest = max(len(names[k]) for k in every)
     upright = longest <= 4 and len(names) <= FEW
-    canvas = new(WIDTH, max(0.24 * len(found), 1.4) + (0.6 if upright else 0.6 + 0.07 * longest))
-    axes = canvas.subplots()
-    # by roots one collapsed run leaves the others their differences; a PNG of 256 colours has room for 64
-    scale = PowerNorm(0.5, 0, percents.max())
-    shown = axes.imshow(percents, cmap=colormaps[COLOURS].resampled(64), norm=scale, aspect="auto")
-    if len(names) <= FEW:
-        annotate(axes, percents, scale(percents) < 0.5)
+    canvas, axes = chart(WIDTH, max(0.24 * len(rows), 1.4) + (0.6 if upright else 0.6 + 0.07 * longest))
+    texts = np.array([[f"{value:.0f}" for value in line] for line in percents])
+    # square roots keep runs apart where one is collapsed; 64 colours, since the PNG has 256 in all
+    heat_map(canvas, axes, percents, texts if len(names) <= FEW else np.empty((0, 0)),
+             PowerNorm(0.5, 0, percents.max()), colormaps[COLOURS].resampled(64), "share of images, %", 7)
     axes.set_xticks(every, [plain(names[k]) for k in every], rotation=0 if upright else 90)
-    axes.set_yticks(range(len(found)), [plain(line.title) for line in found])
+    axes.set_yticks(range(len(rows)), [plain(line.title) for line in rows])
     axes.set(xlabel="class that the classifier predicts")
-    if found[0].run is None:
+    if rows[0].run is None:
         axes.axhline(0.5, color="white", linewidth=3)
-    axes.grid(visible=False)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    bar = canvas.colorbar(shown, ax=axes, label="share of images, %")
-    bar.outline.set_visible(False)
     return finish(canvas, NAME, caption(results) + " Colours: by the square root of the share.")
-
-
-def annotate(axes: Any, percents: np.ndarray, dark: np.ndarray) -> None:
-    for y, x in np.ndindex(*percents.shape):
-        axes.text(x, y, f"{percents[y, x]:.0f}", ha="center", va="center", fontsize=7,
-                  color="white" if dark[y, x] else "black")
 
 
 def caption(results: Results) -> str:
@@ -97,14 +83,14 @@ def caption(results: Results) -> str:
 
 def table(results: Results) -> Table | None:
     """The same shares as numbers; None where no run has a histogram."""
-    found, names = lines(results), results.store.class_names
-    if not found:
+    shares, names = lines(results), results.store.class_names
+    if not shares:
         return None
     rows: list[Row] = [
         {"run": line.name, "title": line.title, "family": line.run.family if line.run else FAMILY,
          "sampler": line.run.record["sampler"] if line.run else None, "n": results.calibration["n"],
          **{f"share of {name}": float(share) for name, share in zip(names, line.shares, strict=True)}}
-        for line in found]
+        for line in shares]
     columns = [Column("run", lambda r: r["title"]), Column("sampler", lambda r: r["sampler"] or NOTHING),
                *(Column(name, lambda r, key=f"share of {name}": f"{100 * r[key]:.1f} %")
                  for name in names)]

@@ -9,7 +9,7 @@ import numpy as np
 from kelvin.metrics.agreement import kendall_tau
 from kelvin.metrics.measures import BITS, MEASURES
 from kelvin.report.kit.measured import columns as columns_of
-from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, looks, new, plain, ticks
+from kelvin.report.kit.style import WIDTH, Figure, chart, finish, looks, plain, ticks
 from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.kit.words import named, seeds
 from kelvin.report.results import Results, Run
@@ -49,8 +49,7 @@ def figure(name: str, runs: Sequence[Run]) -> Figure | None:
     runs = [run for run in bounded(runs) if run.first.details.get("bound")]
     if not runs:
         return None
-    canvas = new(WIDTH * 0.75, 3.6)
-    axes = canvas.subplots()
+    canvas, axes = chart(WIDTH * 0.75, 3.6)
     for run, look in zip(runs, looks(runs), strict=True):
         rows = [row for row in run.first.details["bound"] if row["t"] > 1]
         x = np.array([row["t"] for row in rows]) / run.steps
@@ -60,29 +59,28 @@ def figure(name: str, runs: Sequence[Run]) -> Figure | None:
     axes.set(xlabel="t / T (logarithmic)", ylabel="bits per dimension\nper unit of t / T", xscale="log",
              yscale="log")
     ticks(axes.yaxis)
-    legend_below(canvas, axes, 3)
     return finish(canvas, f"{name}-bound", "Where the bits of the variational bound are spent: L_t per "
                   "unit of t/T, so that schedules of different length can be compared; the integral over "
                   "t/T is the bound's middle part. Both axes are logarithmic.")
 
 
 def findings(runs: Sequence[Run], count: int) -> list[str]:
-    """Lowest and highest bound, and whether the order is that of FMD."""
+    """Sentences: the lowest and highest bound, and whether the order is that of FMD."""
     runs = bounded(runs)
     if not runs:
         return []
     by = sorted(runs, key=lambda run: run.mean("bits_per_dim"))
     low, high = by[0], by[-1]
 
-    def said(run: Run) -> str:
+    def bits(run: Run) -> str:
         return f"{number(run.mean('bits_per_dim'))} ± {number(run.mean('bits_per_dim_se'), 2)}"
 
     if len(runs) == 1:
-        return [f"Variational bound of {named(low.title)}: {said(low)} bits per dimension."]
+        return [f"Variational bound of {named(low.title)}: {bits(low)} bits per dimension."]
     order = ""
     if len(runs) > 2:  # two runs are in one order or in the other
         tau = kendall_tau(*({run.name: run.mean(key) for run in runs}
                             for key in ("bits_per_dim", "fmd"))).tau
         order = f"; Kendall's τ between its order of {len(runs)} runs and that of FMD is {number(tau, 2)}"
-    return [f"Variational bound {seeds(count)}, bits per dimension: lowest {said(low)} "
-            f"({named(low.title)}), highest {said(high)} ({named(high.title)}){order}."]
+    return [f"Variational bound {seeds(count)}, bits per dimension: lowest {bits(low)} "
+            f"({named(low.title)}), highest {bits(high)} ({named(high.title)}){order}."]

@@ -1,4 +1,4 @@
-"""A run's samples by several of its samplers: points of a sweep, with their intervals."""
+"""Points of a sweep: a run's scores by several of its samplers, with their intervals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kelvin.report.results import Results, Run
 
 @dataclass(frozen=True)
 class Point:
-    """One sampler of a run. at: what is swept (None: without it)."""
+    """A run by one sampler. at: the value of what is varied; None for the point without it."""
 
     run: Run
     sampler: str
@@ -26,14 +26,14 @@ class Point:
 
     @cached_property
     def scores(self) -> list[Mapping[str, Any]]:
-        """Of each training seed."""
+        """One mapping a training seed."""
         return [replicate.record["samplers"][self.sampler] for replicate in self.run.replicates]
 
     def mean(self, key: str) -> float:
         return float(np.mean([scores[key] for scores in self.scores]))
 
     def interval(self, key: str) -> tuple[float, float]:
-        """Over images with one seed, else the seeds' range."""
+        """(low, high): the interval over images with one seed, else the range over seeds."""
         if len(self.scores) == 1:
             return self.scores[0][f"{key}_low"], self.scores[0][f"{key}_high"]
         values = [scores[key] for scores in self.scores]
@@ -57,7 +57,7 @@ class Point:
 
 
 def interval_words(results: Results, images: str = "") -> str:
-    """What `Point.interval` is; `images` is added where it is over images."""
+    """`Point.interval` in words; `images` is added where it is over images."""
     return f"{100 * results.plan.metrics.confidence:.0f} % interval over images{images}" \
         if len(results.replicates) == 1 else "range over training seeds"
 

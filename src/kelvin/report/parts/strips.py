@@ -41,7 +41,7 @@ def spacing(runs: Sequence[Run]) -> str:
 
 
 def figures(name: str, runs: Sequence[Run]) -> list[Figure]:
-    """Encoding and decoding."""
+    """The figures of encoding and decoding."""
     return [encoding_figure(name, runs),
             decoding_figure(name, runs, "Decoding: two new images of each run, from what the prior drew "
                             f"(left) to the sample (right), by the run's first sampler. {spacing(runs)}")]
@@ -58,26 +58,26 @@ def encoding_figure(name: str, runs: Sequence[Run]) -> Figure:
                  [run.title for run in runs], fractions(count))
 
 
-def decoding_figure(name: str, runs: Sequence[Run], caption: str, each: int = 2) -> Figure:
-    """New images as the first sampler makes them, from t = T on the left to 0."""
+def decoding_figure(name: str, runs: Sequence[Run], caption: str) -> Figure:
+    """Two new images of each run as its first sampler makes them, from t = T on the left to 0."""
     count = max(run.config.sampling.strip for run in runs)
     rows, labels = [], []
     for run in runs:
         sampler = run.record["sampler"]
         decoded = run.first.samples.decoding(sampler)
-        for i in range(min(each, decoded.states.shape[1])):
+        for i in range(min(2, decoded.states.shape[1])):
             rows.append(placed(decoded.times, run.steps, decoded.states[:, i], count)[::-1])
             labels.append(run.title if i == 0 else "")
     return strip(f"{name}-decoding", caption, rows, labels, fractions(count)[::-1])
 
 
-def restoration_panel(run: Run, image: int = 0) -> Panel:
-    """Truth, x_t and every method's restoration of one test image, over t."""
-    found = run.first.samples.restorations
-    rows = [[found.truth[image]] * len(found.times), list(found.degraded[:, image]),
-            *(list(images[:, image]) for images in found.methods.values())]
-    return table(run.title, rows, ["truth", "degraded", *map(sampler_words, found.methods)],
-                 [f"{t / run.steps:.2g}" for t in found.times])
+def restoration_panel(run: Run) -> Panel:
+    """Truth, x_t and every method's restoration of the first test image, over t."""
+    restored = run.first.samples.restorations
+    rows = [[restored.truth[0]] * len(restored.times), list(restored.degraded[:, 0]),
+            *(list(images[:, 0]) for images in restored.methods.values())]
+    return table(run.title, rows, ["truth", "degraded", *map(sampler_words, restored.methods)],
+                 [f"{t / run.steps:.2g}" for t in restored.times])
 
 
 def restoration_figure(name: str, runs: Sequence[Run]) -> Figure:
@@ -96,18 +96,17 @@ def moments(times: np.ndarray) -> list[int]:
     return list(dict.fromkeys([middle, last]))
 
 
-def reconstruction_panels(run: Run, count: int = 5) -> list[Panel]:
+def reconstruction_panels(run: Run) -> list[Panel]:
     """Truth, x_t and the one-shot restoration after the first and the last kept epoch, a panel a time."""
-    found = run.first.kept
-    epochs, times, truth, degraded, restored = (found.epochs, found.times, found.truth, found.degraded,
-                                                found.restored)
-    kept = sorted({0, len(epochs) - 1})
+    arrays = run.first.snapshots
+    epochs, times = arrays.epochs, arrays.times
+    ends = sorted({0, len(epochs) - 1})
     panels = []
     for i in moments(times):
-        rows = [truth, degraded[i], *(restored[e, i] for e in kept)]
-        labels = ["truth", "degraded", *(f"epoch {epochs[e]}" for e in kept)]
+        rows = [arrays.truth, arrays.degraded[i], *(arrays.restored[e, i] for e in ends)]
+        labels = ["truth", "degraded", *(f"epoch {epochs[e]}" for e in ends)]
         panels.append(table(f"{run.title}: t/T = {times[i] / run.steps:.2g}",
-                            [list(row[:count]) for row in rows], labels))
+                            [list(row[:5]) for row in rows], labels))
     return panels
 
 

@@ -24,7 +24,7 @@ def flag(row: Row) -> str:
 
 
 def generation_table(results: Results, metrics: Mapping[str, Row]) -> Table:
-    """Every run's primary sampler, and the calibrating rows that give the numbers a scale."""
+    """Every run's first sampler, and the calibrating rows that give the numbers a scale."""
     rows = calibrating.rows(results)
     for name in results.runs:
         record = metrics[name]
@@ -57,14 +57,14 @@ def samplers_table(results: Results) -> Table:
     for run in results.runs.values():
         first = run.record["sampler"]
         for name in run.record["samplers"]:
-            found = [r.record["samplers"][name] for r in run.replicates]
+            records = [r.record["samplers"][name] for r in run.replicates]
             decay = decay_of(name)
             weights = RAW if name == RAW else "EMA" if decay is None else f"EMA {decay:g}"
             row = {"run": run.name, "title": run.title,
                    "sampler": first if name == RAW else without_decay(name),
                    "weights": weights if run.trained else NOTHING}
             for key in ("nfe", "n", *scored, "copy_fraction", "copier", "below_floor"):
-                values = [scores[key] for scores in found]
+                values = [scores[key] for scores in records]
                 row[key] = values[0] if values[0] is None or isinstance(values[0], bool) \
                     else float(np.mean(values)) if len(values) > 1 else values[0]
             rows.append(row)
@@ -124,9 +124,9 @@ def differences(runs: list[Run]) -> dict[str, dict[str, str]]:
     flat = {run.name: {".".join(at): value for at, value in leaves(run.config.model_dump())
                        if at != ("title",)} for run in runs}
     keys = dict.fromkeys(key for values in flat.values() for key in values)
-    shown = {key: {name: shown_value(values.get(key, NOTHING)) for name, values in flat.items()}
+    texts = {key: {name: shown_value(values.get(key, NOTHING)) for name, values in flat.items()}
              for key in keys}
-    return {key: values for key, values in shown.items() if len(set(values.values())) > 1}
+    return {key: values for key, values in texts.items() if len(set(values.values())) > 1}
 
 
 def shown_value(value: Any) -> str:
@@ -136,7 +136,7 @@ def shown_value(value: Any) -> str:
 
 
 def fid_note(results: Results) -> str:
-    """What FID was measured in, or exactly why it was not."""
+    """The features that FID was measured in, or why it was not measured."""
     about = results.calibration
     if about["fid_why"]:
         return f"FID n/a: {about['fid_why'].removeprefix('FID is null: ')}"

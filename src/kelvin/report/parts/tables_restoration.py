@@ -1,4 +1,4 @@
-"""Tables of restoration: what a real degraded image is brought back to. Never samples."""
+"""Tables of restoration: degraded real images and what they are brought back to. No samples."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from kelvin.report.parts.columns import RUN
 from kelvin.report.results import Results, Run
 
 DISTORTIONS = [measure.key for measure in MEASURES.within("restoration")]
-# of restored images, at their own number
+# distances of restored images
 FRECHET = [measure.key for measure in MEASURES.within("restored") if measure.key not in DISTORTIONS]
 METHOD = Column("method", lambda row: sampler_words(row["method"]))
-UNTOUCHED = "untouched"  # x_t itself, which no method made
+UNTOUCHED = "untouched"  # x_t itself
 
 
 def iterated(run: Run) -> str | None:
@@ -28,7 +28,7 @@ def iterated(run: Run) -> str | None:
 
 
 def against_least_squares(runs: Iterable[Run]) -> list[str]:
-    """In how many trained runs linear least squares restores nearer than every method of the network."""
+    """A sentence: in how many runs linear least squares is nearer than every method of the network."""
     runs = [run for run in runs if run.trained and "linear" in run.record["restoration"]]
     if not runs:
         return []
@@ -45,7 +45,7 @@ def against_least_squares(runs: Iterable[Run]) -> list[str]:
 
 
 def methods(run: Run) -> dict[str, str]:
-    """{one-shot, linear, iterated: the record's name}, of those that restore its images."""
+    """{one-shot, linear, iterated: its name in the record} of the methods that a run has."""
     names = {"one-shot": "one-shot", "linear": "linear", "iterated": iterated(run)}
     return {method: name for method, name in names.items() if name in run.record["restoration"]}
 
@@ -69,7 +69,7 @@ def restoration_rows(results: Results) -> list[Row]:
 
 
 def restoration_table(over_t: list[Row]) -> Table:
-    """Means over t. The standard error is that of fully correlated times: an upper bound."""
+    """Means over t. Standard errors are added as if all times were correlated: an upper bound."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in over_t:
         groups.setdefault((row["run"], row["method"]), []).append(row)
@@ -85,19 +85,18 @@ def restoration_table(over_t: list[Row]) -> Table:
                Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]), "fmd_restoration",
                       "min")]
     return Table("restoration", f"Restoration of {rows[0]['n']} real test images, mean over evenly "
-                 "spaced t. ±: standard error over images (an upper bound: the mean of those at each "
-                 "t). FMD (restoration): distance of the restored images' distribution from real "
-                 "images', at their own number; it never stands beside the FMD of samples. "
-                 "Untouched: x_t itself; linear: linear least squares (8-bit: of x_t as a file holds "
-                 "it). Only methods of one run are comparable, since runs degrade differently. Bold: "
-                 "best of a run.",
+                 "spaced t. ±: standard error over images (an upper bound: the mean of those at each t). "
+                 "FMD (restoration): distance of the restored images' distribution from real images', at "
+                 "their own number; it never stands beside the FMD of samples. Untouched: x_t itself; "
+                 "linear: linear least squares (8-bit: of x_t as a file holds it). Only methods of one "
+                 "run are comparable, since runs degrade differently. Bold: best of a run.",
                  columns, rows, lambda r: r["method"] != UNTOUCHED, "run",
                  notes=[f"Capped: equal images, whose PSNR is counted as {PSNR_CAP:.1f} dB."]
                  if any(r["capped"] for r in rows) else [])
 
 
 def capped(column: Column) -> Column:
-    """PSNR's column, which says where equal images are among those of a row."""
+    """The column of PSNR with a mark on rows that hold equal images."""
     return replace(column, show=lambda r: column.show(r) + " (capped)" * r["capped"])
 
 

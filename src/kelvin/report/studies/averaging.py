@@ -1,11 +1,11 @@
-"""Averaged (EMA) against last weights: FMD over how far back the average reaches."""
+"""Averaged (EMA) against last weights: FMD over the half-life of the average."""
 
 from __future__ import annotations
 
 import math
 
 from kelvin.artifacts.names import decay_of
-from kelvin.report.kit.style import WIDTH, Figure, band, finish, legend_below, looks, new, ticks
+from kelvin.report.kit.style import WIDTH, Figure, band, chart, finish, looks, ticks
 from kelvin.report.kit.table import NOTHING, Column, Table, number
 from kelvin.report.kit.words import between, listed, named, seeds, verdicts
 from kelvin.report.parts import columns
@@ -39,29 +39,28 @@ def reach(point: Point) -> float:
 def points(run: Run) -> list[Point]:
     """The last weights, then the averages by their decay; all by the run's first sampler.
 
-    One of training.ema_more that has the decay of training.ema is the same average: it stands once.
+    An average of training.ema_more with the decay of training.ema is the same one and stands once.
     """
-    first, drawn, own = run.record["sampler"], run.record["samplers"], run.config.training.ema
-    more = {name: decay for name in drawn if (decay := decay_of(name)) is not None}
+    first, names, own = run.record["sampler"], run.record["samplers"], run.config.training.ema
+    more = {name: decay for name in names if (decay := decay_of(name)) is not None}
     decays = {RAW: None, first: own} | {n: d for n, d in more.items() if f"{d:g}" != f"{own:g}"}
     return sorted((Point(run, name, decay, "last weights" if decay is None else f"EMA {decay:g}")
-                   for name, decay in decays.items() if name in drawn),
+                   for name, decay in decays.items() if name in names),
                   key=lambda p: -1.0 if p.at is None else p.at)
 
 
 @studies.register("averaging")
 class Averaging(Study):
     def compared(self) -> list[list[Point]]:
-        """The points of every run that was drawn from by its last weights too."""
-        return [found for run in self.trained if (found := points(run))[0].at is None]
+        """The points of every run that has samples by its last weights."""
+        return [sweep for run in self.trained if (sweep := points(run))[0].at is None]
 
     def figures(self) -> list[Figure]:
         """FMD over the half-life of the average, a line a run."""
         runs = self.compared()
         if not runs:
             return []
-        canvas = new(WIDTH, 3.6)
-        axes = canvas.subplots()
+        canvas, axes = chart(WIDTH, 3.6)
         for sweep, look in zip(runs, looks([sweep[0].run for sweep in runs]), strict=True):
             bars(axes, sweep, "fmd", sweep[0].run.title, look, reach)
         band(axes, self.results.calibration["floor"], self.results.calibration["floor_sd"])
@@ -74,7 +73,6 @@ class Averaging(Study):
         axes.set(xlabel="half-life of the average, in updates", ylabel="FMD", yscale="log",
                  xlim=(-0.15, 1.4 * farthest + 0.5))
         ticks(axes.yaxis)
-        legend_below(canvas, axes, 3)
         return [finish(canvas, f"{self.name}-half-life", "FMD (logarithmic) of samples from the same "
                        "starting states, by the last weights (left) and by averages of them, over the "
                        "updates after which a weight counts half as much (ln 2 / −ln of the decay at the "
@@ -87,7 +85,7 @@ class Averaging(Study):
                        "half_life_updates": reach(p), "updates": p.run.record["updates"],
                        "sampler": p.run.record["sampler"]}, SHOWN)
                 for sweep in self.compared() for p in sweep]
-        shown = [columns.RUN, columns.text("weights"),
+        heads = [columns.RUN, columns.text("weights"),
                  Column("half-life, updates", lambda r: NOTHING if r["decay"] is None
                         else number(r["half_life_updates"])),
                  Column("decay at the end", columns.cell("decay_at_end")),
@@ -97,7 +95,7 @@ class Averaging(Study):
             "run's first sampler from the same starting states. Half-life: updates after which a weight "
             "counts half as much, by the decay at the end of training, which an average's warm-up holds "
             "to (1 + k) / (10 + k) after k updates. Brackets: "
-            f"{interval_words(self.results)}. Bold: best of a run.", shown, rows, bold_within="run",
+            f"{interval_words(self.results)}. Bold: best of a run.", heads, rows, bold_within="run",
             page=("weights", "half-life, updates", "normalised", "precision", "recall",
                   "nearest"))] if rows else []
 
@@ -139,7 +137,7 @@ def summary(runs: list[list[Point]], about: str) -> str:
 
 
 def lowest(sweep: list[Point]) -> str:
-    """Which of several averages has the lowest FMD, and with which its interval overlaps."""
+    """Which average has the lowest FMD, and which intervals overlap with its own."""
     best = min(sweep, key=lambda p: p.mean("fmd"))
     near = [p.name for p in sweep if p is not best and p.overlaps(best)]
     half = f" (half-life {number(reach(best))} updates)" if best.at is not None else ""
@@ -150,7 +148,7 @@ def lowest(sweep: list[Point]) -> str:
 
 
 def alike(sweep: list[Point]) -> list[str]:
-    """Averages that the warm-up has made the same: decays that it held to one value."""
+    """Averages that are the same because the warm-up held their decays to one value."""
     cap = warmed_up(1.0, sweep[0].run.record["updates"])
-    held = [p.name for p in sweep if p.at is not None and p.at >= cap]
-    return held if len(held) > 1 else []
+    names = [p.name for p in sweep if p.at is not None and p.at >= cap]
+    return names if len(names) > 1 else []

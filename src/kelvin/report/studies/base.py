@@ -1,6 +1,6 @@
-"""What a kind of study is: its figures, tables and findings, computed from the results of its runs.
+"""A kind of study: its figures, tables and findings, computed from the results of its runs.
 
-A file of this package states one kind: a class that is entered under the `kind` of params.yaml.
+A file of this package is one kind: a class that is registered under the `kind` of params.yaml.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from kelvin.config.schema import RunConfig
 from kelvin.report.kit.style import Figure
 from kelvin.report.kit.table import Row, Table
 from kelvin.report.kit.words import flags, ranking, score, unanswered, verdicts
-from kelvin.report.parts import grids, strips
+from kelvin.report.parts import grids
 from kelvin.report.results import Results, Run, StudyResults
 
 studies = Registry("study")
@@ -21,8 +21,8 @@ studies = Registry("study")
 class Study:
     """One study with its results. A kind overrides what it shows.
 
-    records, costs: of all runs, by name. count: training seeds. interval: what brackets beside a value
-    are, in words.
+    records, costs: by run, of all runs. count: of training seeds. interval: what the brackets beside a
+    value are.
     """
 
     least = 3  # runs that it compares at least: with fewer it is one line of the page
@@ -39,19 +39,19 @@ class Study:
 
     @staticmethod
     def faults(name: str, runs: Mapping[str, RunConfig]) -> list[str]:
-        """What is wrong with the runs that params.yaml names for the study `name`, in sentences."""
+        """Sentences on what is wrong with the runs that params.yaml gives the study `name`."""
         return []
 
     def figures(self) -> list[Figure | None]:
-        """In the order they are read; asked for only with a trained run."""
+        """In reading order; called only with a trained run."""
         return []
 
     def tables(self) -> list[Table | None]:
-        """Tables of its own, which stand with it."""
+        """Tables that the page shows with the study."""
         return []
 
     def files(self) -> list[Table | None]:
-        """Tables of its own that are written and do not stand on the page."""
+        """Tables that are written but not shown on the page."""
         return []
 
     def findings(self) -> list[str]:
@@ -59,23 +59,24 @@ class Study:
         return []
 
     def is_large(self, most: int) -> bool:
-        """Whether it has runs enough to compare. most: those of the page's largest study; where that has
-        fewer than three, any run is enough."""
+        """Whether it has enough runs to compare. most: runs of the page's largest study; where that has
+        fewer than three, one is enough."""
         return len(self.runs) >= (self.least if most >= Study.least else 1)
 
     @property
     def base(self) -> Run | None:
-        """The run that the others are held against, the first of params.yaml; None where not active."""
+        """The run that the others are compared with, the first of params.yaml; None where it is not
+        active."""
         return self.runs[0] if self.runs and self.runs[0].name == self.study.study.runs[0] else None
 
-    def drawn(self) -> list[Figure]:
-        """Its figures; of a study whose runs are folders of images, their samples."""
+    def page_figures(self) -> list[Figure]:
+        """Its figures; where its runs are folders of images, their samples."""
         if self.trained:
             return [figure for figure in self.figures() if figure]
         return [self.samples()] if self.runs else []
 
     def paragraphs(self) -> list[str]:
-        """The ranking or its own answer, then its own findings, tests, flags, and what is missing."""
+        """The ranking or the study's own answer, then findings, tests, flags, and missing runs."""
         missing = unanswered(self.study.missing, self.runs)
         if not self.runs:
             return missing
@@ -85,19 +86,9 @@ class Study:
         tests = verdicts(scores[0], scores[1:], self.level) if self.tested and self.base else []
         return [" ".join(head), *own, *tests, *flags(scores), *missing]
 
-    # figures that several kinds show
-
     def samples(self) -> Figure:
+        """The first samples of its runs."""
         return grids.final_figure(self.name, self.runs)
-
-    def epochs(self) -> Figure:
-        return grids.epochs_figure(self.name, self.trained)
-
-    def strips(self) -> list[Figure]:
-        return strips.figures(self.name, self.trained)
-
-    def reconstructions(self) -> Figure:
-        return strips.reconstruction_figure(self.name, self.trained)
 
 
 def answers(results: Results, records: Mapping[str, Row], costs: Mapping[str, Row]) -> list[Study]:

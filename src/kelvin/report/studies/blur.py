@@ -5,7 +5,7 @@ from __future__ import annotations
 from kelvin.report.kit.style import Figure
 from kelvin.report.kit.table import number
 from kelvin.report.kit.words import listed, named
-from kelvin.report.parts import curves, grids
+from kelvin.report.parts import curves, grids, strips
 from kelvin.report.results import Results, Run
 from kelvin.report.studies.base import Study, studies
 
@@ -20,8 +20,9 @@ class Blur(Study):
         name, runs = self.name, self.trained
         return [grids.samplers_figure(f"{name}-samplers", runs, "The same starting states by each "
                                       "sampler."),
-                *curves.degradation_figures(name, runs), *self.strips(),
-                curves.overlay_figure(name, runs), self.reconstructions(), self.epochs()]
+                *curves.degradation_figures(name, runs), *strips.figures(name, runs),
+                curves.overlay_figure(name, runs), strips.reconstruction_figure(name, runs),
+                grids.epochs_figure(name, runs)]
 
     def findings(self) -> list[str]:
         cold = [run for run in self.trained if run.family == "cold"]
@@ -42,7 +43,7 @@ def left_at_end(run: Run) -> float:
 
 
 def kept_image(title: str, rmse: float, fmd: float, gaussian: float) -> str:
-    """Whether x_T still is the image, and so whether anything is left to generate."""
+    """Whether x_T still is the image, so that nothing is left to generate."""
     against = "lower" if fmd < gaussian else "higher" if fmd > gaussian else "the same"
     compare = (f"FMD {number(fmd)}, {against + ' than' if against != 'the same' else against + ' as'} "
                f"the {number(gaussian)} of a Gaussian fitted to the pixels")
@@ -55,7 +56,8 @@ def kept_image(title: str, rmse: float, fmd: float, gaussian: float) -> str:
 
 
 def readings(run: Run, others: list[Run]) -> str:
-    """Composed kernels against study B's reading of them, where two runs differ in that alone."""
+    """A run with study B's reading (only kernel t) against one with composed kernels, where the two
+    differ in nothing else."""
     own = run.config.degradation.model_dump()
     if own.get("reading") != "single":
         return ""
@@ -70,15 +72,15 @@ def readings(run: Run, others: list[Run]) -> str:
 
 
 def algorithms(run: Run, results: Results) -> str:
-    """Generation by Algorithm 2, 1 and one step, and what they do to a real image instead."""
+    """FMD by Algorithm 2, Algorithm 1 and one step, and SSIM of real images restored by them."""
     names = {"improved": "Algorithm 2", "naive": "Algorithm 1", "direct": "one direct step"}
     kinds = {results.plan.sampler(s)["kind"]: s for s in reversed(run.config.sampling.samplers)}
     present = [k for k in names if k in kinds]
     if len(present) < 2:
         return ""
-    drawn = listed([f"{number(run.sampler_mean(kinds[k], 'fmd'))} by {names[k]}"
-                    for k in present])
+    scores = listed([f"{number(run.sampler_mean(kinds[k], 'fmd'))} by {names[k]}"
+                     for k in present])
     shots = [f"{number(run.restoration_mean('one-shot', 'ssim'))} in one shot"]
     shots += [f"{number(run.restoration_mean(kinds[k], 'ssim'))} by {names[k]}" for k in present
               if kinds[k] in run.record["restoration"]]
-    return f"{named(run.title)}: FMD {drawn}; SSIM of restored real images {listed(shots)}."
+    return f"{named(run.title)}: FMD {scores}; SSIM of restored real images {listed(shots)}."

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kelvin.report.kit.style import (
+    GREY,
     WIDTH,
     Figure,
     band,
     finish,
-    legend_below,
     logarithmic,
     looks,
     new,
@@ -32,9 +32,11 @@ STEP = 3  # a training step costs three forward passes: one forward, two in the 
 
 @dataclass(frozen=True)
 class EqualTime:
-    """FMD of a run at a time between two kept epochs: log FMD is linear in seconds there. epoch: the
-    same between the two. Means over training seeds; seconds of updates alone, without evaluation and
-    sampling."""
+    """The FMD of a run at a time between two kept epochs: log FMD is linear in seconds there, and so is
+    `epoch`.
+
+    Means over training seeds; seconds of updates alone, without evaluation and sampling.
+    """
 
     run: Run
     epoch: float
@@ -43,13 +45,13 @@ class EqualTime:
 
 
 def cost(run: Run, key: str) -> float | None:
-    """Mean over training seeds; None where a record made earlier lacks it."""
-    found = [replicate.details["cost"].get(key) for replicate in run.replicates]
-    return None if None in found else float(np.mean(found))
+    """Mean over training seeds; None where a record lacks it."""
+    values = [replicate.details["cost"].get(key) for replicate in run.replicates]
+    return None if None in values else float(np.mean(values))
 
 
 def training_flops(run: Run) -> float:
-    """Floating point operations of all updates, by the rule of three forward passes a step."""
+    """Floating point operations of all updates."""
     return STEP * cost(run, "flops_per_image") * cost(run, "updates") * run.config.training.batch
 
 
@@ -66,15 +68,15 @@ def curve(run: Run) -> list[tuple[int, float, float]] | None:
 
 
 def equal_time(runs: Sequence[Run]) -> tuple[float, list[EqualTime]]:
-    """The largest time that all runs reached, and each run at that time. Runs that had kept no samples
-    by then, or know no seconds, are left out."""
-    curves = {run.name: (run, found) for run in runs if (found := curve(run))}
+    """The largest time that all runs reached, and each run at that time, without runs that had kept no
+    samples by then or that have no seconds."""
+    curves = {run.name: (run, curve_of_run) for run in runs if (curve_of_run := curve(run))}
     if not curves:
         return 0.0, []
-    limit = min(found[-1][1] for _, found in curves.values())
+    limit = min(curve_of_run[-1][1] for _, curve_of_run in curves.values())
     out = []
-    for run, found in curves.values():
-        epochs, seconds, fmd = (np.array(column, float) for column in zip(*found, strict=True))
+    for run, curve_of_run in curves.values():
+        epochs, seconds, fmd = (np.array(column, float) for column in zip(*curve_of_run, strict=True))
         if seconds[0] <= limit:
             out.append(EqualTime(run, float(np.interp(limit, seconds, epochs)), limit,
                                  float(np.exp(np.interp(limit, seconds, np.log(fmd))))))
@@ -82,8 +84,8 @@ def equal_time(runs: Sequence[Run]) -> tuple[float, list[EqualTime]]:
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the points (cost, value) that no other beats in one and equals or beats in the other,
-    by rising cost; both count as better when lower."""
+    """Indices, by rising cost, of the points (cost, value) that no other point beats in one and equals or
+    beats in the other. Lower is better in both."""
     order = sorted(range(len(points)), key=lambda i: points[i])
     front: list[int] = []
     for i in order:
@@ -93,11 +95,11 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def hardware(runs: Sequence[Run]) -> str:
-    """Where the seconds were spent: comparable only where this is one machine."""
-    found = dict.fromkeys(f"{c['hardware']}, {c['precision']}, {c['threads']} thread"
-                          f"{'s' * (c['threads'] > 1)}" for run in runs for r in run.replicates
-                          for c in [r.details["cost"]])
-    return listed(list(found))
+    """The machines that the seconds are from: seconds compare on one machine only."""
+    machines = dict.fromkeys(f"{c['hardware']}, {c['precision']}, {c['threads']} thread"
+                             f"{'s' * (c['threads'] > 1)}" for run in runs for r in run.replicates
+                             for c in [r.details["cost"]])
+    return listed(list(machines))
 
 
 def on_front(runs: Sequence[Run]) -> list[str]:
@@ -112,8 +114,8 @@ class Comparison(Study):
 
     def tables(self) -> list[Table | None]:
         """Cost beside quality."""
-        limit, reached = equal_time(self.trained)
-        at = {point.run.name: point for point in reached}
+        limit, points = equal_time(self.trained)
+        at = {point.run.name: point for point in points}
         front = on_front(self.trained)
         rows: list[Row] = []
         for run in self.trained:
@@ -129,7 +131,7 @@ class Comparison(Study):
         def counted(unit: float) -> Callable[[float], str]:
             return lambda value: number(value / unit)
 
-        shown = [columns.RUN, columns.text("network"),
+        heads = [columns.RUN, columns.text("network"),
                  Column("parameters", cell("parameters", "{:,.0f}".format)),
                  Column("MFLOPs / image", cell("flops_per_image", counted(1e6))),
                  Column("peak memory, MiB", cell("peak_memory_bytes", counted(2**20))),
@@ -141,13 +143,13 @@ class Comparison(Study):
                  Column("Pareto", lambda r: "yes" if r["pareto"] else NOTHING)]
         when = (f"FMD at equal time: after {number(limit)} s of updates, between kept epochs, which all "
                 f"runs reached ({hardware(self.trained)}), on the fewer samples kept while training. "
-                if reached else "")
+                if points else "")
         return [Table(
             self.name, "Cost beside quality. FLOPs: one image's forward pass, a multiply-add counted as "
             "two. Peak memory: counted, not measured: weights, gradients, Adam's two moments, the EMA "
             "copy, and all that autograd keeps of one fp32 batch for its backward pass. Training FLOPs: "
             f"three forward passes an update. {when}Pareto: no run has both a lower FMD and fewer "
-            "training FLOPs. Bold: lowest of the runs.", shown, rows,
+            "training FLOPs. Bold: lowest of the runs.", heads, rows,
             page=("network", "parameters", "training, GFLOPs", "training, s", "FMD at equal time",
                   "Pareto"))] if rows else []
 
@@ -168,13 +170,12 @@ class Comparison(Study):
                 axes.plot(*point, **look | {"linestyle": "none", "markersize": 7},
                           label=plain(run.title))
             front = np.array([points[i] for i in pareto(points)])
-            axes.plot(front[:, 0], front[:, 1], color="#555555", linewidth=1, drawstyle="steps-post",
+            axes.plot(front[:, 0], front[:, 1], color=GREY, linewidth=1, drawstyle="steps-post",
                       zorder=0.5, label="Pareto front")
             band(axes, about["floor"], about["floor_sd"])
             axes.set(xlabel=label)
             logarithmic(axes)
         panels[0].set_ylabel("FMD of the samples")
-        legend_below(canvas, panels[0], 3)
         return finish(canvas, f"{self.name}-pareto", "Quality against cost, both axes logarithmic: lower "
                       "is nearer to real images, left is cheaper. Line: the Pareto front, below and left "
                       "of which there is no run. Left: counted, the same on every machine. Right: on "
@@ -184,21 +185,20 @@ class Comparison(Study):
         canvas = new(WIDTH, 3.5)
         panels = canvas.subplots(1, 2, sharey=True)
         for run, look in zip(self.trained, looks(self.trained), strict=True):
-            if kept := curve(run):
-                epochs, seconds, fmd = zip(*kept, strict=True)
+            if points := curve(run):
+                epochs, seconds, fmd = zip(*points, strict=True)
                 each = cost(run, "updates") / run.config.training.epochs
                 for axes, x in zip(panels, ([each * e for e in epochs], seconds), strict=True):
                     axes.plot(x, fmd, label=plain(run.title), **look)
         row = self.trained[0].first.details["epochs"][0]
-        limit, reached = equal_time(self.trained)
+        limit, points_at_limit = equal_time(self.trained)
         for axes, label in zip(panels, ("updates", "seconds of updates"), strict=True):
             band(axes, row["floor"], row["floor_sd"])
             axes.set(xlabel=label)
             logarithmic(axes)
-        if reached:
-            panels[1].axvline(limit, color="#555555", linewidth=0.8, linestyle=(0, (2, 2)), zorder=0.5)
+        if points_at_limit:
+            panels[1].axvline(limit, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0.5)
         panels[0].set_ylabel(f"FMD while training, n = {row['n']}")
-        legend_below(canvas, panels[0], 3)
         return finish(canvas, f"{self.name}-progress", "FMD of the samples that training kept, against "
                       "updates (left) and against the seconds that the updates took (right), all axes "
                       f"logarithmic. Dotted: the largest time that all runs reached, {number(limit)} s "
@@ -213,11 +213,11 @@ class Comparison(Study):
         head = (f"After {number(int(updates[0]))} updates each" if len(set(updates)) == 1 else
                 f"After {number(int(min(updates)))} to {number(int(max(updates)))} updates")
         out = [f"{head}, {order([(run.title, run.mean('fmd')) for run in runs], count)}"]
-        limit, reached = equal_time(runs)
-        if len(reached) > 1:
-            left = [named(run.title) for run in runs if run.name not in {p.run.name for p in reached}]
+        limit, points = equal_time(runs)
+        if len(points) > 1:
+            left = [named(run.title) for run in runs if run.name not in {p.run.name for p in points}]
             out.append(f"At equal time, {number(limit)} s of updates on {hardware(runs)}, "
-                       + order([(p.run.title, p.fmd) for p in reached], count, "FMD while training")
+                       + order([(p.run.title, p.fmd) for p in points], count, "FMD while training")
                        + (f" {listed(left)} had kept no samples by then." if left else ""))
         front = on_front(runs)
         inside = [named(run.title) for run in runs if run.name not in front]
@@ -229,7 +229,7 @@ class Comparison(Study):
 
 
 def order(values: Sequence[tuple[str, float]], count: int, measure: str = "FMD") -> str:
-    """Lowest to highest, as a description."""
+    """The titles from the lowest value to the highest."""
     ordered = sorted(values, key=lambda pair: pair[1])
     return (f"{measure} {seeds(count)} is, from low to high: "
             + listed([f"{named(title)} {number(value)}" for title, value in ordered]) + ".")

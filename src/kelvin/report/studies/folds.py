@@ -1,4 +1,4 @@
-"""Study E: what folds that leak hide, where training stopped, and what the study's rule cost."""
+"""Study E: what leaking folds hide, where training stopped, and what the study's rule costs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from kelvin.config.plan import ReportPlan
 from kelvin.datasets.sources.fruits import parse_class
 from kelvin.metrics.comparisons import LEAST
 from kelvin.report.kit import pictures
-from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, look, new, ticks, whole
+from kelvin.report.kit.style import WIDTH, Figure, finish, look, new, ticks, whole
 from kelvin.report.kit.table import Table, number
 from kelvin.report.kit.words import named
-from kelvin.report.parts import single_shot, strips
+from kelvin.report.parts import ancestral, single_shot, strips
 from kelvin.report.parts.single_shot import (
     EXACT,
     MEASURES,
@@ -26,29 +26,29 @@ from kelvin.report.parts.single_shot import (
 from kelvin.report.results import Run
 from kelvin.report.studies.base import Study, studies
 
-SHOWN = ("test-ssim", "seen-ssim", "test-rules-ssim")  # of the tables over t, on the page
+SHOWN = ("test-ssim", "seen-ssim", "test-rules-ssim")  # tables over t that the page shows
 KINDS = 12  # kinds that a figure shows at most; a third of them where every kind has many rows
 
 
 @studies.register("folds")
 class Folds(Study):
-    tested = False  # folds are judged by what is held out
+    tested = False  # folds are compared on held-out images
 
     def figures(self) -> list[Figure | None]:
         runs, name = [run for run in self.trained if measured(run)], self.name
-        found = [single_shot.fold_figure(name, runs), single_shot.rule_figure(name, runs)] if runs else []
+        lines = [single_shot.fold_figure(name, runs), single_shot.rule_figure(name, runs)] if runs else []
         rows = [rows_figure(name, run, self.results.plan) for run in runs]
-        return [self.loss_figure(), *found, *rows,
+        return [self.loss_figure(), *lines, *rows,
                 strips.decoding_figure(name, self.trained, "Generation: two new images of each run from "
                                        "x_T (left) to the sample, every T/10."),
-                *single_shot.ancestral_figures(name, self.trained)]
+                *ancestral.figures(name, self.trained)]
 
     def tables(self) -> list[Table | None]:
         """Of each run: SSIM by fold, SSIM by rule, and ancestral sampling."""
         written = {table.name: table for table in self.files()}
         return [table for run in self.trained for table in (
             *(written.get(f"{self.name}-{run.name}-{key}") for key in SHOWN),
-            single_shot.ancestral_table(self.name, run))]
+            ancestral.table(self.name, run))]
 
     def files(self) -> list[Table]:
         """Every measure by fold and, where several were tried, by rule."""
@@ -76,12 +76,11 @@ class Folds(Study):
             whole(axes.xaxis)
         panels[0].set(ylabel="loss after the epoch")
         ticks(panels[0].yaxis)
-        legend_below(drawing, panels[0], 5)
         return finish(drawing, f"{self.name}-loss", "Loss of every fold at fixed t and z. Dotted: "
                       "training images (raw weights); line: held-out images (EMA weights), at most 1,024 "
                       "of either. Disc: the epoch whose weights are kept, the one of the lowest loss on "
                       "the held-out images themselves, which flatters it a little; cross: where training "
-                      "stopped early.")
+                      "stopped early.", columns=5)
 
     def findings(self) -> list[str]:
         runs = {run.config.split: run for run in reversed(self.trained)
@@ -92,12 +91,12 @@ class Folds(Study):
         if self.trained:
             out.append(stopping(self.trained))
         for run in self.trained:
-            out += rule_cost(run) + single_shot.ancestral_findings(run)
+            out += rule_cost(run) + ancestral.findings(run)
         return out
 
 
 def kind_of(name: str, plan: ReportPlan) -> str:
-    """What a class is one of: where a class is one object, the kind that its name says."""
+    """The kind of a class: where a class is one object, the kind in its name."""
     return parse_class(name).kind if plan.images.groups == "folder" else name
 
 
@@ -108,16 +107,16 @@ def shown_times(count: int) -> range:
 
 def rows_figure(name: str, run: Run, plan: ReportPlan) -> Figure:
     """Truth, degraded and restored over t, ending at T, of one image of each kind."""
-    found, times = run.first.samples.parts["test"], run.first.samples.at_times
-    names = [kind_of(str(name), plan) for name in found.kinds]
+    part, times = run.first.samples.parts["test"], run.first.samples.at_times
+    names = [kind_of(str(name), plan) for name in part.kinds]
     kinds, first = np.unique(names, return_index=True)
-    chosen = shown_times(len(times))
-    arrays = {"degraded": found.degraded,
-              **{single_shot.title(rule): images for rule, images in found.rules.items()}}
-    most = KINDS if len(found.rules) == 1 else KINDS // 3
-    panels = [pictures.table(str(kind), [[found.truth[i], *(x[k, i] for k in chosen)]
+    time_indices = shown_times(len(times))
+    arrays = {"degraded": part.degraded,
+              **{single_shot.title(rule): images for rule, images in part.rules.items()}}
+    most = KINDS if len(part.rules) == 1 else KINDS // 3
+    panels = [pictures.table(str(kind), [[part.truth[i], *(x[k, i] for k in time_indices)]
                                           for x in arrays.values()],
-                             list(arrays), ["truth", *(str(times[k]) for k in chosen)])
+                             list(arrays), ["truth", *(str(times[k]) for k in time_indices)])
               for kind, i in list(zip(kinds, first, strict=True))[:most]]
     which = f"each of the {len(kinds)}" if len(kinds) <= most else f"{most} of the {len(kinds)}"
     caption = (f"{run.title}, fold {run.first.index}: the first held-out image of {which} kinds held out "
@@ -126,13 +125,13 @@ def rows_figure(name: str, run: Run, plan: ReportPlan) -> Figure:
 
 
 def objects(plan: ReportPlan) -> str:
-    """What is kept together, and what the study's FMD is taken against."""
+    """What is kept together in a fold, and what the study's FMD is measured against."""
     groups = plan.images.groups
-    said = ("An object is a folder of its frames" if groups == "folder" else
+    unit = ("An object is a folder of its frames" if groups == "folder" else
             f"Who or what made an image is not told: {groups['blocks']} equal blocks of the file, one "
             "after the other, stand for its makers" if isinstance(groups, dict) and "blocks" in groups
             else "An object is told by file name or list" if groups else "Every image is its own object")
-    return (f"{said}. A fold's FMD is taken against the real images of all objects, held out or not, and "
+    return (f"{unit}. A fold's FMD is taken against the real images of all objects, held out or not, and "
             "is no measure of what folds differ in.")
 
 
@@ -154,10 +153,10 @@ def harm(grouped: Run, leaky: Run, level: float) -> str:
     from scipy.stats import ttest_ind
 
     p = float(ttest_ind(theirs, ours, equal_var=False).pvalue)
-    said = "no significant difference" if p >= 1 - level else "lower" if share < 0 else "higher"
+    outcome = "no significant difference" if p >= 1 - level else "lower" if share < 0 else "higher"
     return text + (f". Validation loss of {len(ours)} leaky against {len(ours)} grouped folds, Welch's "
                    "t-test (they hold out different images; the folds of a kind share training images, "
-                   f"so p is rather too small): {said} (p = {number(p)}).")
+                   f"so p is rather too small): {outcome} (p = {number(p)}).")
 
 
 def stopping(runs: list[Run]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kelvin.config.schema import RunConfig
-from kelvin.report.kit.style import WIDTH, Figure, finish, new, ticks
+from kelvin.report.kit.style import WIDTH, Figure, chart, finish, heat_map, ticks
 from kelvin.report.kit.table import Table, number
 from kelvin.report.kit.words import listed, named, seeds
 from kelvin.report.parts import columns
@@ -69,30 +69,21 @@ class Grid(Study):
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         kind = LogNorm if low > 0 and high > WIDE * low else Normalize
         scale = kind(low, high if high > low else low + 1)
-        canvas = new(min(WIDTH, 2.2 + 1.7 * len(schedules)), 1.0 + 0.75 * len(rows))
-        axes = canvas.subplots()
-        shown = axes.imshow(np.ma.masked_invalid(values), cmap=COLOURS, norm=scale, aspect="auto")
-        for y, row in enumerate(rows):
-            for x, column in enumerate(schedules):
-                run = cells.get((row, column))
-                dark = run is not None and scale(values[y, x]) < 0.5
-                axes.text(x, y, "no active run" if run is None else self.written(run), ha="center",
-                          va="center", color="white" if dark else "black", fontsize=8)
+        canvas, axes = chart(min(WIDTH, 2.2 + 1.7 * len(schedules)), 1.0 + 0.75 * len(rows))
+        texts = np.array([[self.cell_text(cells.get((row, column))) for column in schedules]
+                          for row in rows])
+        ticks(heat_map(canvas, axes, values, texts, scale, COLOURS, "FMD", 8).ax.yaxis)
         axes.set_xticks(range(len(schedules)), list(schedules.values()))
         axes.set_yticks(range(len(rows)), rows)
         axes.set(xlabel="noise schedule", ylabel="the network predicts")
-        axes.grid(visible=False)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        bar = canvas.colorbar(shown, ax=axes, label="FMD")
-        ticks(bar.ax.yaxis)
-        bar.outline.set_visible(False)
         scale_note = ", colours on a logarithmic scale" if kind is LogNorm else ""
         return finish(canvas, f"{self.name}-grid", "FMD of each run's first sampler (dark: lower) by "
                       f"what the network predicts and by its noise schedule{scale_note}; brackets: "
                       f"{self.interval}. {gaps(cells)}")
 
-    def written(self, run: Run) -> str:
+    def cell_text(self, run: Run | None) -> str:
+        if run is None:
+            return "no active run"
         record = self.records[run.name]
         return f"{number(run.mean('fmd'))}\n[{number(record['fmd_low'])}, {number(record['fmd_high'])}]"
 
@@ -105,16 +96,16 @@ class Grid(Study):
                  "fmd": run.mean("fmd"), **{key: self.records[run.name][key] for key in (
                      "fmd_low", "fmd_high", "fmd_normalised", "precision", "recall", "nearest_ratio")}}
                 for (row, column), run in cells.items()]
-        shown = [columns.text("parameterisation", "predicts"),
+        heads = [columns.text("parameterisation", "predicts"),
                  columns.text("schedule"), columns.NFE, columns.FMD, columns.NORMALISED,
                  columns.PRECISION, columns.RECALL, columns.NEAREST]
         return [Table(
             self.name, "Generation by what the network predicts and by its noise schedule, each run's "
-            f"first sampler. Brackets: {self.interval}. Bold: best of all runs. {gaps(cells)}", shown,
+            f"first sampler. Brackets: {self.interval}. Bold: best of all runs. {gaps(cells)}", heads,
             rows)] if rows else []
 
     def findings(self) -> list[str]:
-        """How far the cells spread, and which of the two axes moves FMD more."""
+        """How far apart the cells are, and which of the two axes changes FMD more."""
         cells = self.cells()
         if len(cells) < 2:
             return []
@@ -134,14 +125,14 @@ class Grid(Study):
 
 
 def gaps(cells: Mapping[Cell, Run]) -> str:
-    """The cells of the grid without a run, in words."""
+    """A sentence that names the cells without a run."""
     without = [f"{row}, {label}" for row in dict.fromkeys(row for row, _ in cells)
                for column, label in columns_of(cells).items() if (row, column) not in cells]
     return f"Without an active run: {'; '.join(without)}." if without else "Every cell has its run."
 
 
 def winners(fmd: Mapping[Cell, float], labels: Mapping[str, str]) -> list[str]:
-    """The target of lowest FMD under each schedule, where every target was run."""
+    """A sentence on the target of lowest FMD under each schedule that has a run of every target."""
     rows = set(row for row, _ in fmd)
     best = {}
     for schedule, label in labels.items():

@@ -1,4 +1,4 @@
-"""Classifier-free guidance: what a heavier weight on the class gives, and what it takes."""
+"""Classifier-free guidance: what a larger weight on the class gains, and what it costs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from kelvin.artifacts.names import weight_of
 from kelvin.report.kit import pictures
 from kelvin.report.kit.measured import column
-from kelvin.report.kit.style import WIDTH, Figure, band, below, finish, look, new, ticks
+from kelvin.report.kit.style import GREY, WIDTH, Figure, band, below, finish, look, new, ticks
 from kelvin.report.kit.table import NOTHING, Column, Table, fixed, number, span
 from kelvin.report.kit.words import between, named, seeds, verdicts
 from kelvin.report.parts import columns
@@ -17,11 +17,11 @@ from kelvin.report.studies.base import Study, studies
 
 SHOWN = ("fmd", "fmd_normalised", "fd_pixels", "precision", "recall", "nearest_ratio", "asked_accuracy")
 WILSON = " (accuracy: Wilson's)"
-CLASSES = 10  # that a grid of samples shows at most
+CLASSES = 10  # classes in a grid of samples, at most
 
 
 def points(run: Run) -> list[Point]:
-    """The weights that a run was sampled with, rising; empty for a run without any."""
+    """A run's guidance weights in rising order; empty for a run without any."""
     return sorted((Point(run, name, w, f"w = {w:g}") for name in run.record["samplers"]
                    if (w := weight_of(name)) is not None), key=lambda p: p.at)
 
@@ -31,7 +31,7 @@ class Guidance(Study):
     least = 1  # a sweep of one network
 
     def sweeps(self) -> list[list[Point]]:
-        return [found for run in self.trained if (found := points(run))]
+        return [sweep for run in self.trained if (sweep := points(run))]
 
     def figures(self) -> list[Figure]:
         """The sweep, and a grid of samples for each run."""
@@ -54,7 +54,7 @@ class Guidance(Study):
                            **look(3 * i + k))
         about, results = self.results.calibration, self.results
         band(left, about["floor"], about["floor_sd"], "FMD of real images (mean ± sd)")
-        beside.axhline(results.classifier["accuracy"], color="#555555", linewidth=0.8,
+        beside.axhline(results.classifier["accuracy"], color=GREY, linewidth=0.8,
                        label="accuracy on real test images")
         left.set(xlabel="guidance weight w", ylabel="FMD", yscale="log")
         ticks(left.yaxis)
@@ -76,8 +76,8 @@ class Guidance(Study):
         run, names = sweep[0].run, self.results.store.class_names
         labels = run.first.samples.labels
         classes = [k for k in range(len(names)) if (labels == k).any()][:CLASSES]
-        drawn = [run.first.samples.samples(p.sampler) for p in sweep]
-        rows = [[images[int(np.argmax(labels == k))] for images in drawn] for k in classes]
+        images_by_weight = [run.first.samples.samples(p.sampler) for p in sweep]
+        rows = [[images[int(np.argmax(labels == k))] for images in images_by_weight] for k in classes]
         panel = pictures.table("", rows, [names[k] for k in classes], [f"{p.at:g}" for p in sweep])
         return pictures.show(f"{self.name}-{run.name}", "The first sample asked for each class (rows) by "
                              f"each guidance weight (columns), not chosen by hand; {run.title}. A row "
@@ -92,7 +92,7 @@ class Guidance(Study):
         keys = [key for key in SHOWN if every or key != "fd_pixels"]
         rows = [p.row({"weight": p.at, "sampler": p.sampler}, keys, ("fmd", "asked_accuracy"))
                 for sweep in sweeps for p in sweep]
-        shown = [columns.RUN, Column("w", columns.cell("weight", "{:g}".format)), columns.NFE,
+        heads = [columns.RUN, Column("w", columns.cell("weight", "{:g}".format)), columns.NFE,
                  columns.FMD, columns.NORMALISED, *([column("fd_pixels", bold=True)] if every else []),
                  Column("accuracy", lambda r: NOTHING if r["asked_accuracy"] is None else
                         span(r, "asked_accuracy", fixed), "asked_accuracy", "max"),
@@ -103,7 +103,7 @@ class Guidance(Study):
             f"asked, in equal numbers for every class; on {test['n']} real test images it is right on "
             f"{fixed(test['accuracy'])}. Brackets: "
             f"{interval_words(results, WILSON)}. NFE: every step but at w = 0 and 1 evaluates the "
-            "network twice. Bold: best of a run.", shown, rows, bold_within="run",
+            "network twice. Bold: best of a run.", heads, rows, bold_within="run",
             page=("w", "NFE", "accuracy", "precision", "recall", "nearest"))] if rows else []
 
     def findings(self) -> list[str]:
@@ -121,27 +121,27 @@ class Guidance(Study):
 
 
 def paragraph(sweep: list[Point], real: float, over: str) -> str:
-    """Lowest FMD, accuracy against that on real images, and what the heaviest weight changed."""
+    """Lowest FMD, accuracy beside that on real images, and what the largest weight changes."""
     last = sweep[-1]
     best, worst = (end(sweep, key=lambda p: p.mean("fmd")) for end in (min, max))
-    said = [f"{named(last.run.title)}: {seeds(len(last.scores))} FMD is lowest at {best.name}, "
-            f"{between(best.score())} ({over})"
-            + (f", and highest at {worst.name}, {number(worst.mean('fmd'))}." if len(sweep) > 1 else ".")]
+    parts = [f"{named(last.run.title)}: {seeds(len(last.scores))} FMD is lowest at {best.name}, "
+             f"{between(best.score())} ({over})"
+             + (f", and highest at {worst.name}, {number(worst.mean('fmd'))}" * (len(sweep) > 1)) + "."]
     near = [f"{p.at:g}" for p in sweep if p is not best and p.overlaps(best)]
     if len(sweep) > 1:
-        said.append(f"The interval of the lowest overlaps with that of w = {', '.join(near)}." if near
-                    else "The interval of the lowest overlaps with no other weight's.")
-    said.append("The classifier finds the class asked in "
-                + ", ".join(f"{100 * p.mean('asked_accuracy'):.1f} % at {p.name}" for p in sweep)
-                + f"; on real test images it is right on {100 * real:.1f} %.")
+        parts.append(f"The interval of the lowest overlaps with that of w = {', '.join(near)}." if near
+                     else "The interval of the lowest overlaps with no other weight's.")
+    parts.append("The classifier finds the class asked in "
+                 + ", ".join(f"{100 * p.mean('asked_accuracy'):.1f} % at {p.name}" for p in sweep)
+                 + f"; on real test images it is right on {100 * real:.1f} %.")
     if above := [f"{p.at:g}" for p in sweep if p.interval("asked_accuracy")[0] > real]:
-        said.append(f"At w = {', '.join(above)} the samples are easier to classify than real images.")
+        parts.append(f"At w = {', '.join(above)} the samples are easier to classify than real images.")
     unguided = next((p for p in sweep if p.at == 1), None)
     if unguided and last is not unguided:
-        said.append(f"From w = 1 to {last.at:g} "
-                    + " and ".join(f"{key} {moved(unguided.mean(key), last.mean(key))}"
-                                   for key in ("precision", "recall")) + ".")
-    return " ".join(said)
+        parts.append(f"From w = 1 to {last.at:g} "
+                     + " and ".join(f"{key} {moved(unguided.mean(key), last.mean(key))}"
+                                    for key in ("precision", "recall")) + ".")
+    return " ".join(parts)
 
 
 def in_pixels(sweep: list[Point]) -> bool:
@@ -150,16 +150,16 @@ def in_pixels(sweep: list[Point]) -> bool:
 
 
 def rewarded(sweep: list[Point]) -> list[str]:
-    """Whether FMD, by a classifier's features, and FD pixels, that know no class, agree on guidance."""
+    """Whether FMD (a classifier's features) and FD pixels (no classes) agree on what guidance gains."""
     at_one = next((p for p in sweep if p.at == 1), None)
     best = min(sweep, key=lambda p: p.mean("fmd"))
     if at_one is None or not in_pixels(sweep):
         return []
-    said = [f"{p.at:g} ({number(p.mean('fmd'))} and {number(p.mean('fd_pixels'))})" for p in sweep
-            if p.mean("fmd") < at_one.mean("fmd") and p.mean("fd_pixels") > at_one.mean("fd_pixels")]
+    at = [f"{p.at:g} ({number(p.mean('fmd'))} and {number(p.mean('fd_pixels'))})" for p in sweep
+          if p.mean("fmd") < at_one.mean("fmd") and p.mean("fd_pixels") > at_one.mean("fd_pixels")]
     start = f"{number(at_one.mean('fmd'))} and {number(at_one.mean('fd_pixels'))}"
-    if said:
-        return [f"FMD rewards labels: at w = {', '.join(said)} it is lower than at w = 1 and FD pixels "
+    if at:
+        return [f"FMD rewards labels: at w = {', '.join(at)} it is lower than at w = 1 and FD pixels "
                 f"is higher ({start}). A classifier's features favour samples that it can classify; "
                 "pixels do not say that these are nearer to real images."]
     if best is at_one:

@@ -75,7 +75,7 @@ class HotAndCold(Study):
         if not rows:
             return None
         tie = [Column("tied by", lambda r: TIED[r["tie"]])] if len(self.page.ties) > 1 else []
-        shown = [Column("contrast", lambda r: r["title"]), *tie,
+        heads = [Column("contrast", lambda r: r["title"]), *tie,
                  Column("sampler", lambda r: r["sampler"]),
                  Column("evaluations", lambda r: number(r["nfe"])),
                  Column("ratio of FMD [95 % interval]", lambda r: digits_of(r["ratio"]) + (
@@ -93,7 +93,7 @@ class HotAndCold(Study):
                      "over the judging classifiers, whose own ratios lie between the numbers under "
                      "“by classifier”. Verdict: docs/hot-and-cold.md; all rows are one family. "
                      "Detectable rise: of FMD, found in 4 of 5 such experiments at the family's "
-                     "strictest level.", shown, rows)
+                     "strictest level.", heads, rows)
 
     def gates(self) -> Table | None:
         """One row a side, a column a gate."""
@@ -103,7 +103,7 @@ class HotAndCold(Study):
                  **{gate.name: state(gate) for gate in gates},
                  **{f"{gate.name}_numbers": numbers(gate) for gate in gates}}
                 for key, gates in page.gates.items()]
-        shown = [Column("run", lambda r: r["title"]), Column("updates", lambda r: number(r["updates"])),
+        heads = [Column("run", lambda r: r["title"]), Column("updates", lambda r: number(r["updates"])),
                  gate_column(RESTORATION), gate_column(BUDGET), gate_column(SEVERITY),
                  gate_column(SEEDS, "fresh seeds")]
         return Table(f"{self.name}-gates", "What a run must pass before it is judged. Restoration: "
@@ -111,7 +111,7 @@ class HotAndCold(Study):
                      "the latter exceeds half a grey level. Budget: twice the updates move log FMD by "
                      "less than 5 %. Severity: never clamped. Fresh seeds: those that tuned nothing, 5, "
                      "or 10 at no more than 1,120 updates. Conditional: missed at the largest of several "
-                     "budgets; verdicts hold of the networks as trained.", shown, rows) if rows else None
+                     "budgets; verdicts hold of the networks as trained.", heads, rows) if rows else None
 
     def rates(self) -> Table | None:
         """The grid: one row a run of an arm that was tuned."""
@@ -126,7 +126,7 @@ class HotAndCold(Study):
                              f"{SAMPLERS[own.place[0]]}, {own.place[1]}",
                              "fmd": float(np.exp(np.mean(np.log(own.fmd())))),
                              "chosen": run is arm.run and arm.place is not None})
-        shown = [Column("degradation", lambda r: r["title"]),
+        heads = [Column("degradation", lambda r: r["title"]),
                  Column("tied by", lambda r: TIED[r["tie"]]),
                  Column("updates", lambda r: number(r["updates"])),
                  Column("learning rate", lambda r: f"{r['lr']:g}"),
@@ -136,7 +136,7 @@ class HotAndCold(Study):
                  Column("chosen", lambda r: "chosen" if r["chosen"] else NOTHING)]
         return Table(f"{self.name}-grid", "What was tuned: each run by the sampler of its lowest FMD "
                      "against the validation images (geometric means over seeds), which alone choose.",
-                     shown, rows) if rows else None
+                     heads, rows) if rows else None
 
     def declared(self) -> Table | None:
         """One row a tuned arm and number of evaluations: what a record that it tunes may take."""
@@ -145,14 +145,14 @@ class HotAndCold(Study):
              "name": arm.samplers[kind, nfe],
              "validation_fmd": float(np.exp(arm.validation(arm.run, (kind, nfe))))}
             for arm in self.arms if arm.is_tuned for nfe, kind in sorted(arm.declared.items())]
-        shown = [Column("degradation", lambda r: r["title"]),
+        heads = [Column("degradation", lambda r: r["title"]),
                  Column("tied by", lambda r: TIED[r["tie"]]),
                  Column("evaluations", lambda r: number(r["nfe"])),
                  Column("best sampler", lambda r: SAMPLERS[r["sampler"]]),
                  Column("FMD, validation", lambda r: number(r["validation_fmd"]))]
         return Table(f"{self.name}-declared", "The samplers that tuning declares: of each degradation at "
                      "its chosen learning rate, for each number of evaluations, the one of lowest FMD "
-                     "against the validation images.", shown, rows) if rows else None
+                     "against the validation images.", heads, rows) if rows else None
 
     def starts(self) -> Table | None:
         """The prior's part: one row an arm whose sampler also started from something else."""
@@ -175,15 +175,15 @@ class HotAndCold(Study):
 
     def findings(self) -> list[str]:
         """What wins, under what, and what is not decided; then verdicts in full, gates, choices."""
-        chosen = words.rates(self.arms)
+        rates = words.rates(self.arms)
         if not self.page.held:
             why = ("the degradation that the others are held against is not active" if not self.base_arm
                    else "no sampler was scored by all measures on both sides of any contrast")
-            return [part for part in (f"There is nothing to contrast: {why}.", chosen) if part]
+            return [part for part in (f"There is nothing to contrast: {why}.", rates) if part]
         return [part for part in (
             words.wins(self.page, self.baseline), words.tested(self.page, self.results.replicates),
-            words.not_decided(self.page), *words.verdicts_told(self.page), words.misses(self.page),
-            chosen) if part]
+            words.not_decided(self.page), *words.full_verdicts(self.page), words.misses(self.page),
+            rates) if part]
 
     @property
     def baseline(self) -> str:

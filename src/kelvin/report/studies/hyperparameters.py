@@ -34,14 +34,14 @@ class Hyperparameters(Study):
 
 
 def mistake(base: Run, run: Run) -> str:
-    """What a run pays for its difference from the baseline, why, and whether its loss shows it."""
-    said = (f"{named(run.title)}: FMD {number(run.mean('fmd'))} against {number(base.mean('fmd'))}, "
+    """The FMD of a run beside the baseline's, the reason, and whether the loss shows the difference."""
+    cost = (f"{named(run.title)}: FMD {number(run.mean('fmd'))} against {number(base.mean('fmd'))}, "
             f"{compared(run.mean('fmd'), base.mean('fmd'))} {seeds(len(run.replicates))}.")
     reasons = [schedule_reason(base, run), rate_reason(base, run)]
     other = unlike(base, run)
-    shown = error_shows(other, errors(run), errors(base)) if other else \
+    visibility = error_shows(other, errors(run), errors(base)) if other else \
         loss_shows(run.mean("val_loss_ema"), base.mean("val_loss_ema"))
-    return " ".join([said, *filter(None, reasons), shown])
+    return " ".join([cost, *filter(None, reasons), visibility])
 
 
 def compared(value: float, base: float) -> str:
@@ -53,20 +53,20 @@ def compared(value: float, base: float) -> str:
 def schedule_reason(base: Run, run: Run) -> str:
     if run.schedule is None or base.schedule is None or run.config.schedule == base.config.schedule:
         return ""
-    end, said = float(run.schedule.alpha_bar[-1]), []
+    end, parts = float(run.schedule.alpha_bar[-1]), []
     if end > REACHED:
-        said.append(f"Its schedule ends at an alpha-bar of {number(end, 2)}: x_T still holds "
-                    f"{100 * end ** 0.5:.0f} % of the image's amplitude, while sampling starts from pure "
-                    "noise, a start that training never showed.")
+        parts.append(f"Its schedule ends at an alpha-bar of {number(end, 2)}: x_T still holds "
+                     f"{100 * end ** 0.5:.0f} % of the image's amplitude, while sampling starts from "
+                     "pure noise, a start that training never showed.")
     if run.steps != base.steps:
-        said.append(f"With T = {run.steps} (not {base.steps}) each of its {run.record['nfe']} sampling "
-                    f"steps crosses {stride(run):.2g} nats of log-SNR on average, those of "
-                    f"{named(base.title)} {stride(base):.2g}.")
-    return " ".join(said)
+        parts.append(f"With T = {run.steps} (not {base.steps}) each of its {run.record['nfe']} sampling "
+                     f"steps crosses {stride(run):.2g} nats of log-SNR on average, those of "
+                     f"{named(base.title)} {stride(base):.2g}.")
+    return " ".join(parts)
 
 
 def stride(run: Run) -> float:
-    """Mean log-SNR that one network evaluation of the first sampler has to bridge."""
+    """Mean log-SNR between two network evaluations of the first sampler, in nats."""
     reach = float(run.schedule.log_snr[1] - run.schedule.log_snr[-1])
     return reach / run.record["nfe"]
 
@@ -84,7 +84,7 @@ def rate_reason(base: Run, run: Run) -> str:
 
 
 def unlike(base: Run, run: Run) -> str:
-    """Why two validation losses are not one measure: what a run's is instead; "" where they are."""
+    """Why a run's validation loss is not the baseline's measure; "" where it is."""
     own, usual = run.config, base.config
     if (own.schedule, own.degradation) != (usual.schedule, usual.degradation):
         return "a mean over other noise levels"
@@ -104,17 +104,17 @@ def errors(run: Run) -> dict[float, float]:
 
 
 def loss_shows(loss: float, base: float) -> str:
-    """Can the mistake be seen in the loss? The final validation losses of the EMA weights say."""
-    shown = "shows it" if loss > SEEN * base else "does not show it"
-    return f"The final validation loss, {number(loss)} against {number(base)}, {shown}."
+    """Whether the final validation loss (EMA weights) shows the mistake."""
+    verdict = "shows it" if loss > SEEN * base else "does not show it"
+    return f"The final validation loss, {number(loss)} against {number(base)}, {verdict}."
 
 
 def error_shows(other: str, error: Mapping[float, float], base: Mapping[float, float]) -> str:
-    """The same where the loss is another measure: only errors at equal log-SNR can be compared."""
-    said = f"Its validation loss is {other} and cannot be compared"
+    """Whether errors at equal log-SNR show the mistake, for runs whose losses are different measures."""
+    start = f"Its validation loss is {other} and cannot be compared"
     common = sorted(set(error) & set(base))
     if not common:
-        return (f"{said}; nor do the two runs share a log-SNR at which their errors of x0_hat could be, "
+        return (f"{start}; nor do the two runs share a log-SNR at which their errors of x0_hat could be, "
                 "so whether training shows the mistake is left open.")
     ratios = {at: error[at] / base[at] for at in common}
     high = [at for at in common if ratios[at] > SEEN]
@@ -124,6 +124,6 @@ def error_shows(other: str, error: Mapping[float, float], base: Mapping[float, f
         span += ", the part that both reach"
     low, most = number(min(ratios.values())), number(max(ratios.values()))
     times = f"{low} times" if low == most else f"between {low} and {most} times"
-    shown = (f"it shows the mistake at {len(high)} of {len(common)} log-SNRs (more than {SEEN:g} times)"
-             if high else f"it does not show the mistake (nowhere more than {SEEN:g} times)")
-    return f"{said}; at equal log-SNR ({span}) its error of x0_hat is {times} the baseline's: {shown}."
+    verdict = (f"it shows the mistake at {len(high)} of {len(common)} log-SNRs (more than {SEEN:g} times)"
+               if high else f"it does not show the mistake (nowhere more than {SEEN:g} times)")
+    return f"{start}; at equal log-SNR ({span}) its error of x0_hat is {times} the baseline's: {verdict}."

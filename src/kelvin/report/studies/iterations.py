@@ -1,4 +1,4 @@
-"""D3: one restoration against the iterated one. What do the steps after the first change?"""
+"""D3: restoration in one step against iterated restoration. What do the steps after the first change?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textwrap import wrap
 import numpy as np
 
 from kelvin.report.kit.pictures import montage, show
-from kelvin.report.kit.style import WIDTH, Figure, finish, legend_below, new, plain, ticks
+from kelvin.report.kit.style import WIDTH, Figure, finish, new, plain, ticks
 from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
 from kelvin.report.kit.titles import sampler_words
 from kelvin.report.kit.words import listed, named, seeds
@@ -24,6 +24,14 @@ ONE = "one-shot"
 DASHED = {"color": "#777777", "linestyle": (0, (5, 2))}
 SOLID = {"color": "#000000", "linestyle": "-", "marker": "o"}
 ACROSS = 4  # runs beside each other
+# {(most runs have a lower FMD, most runs have a higher RMSE): what the steps after the first do}
+EFFECTS = {
+    (True, True): "buy distribution and pay with distortion",
+    (True, False): "move restored images towards the distribution of real ones, and mostly not away from "
+                   "their own truth",
+    (False, True): "mostly neither lower the FMD of restored images nor keep their distortion",
+    (False, False): "mostly do not bring restored images nearer to the distribution of real ones; what "
+                    "they lower is, if anything, distortion"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Pair:
     ssim: tuple[float, float]
     rmse: tuple[float, float]
     fmd: tuple[float, float]
-    drawn: tuple[float, float] | None = None
+    sample_fmd: tuple[float, float] | None = None
     evenness: tuple[float, float] | None = None
     steps: int | None = None  # network evaluations of the sampler that iterates
 
@@ -50,14 +58,14 @@ def pair(run: Run, results: Results) -> Pair:
     other, step, first = iterated(run), direct(run, results), run.record["sampler"]
     both = {key: (run.restoration_mean(ONE, key), run.restoration_mean(other, key))
             for key in ("ssim", "rmse", "fmd")}
-    drawn = {key: (run.sampler_mean(step, name), run.sampler_mean(first, name))
-             for key, name in (("drawn", "fmd"), ("evenness", "class_evenness"))} if step else {}
-    return Pair(run.title, **both, **drawn, steps=run.record["samplers"][other]["nfe"])
+    samples = {key: (run.sampler_mean(step, name), run.sampler_mean(first, name))
+               for key, name in (("sample_fmd", "fmd"), ("evenness", "class_evenness"))} if step else {}
+    return Pair(run.title, **both, **samples, steps=run.record["samplers"][other]["nfe"])
 
 
 @studies.register("iterations")
 class Iterations(Study):
-    tested = False  # these runs are held against each other by D1
+    tested = False  # D1 compares these runs
 
     def compared(self) -> list[Run]:
         """Runs that restore in one shot and by a sampler."""
@@ -71,7 +79,7 @@ class Iterations(Study):
             row: Row = {"run": run.name, "title": p.title, "method": iterated(run),
                         "sampler": run.record["sampler"]}
             for key, values in (("restoration_ssim", p.ssim), ("restoration_rmse", p.rmse),
-                                ("restoration_fmd", p.fmd), ("generation_fmd", p.drawn),
+                                ("restoration_fmd", p.fmd), ("generation_fmd", p.sample_fmd),
                                 ("generation_evenness", p.evenness)):
                 one, many = values or (None, None)
                 row |= {f"{key}_one": one, f"{key}_iterated": many,
@@ -83,7 +91,7 @@ class Iterations(Study):
                           f"{number(r[f'{key}_one'])} → {number(r[f'{key}_iterated'])} "
                           f"[{signed(r[f'{key}_difference'])}]")
 
-        shown = [columns.RUN, Column("iterated by", columns.cell("method", sampler_words)),
+        heads = [columns.RUN, Column("iterated by", columns.cell("method", sampler_words)),
                  column("SSIM", "restoration_ssim"),
                  column("RMSE", "restoration_rmse"), column("FMD (restoration)", "restoration_fmd"),
                  column("FMD (generation)", "generation_fmd"),
@@ -93,7 +101,7 @@ class Iterations(Study):
                       "network evaluation or by the sampler; means over t. Generation: one step from x_T "
                       "against the run's first sampler. The two FMDs are of different numbers of images "
                       "and tasks.",
-                      shown, rows)] if rows else []
+                      heads, rows)] if rows else []
 
     def figures(self) -> list[Figure | None]:
         return [self.over_t(), self.direct()]
@@ -123,11 +131,10 @@ class Iterations(Study):
                 below.set_ylabel("FMD (restoration)")
         for axes in panels[2 * down - 2:, len(runs) - across * (down - 1):].flat:
             axes.set_visible(False)
-        legend_below(canvas, panels[0, 0])
         return finish(canvas, f"{self.name}-over-t", "Restored test images over t, in one network "
                       "evaluation and by the run's first sampler. Above: SSIM to the image itself "
                       "(higher is nearer). Below: FMD of the restored images as a set (lower is nearer "
-                      "to real images).")
+                      "to real images).", columns=4)
 
     def direct(self) -> Figure | None:
         """The same starting states in one step (left) and by the first sampler (right), a row per run."""
@@ -155,47 +162,36 @@ def share(count: int, total: int) -> str:
 
 
 def counted(pairs: Sequence[Pair], count: int) -> list[str]:
-    """In how many runs iterating changes what, and what that makes the later steps for."""
+    """In how many runs iterating lowers or raises each measure."""
     n = len(pairs)
     nearer = [p for p in pairs if p.fmd[1] < p.fmd[0]]
     ssim = [p for p in pairs if p.ssim[0] > p.ssim[1]]
     rmse = [p for p in pairs if p.rmse[0] < p.rmse[1]]
     out = [answer(pairs, len(nearer), len(rmse), count)]
-    kept = [named(p.title) for p in pairs if p not in nearer]
+    exceptions = [named(p.title) for p in pairs if p not in nearer]
     out.append(f"Restoration, distribution: iterating gives the lower FMD (restoration) in "
                f"{share(len(nearer), n)} {seeds(count)}; the median ratio of iterated to one shot is "
                f"{number(float(np.median([p.fmd[1] / p.fmd[0] for p in pairs])))}"
-               + (f". Not in {listed(kept)}." if kept and nearer else "."))
+               + (f". Not in {listed(exceptions)}." if exceptions and nearer else "."))
     out.append(f"Restoration, distortion: one shot has the higher SSIM in {share(len(ssim), n)} and the "
                f"lower RMSE in {share(len(rmse), n)}; iterating changes SSIM by "
                f"{signed(float(np.median([p.ssim[1] - p.ssim[0] for p in pairs])))} and RMSE by "
                f"{signed(float(np.median([p.rmse[1] - p.rmse[0] for p in pairs])))} in the median.")
-    drawn = [p for p in pairs if p.drawn]
-    if drawn:
-        lower = sum(p.drawn[1] < p.drawn[0] for p in drawn)
-        even = sum(p.evenness[1] > p.evenness[0] for p in drawn)
+    both = [p for p in pairs if p.sample_fmd]
+    if both:
+        lower = sum(p.sample_fmd[1] < p.sample_fmd[0] for p in both)
+        even = sum(p.evenness[1] > p.evenness[0] for p in both)
         out.append("Generation: the first sampler has a lower FMD than one step from x_T in "
-                   f"{share(lower, len(drawn))}, and the more even classes in {share(even, len(drawn))}.")
+                   f"{share(lower, len(both))}, and the more even classes in {share(even, len(both))}.")
     return out
 
 
 def answer(pairs: Sequence[Pair], nearer: int, rmse: int, count: int) -> str:
-    """One sentence: what the steps after the first are for. nearer, rmse: runs where iterating gives
-    the lower FMD, and where one shot has the lower RMSE; a majority decides."""
+    """One sentence: what the steps after the first do. nearer, rmse: runs where iterating has the lower
+    FMD, and where one shot has the lower RMSE; the majority decides."""
     n = len(pairs)
     spent = {p.steps for p in pairs if p.steps}
     later = f"The other {min(spent) - 1} steps" if len(spent) == 1 else "The steps after the first"
     because = (f"iterating lowers the FMD of restored images in {share(nearer, n)} and raises their RMSE "
                f"in {rmse}")
-    purpose, price = nearer > n / 2, rmse > n / 2
-    if purpose and price:
-        said = "buy distribution and pay with distortion"
-    elif purpose:
-        said = "move restored images towards the distribution of real ones, and mostly not away from " \
-               "their own truth"
-    elif price:
-        said = "mostly neither lower the FMD of restored images nor keep their distortion"
-    else:
-        said = "mostly do not bring restored images nearer to the distribution of real ones; what they " \
-               "lower is, if anything, distortion"
-    return f"{later} {said} {seeds(count)}: {because}."
+    return f"{later} {EFFECTS[nearer > n / 2, rmse > n / 2]} {seeds(count)}: {because}."

@@ -1,4 +1,4 @@
-"""Which numbers can be trusted: distances over n, two studies' rules, the slips, and other measures."""
+"""Which numbers can be trusted: distances over n, two studies' rules, their slips, and other measures."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from kelvin.report.kit.style import (
     FAMILIES,
     WIDTH,
     Figure,
+    chart,
     finish,
-    legend_below,
     logarithmic,
     looks,
+    mark,
     new,
     plain,
 )
@@ -52,15 +53,15 @@ class Metrics(Study):
 
     def bias_figure(self) -> Figure | None:
         """FMD over n, with study A's and study D's rules marked."""
-        found = self.over_n()
-        if not found:
+        biases = self.over_n()
+        if not biases:
             return None
-        first = next(iter(found.values()))
+        first = next(iter(biases.values()))
         canvas = new(WIDTH, 3.8)
         panels = canvas.subplots(1, 1 + len(first["others"]), squeeze=False)[0]
         real = {"color": FAMILIES["folder"][0], "linestyle": "-", "marker": "o"}
-        styles = [real] * (REAL in found) + looks(self.scored())
-        for (title, bias), style in zip(found.items(), styles, strict=True):
+        styles = [real] * (REAL in biases) + looks(self.scored())
+        for (title, bias), style in zip(biases.items(), styles, strict=True):
             for axes, rows in zip(panels, [bias["over_n"], *bias["others"].values()], strict=True):
                 over_n(axes, rows, style, title)
             for key, marker in ((STUDY_A, "*"), (STUDY_D, "P")):
@@ -69,13 +70,12 @@ class Metrics(Study):
         axes = panels[0]
         for key, marker, letter in ((STUDY_A, "*", "A"), (STUDY_D, "P", "D")):
             row = first[key]
-            axes.plot([], [], marker, color="#555555", markersize=10, linestyle="none",
-                      label=f"study {letter}'s rule: {row['n']} against {row['against']}")
+            mark(axes, marker, f"study {letter}'s rule: {row['n']} against {row['against']}",
+                 markersize=10)
         for axes, key in zip(panels, ["fmd", *first["others"]], strict=True):
             axes.set(xlabel="n: images scored", title=MEASURES[key].title)
             logarithmic(axes)
         panels[0].set_ylabel("distance to the whole reference")
-        legend_below(canvas, panels[0], 3)
         return finish(canvas, f"{self.name}-bias", "The same images scored at different n (lines: mean "
                       "of random draws, shade: their standard deviation) against the whole reference. "
                       "Few images raise the value on average. Star: study A's rule, a small sample "
@@ -83,20 +83,19 @@ class Metrics(Study):
                       "the other side.")
 
     def agreement_figure(self) -> Figure | None:
-        found = agreement(self.results)
-        if found is None:
+        ranks = agreement(self.results)
+        if ranks is None:
             return None
-        names, tau = found
-        canvas = new(0.55 * len(names) + 2.6, 0.42 * len(names) + 1.7)
-        axes = canvas.subplots()
-        shown = axes.imshow(tau, vmin=-1, vmax=1, cmap="PuOr_r")
+        names, tau = ranks
+        canvas, axes = chart(0.55 * len(names) + 2.6, 0.42 * len(names) + 1.7)
+        image = axes.imshow(tau, vmin=-1, vmax=1, cmap="PuOr_r")
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), names)
         axes.grid(visible=False)
         for i, j in np.ndindex(*tau.shape):
             axes.text(j, i, f"{tau[i, j]:.2f}".replace("-", "−"), ha="center", va="center", fontsize=7,
                       color="white" if abs(tau[i, j]) > 0.6 else "black")
-        canvas.colorbar(shown, ax=axes, label="Kendall's τ", shrink=0.9)
+        canvas.colorbar(image, ax=axes, label="Kendall's τ", shrink=0.9)
         return finish(canvas, f"{self.name}-agreement", "Do the measures rank the "
                       f"{len(self.results.runs)} runs alike? Kendall's τ: 1 the same order, 0 unrelated, "
                       "−1 reversed. Measures of which a higher value is better are turned round first.")
@@ -128,7 +127,7 @@ class Metrics(Study):
                      page=("FD pixels", "FD random net", "KID × 1000", "recall", "coverage", "authentic"))
 
     def slips(self) -> Table | None:
-        """Study D's distance under each suspect, alone and together."""
+        """Study D's distance under each suspected slip, alone and together."""
         rows: list[Row] = [{"run": run.name, "title": run.title, **row}
                            for run in self.scored() for row in run.first.details["slips"]]
         if not rows:
@@ -181,7 +180,8 @@ def agreement(results: Results) -> tuple[list[str], np.ndarray] | None:
 
 
 def slip_findings(runs: list[Run]) -> list[str]:
-    """What each suspect alone does to study D's distance: a factor, and whether it reads below 1."""
+    """Study D's distance under each suspected slip alone: raised or lowered, and whether it is below
+    1."""
     out = []
     for run in runs:
         by = {(r["features"], r["range"], r["rule"]): r for r in run.first.details["slips"]}
@@ -190,29 +190,29 @@ def slip_findings(runs: list[Run]) -> list[str]:
         suspects = {"128 images against 128": by["deep", ranges[0], "study D"],
                     "shallow features": by["shallow", ranges[0], "all"],
                     f"pixels {ranges[1]}": by["deep", ranges[1], "all"]}
-        said = [f"{what} {'raises' if row['fmd'] > honest else 'lowers'} it to {number(row['fmd'])}"
-                for what, row in suspects.items()]
+        effects = [f"{what} {'raises' if row['fmd'] > honest else 'lowers'} it to {number(row['fmd'])}"
+                   for what, row in suspects.items()]
         below = [what for what, row in suspects.items() if row["fmd"] < 1]
         out.append(f"Study D's “below 1”, tried on {named(run.title)} (FMD to the training images "
-                   f"{number(honest)}): {listed(said)}. "
+                   f"{number(honest)}): {listed(effects)}. "
                    + (f"Below 1 alone: {listed(below)}." if below else "None alone reads below 1."))
     return out
 
 
-def at_infinity(found: dict[str, Any]) -> str:
-    if found["fmd"] is None:  # that there are too few images is said elsewhere
-        return f"; not extrapolated: {found['why']}" if "no distance is" in (found["why"] or "") else ""
-    return (f"; extrapolated to infinitely many {number(found['fmd'])} [{number(found['low'])}, "
-            f"{number(found['high'])}]")
+def at_infinity(limit: dict[str, Any]) -> str:
+    if limit["fmd"] is None:  # the caption says where images are too few
+        return f"; not extrapolated: {limit['why']}" if "no distance is" in (limit["why"] or "") else ""
+    return (f"; extrapolated to infinitely many {number(limit['fmd'])} [{number(limit['low'])}, "
+            f"{number(limit['high'])}]")
 
 
 def agreement_findings(results: Results) -> list[str]:
-    found = agreement(results)
-    if found is None:
+    ranks = agreement(results)
+    if ranks is None:
         return []
-    names, tau = found
+    names, tau = ranks
     pairs = sorted((float(tau[i, j]), names[i], names[j]) for i in range(len(names)) for j in range(i))
     with_fmd = {names[j]: float(tau[0, j]) for j in range(1, len(names))}
-    said = listed([f"{name} {fixed(value)[:-2]}" for name, value in with_fmd.items()])
-    return [f"Rankings of {len(results.runs)} runs, Kendall's τ with FMD: {said}. The least "
+    correlations = listed([f"{name} {fixed(value)[:-2]}" for name, value in with_fmd.items()])
+    return [f"Rankings of {len(results.runs)} runs, Kendall's τ with FMD: {correlations}. The least "
             f"agreement of any two is {number(pairs[0][0], 2)} ({pairs[0][1]} and {pairs[0][2]})."]

@@ -1,4 +1,4 @@
-"""Study D's pre-training: what the first weights save, and what as many updates from scratch give."""
+"""Study D's pre-training: what the first weights save, and what as many updates from scratch reach."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kelvin.report.kit.style import WIDTH, Figure, band, finish, legend_below, looks, new, ticks, whole
+from kelvin.report.kit.style import WIDTH, Figure, band, finish, looks, new, ticks, whole
 from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
 from kelvin.report.kit.words import named, seeds
 from kelvin.report.parts import columns
@@ -18,7 +18,7 @@ from kelvin.report.studies.base import Study, studies
 CURVES = {"loss": ("val_loss_ema", "validation loss", history), "fmd": ("fmd", "FMD", epochs)}
 
 
-def reached(x: np.ndarray, y: np.ndarray, level: float) -> float | None:
+def crossing(x: np.ndarray, y: np.ndarray, level: float) -> float | None:
     """The first x at which the line through (x, y) has fallen to `level`; None where it never does."""
     below = np.flatnonzero(y <= level)
     if not len(below):
@@ -31,11 +31,11 @@ def reached(x: np.ndarray, y: np.ndarray, level: float) -> float | None:
 
 @dataclass(frozen=True)
 class Gain:
-    """When a run first is as good as its base at its end, means over seeds; None where on some seed
-    it never is.
+    """When a run first is as good as its base is at its end. Means over seeds; None where it never is on
+    some seed.
 
-    at: epochs of its own. saved: how many earlier than the base itself first was there. total: updates
-    until then, those of pre-training included.
+    at: epochs of its own. saved: epochs before the base itself first was there. total: updates until
+    then, with those of pre-training.
     """
 
     at: float | None
@@ -44,15 +44,15 @@ class Gain:
 
 
 def gain(base: Series, run: Series, per_epoch: float, before: float) -> Gain:
-    """From curves over epochs by seed; `per_epoch` updates an epoch after `before` of pre-training."""
-    found = []
+    """The gain from curves over epochs by seed. per_epoch: updates an epoch; before: of pre-training."""
+    epochs_saved = []
     for theirs, own in zip(base[1], run[1], strict=True):
         level = float(theirs[-1])
-        at = reached(run[0], own, level)
+        at = crossing(run[0], own, level)
         if at is None:
             return Gain(None, None, None)
-        found.append((at, reached(base[0], theirs, level) - at))
-    at, saved = np.mean(found, axis=0).tolist()
+        epochs_saved.append((at, crossing(base[0], theirs, level) - at))
+    at, saved = np.mean(epochs_saved, axis=0).tolist()
     return Gain(at, saved, before + per_epoch * at)
 
 
@@ -71,8 +71,8 @@ def total(run: Run) -> int:
 
 
 def equal_updates(run: Run, control: Run) -> tuple[float, float] | None:
-    """FMD of the samples kept last, and the control's after as many updates in all (interpolated);
-    means over seeds. None where the control has fewer."""
+    """(FMD of the samples kept last, the control's interpolated at as many updates in all), means over
+    seeds. None where the control has fewer updates."""
     x, y = epochs(control, "fmd")
     if total(run) > per_epoch(control) * x[-1]:
         return None
@@ -115,40 +115,39 @@ class Pretraining(Study):
                          ylabel=words, yscale="log")
                 ticks(axes.yaxis)
                 whole(axes.xaxis)
-        legend_below(drawing, panels[0, 0], 3)
         return [finish(drawing, f"{self.name}-curves", "Validation loss (EMA weights, fixed t and z) "
                        "after each epoch, and FMD after each kept one. Above: over the run's own epochs. "
                        "Below: over all updates, those of pre-training included. Grey: real images of "
                        "the same classes (mean ± standard deviation of draws)."), self.samples()]
 
     def tables(self) -> list[Table | None]:
-        """What each run cost and reached."""
+        """The cost and the result of each run."""
         if not self.trained:
             return []
         rows: list[Row] = []
         control, classes = self.control, self.trained[0].config.classes
         for run in self.trained:
-            record, asked = self.records[run.name], run.config.pretrain
+            record, pretrain = self.records[run.name], run.config.pretrain
             row = {"run": run.name, "title": run.title, "n": record["n"],
-                   "pretrain_epochs": asked.epochs if asked else 0, "pretrain_updates": before(run),
+                   "pretrain_epochs": pretrain.epochs if pretrain else 0, "pretrain_updates": before(run),
                    "updates": record["updates"], "total_updates": total(run),
                    **{key: record[key] for key in ("val_loss_ema", "fmd", "fmd_low", "fmd_high",
                                                    "fmd_normalised")}}
             pair = equal_updates(run, control) if control and before(run) else None
             row |= {"fmd_kept_last": pair and pair[0], "fmd_control": pair and pair[1]}
-            for name, found in self.gains(run).items():
-                row |= {f"{name}_{key}": getattr(found, key) for key in ("at", "saved", "total")}
+            for name, gain_of_run in self.gains(run).items():
+                row |= {f"{name}_{key}": getattr(gain_of_run, key) for key in ("at", "saved", "total")}
             rows.append(row)
-        shown = [columns.RUN, Column("pre-training, epochs", lambda r: number(r["pretrain_epochs"])),
+        heads = [columns.RUN, Column("pre-training, epochs", lambda r: number(r["pretrain_epochs"])),
                  Column("updates in all", lambda r: number(r["total_updates"])),
                  Column("validation loss", lambda r: number(r["val_loss_ema"]), "val_loss_ema", "min"),
                  columns.FMD, columns.NORMALISED]
         if self.scratch:
             for name, words in (("loss", "loss"), ("fmd", "FMD")):
-                shown += [Column(f"epochs saved, {words}", columns.cell(f"{name}_saved", saved)),
+                heads += [Column(f"epochs saved, {words}", columns.cell(f"{name}_saved", saved)),
                           Column(f"updates to equal {words}", columns.cell(f"{name}_total", saved))]
         if control:
-            shown.append(Column("kept samples: FMD "
+            heads.append(Column("kept samples: FMD "
                                 "[control's]", lambda r: NOTHING if r["fmd_control"] is None
                                 else f"{number(r['fmd_kept_last'])} [{number(r['fmd_control'])}]"))
         return [Table(self.name, f"{self.study.study.title}: n = {rows[0]['n']} samples, "
@@ -160,7 +159,7 @@ class Pretraining(Study):
                       "after its first kept epoch counts as there at that epoch. –: never reached. Loss: "
                       "of the EMA weights on validation images. Control: the longer run from scratch "
                       "after as many updates in all, both by the samples that training "
-                      "kept.", shown, rows, page=("pre-training, epochs", "updates in all",
+                      "kept.", heads, rows, page=("pre-training, epochs", "updates in all",
                           "validation loss", "epochs saved, loss", "epochs saved, FMD",
                           "updates to equal FMD"))]
 
@@ -171,7 +170,7 @@ class Pretraining(Study):
                     "saves cannot be said."]
         others = [run for run in self.trained if run is not base]
         pretrained = [run for run in others if before(run)]
-        out = [said_of(run.title, self.gains(run), before(run), base.title, base.record["updates"], count)
+        out = [savings(run.title, self.gains(run), before(run), base.title, base.record["updates"], count)
                for run in pretrained]
         out = out or [f"No run with pre-training is active: nothing is held against {named(base.title)}."]
         return out + [against(run.title, control.title, total(run), equal_updates(run, control), count)
@@ -182,12 +181,12 @@ def saved(value: float) -> str:
     return f"{value:,.1f}".replace("-", "−") if abs(value) < 100 else f"{value:,.0f}"
 
 
-def said_of(title: str, found: Mapping[str, Gain], updates: int, base: str, base_updates: int,
+def savings(title: str, gains: Mapping[str, Gain], updates: int, base: str, base_updates: int,
             count: int) -> str:
-    """What pre-training saved, and whether it still does when its own updates are counted."""
+    """A sentence: what pre-training saved, and whether it still does when its own updates count."""
     parts = []
     for key, words in (("loss", "validation loss"), ("fmd", "FMD")):
-        g = found[key]
+        g = gains[key]
         if g.at is None:
             parts.append(f"never reaches its final {words}")
             continue
@@ -202,7 +201,7 @@ def said_of(title: str, found: Mapping[str, Gain], updates: int, base: str, base
 
 def against(title: str, control: str, updates: int, pair: tuple[float, float] | None, count: int
             ) -> str:
-    """A pre-trained run beside the control from scratch, both after as many updates in all."""
+    """A sentence: a pre-trained run beside the control from scratch after as many updates in all."""
     if pair is None:
         return (f"The control {named(control)} stops short of the {number(updates)} updates that "
                 f"{named(title)} has in all, so the two cannot be held against one another.")

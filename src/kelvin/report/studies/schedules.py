@@ -1,4 +1,4 @@
-"""Noise schedules: how they end, and what their losses and their likelihood say."""
+"""Noise schedules: where they end, and what their losses and their likelihood mean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from kelvin.report.kit.style import Figure
 from kelvin.report.kit.table import number
 from kelvin.report.kit.words import named
-from kelvin.report.parts import curves, likelihood
+from kelvin.report.parts import curves, grids, likelihood
 from kelvin.report.studies.base import Study, studies
 
 
@@ -21,7 +21,7 @@ class Schedules(Study):
         name, runs = self.name, self.trained
         return [*curves.degradation_figures(name, runs), curves.loss_figure(name, runs),
                 curves.x0_error_figure(name, runs), likelihood.figure(name, runs),
-                curves.fmd_figure(name, runs), self.epochs(), self.samples()]
+                curves.fmd_figure(name, runs), grids.epochs_figure(name, runs), self.samples()]
 
     def findings(self) -> list[str]:
         hot = [run for run in self.trained if run.schedule is not None]
@@ -59,14 +59,14 @@ def loss_and_fmd(pairs: Mapping[str, tuple[float, float]]) -> list[str]:
     """Whether the order by validation loss is the order by FMD, from {title: (loss, FMD)}."""
     loss, fmd = zip(*pairs.values(), strict=True)
     lowest = list(pairs)[int(np.argmin(loss))]
-    said = (f"The validation losses at the end run from {number(min(loss))} ({named(lowest)}) to "
-            f"{number(max(loss))}, but each is a mean over its own schedule's noise levels")
+    losses = (f"The validation losses at the end run from {number(min(loss))} ({named(lowest)}) to "
+              f"{number(max(loss))}, but each is a mean over its own schedule's noise levels")
     if len(pairs) < 4:
-        return [said + "."]
+        return [losses + "."]
     from scipy.stats import spearmanr
 
     rank = float(spearmanr(loss, fmd).statistic)
-    return [f"{said}; their rank correlation with FMD is {number(rank, 2)}."]
+    return [f"{losses}; their rank correlation with FMD is {number(rank, 2)}."]
 
 
 def equal_noise(errors: Mapping[str, Mapping[float, float]]) -> list[str]:

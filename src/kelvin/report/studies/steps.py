@@ -1,16 +1,16 @@
-"""D2: what more steps buy, of the process (T) and of the sampler (network evaluations at one T)."""
+"""D2: the gain of more steps, of the process (T) and of the sampler (network evaluations at one T)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kelvin.report.kit.style import FAMILIES, WIDTH, Figure, band, finish, legend_below, logarithmic, new
+from kelvin.report.kit.style import FAMILIES, WIDTH, Figure, band, finish, logarithmic, new
 from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.kit.words import listed, seeds
 from kelvin.report.parts import columns
 from kelvin.report.parts.points import Point
 from kelvin.report.parts.ranking import MARKERS
-from kelvin.report.results import Results, Run
+from kelvin.report.results import TEMPERATURES, Results, Run
 from kelvin.report.studies.base import Study, studies
 
 DETERMINISTIC = ("ddim", "improved")  # kinds whose step count alone differs from sampler to sampler
@@ -58,7 +58,7 @@ class Steps(Study):
     def curves(self) -> dict[tuple[str, str], list[Point]]:
         """{(family, process or sampler): points}; a family without trained runs is absent."""
         out = {}
-        for family in ("hot", "warm", "cold"):
+        for family in TEMPERATURES:
             if runs := [run for run in self.trained if run.family == family]:
                 out[family, "process"] = over_process(runs, self.results)
                 out[family, "sampler"] = over_sampler(runs, self.results)
@@ -84,22 +84,21 @@ class Steps(Study):
         panels[0].set(xlabel="T: steps of the process, all visited", ylabel="FMD of the samples")
         panels[1].set(xlabel="network evaluations of the sampler"
                       + (f" at T = {listed(list(fixed))}" if fixed else ""))
-        legend_below(canvas, panels[0])
         return [finish(canvas, f"{self.name}-fmd-over-steps", "FMD over steps, both axes logarithmic. "
                        "Left: processes of different length T, sampled by visiting every time. Right: "
                        "one process, sampled by a deterministic sampler that visits fewer or more of its "
-                       "times."),
+                       "times.", columns=4),
                 self.samples()]
 
     def tables(self) -> list[Table | None]:
-        """Every point of the two panels and what each costs."""
+        """Every point of the two panels and its cost."""
         rows: list[Row] = [
             {"run": p.run.name, "title": p.run.title, "family": family, "over": WORDS[over],
              "group": f"{family} "
                       f"{over}", "T": p.run.steps, "sampler": p.sampler, "nfe": p.scores[0]["nfe"],
              **{key: p.mean(key) for key in ("fmd", "fmd_normalised", "recall", "class_evenness")}}
             for (family, over), points in self.curves().items() for p in points]
-        shown = [columns.RUN, columns.KIND, columns.text("over", "varied"),
+        heads = [columns.RUN, columns.KIND, columns.text("over", "varied"),
                  Column("T", columns.cell("T")), columns.SAMPLER, columns.NFE,
                  Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"), columns.NORMALISED,
                  Column("recall", lambda r: number(r["recall"])), columns.EVENNESS]
@@ -107,7 +106,7 @@ class Steps(Study):
             self.name, "Generation over steps. Steps of the process: T varies and the sampler visits all "
             "of them. Network evaluations: one run, whose deterministic sampler visits fewer or more of "
             "its T times. Bold: lowest of its kind and of what is "
-            "varied.", shown, rows, bold_within="group",
+            "varied.", heads, rows, bold_within="group",
             page=("kind", "varied", "T", "sampler", "NFE", "recall"))] if rows else []
 
     def findings(self) -> list[str]:
@@ -118,18 +117,19 @@ class Steps(Study):
 
 
 def paid(family: str, words: str, points: Sequence[tuple[float, float]], count: int) -> str:
-    """What the most steps buy over the fewest, and where it stops; points (steps, FMD) by steps."""
+    """A sentence: the most steps against the fewest, and the number from which more gain little. points:
+    (steps, FMD) by rising steps."""
     head = f"{family.title()}, over {words}"
     if len(points) < 2:
-        shown = f"only {points[0][0]:g} (FMD {number(points[0][1])}) is" if points else "none are"
-        return f"{head}: {shown} active, so there is nothing to compare."
+        runs = f"only {points[0][0]:g} (FMD {number(points[0][1])}) is" if points else "none are"
+        return f"{head}: {runs} active, so there is nothing to compare."
     (few, first), (many, last) = points[0], points[-1]
     lowest = min(points, key=lambda p: p[1])
     enough = min((p for p in points if p[1] <= ENOUGH * lowest[1]), key=lambda p: p[0])
-    said = (f"{head}: {seeds(count)} FMD is {number(first)} at {few:g} and {number(last)} at {many:g}, a "
-            f"ratio of {number(first / last)}. The lowest is {number(lowest[1])} at {lowest[0]:g}")
+    start = (f"{head}: {seeds(count)} FMD is {number(first)} at {few:g} and {number(last)} at {many:g}, "
+             f"a ratio of {number(first / last)}. The lowest is {number(lowest[1])} at {lowest[0]:g}")
     if enough == lowest:
         where = "no smaller number comes within 10 % of it" if lowest[0] > few \
             else "the fewest that were tried"
-        return f"{said}: {where}."
-    return f"{said}; {enough[0]:g} already come within 10 % of it ({number(enough[1])})."
+        return f"{start}: {where}."
+    return f"{start}; {enough[0]:g} already come within 10 % of it ({number(enough[1])})."

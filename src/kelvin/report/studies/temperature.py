@@ -1,35 +1,43 @@
-"""D1: the same setting for every degradation. What the numbers say, and who generates."""
+"""D1: the same setting for every degradation: the numbers, and which runs generate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from kelvin.artifacts.samples import SampleFolder
-from kelvin.report.kit.style import MARKERS, WIDTH, Figure, finish, legend_below, looks, new, plain, ticks
+from kelvin.report.kit.style import (
+    GREY,
+    MARKERS,
+    WIDTH,
+    Figure,
+    chart,
+    finish,
+    looks,
+    mark,
+    plain,
+    ticks,
+)
 from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.kit.words import listed, named, ranking, score, seeds
 from kelvin.report.parts import columns, curves, strips
 from kelvin.report.parts.tables_restoration import methods
-from kelvin.report.results import Run
+from kelvin.report.results import TEMPERATURES, Run
 from kelvin.report.studies.base import Study, studies
 
 EVEN = 0.9  # evenness of the classes from which on samples are called varied
 ALIKE = 0.2  # x_T whose spread is below this share of real images' are called nearly the same
-FAMILIES = ("hot", "warm", "cold")
 METHODS = {"one-shot": "o", "linear": "^", "iterated": "s"}  # of restoring, and their markers
 FLOOR = 1e-3  # of the logarithmic axis of signal variance
-TARGET = "x0"  # what runs that are held against each other predict
+TARGET = "x0"  # what the runs that are compared predict
 
 
 @dataclass(frozen=True)
 class Variety:
     """What decides whether a run generates varied images.
 
-    left: share of the signal variance at T. spread: standard deviation of the prior's x_T over samples,
+    left: share of the signal variance at T. spread: standard deviation over samples of the prior's x_T,
     as a share of that of real images.
     """
 
@@ -43,7 +51,7 @@ class Variety:
 
     @property
     def lacking(self) -> list[str]:
-        """What it fails, with the number; empty for a run that generates varied images."""
+        """The criteria that it misses, with their numbers; empty for varied images."""
         out = []
         if self.evenness < EVEN:
             out.append(f"evenness {number(self.evenness)}")
@@ -62,22 +70,12 @@ def spread(images: np.ndarray) -> float:
 
 def variety(run: Run, real: float) -> Variety:
     return Variety(run.title, run.mean("class_evenness"), run.copier, run.mean("recall"),
-                   prior_mean(run, "recall"), float(run.signal_variance[-1]), prior_spread(run) / real)
-
-
-@cache
-def _spread(folder: SampleFolder, stamp: int) -> float:
-    return spread(folder.samples().prior)
-
-
-def prior_spread(run: Run) -> float:
-    """The spread of x_T over samples, as the prior drew them; measured once a file."""
-    folder = run.first.samples_folder
-    return _spread(SampleFolder(folder.path.resolve()), folder.samples_file.stat().st_mtime_ns)
+                   prior_mean(run, "recall"), float(run.signal_variance[-1]),
+                   spread(run.first.samples.prior) / real)
 
 
 def prior_mean(run: Run, key: str) -> float:
-    """A score of x_T itself, mean over replicates."""
+    """A score of x_T itself, mean over training seeds."""
     return float(np.mean([r.record["prior"][key] for r in run.replicates]))
 
 
@@ -88,47 +86,44 @@ def target(run: Run) -> str:
 @studies.register("temperature")
 class Temperature(Study):
     def figures(self) -> list[Figure | None]:
-        return [self.plane_figure(), self.variance_figure(), *self.strips(),
+        return [self.plane_figure(), self.variance_figure(), *strips.figures(self.name, self.trained),
                 curves.fmd_figure(self.name, self.trained), self.samples(),
                 strips.restoration_figure(self.name, self.trained)]
 
     def variance_figure(self) -> Figure:
         """Signal variance left over t/T; dashed: wanted by the schedule; a cross: out of reach."""
         runs = self.trained
-        figure = new(WIDTH, 3.9 + 0.14 * len(runs) / 3)
-        axes = figure.subplots()
-        wanted, clamped = {}, False
+        figure, axes = chart(WIDTH, 3.9 + 0.14 * len(runs) / 3)
+        targets, clamped = {}, False
         for i, (run, look) in enumerate(zip(runs, looks(runs), strict=True)):
             left, style, process = run.signal_variance, look, run.first.process
             x = np.arange(len(left)) / (len(left) - 1)
             every = max(1, len(x) // 8)
-            style |= {"markevery": (i * every // max(1, len(runs)), every)}  # lines lie on one another
+            # lines may lie on one another: their markers are apart
+            style |= {"markevery": (i * every // max(1, len(runs)), every)}
             axes.plot(x, np.where(left > 0, left, np.nan), label=plain(run.title), **style)
             if process["wanted"] is not None:
-                wanted[tuple(process["wanted"])] = x
+                targets[tuple(process["wanted"])] = x
             if (t := process["clamped_from"]) is not None:
                 clamped = True
                 axes.plot(x[t], left[t], "X", color=style["color"], markersize=10,
                           markeredgecolor="white", zorder=5)
-        for k, (values, x) in enumerate(wanted.items()):
-            axes.plot(x, values, color="#555555", linewidth=2.6, alpha=0.6, linestyle=(0, (2, 1.2)),
+        for k, (values, x) in enumerate(targets.items()):
+            axes.plot(x, values, color=GREY, linewidth=2.6, alpha=0.6, linestyle=(0, (2, 1.2)),
                       zorder=0, label="" if k else "wanted by the noise schedule")
         if clamped:
-            axes.plot([], [], "X", color="#555555", markersize=8, linestyle="none",
-                      label="out of reach from here on")
+            mark(axes, "X", "out of reach from here on", markersize=8)
         lowest = min(float(run.signal_variance[-1]) for run in runs)
         axes.set(xlabel="t / T", ylabel="share of the images' variance left", yscale="log",
                  ylim=(max(FLOOR, 0.5 * lowest), 1.4))
         ticks(axes.yaxis)
-        legend_below(figure, axes, 3)
         return finish(figure, f"{self.name}-variance", "The setting: the share of the images' variance "
                       "left at t, as measured in training. Where lines lie on the dashed one, the "
                       "degradation removes what the noise schedule asks for; from a cross on it cannot.")
 
     def plane_figure(self) -> Figure:
         """SSIM against FMD (restoration): a number and colour per degradation, a marker per method."""
-        figure = new(WIDTH, 4.6 + 0.14 * len(self.trained) / 3)
-        axes = figure.subplots()
+        figure, axes = chart(WIDTH, 4.6 + 0.14 * len(self.trained) / 3)
         for i, (run, look) in enumerate(zip(self.trained, looks(self.trained), strict=True)):
             colour = look["color"]
             at = {method: (run.restoration_mean(name, "ssim"), run.restoration_mean(name, "fmd"))
@@ -141,15 +136,12 @@ class Temperature(Study):
                           markerfacecolor=colour if method == "iterated" else "white", zorder=2)
                 axes.annotate(str(i + 1), place, xytext=(4, 3), textcoords="offset points", fontsize=6.5,
                               color=colour)
-            axes.plot([], [], MARKERS[1], color=colour, linestyle="none", label=plain(f"{i + 1} "
-                                                                                      f"{run.title}"))
+            mark(axes, MARKERS[1], plain(f"{i + 1} {run.title}"), colour)
         for method, marker in METHODS.items():
-            axes.plot([], [], marker, color="#555555", linestyle="none", label=method,
-                      markerfacecolor="#555555" if method == "iterated" else "white")
+            mark(axes, marker, method, markerfacecolor=GREY if method == "iterated" else "white")
         axes.set(xlabel="SSIM of restored images: nearer to the image itself to the right",
                  ylabel="FMD (restoration): nearer to\nreal images' distribution below", yscale="log")
         ticks(axes.yaxis)
-        legend_below(figure, axes, 3)
         return finish(figure, f"{self.name}-plane", "Distortion against distribution of restored test "
                       "images, means over t. Circle: one network evaluation; filled square: the first "
                       "sampler, joined to it; triangle: the linear restorer. Down is nearer to the "
@@ -160,18 +152,18 @@ class Temperature(Study):
         return [self.generation()] if self.trained else []
 
     def generation(self) -> Table:
-        """Every run's first sampler beside what its prior alone is worth."""
+        """Every run's first sampler beside the scores of its prior."""
         rows: list[Row] = []
         for run in self.trained:
             record, cost, sampler = self.records[run.name], self.costs[run.name], run.record["sampler"]
-            kept = {key: value for key, value in record.items() if key.startswith("fmd") or key in (
+            scores = {key: value for key, value in record.items() if key.startswith("fmd") or key in (
                 "family", "sampler", "nfe", "precision", "recall", "class_evenness", "copy_fraction",
                 "copier", "below_floor")}
-            rows.append({"run": run.name, "title": run.title, "target": target(run), **kept,
+            rows.append({"run": run.name, "title": run.title, "target": target(run), **scores,
                          "prior_fmd": prior_mean(run, "fmd"), "prior_recall": prior_mean(run, "recall"),
                          "train_seconds": cost["train_seconds"],
                          "sample_ms": 1000 * cost["sample_seconds"][sampler] / run.record["n"]})
-        shown = [columns.RUN, columns.KIND, columns.SAMPLER, columns.NFE, columns.FMD,
+        heads = [columns.RUN, columns.KIND, columns.SAMPLER, columns.NFE, columns.FMD,
                  columns.NORMALISED, columns.RECALL, Column("prior's FMD", columns.cell("prior_fmd")),
                  Column("prior's recall", columns.cell("prior_recall")), columns.EVENNESS,
                  Column("copies", lambda r: f"{100 * r['copy_fraction']:.1f} %"
@@ -181,12 +173,12 @@ class Temperature(Study):
         return Table(f"{self.name}-generation", f"Generation, n = {self.results.calibration['n']} "
                      "samples of each run's first sampler. Brackets: "
                      f"{self.interval}. Prior's: the same scores of x_T itself, before any step. Bold: "
-                     "best of the runs that are not flagged.", shown, rows,
+                     "best of the runs that are not flagged.", heads, rows,
                      lambda r: not (r["copier"] or r["below_floor"]),
                      page=("kind", "sampler", "recall", "prior's FMD", "prior's recall", "evenness"))
 
     def findings(self) -> list[str]:
-        """The ranking of those that were trained alike first, then each fact that bears on it."""
+        """The ranking of the runs that predict the same target, then what bears on it."""
         runs, out = self.trained, []
         if alike := [run for run in runs if target(run) == TARGET]:
             scores = [score(run, self.records[run.name]) for run in alike]
@@ -202,30 +194,31 @@ class Temperature(Study):
 def families(runs: Sequence[Run]) -> list[str]:
     """Hot against warm against cold: the lowest FMD of each, of the runs that may be ranked."""
     best: dict[str, Run] = {}
-    for family in FAMILIES:
+    for family in TEMPERATURES:
         ranked = [r for r in runs if r.family == family and not r.entry.apart]
         if ranked:
             best[family] = min(ranked, key=lambda r: r.mean("fmd"))
     if len(best) < 2:
         return []
-    said = listed([f"{family} {number(run.mean('fmd'))} ({named(run.title)})"
-                   for family, run in best.items()])
+    lowest = listed([f"{family} {number(run.mean('fmd'))} ({named(run.title)})"
+                     for family, run in best.items()])
     low, *rest = sorted(best, key=lambda family: best[family].mean("fmd"))
     times = listed([f"{family} {number(best[family].mean('fmd') / best[low].mean('fmd'))} times"
                     for family in rest])
     return [f"The lowest FMD of each temperature by a first sampler {seeds(len(runs[0].replicates))}, "
-            f"clamped runs and copiers apart: {said}. {low.title()} is the lowest; "
+            f"clamped runs and copiers apart: {lowest}. {low.title()} is the lowest; "
             f"the others have a multiple of its FMD: {times}."]
 
 
 def others(runs: Sequence[Run]) -> list[str]:
-    """Runs that predict something else are rows of the table, not a side of the comparison."""
+    """A sentence for each run with another target: it is not a side of the comparison."""
     return [f"{named(run.title)} predicts {target(run)} and not {TARGET}: one more row of the table (FMD "
             f"{number(run.mean('fmd'))}), not the {run.family} side of the comparison." for run in runs]
 
 
 def clamped(runs: Sequence[Run]) -> list[str]:
-    """Which degradations cannot remove what the schedule asks for, and from which t on."""
+    """A sentence on the degradations that cannot remove what the schedule asks for, and from which t on;
+    without any, on the largest deviation from the schedule."""
     tied = [run for run in runs if run.first.process["wanted"] is not None]
     out = []
     for run in tied:
@@ -248,27 +241,27 @@ def clamped(runs: Sequence[Run]) -> list[str]:
 
 def farthest(run: Run) -> tuple[float, int]:
     """The largest factor between signal variance left and wanted (either way), and its t."""
-    left, wanted = (np.maximum(np.array(v, float), 1e-12)
-                    for v in (run.signal_variance, run.first.process["wanted"]))
-    factor = np.maximum(left / wanted, wanted / left)
+    left, aim = (np.maximum(np.array(v, float), 1e-12)
+                 for v in (run.signal_variance, run.first.process["wanted"]))
+    factor = np.maximum(left / aim, aim / left)
     return float(factor.max()), int(factor.argmax())
 
 
-def who_generates(found: Sequence[Variety], count: int) -> list[str]:
-    """Which runs draw varied images, and for each of the rest what it lacks and what explains it."""
-    varied = [named(v.title) for v in found if not v.lacking]
+def who_generates(varieties: Sequence[Variety], count: int) -> list[str]:
+    """Sentences: which runs draw varied images, and for each other run what it lacks and why."""
+    varied = [named(v.title) for v in varieties if not v.lacking]
     rule = (f"evenness of the classes at least {EVEN:g}, not a copier, and a recall above that of x_T "
             "itself")
     out = [f"Varied images ({rule}) {seeds(count)}: {listed(varied) if varied else 'no run'}"
-           f"{f' ({len(varied)} of {len(found)})' if len(found) > 1 else ''}."]
+           f"{f' ({len(varied)} of {len(varieties)})' if len(varieties) > 1 else ''}."]
     return out + [f"Not varied: {named(v.title)} ({'; '.join(v.lacking)}). "
-                  f"{reason(v, [w for w in found if not w.lacking])}"
-                  for v in found if v.lacking]
+                  f"{reason(v, [w for w in varieties if not w.lacking])}"
+                  for v in varieties if v.lacking]
 
 
 def reason(v: Variety, varied: Sequence[Variety] = ()) -> str:
-    """Whether the start already is the same every time, from the spread of x_T; and whether a run that
-    does generate varied images starts from as little, which would rule that out as the sole reason."""
+    """Whether x_T is nearly the same for every sample, by its spread; and whether a run with as little
+    spread generates varied images, so that spread alone is not the reason."""
     facts = (f"The x_T that its prior draws spread by {number(100 * v.spread, 2)} % of the standard "
              f"deviation of real images; {number(100 * v.left, 2)} % of the signal variance is left at T")
     if v.copier:
