@@ -21,17 +21,19 @@ from kelvin.report.kit.style import (
     whole,
 )
 from kelvin.report.kit.words import listed
-from kelvin.report.results import Results, Run
+from kelvin.report.results import Replicate, Results, Run
 
 Series = tuple[np.ndarray, np.ndarray]  # x (k,), y (replicates, k)
 
 
-# {file of reports/curves: (key of the details' rows, its columns)}: the first is x, the last is y
-FILES = {"loss.csv": ("history", ("epoch", "updates", "lr", "running_loss", "train_loss", "val_loss_ema",
-                                  "val_loss")),
-         "fmd.csv": ("epochs", ("epoch", "fid", "small_fmd", "small_fmd_normalised", "fmd",
-                                "fmd_normalised")),
-         "x0_error.csv": ("log_snr", ("log_snr", "x0_error_se", "x0_error"))}
+# {file of reports/curves: (a replicate's rows, their columns)}: the first column is x, the last is y
+FILES: dict[str, tuple[Callable[[Replicate], list[dict[str, Any]]], tuple[str, ...]]] = {
+    "loss.csv": (lambda replicate: replicate.history, (
+        "epoch", "updates", "lr", "running_loss", "train_loss", "val_loss_ema", "val_loss")),
+    "fmd.csv": (lambda replicate: replicate.details["epochs"], (
+        "epoch", "fid", "small_fmd", "small_fmd_normalised", "fmd", "fmd_normalised")),
+    "x0_error.csv": (lambda replicate: replicate.details["log_snr"], (
+        "log_snr", "x0_error_se", "x0_error"))}
 
 
 def files(results: Results) -> dict[str, list[dict[str, Any]]]:
@@ -39,8 +41,8 @@ def files(results: Results) -> dict[str, list[dict[str, Any]]]:
     tables = {file: [{x: int(row[x]) if x == "epoch" else row[x], "run": run.name, "replicate": r.index,
                       **{column: row.get(column) for column in columns}}
                      for run in results.runs.values() if run.trained for r in run.replicates
-                     for row in (r.history if source == "history" else r.details[source])]
-              for file, (source, (x, *columns)) in FILES.items()}
+                     for row in rows_of(r)]
+              for file, (rows_of, (x, *columns)) in FILES.items()}
     return {file: rows for file, rows in tables.items() if rows}
 
 
