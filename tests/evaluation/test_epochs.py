@@ -21,7 +21,7 @@ def a_protocol(references):
         return images.reshape(len(images), -1)[:, :3].astype(np.float64) / 50
 
     judged = {name: SimpleNamespace(extractor=features) for name in references}
-    return SimpleNamespace(references=judged, scale=lambda n, extractor="classifier": scale,
+    return SimpleNamespace(references=judged, scale=lambda n, extractor="classifier", key="": scale,
                            small=lambda: small, judge=lambda images: (features(images), None))
 
 

@@ -135,7 +135,7 @@ def test_batch_norm_statistics_are_copied_by_ema():
     network, (x, time) = make("unet-simple", shape).train(), inputs(shape, 8)
     ema = EMA(network, 0.99)
     network(x + 3, time)
-    ema.update(network)
+    ema.update(network, torch.tensor(0.5))
     pairs = list(zip(ema.network.named_buffers(), network.buffers(), strict=True))
     assert any("running_mean" in name for (name, _), _ in pairs)
     assert all(torch.equal(a, b) for (_, a), b in pairs)

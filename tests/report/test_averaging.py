@@ -51,11 +51,11 @@ def test_the_decay_at_the_end_is_that_of_the_average_itself(decay, updates):
     ema = EMA(net, decay)
     with torch.no_grad():
         net.weight.fill_(0.0)
-    for _ in range(updates - 1):
-        ema.update(net)
+    for k in range(1, updates):
+        ema.update(net, torch.tensor(ema.share(k), dtype=torch.float64))
     with torch.no_grad():
         ema.network.weight.fill_(1.0)
-    ema.update(net)
+    ema.update(net, torch.tensor(ema.share(updates), dtype=torch.float64))
     assert float(ema.network.weight) == pytest.approx(warmed_up(decay, updates), abs=1e-12)
 
 
