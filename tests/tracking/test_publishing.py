@@ -229,8 +229,8 @@ def test_a_damaged_record_is_named(project, text, said):
 
 def test_the_commit_is_marked_where_the_sources_differ(project):
     def git(*arguments):
-        subprocess.run(["git", "-c", "user.name=k", "-c", "user.email=k@localhost", *arguments],
-                       check=True, capture_output=True)
+        words = ["git", "-c", "user.name=k", "-c", "user.email=k@localhost", *arguments]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
     assert publishing.origin() == {}
     git("init", "-q")
