@@ -274,7 +274,7 @@ def test_kelvin_restore_brings_a_photo_to_size_where_it_is_asked_to(tmp_path, mo
 @pytest.mark.parametrize("words, sentence", [
     (("nothing.png", "--t", "3"), "nothing.png is not there"),
     (("text.png", "--t", "3"), "text.png cannot be read as a picture"),
-    (("photo.png", "--t", "30"), "t = 30 is no time"),
+    (("photo.png", "--t", "300"), "t = 300 is no time"),
     (("photo.png", "--t", "3", "--sampler", "ddim"), "samplers.ddim.eta is missing"),
     (("photo.png", "--t", "3", "-o", "out.gif"), "out.gif should end in .png")])
 def test_kelvin_restore_refuses_in_a_sentence(tmp_path, monkeypatch, words, sentence):
