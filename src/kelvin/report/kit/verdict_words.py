@@ -21,7 +21,7 @@ TITLES = {"fmd": "FMD", "fd_pixels": "FD pixels", "fd_random": "FD random net", 
           "fid": "FID"}
 SAMPLERS = {"naive": "Algorithm 1", "improved": "Algorithm 2", "ddim": "DDIM",
             "ancestral": "ancestral sampling", "best": "each one's best sampler"}
-TIMES = 3.0  # from this ratio on a difference is told as a multiple
+TIMES = 2.0  # from this ratio on a difference is told as a multiple
 
 
 def sentence(verdict: Verdict, titles: Mapping[str, str]) -> str:
@@ -56,9 +56,9 @@ def sentence(verdict: Verdict, titles: Mapping[str, str]) -> str:
 
 
 def change(ratio: float) -> str:
-    """A ratio as `12 % lower`, `20 % higher` or `3.4 times higher`."""
+    """A ratio as `12 % lower`, `20 % higher` or `3.4 times as high`."""
     if ratio >= TIMES:
-        return f"{digits(ratio)} times higher"
+        return f"{digits(ratio)} times as high"
     return f"{digits(100 * abs(ratio - 1))} % {'lower' if ratio < 1 else 'higher'}"
 
 
@@ -67,7 +67,7 @@ def between(low: float, high: float) -> str:
     multiples where one is."""
     if high >= TIMES:
         end = f"{digits(high)} times"
-        return f"{digits(low)} to {end} higher" if low >= 1 else f"{digits(low)} to {end} that"
+        return f"{digits(low)} to {end} as high"
     first, last = (change(v) for v in ((high, low) if high < 1 else (low, high)))
     side = " " + last.rsplit(" ", 1)[-1]
     return f"{first.removesuffix(side)} to {last}"
