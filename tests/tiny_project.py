@@ -54,8 +54,10 @@ stages:
 WORK = """\
 import hashlib, json, os, pathlib, sys, time
 stage, *outs = sys.argv[1:]
-assert os.environ["DVC_ROOT"] == os.getcwd() and os.environ["DVC_STAGE"].split("@")[0] == stage
-params = dict(line.split(": ") for line in pathlib.Path("params.yaml").read_text().splitlines())
+assert os.getcwd().startswith(os.environ["DVC_ROOT"])  # the queue works in a folder of the root
+assert os.environ["DVC_STAGE"].split("@")[0] == stage
+params = dict(line.split(": ") for line in pathlib.Path("params.yaml").read_text().splitlines()
+              if ": " in line)  # DVC writes a list over several
 print("output of", stage)
 if params.get("fail") == os.environ["DVC_STAGE"]:
     sys.exit("kelvin: asked to fail")

@@ -1,6 +1,7 @@
 """`kelvin repro` leaves what plain `dvc repro` leaves: outs, dvc.lock, run cache, staged files."""
 
 import shutil
+import time
 
 import pytest
 from tiny_project import DVC, KELVIN
@@ -145,3 +146,19 @@ def test_either_goes_on_where_the_other_stopped(pair):
     ours.ran()
     ours.run(*KELVIN)
     assert ours.ran() == ["plan", "report", *TRAINED]
+
+
+def test_an_experiment_in_the_workspace_and_one_of_the_queue(new_project, tmp_path):
+    """`dvc exp run`, `dvc queue` and `kelvin repro` give the same bytes, dvc.lock's too."""
+    theirs, ours = (new_project.copy(tmp_path / name) for name in ("dvc", "kelvin"))
+    theirs.run("-m", "dvc", "exp", "run", "--queue", "-S", "a=2", "-n", "queued")
+    theirs.run("-m", "dvc", "queue", "start")
+    deadline = time.monotonic() + 240
+    while "Success" not in (status := theirs.run("-m", "dvc", "queue", "status")):
+        assert "Failed" not in status and time.monotonic() < deadline, status
+        time.sleep(1)
+    for words in (("apply", "queued"), ("run", "-S", "b=2", "-n", "here")):
+        theirs.run("-m", "dvc", "exp", *words)
+        ours.write({"params.yaml": (theirs.folder / "params.yaml").read_text()})
+        ours.run(*KELVIN)
+        assert ours.results() == theirs.results()
