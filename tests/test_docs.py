@@ -95,10 +95,10 @@ def test_the_readmes_contrasts_with_noise_are_those_of_its_record():
     assert {row["outcome"] for row in contrasts.values()} == {verdict.NONE}
     cold, warm = ([f"{float(contrasts[name][key]):.2f}" for key in ("ratio", "ratio_low", "ratio_high")]
                   for name in ("blur", "blur and noise"))
-    assert (f"after {int(hot['updates']):,} updates ({contrasts['blur']['seeds']} seeds, tuned alike, each "
-            f"by its best sampler, 50 evaluations) the FMD of blur is {cold[0]} times that of noise (95 % "
-            f"interval {cold[1]} to {cold[2]}), of blur with noise {warm[0]} times ({warm[1]} to {warm[2]})"
-            ) in text
+    updates, seeds = int(hot["updates"]), contrasts["blur"]["seeds"]
+    assert (f"after {updates:,} updates ({seeds} seeds, tuned alike, each by its best sampler, 50 "
+            f"evaluations) the FMD of blur is {cold[0]} times that of noise (95 % interval {cold[1]} to "
+            f"{cold[2]}), of blur with noise {warm[0]} times ({warm[1]} to {warm[2]})") in text
     move = hot["budget_numbers"].removesuffix(" a doubling")
     assert f"Twice the updates move the log FMD of noise by {move}, so the rule gives no verdict" in text
 
