@@ -23,6 +23,7 @@ from degrading import project
 from networks import PEERS
 from torch import nn
 
+from kelvin.common.compiling import compiled
 from kelvin.common.hardware import hardware, pick_device, resolve
 from kelvin.config.schema import RunConfig
 from kelvin.networks import Shape, parameter_count
@@ -30,7 +31,6 @@ from kelvin.restoration import assemble
 from kelvin.sampling.trajectories import generate
 from kelvin.training.capturing import captured, tried
 from kelvin.training.checkpoint import Checkpoint
-from kelvin.training.compiling import compiled
 from kelvin.training.loop import Trainer
 
 SECONDS = 280.0  # no row is begun after them

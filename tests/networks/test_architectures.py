@@ -146,7 +146,7 @@ def test_norms_are_the_studys():
     assert any(isinstance(m, torch.nn.BatchNorm2d) for m in make("unet-simple", Shape(1, 8, 8)).modules())
     for kind in NEW[1:]:
         kinds = {type(m) for m in make(kind, Shape(1, 8, 8)).modules()}
-        assert torch.nn.GroupNorm in kinds and torch.nn.BatchNorm2d not in kinds
+        assert GroupNorm in kinds and torch.nn.BatchNorm2d not in kinds
 
 
 def test_widths_are_read_as_in_the_study():

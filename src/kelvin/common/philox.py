@@ -30,24 +30,32 @@ def philox(counter: Words, key: tuple[int, int]) -> Words:
 
 class ImageRandom:
     """Streams for images start..stop of a set on a device; image i gets the same numbers whatever batch
-    it is drawn in. The k-th draw differs from all others.
+    it is drawn in. The k-th draw differs from all others; k is counted on the device, so that a recorded
+    draw is a new one at every replay.
 
     Across devices uniform numbers are equal, normal ones up to the rounding of log, cos and sin.
     """
 
     def __init__(self, start: int, stop: int, seed: int, device: torch.device | str) -> None:
-        self.n, self.draws, self.device = stop - start, 0, torch.device(device)
+        self.n, self.device = stop - start, torch.device(device)
+        self.draws = torch.zeros(1, 1, dtype=torch.long, device=self.device)
         self.key = (seed & MASK, (seed >> 32) & MASK)
         self.image = torch.arange(start, stop, device=self.device)[:, None]
 
     def words(self, count: int) -> torch.Tensor:
         """(n, count) words of the next draw."""
         place = torch.arange(-(-count // 4), device=self.device)[None]
-        draw, zero = torch.full_like(place, self.draws), torch.zeros_like(place)
-        self.draws += 1
-        words = torch.stack(torch.broadcast_tensors(
-            *philox((place, draw, self.image & MASK, zero), self.key)), -1)
+        words = torch.stack(torch.broadcast_tensors(*philox(
+            (place, self.draws, self.image & MASK, torch.zeros_like(place)), self.key)), -1)
+        self.draws.add_(1)
         return words.flatten(1)[:, :count]
+
+    def state(self) -> torch.Tensor:
+        """Where the stream stands, for `load`."""
+        return self.draws.clone()
+
+    def load(self, state: torch.Tensor) -> None:
+        self.draws.copy_(state)
 
     def uniform(self, *tail: int) -> torch.Tensor:
         """Draws from [0, 1), shape (n, *tail), float32: multiples of 2^-24."""

@@ -67,6 +67,14 @@ class BlockRandom:
         """Draws from [0, 1), shape (n, *tail)."""
         return self._blocks(torch.rand, tail)
 
+    def state(self) -> list[torch.Tensor]:
+        """Where the streams stand, for `load`."""
+        return [source.get_state() for source, _ in self._spans]
+
+    def load(self, state: list[torch.Tensor]) -> None:
+        for (source, _), where in zip(self._spans, state, strict=True):
+            source.set_state(where)
+
     def on(self, device: torch.device) -> BlockRandom | ImageRandom:
         """What gives a sampler's steps their noise: itself; on CUDA a stream of the device by the same
         name, since draws of the host would keep it waiting at every step."""

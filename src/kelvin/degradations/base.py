@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -24,6 +24,14 @@ class Random(Protocol):
     def normal(self, *tail: int) -> torch.Tensor: ...
 
     def uniform(self, *tail: int) -> torch.Tensor: ...
+
+
+class Stream(Random, Protocol):
+    """A random stream that can be put back (kelvin.common.streams.BlockRandom, philox.ImageRandom)."""
+
+    def state(self) -> Any: ...
+
+    def load(self, state: Any) -> None: ...
 
 
 @dataclass(frozen=True)

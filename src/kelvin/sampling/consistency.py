@@ -45,13 +45,12 @@ def consistency(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tu
     process = restorer.degradation
     random = BlockRandom(0, n, *seed)
     state = to(process.prior.draw(random), device)
-    _, states = trajectory(watched, section, state, process.steps, random)
-    z, times, errors = state.z, [], []
+    visited, states = trajectory(watched, section, state, process.steps, random)
+    z, errors = state.z, []
     for after in states:
-        x_t, t, x0_hat = watched.calls[-1]
+        x_t, t, x0_hat = watched.calls.pop()
         gap = process.degrade(x0_hat, t, z) - x_t
         unit = gap / (restorer.image.high - restorer.image.low)
-        times.append(int(t[0]))
-        errors.append(unit.square().flatten(1).mean(1).sqrt().cpu())
+        errors.append(unit.square().flatten(1).mean(1).sqrt())
         z = after.z
-    return times, torch.stack(errors)
+    return visited[:-1], torch.stack(errors).cpu()

@@ -30,5 +30,5 @@ def one_shot_errors(restorer: Restorer, images: torch.Tensor, fit_images: torch.
         at = torch.full((len(images),), t, device=images.device)
         by_least_squares = LinearRestorer(degrade_fit(t)[0].x, fit, restorer.image)(x_t)
         for errors, x0_hat in ((network, restorer(x_t, at).x0_hat), (linear, by_least_squares)):
-            errors.append((decode(x0_hat) - images).square().flatten(1).mean(1).cpu())
-    return times, torch.stack(network), torch.stack(linear)
+            errors.append((decode(x0_hat) - images).square().flatten(1).mean(1))
+    return times, torch.stack(network).cpu(), torch.stack(linear).cpu()

@@ -99,12 +99,12 @@ def one_batch(restorer: Restorer, x0: torch.Tensor, level: torch.Tensor, grey_le
     """L_0 (n,), L_{t-1} at one time of each stratum (K, n), and L_T (n,), in bits per dimension."""
     process, n, K = restorer.degradation, len(x0), len(edges) - 1
     bits = x0[0].numel() * math.log(2)
+    spans = [*zip(edges[:-1].tolist(), edges.diff().tolist(), strict=True), (1, 1)]  # at -1 that of t = 1
 
     def restored(k: Sequence[int]) -> tuple[Restoration, torch.Tensor, torch.Tensor]:
         """Restoration, t and z at a time of each stratum in k; row j n + i is image i in stratum k[j]."""
-        drawn = [drawn_time(process, edges, j, seed, rows) for j in k]
-        t = torch.cat([t for t, _ in drawn]).to(x0.device)
-        z = torch.cat([z for _, z in drawn]).to(x0.device)
+        drawn = [drawn_time(process, spans[j], seed, rows, x0.device) for j in k]
+        t, z = torch.cat([t for t, _ in drawn]), torch.cat([z for _, z in drawn])
         x_t = process.degrade(x0.repeat(len(drawn), 1, 1, 1), t, z)
         progress(len(t))
         return restorer(x_t, t), t, z
@@ -138,12 +138,13 @@ def strata(T: int, times: int | None) -> torch.Tensor:
     return torch.tensor(edges)
 
 
-def drawn_time(process: GaussianProcess, edges: torch.Tensor, k: int, seed: tuple, rows: slice
-               ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A time of stratum k, uniform in it, and z for each image; k = -1 is t = 1."""
-    first, size = (1, 1) if k < 0 else (int(edges[k]), int(edges[k + 1] - edges[k]))
-    random = BlockRandom(rows.start, rows.stop, *seed, "bound", first)
-    return first + (random.uniform(1)[:, 0].double() * size).long(), process.draw(random)
+def drawn_time(process: GaussianProcess, span: tuple[int, int], seed: tuple, rows: slice,
+               device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """A time of a stratum (its first, how many), uniform in it, and z for each image."""
+    first, size = span
+    random = BlockRandom(rows.start, rows.stop, *seed, "bound", first).on(device)
+    t, z = first + (random.uniform(1)[:, 0].double() * size).long(), process.draw(random)
+    return t.to(device), z.to(device)
 
 
 def snr(process: GaussianProcess, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:

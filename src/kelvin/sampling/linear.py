@@ -31,15 +31,15 @@ class LinearRestorer:
         scale = float(S.square().sum() / d) or 1.0
         least = float(torch.finfo(torch.float64).eps * max(n, d) * S[0]) ** 2  # below it S is rounding
         squared = S.square()
-        errors = {}
-        for ridge in RIDGES:
-            if ridge * scale < least:
-                continue
+        tried, found = [ridge for ridge in RIDGES if ridge * scale >= least], []
+        for ridge in tried:
             kept = squared / (squared + ridge * scale)
             free = 1 - 1 / n - U.square() @ kept  # 1 - leverage of each pair
-            if float(free.min()) > 1e-8:
-                residual = (Y - U @ (kept[:, None] * along)) / free[:, None]
-                errors[ridge] = float(residual.square().mean().sqrt())
+            residual = (Y - U @ (kept[:, None] * along)) / free[:, None]
+            found.append(torch.stack([free.min(), residual.square().mean().sqrt()]))
+        # the device is asked once, for all of them
+        rows = torch.stack(found).tolist() if found else []
+        errors = {ridge: error for ridge, (free, error) in zip(tried, rows, strict=True) if free > 1e-8}
         if not errors:  # one pair, or all alike: the mean is all there is
             errors = {RIDGES[-1]: float("nan")}
         best = min(errors.values())

@@ -4,6 +4,7 @@ rows over t."""
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from kelvin.artifacts.samples import (
 )
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import as_uint8
-from kelvin.common.hardware import pick_device
+from kelvin.common.hardware import pick_device, resolve
 from kelvin.common.progress import progress_bar
 from kelvin.common.streams import BlockRandom
 from kelvin.config.plan import SamplePlan
@@ -36,12 +37,15 @@ from kelvin.datasets.settle import of_classes, sample_size, settled_sampling
 from kelvin.datasets.splitting.held_out import FoldView, apart, split_for
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import HotProcess
+from kelvin.networks import Shape
 from kelvin.restoration import assemble
 from kelvin.restoration.guidance import asked_labels
 from kelvin.sampling import single_shot as single
 from kelvin.sampling.consistency import applies, consistency
+from kelvin.sampling.device import batch_size, ready
 from kelvin.sampling.gates import one_shot_errors
 from kelvin.sampling.likelihood import bits_per_dimension, why_not
+from kelvin.sampling.samplers import visits
 from kelvin.sampling.trajectories import Progress, decoding, encoding, error_at_log_snr, generate, restore
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
@@ -92,6 +96,12 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: int) ->
     raw = assemble.load(model.raw, device)
     more = {averaged(primary, d): assemble.load(model.average(d), device)
             for d in plan.ema_more}
+    if device.type == "cuda":
+        drawing = partial(on_cuda, device=device, precision=model.cost()["precision"])
+        own = {s: n * visits(section, restorer.degradation.steps) for s, section in sections.items()}
+        restorer, raw = drawing(restorer, sum(own.values())), drawing(raw, own[primary])
+        more = {key: drawing(average, own[primary]) for key, average in more.items()}
+    batch = batch_size(restorer, n, options.batch, device, is_guided=bool(weights))
     seed = (plan.seed, "samples")
     first_of = {section["kind"]: s for s, section in reversed(sections.items())
                 if section["kind"] != "direct"}
@@ -114,14 +124,14 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: int) ->
                 *((key, restorer, sections[s], 1.0, images) for key, (s, images) in begun.items()),
                 (RAW, raw, sections[primary], 1.0, None)]:
             began = time.perf_counter()
-            images = generate(source, section, n, seed, options.batch, device, bar.update, labels, w,
+            images = generate(source, section, n, seed, batch, device, bar.update, labels, w,
                               start)
             samples[key] = as_uint8(images.images)
             cost["nfe"][key] = images.nfe
             cost["seconds"][key] = time.perf_counter() - began
         if options.many:  # begins with the very images of the first sampler
             many = as_uint8(generate(restorer, sections[primary], options.many, seed,
-                                     options.batch, device, bar.update, labels).images)
+                                     batch, device, bar.update, labels).images)
         encoded, decoded = strips(options.strip, restorer, sections, store, seed, device, labels)
         at = single.times(restorer.degradation.steps, options.restore_at) if options.restore_at else None
         parts = single_shots(options, restorer, store, seed, device, at) if at else {}
@@ -136,6 +146,13 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: int) ->
             consistencies(restorer, sections, seed, device, labels)), cost
 
 
+def on_cuda(restorer: assemble.Restorer, evaluated: int, device: torch.device, precision: str
+            ) -> assemble.Restorer:
+    """The restorer as a GPU draws by it, in the precision that its training took."""
+    shape = Shape(*restorer.image.shape)
+    return ready(restorer, device, resolve(precision, device, restorer.network, shape), evaluated)
+
+
 def bound(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedStore, seed: tuple,
           device: torch.device) -> Bound | None:
     """The bound of test images; None for processes that have none."""
@@ -144,8 +161,9 @@ def bound(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedS
         return None
     test = head(store, "test", options.restore_images, device)
     levels = store.manifest["grey_levels"]
-    found = bits_per_dimension(restorer, test.float() / 255, levels, (*seed, "bound"),
-                               min(options.bound_times, process.steps - 1), options.batch)
+    times = min(options.bound_times, process.steps - 1)
+    found = bits_per_dimension(restorer, test.float() / 255, levels, (*seed, "bound"), times,
+                               batch_size(restorer, len(test) * times, options.batch, device))
     return Bound(torch.stack([found.l0, found.lt, found.lT], 1).numpy(),
                  ((found.first + found.last) / 2).numpy(),
                  torch.stack([found.curve, found.error]).numpy(), levels)

@@ -11,11 +11,12 @@ import torch
 
 from kelvin.artifacts.names import CLIPPED, FED_BACK, way
 from kelvin.degradations import GaussianProcess, State
-from kelvin.degradations.base import Random
+from kelvin.degradations.base import Stream
 from kelvin.restoration.restorer import Restorer
 from kelvin.restoration.rules import EXACT, RULES
-from kelvin.sampling.samplers import pairs, sampler
+from kelvin.sampling.samplers import sampler
 from kelvin.sampling.trajectories import degrader, traced
+from kelvin.sampling.walk import Walk
 
 ANCESTRAL = {"kind": "ancestral", "steps": "all"}
 FED = {"kind": "fed-back", "steps": "all"}
@@ -54,10 +55,10 @@ def single_shot(restorer: Restorer, images: torch.Tensor, seed: tuple, at: Seque
         x_t = degrade(time)[0].x
         t = torch.full((len(images),), time, device=images.device)
         prediction = restorer.predict(x_t, t).float()
-        degraded.append(decode(x_t).cpu())
+        degraded.append(decode(x_t))
         for rule in found:
-            found[rule].append(decode(by_rule(restorer, rule, False).x0_hat(prediction, x_t, t)).cpu())
-    return torch.stack(degraded), {rule: torch.stack(x) for rule, x in found.items()}
+            found[rule].append(decode(by_rule(restorer, rule, False).x0_hat(prediction, x_t, t)))
+    return torch.stack(degraded).cpu(), {rule: torch.stack(x).cpu() for rule, x in found.items()}
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def unmapped(images: torch.Tensor, low: float, high: float) -> torch.Tensor:
 
 
 @sampler("fed-back", GaussianProcess)
-def fed_back(restorer: Restorer, state: State, times: Sequence[int], random: Random
+def fed_back(restorer: Restorer, state: State, times: Sequence[int], random: Stream
              ) -> Iterator[State]:
     """A mistake, kept to be shown: x_s is x0_hat itself plus the posterior's noise.
 
@@ -115,10 +116,12 @@ def fed_back(restorer: Restorer, state: State, times: Sequence[int], random: Ran
     anew at every step. Suspected of study E's black samples; whether it sampled so is not known.
     """
     process = restorer.degradation
-    for t, s, is_last in pairs(times, state.x):
+
+    def step(state: State, t: torch.Tensor, s: torch.Tensor, is_last: bool) -> State:
         x = restorer(state.x, t).x0_hat
         if not is_last:
             _, std = process.posterior(state.x, x, t, s, 1.0, state.z)
             x = x + process.spread(std, random.normal(*x.shape[1:]).to(x))
-        state = State(x, state.z, state.hidden)
-        yield state
+        return State(x, state.z, state.hidden)
+
+    return Walk(restorer, state, times, random, step)

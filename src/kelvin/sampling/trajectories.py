@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,6 +16,7 @@ from kelvin.degradations import State
 from kelvin.restoration.restorer import Restorer
 from kelvin.sampling.linear import LinearRestorer
 from kelvin.sampling.samplers import check, times, unfit
+from kelvin.sampling.walk import Walk
 
 Progress = Callable[[int], Any]
 NEAR = 0.1  # nats of log-SNR from a time beyond which nothing is said between times
@@ -49,9 +50,20 @@ def trajectory(restorer: Restorer, section: Mapping[str, Any], state: State, sta
 
 
 def last(states: Iterator[State]) -> State:
+    if isinstance(states, Walk):
+        return states.to(states.times[-1])
     for state in states:  # noqa: B007 - only the last is wanted
         pass
     return state
+
+
+def at(wanted: Collection[int], visited: Sequence[int], states: Iterator[State]
+       ) -> Iterator[tuple[int, State]]:
+    """The wanted ones of the times visited[1:], and the states there."""
+    if isinstance(states, Walk):
+        yield from ((t, states.to(t)) for t in visited[1:] if t in wanted)
+    else:
+        yield from ((t, s) for t, s in zip(visited[1:], states, strict=True) if t in wanted)
 
 
 @torch.no_grad()
@@ -116,9 +128,8 @@ def traced(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple, 
     visited, states = trajectory(restorer, section, state, restorer.degradation.steps, random)
     wanted = {min(visited, key=lambda v, t=t: abs(v - t))
               for t in grid(restorer.degradation.steps, count)}
-    kept = [(visited[0], state.x), *((t, s.x) for t, s in zip(visited[1:], states, strict=True)
-                                     if t in wanted)]
-    return [t for t, _ in kept], torch.stack([x.cpu() for _, x in kept])
+    kept = [(visited[0], state.x), *((t, s.x) for t, s in at(wanted, visited, states))]
+    return [t for t, _ in kept], torch.stack([x for _, x in kept]).cpu()
 
 
 @torch.no_grad()
@@ -127,18 +138,19 @@ def encoding(restorer: Restorer, images: torch.Tensor, seed: tuple, count: int
     """Times from 0 to T and D(x0, t; z) there, (times, n, C, H, W) in [0, 1], z kept over t."""
     chosen = grid(restorer.degradation.steps, count)
     degrade = degrader(restorer, images, seed)
-    return chosen, torch.stack([restorer.image.decode(degrade(t)[0].x).cpu() for t in chosen])
+    return chosen, torch.stack([restorer.image.decode(degrade(t)[0].x) for t in chosen]).cpu()
 
 
 def degrader(restorer: Restorer, images: torch.Tensor, seed: tuple
              ) -> Callable[[int], tuple[State, BlockRandom]]:
     """degrade(t) -> (State, stream for a sampler) of images in [0, 1]; the same z at every t."""
-    x0 = restorer.image.encode(images)
+    x0, random = restorer.image.encode(images), BlockRandom(0, len(images), *seed)
+    z = restorer.degradation.draw(random)
+    z, drawn = None if z is None else z.to(x0.device), random.state()
 
     def degrade(t: int) -> tuple[State, BlockRandom]:
         random = BlockRandom(0, len(x0), *seed)
-        z = restorer.degradation.draw(random)
-        z = None if z is None else z.to(x0.device)
+        random.load(drawn)
         at = torch.full((len(x0),), t, device=x0.device)
         return State(restorer.degradation.degrade(x0, at, z), z), random
 
@@ -171,7 +183,7 @@ def restore(restorer: Restorer, sections: Mapping[str, Mapping[str, Any]], image
     degraded = []
     for t in chosen:
         state, random = degrade(t)
-        degraded.append(decode(state.x).cpu())
+        degraded.append(decode(state.x))
         at = torch.full((len(images),), t, device=images.device)
         pairs = degrade_fit(t)[0].x, restorer.image.encode(fit_images)
         found = {"one-shot": restorer(state.x, at).x0_hat, "linear": LinearRestorer(*pairs)(state.x),
@@ -182,10 +194,10 @@ def restore(restorer: Restorer, sections: Mapping[str, Mapping[str, Any]], image
             if section["kind"] != "direct":  # direct is the one-shot restoration
                 found[name] = last(trajectory(restorer, section, state, t, random)[1]).x
         for name, x in found.items():
-            methods.setdefault(name, []).append(decode(finite(x)).cpu())
+            methods.setdefault(name, []).append(x)
         progress(1)
-    return Restorations(chosen, torch.stack(degraded),
-                        {name: torch.stack(x) for name, x in methods.items()})
+    return Restorations(chosen, torch.stack(degraded).cpu(), {
+        name: decode(finite(torch.stack(x))).cpu() for name, x in methods.items()})
 
 
 @torch.no_grad()
@@ -207,7 +219,7 @@ def error_at_log_snr(restorer: Restorer, images: torch.Tensor, log_snr: list[flo
         t = torch.full((len(images),), time, device=images.device)
         state, _ = degrade(time)
         x0_hat = restorer.x0_hat(restorer.predict(state.x, t).float(), state.x, t)
-        return (((x0_hat - x0) / scale) ** 2).flatten(1).mean(1).cpu()
+        return (((x0_hat - x0) / scale) ** 2).flatten(1).mean(1)
 
     reach, errors = [], []
     for value in log_snr:
@@ -219,4 +231,4 @@ def error_at_log_snr(restorer: Restorer, images: torch.Tensor, log_snr: list[flo
         errors.append(torch.lerp(error(max(after - 1, 1)), error(after), share) if share < 1
                       else error(after))
         reach.append(value)
-    return reach, torch.stack(errors) if errors else torch.empty(0, len(images))
+    return reach, torch.stack(errors).cpu() if errors else torch.empty(0, len(images))

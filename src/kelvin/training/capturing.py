@@ -9,15 +9,16 @@ from contextlib import contextmanager
 
 import torch
 
+from kelvin.common.compiling import compiled
 from kelvin.common.errors import KelvinError
+from kelvin.common.graphs import recorded, works
 from kelvin.common.progress import log
 from kelvin.config.schema import TrainingConfig
 from kelvin.training.checkpoint import Checkpoint
-from kelvin.training.compiling import compiled, why_not_compiled
+from kelvin.training.compiling import why_not_compiled
 from kelvin.training.step import Step
 
 Update = Callable[[], None]
-WARM = 3  # updates before a graph is recorded: libraries choose their kernels and make their workspaces
 
 
 def why_not_captured(options: TrainingConfig, device: torch.device, processes: int) -> str | None:
@@ -76,14 +77,6 @@ def updater(step: Step, updates: int, checkpoint: Checkpoint) -> Update:
     return step
 
 
-def works(device: torch.device) -> bool:
-    """Does the device still compute? A bad address leaves CUDA unusable for the rest of the process."""
-    try:
-        return float(torch.ones(1, device=device).sum()) == 1.0
-    except Exception:
-        return False
-
-
 def tried(step: Step, way: Callable[[Step], Update]) -> Update:
     """The update made by `way`, after one that is undone."""
     with restored(step):
@@ -97,21 +90,8 @@ def tried(step: Step, way: Callable[[Step], Update]) -> Update:
 
 
 def captured(step: Step) -> Update:
-    """The step as one CUDA graph; KelvinError or torch's own error where it cannot be recorded."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(WARM):
-            step.at.zero_()  # an epoch may have fewer batches
-            step()
-    torch.cuda.current_stream().wait_stream(stream)
-    step.at.zero_()
-    graph = torch.cuda.CUDAGraph()
-    for source in step.sources:
-        graph.register_generator_state(source)
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay
+    """The step as one CUDA graph; torch's own error where it cannot be recorded."""
+    return recorded(step, lambda: step.at.zero_(), step.sources)  # an epoch may have fewer batches
 
 
 def tensors(step: Step) -> Iterator[torch.Tensor]:

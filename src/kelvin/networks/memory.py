@@ -1,0 +1,53 @@
+"""Memory that an evaluation of a network takes: counted, so that every machine gets the same."""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from kelvin.networks.base import Shape
+
+
+def evaluation_memory(network: nn.Module, shape: Shape) -> int:
+    """Bytes that live at once, at most, in an fp32 evaluation of one image, weights aside.
+
+    Counted on the meta device, operation by operation, each storage once; the working memory inside an
+    operation is not in it.
+    """
+    there = copy.deepcopy(network).to("meta")
+    x = torch.zeros(1, shape.channels, shape.height, shape.width, device="meta")
+    with Live() as live, torch.no_grad():
+        there(x, torch.zeros(1, device="meta"))
+    return live.peak
+
+
+class Live(TorchDispatchMode):
+    """Adds up the storages that operations make, as they come and go: `now`, `peak` in bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.seen: dict[int, weakref.ref] = {}
+
+    def gone(self, key: int, size: int) -> None:
+        del self.seen[key]
+        self.now -= size
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                key, size = storage._cdata, storage.nbytes()
+                if key not in self.seen:
+                    self.now += size
+                    self.seen[key] = weakref.ref(
+                        storage, lambda _, key=key, size=size: self.gone(key, size))
+        self.peak = max(self.peak, self.now)
+        return out
