@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kelvin import networks
 from kelvin.common.errors import KelvinError
 from kelvin.networks import Shape, build, flops_per_image, parameter_count
-from kelvin.networks.blocks import ConvBlock, ResBlock, SelfAttention, pad_to
+from kelvin.networks.blocks import ConvBlock, GroupNorm, ResBlock, SelfAttention, pad_to
 from kelvin.training.ema import EMA
 
 SMALL = {

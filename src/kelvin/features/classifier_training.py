@@ -67,6 +67,7 @@ def features_and_probabilities(network: Classifier, images: np.ndarray, batch: i
         chunk = torch.from_numpy(np.ascontiguousarray(images[first:first + batch])).to(device)
         chunk = chunk.float() / 255 if chunk.dtype == torch.uint8 else chunk.float()
         f = network.features(chunk)
-        features.append(f.cpu().numpy())
-        probabilities.append(network.head(f).softmax(1).cpu().numpy())
-    return np.concatenate(features), np.concatenate(probabilities)
+        features.append(f)
+        probabilities.append(network.head(f).softmax(1))
+    # to the host once, not at every batch
+    return torch.cat(features).cpu().numpy(), torch.cat(probabilities).cpu().numpy()

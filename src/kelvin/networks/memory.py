@@ -22,8 +22,9 @@ def evaluation_memory(network: nn.Module, shape: Shape) -> int:
     """
     there = copy.deepcopy(network).to("meta")
     x = torch.zeros(1, shape.channels, shape.height, shape.width, device="meta")
+    time = torch.zeros(1, device="meta")
     with Live() as live, torch.no_grad():
-        there(x, torch.zeros(1, device="meta"))
+        there(x, time)
     return live.peak
 
 
@@ -41,11 +42,13 @@ class Live(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
+        given = {x.untyped_storage()._cdata for x in tree_leaves((args, kwargs))
+                 if isinstance(x, torch.Tensor)}  # a view of a weight is not new
         for tensor in tree_leaves(out):
             if isinstance(tensor, torch.Tensor):
                 storage = tensor.untyped_storage()
                 key, size = storage._cdata, storage.nbytes()
-                if key not in self.seen:
+                if key not in self.seen and key not in given:
                     self.now += size
                     self.seen[key] = weakref.ref(
                         storage, lambda _, key=key, size=size: self.gone(key, size))

@@ -68,7 +68,6 @@ class Walk(Iterator[State]):
         where the rule allows it; what cannot be recorded is left out with a sentence."""
         stop, last = self.times.index(time), len(self.times) - 1
         if not self.is_tried and self.done < min(stop, last - 1):
-            self.is_tried = True
             self.replayed = self.recording(stop, last)
         if self.replayed and self.done < min(stop, last - 1):
             count, evaluated = min(stop, last - 1) - self.done, self.restorer.evaluations
@@ -81,10 +80,12 @@ class Walk(Iterator[State]):
         return self.state
 
     def recording(self, stop: int, last: int) -> Replayed | None:
-        """The next step as a graph, after the first ones; None where there is none."""
+        """The next step as a graph, after the first ones; None where there is none, or `stop` was reached
+        before it was tried."""
         device = self.state.x.device
         if why := why_not_recorded(device, last - 1 - self.done):
             say(f"sampler steps: launched operation by operation ({why})")
+            self.is_tried = True
             return None
         before, now, evaluations = None, form(self.state), 0
         while now != before:  # the first steps may make what the others carry along
@@ -93,6 +94,9 @@ class Walk(Iterator[State]):
             evaluated = self.restorer.evaluations
             next(self)
             before, now, evaluations = now, form(self.state), self.restorer.evaluations - evaluated
+        self.is_tried = True
+        if self.done == last - 1:
+            return None
         work, evaluated = Recordable(self), self.restorer.evaluations
         try:
             again = recorded(work, work.begin)
