@@ -1,4 +1,4 @@
-"""Samplers on a real CUDA device: replayed as a graph, without a word to the host, compiled, in any batch.
+"""Samplers on a real CUDA device: replayed as a graph, never waiting, compiled, in any batch.
 
 Sums of CUDA's convolutions may be ordered otherwise in a graph: images are compared to 1e-4.
 """
