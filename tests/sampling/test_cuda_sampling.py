@@ -66,6 +66,7 @@ def test_a_step_never_waits(case, name):
         work()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert int(work.at) == 2
 
 
 def test_the_log_says_how(caplog):

@@ -12,7 +12,7 @@ from kelvin.common.files import project_root
 WARM = 3  # calls before the recording: libraries choose their kernels and make their workspaces
 
 
-def recorded(work: Callable[[], None], before: Callable[[], None],
+def recorded(work: Callable[[], None], before: Callable[[], object],
              sources: Iterable[torch.Generator] = ()) -> Callable[[], None]:
     """`work` as one CUDA graph; torch's own error where it cannot be recorded.
 

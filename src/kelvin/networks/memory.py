@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ class Live(TorchDispatchMode):
         self.now = self.peak = 0
         self.seen: dict[int, weakref.ref] = {}
 
-    def gone(self, key: int, size: int) -> None:
+    def gone(self, key: int, size: int, _: weakref.ref) -> None:
         del self.seen[key]
         self.now -= size
 
@@ -50,7 +51,6 @@ class Live(TorchDispatchMode):
                 key, size = storage._cdata, storage.nbytes()
                 if key not in self.seen and key not in given:
                     self.now += size
-                    self.seen[key] = weakref.ref(
-                        storage, lambda _, key=key, size=size: self.gone(key, size))
+                    self.seen[key] = weakref.ref(storage, partial(self.gone, key, size))
         self.peak = max(self.peak, self.now)
         return out

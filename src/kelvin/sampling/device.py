@@ -4,6 +4,7 @@ once. Rules of device, shape and length; on a CPU the network is run as it is, i
 from __future__ import annotations
 
 import copy
+from typing import cast
 
 import torch
 from torch import nn
@@ -70,7 +71,8 @@ def ready(restorer: Restorer, device: torch.device, precision: Precision, evalua
     say(f"sampling: network in {precision.name}, "
         + ("compiled" if why is None else f"not compiled ({why})"))
     out = copy.copy(restorer)
-    out.network, out.evaluations = Evaluated(restorer.network, precision, device, why is None), 0
+    out.network, out.evaluations = Evaluated(
+        cast(nn.Module, restorer.network), precision, device, why is None), 0
     return out
 
 

@@ -148,15 +148,17 @@ class Recordable:
         self.times = torch.tensor(walk.times[walk.done:], device=device)
         self.at = torch.zeros(1, dtype=torch.long, device=device)
         self.t, self.s = (torch.zeros(n, dtype=torch.long, device=device) for _ in range(2))
-        self.kept = {name: value.clone(memory_format=torch.contiguous_format)
-                     for name, value in tensors(walk.state).items()}
+        self.kept: dict[str, Any] = {
+            name: value.clone(memory_format=torch.contiguous_format)
+            for name, value in tensors(walk.state).items()}
 
     @property
     def state(self) -> State:
         return replace(self.first, **self.kept)
 
     def copied(self) -> State:
-        return replace(self.first, **{name: value.clone() for name, value in self.kept.items()})
+        copies: dict[str, Any] = {name: value.clone() for name, value in self.kept.items()}
+        return replace(self.first, **copies)
 
     def put(self, state: State) -> None:
         for name, value in tensors(state).items():
