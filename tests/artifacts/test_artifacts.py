@@ -11,23 +11,15 @@ import pytest
 import torch
 
 from kelvin.artifacts.evaluations import (
-    IDENTITY,
-    Calibration,
     EvaluationFolder,
     read_calibration,
     read_record,
     write_calibration,
     write_record,
 )
-from kelvin.artifacts.features import (
-    About,
-    ClassifierFolder,
-    ClassifierRecord,
-    ReferenceFolder,
-    Statistics,
-)
+from kelvin.artifacts.features import ClassifierFolder, ReferenceFolder, Statistics
 from kelvin.artifacts.folders import DatasetFolders, record_files
-from kelvin.artifacts.models import Cost, Kept, ModelFolder
+from kelvin.artifacts.models import Kept, ModelFolder
 from kelvin.artifacts.names import (
     averaged,
     decay_of,
@@ -97,7 +89,9 @@ def model(path):
     folder.write_history([{"epoch": e, "updates": 4 * e, "train_loss": 1 / e} for e in (1, 2, 3)])
     folder.write_config({"run": "a", "replicate": 0, "fingerprint": "f", "dataset": "d", "scale": "smoke",
                          "source": "train", "config": {}, "data": "x", "start": None})
-    folder.write_cost(dict.fromkeys(Cost.__required_keys__, 1))
+    folder.write_cost({"updates": 12, "parameters": 9, "flops_per_image": 9, "peak_memory_bytes": None,
+                       "epoch_seconds": [0.5, 1], "train_seconds": 1.5, "hardware": "x",
+                       "precision": "fp32", "threads": 1, "processes": 1})
     folder.write_process({"temperature": "hot", "signal_variance": [1.0, 0.5], "wanted": None,
                           "clamped_from": None, "tie": None, "recoverability_times": [0, 1],
                           "recoverability": [1.0, 0.4], "wanted_recoverability": None})
@@ -118,13 +112,19 @@ def samples(path):
 def classifier(path):
     folder = ClassifierFolder(path)
     folder.write_weights({"w": torch.rand(30, 4)})
-    folder.write_record(dict.fromkeys(ClassifierRecord.__required_keys__, 1))
+    folder.write_record({"accuracy": 0.5, "n": 9, "hash": "f", "features": 4, "channels": [2, 4],
+                         "classes": 2, "shape": [1, 4, 4], "loss": [0.5]})
     return folder
+
+
+ABOUT = {"reference": "train+validation", "reference_n": 9, "data": "f", "test_n": 7, "extractor": "f",
+         "classifier_accuracy": 0.5, "fid_why": "none.", "effnet_why": None,
+         "extractors": {"pixels": {"key": "f", "dim": 3}}}
 
 
 def reference(path):
     folder = ReferenceFolder(path)
-    folder.write_about(dict.fromkeys(About.__required_keys__, 1))
+    folder.write_about(ABOUT)
     folder.write_projection({"mean": RNG.normal(size=16), "components": RNG.normal(size=(16, 3))})
     folder.write_statistics("pixels", Statistics(np.asarray(9), RNG.normal(size=3), np.eye(3),
                                                  reals(5, 3), reals(7, 3), RNG.normal(size=(1, 3))))
@@ -141,9 +141,17 @@ def start(path):
 
 def evaluation(path):
     folder = EvaluationFolder(path)
-    folder.write_details({"histograms": {"ddim-5": [0.5, 0.5]}, "nearest": {"nearest_sample": [1]}})
-    write_record(path / "a-0.json", dict.fromkeys(IDENTITY, "x"))
-    write_calibration(path / "calibration.json", dict.fromkeys(Calibration.__required_keys__, 1))
+    folder.write_details({"histograms": {"ddim-5": [0.5, 0.5]}, "nearest": {"nearest_sample": [1]},
+                          "restoration": [{"method": "one-shot", "t": 5, "ssim": None}]})
+    write_record(path / "a-0.json", {
+        "run": "a", "replicate": 0, "dataset": "d", "scale": "smoke", "fingerprint": "f", "fmd": 1.5,
+        "copier": False, "fid": None, "fid_why": "none.", "samplers": {"ddim-5": {"fmd": 1.5, "nfe": 5}}})
+    few = {"n": 5, "fmd": 1.5, "fmd_sd": None}
+    write_calibration(path / "calibration.json", {
+        "dataset": "d", **ABOUT, "n": 5, "floor": 0.5, "floor_sd": 0.1, "floor_draws": 9, "ceiling": 9.5,
+        "bias": {"over_n": [few], "study_a": few, "study_d": few, "fd_infinity": few,
+                 "others": {"pixels": [few]}},
+        "rows": {"black": {"title": "black", "fmd": 9.5, "histogram": [0.5, 0.5]}}})
     return folder
 
 
@@ -229,6 +237,65 @@ def test_a_file_of_another_kind_is_one_sentence(written):
     path, folder, read, stage = written
     path.write_bytes(b"[1, 2]\n" if path.suffix == ".json" else bytes(range(256)))
     sentence(read, folder, path, stage)
+
+
+def places(tree, at=()):
+    """Of every key of every mapping, but for those of sections of params.yaml."""
+    for key, value in tree.items():
+        yield (*at, key)
+        if isinstance(value, dict):
+            yield from places(value, (*at, key))
+
+
+JSON = [name for name in FILES if name.endswith(".json")]
+FREE = {"samples/config.json": ("sampling.", "samplers.ddim-5."),  # sections of params.yaml, of any type
+        "reference/about.json": "extractors.pixels.", "evaluation/calibration.json": "extractors.pixels."}
+
+
+@pytest.mark.parametrize("file", JSON)
+def test_a_value_of_another_type_is_one_sentence_that_names_its_key(file, tmp_path):
+    """Whichever key it is of, at any depth."""
+    kind, _, name = file.partition("/")
+    write, read, stage = FILES[file]
+    folder = write(tmp_path / kind / "a-0")
+    path = folder.path / name
+    whole = json.loads(path.read_text())
+    for place in places(whole):
+        tree = json.loads(path.read_text())
+        above = tree
+        for key in place[:-1]:
+            above = above[key]
+        above[place[-1]] = [[{"odd": "x"}]]
+        path.write_text(json.dumps(tree))
+        if ".".join(place).startswith(FREE.get(file, "-")):
+            read(folder)
+        else:
+            assert ".".join(place) in sentence(read, folder, path, stage)
+        path.write_text(json.dumps(whole))
+
+
+@pytest.mark.parametrize("file", JSON)
+def test_a_key_that_is_missing_is_one_sentence_at_the_latest_where_it_is_read(file, tmp_path):
+    kind, _, name = file.partition("/")
+    write, read, stage = FILES[file]
+    folder = write(tmp_path / kind / "a-0")
+    path = folder.path / name
+    whole = json.loads(path.read_text())
+    for place in places(whole):
+        tree = json.loads(path.read_text())
+        above = tree
+        for key in place[:-1]:
+            above = above[key]
+        del above[place[-1]]
+        path.write_text(json.dumps(tree))
+
+        def use(folder, place=place):
+            node = read(folder)
+            for key in place:
+                node = node[key]
+
+        assert place[-1] in sentence(use, folder, path, stage)
+        path.write_text(json.dumps(whole))
 
 
 @pytest.mark.parametrize("file", [name for name in FILES if name.endswith(".npz")])

@@ -148,6 +148,26 @@ def test_arrays_that_do_not_fit_the_manifest_are_refused(folder, file, array):
         PreparedStore(folder)
 
 
+@pytest.mark.parametrize("key", ["sizes", "image_shape", "classes", "sha256", "licence", "sources",
+                                 "grey_levels", "skipped"])
+def test_a_manifest_without_a_key_or_with_one_of_another_type_is_refused(folder, key):
+    path = folder / "manifest.json"
+    whole = json.loads(path.read_text())
+    for tree in ({k: v for k, v in whole.items() if k != key}, whole | {key: [[None]]}):
+        path.write_text(json.dumps(tree))
+        with pytest.raises(KelvinError, match=f"damaged .manifest.json: .*{key}.* run `prepare` again"):
+            PreparedStore(folder)
+
+
+def test_a_checksum_that_the_manifest_has_not_is_refused(folder):
+    path = folder / "manifest.json"
+    whole = json.loads(path.read_text())
+    del whole["sha256"]["groups"]
+    path.write_text(json.dumps(whole))
+    with pytest.raises(KelvinError, match=r"groups\.npy: its sha256"):
+        PreparedStore.verified(folder)
+
+
 def test_verify_names_the_damaged_array(folder):
     content = bytearray((folder / "images.npy").read_bytes())
     content[-1] ^= 1

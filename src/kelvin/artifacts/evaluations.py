@@ -2,14 +2,68 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from kelvin.artifacts.reading import read_json
+from kelvin.artifacts.typed import Numbers
 from kelvin.common.files import write_json
 
-Row = dict[str, Any]
-Record = dict[str, Any]  # flat measures (docs/metrics.md) beside what IDENTITY names
 IDENTITY = ("run", "replicate", "dataset", "scale", "fingerprint")  # what a record begins with
+
+
+class RowWords(TypedDict, total=False):
+    """What is no number in a row of measures: what it is of, why a value is null, and lists."""
+
+    title: str
+    sampler: str
+    method: str
+    part: str
+    rule: str
+    way: str
+    features: str
+    range: str
+    reference: str
+    extractor: str
+    extractors: dict[str, str]
+    classes: list[int] | None
+    histogram: list[float]
+    fmd_by_classifier: list[float | None]
+    why: str | None
+    fid_why: str | None
+    effnet_why: str | None
+    bits_why: str | None
+
+
+Row = Annotated[dict[str, Any], Numbers(RowWords)]
+
+
+class RecordWords(RowWords):
+    """What is no number in a run's record, beside what is none in a row."""
+
+    run: str
+    replicate: int
+    dataset: str
+    scale: str
+    fingerprint: str
+    tie: NotRequired[str | None]
+    training_precision: NotRequired[str]
+    prior: NotRequired[Row]
+    restoration: NotRequired[dict[str, Row]]
+    samplers: NotRequired[dict[str, Row]]
+
+
+Record = Annotated[dict[str, Any], Numbers(RecordWords)]  # measures (docs/metrics.md) beside IDENTITY
+
+
+class Bias(TypedDict):
+    """How a distance falls with n: by the honest protocol and by two studies' rules, extrapolated, and of
+    other extractors."""
+
+    over_n: list[Row]
+    study_a: Row
+    study_d: Row
+    fd_infinity: Row
+    others: dict[str, list[Row]]
 
 
 class Details(TypedDict):
@@ -21,7 +75,7 @@ class Details(TypedDict):
 
     histograms: dict[str, list[float]]
     nearest: dict[str, list[int]]
-    bias: NotRequired[dict[str, Any]]
+    bias: NotRequired[Bias]
     slips: NotRequired[list[Row]]
     restoration: NotRequired[list[Row]]
     gates: NotRequired[list[Row]]
@@ -55,7 +109,7 @@ class Calibration(TypedDict):
     floor_sd: float
     floor_draws: int
     ceiling: float
-    bias: dict[str, Any]
+    bias: Bias
     rows: dict[str, Row]
 
 
@@ -70,7 +124,7 @@ class EvaluationFolder:
         return self.path / "details.json"
 
     def details(self) -> Details:
-        return read_json(self.details_file, f"evaluate@{self.path.name}", Details.__required_keys__)
+        return read_json(self.details_file, f"evaluate@{self.path.name}", Details)
 
     def write_details(self, details: Details) -> None:
         write_json(self.details_file, details)
@@ -78,7 +132,7 @@ class EvaluationFolder:
 
 def read_record(path: Path) -> Record:
     """A run's record (kelvin.artifacts.folders.RunFolders.record)."""
-    return read_json(path, f"evaluate@{path.stem}", IDENTITY)
+    return read_json(path, f"evaluate@{path.stem}", Record)
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -86,7 +140,7 @@ def write_record(path: Path, record: Record) -> None:
 
 
 def read_calibration(path: Path) -> Calibration:
-    return read_json(path, "calibrate", Calibration.__required_keys__)
+    return read_json(path, "calibrate", Calibration)
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:

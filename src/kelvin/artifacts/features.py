@@ -42,7 +42,7 @@ class ClassifierFolder:
         return self.path / "weights.safetensors"
 
     def record(self) -> ClassifierRecord:
-        return read_json(self.record_file, "classifier", ClassifierRecord.__required_keys__)
+        return read_json(self.record_file, "classifier", ClassifierRecord)
 
     def write_record(self, record: ClassifierRecord) -> None:
         write_json(self.record_file, record)
@@ -96,7 +96,7 @@ class ReferenceFolder:
     path: Path
 
     def about(self) -> About:
-        return read_json(self.path / "about.json", "reference", About.__required_keys__)
+        return read_json(self.path / "about.json", "reference", About)
 
     def write_about(self, about: About) -> None:
         write_json(self.path / "about.json", about)

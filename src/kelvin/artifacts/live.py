@@ -77,7 +77,7 @@ def seen(project: Path) -> Iterator[Seen]:
                 working = is_locked(file)
         except (OSError, ValueError):
             continue  # it ended this moment, or was cut short by a full disk
-        if lines:
+        if lines and all(isinstance(line, dict) for line in lines) and "fingerprint" in lines[0]:
             yield Seen(lines[0], lines[1:], working)
 
 

@@ -145,19 +145,19 @@ class ModelFolder:
         return self.path / "history.csv"
 
     def config(self) -> Trained:
-        return read_json(self.config_file, self.stage, Trained.__required_keys__)
+        return read_json(self.config_file, self.stage, Trained)
 
     def write_config(self, config: Trained) -> None:
         write_json(self.config_file, config)
 
     def cost(self) -> Cost:
-        return read_json(self.path / "cost.json", self.stage, Cost.__required_keys__)
+        return read_json(self.path / "cost.json", self.stage, Cost)
 
     def write_cost(self, cost: Cost) -> None:
         write_json(self.path / "cost.json", cost)
 
     def process(self) -> Process:
-        return read_json(self.path / "process.json", self.stage, Process.__required_keys__)
+        return read_json(self.path / "process.json", self.stage, Process)
 
     def write_process(self, process: Process) -> None:
         write_json(self.path / "process.json", process)

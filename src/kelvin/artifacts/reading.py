@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kelvin.artifacts.typed import type_fault
 from kelvin.common.errors import KelvinError
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 
 
 def damaged(path: Path, why: object, stage: str) -> KelvinError:
-    """The error of a file that the stage instance `stage` wrote, as train@ddpm-best-0."""
+    """The error of a file that the stage instance `stage` wrote, as train@ddpm-best-0, or that a command of
+    several words brings back."""
     reason = (str(why).splitlines() or [repr(why)])[0].rstrip(".")
-    return KelvinError(f"{path} is damaged ({reason}); run dvc repro -s -f {stage}, which writes it "
-                       "again")
+    command = stage if " " in stage else f"dvc repro -s -f {stage}"
+    return KelvinError(f"{path} is damaged ({reason}); run {command}, which writes it again")
 
 
 @contextmanager
@@ -35,7 +37,8 @@ def reading(path: Path, stage: str) -> Iterator[None]:
     except KelvinError:
         raise
     except FileNotFoundError as error:
-        raise KelvinError(f"{path} is not there; run dvc repro {stage}, which makes it") from error
+        command = stage if " " in stage else f"dvc repro {stage}"
+        raise KelvinError(f"{path} is not there; run {command}, which makes it") from error
     except PermissionError as error:
         raise KelvinError(f"{path} may not be read: {error.strerror}; give the permission to read "
                           "it") from error
@@ -44,15 +47,32 @@ def reading(path: Path, stage: str) -> Iterator[None]:
         raise damaged(path, error, stage) from error
 
 
-def read_json(path: Path, stage: str, keys: Iterable[str] = ()) -> Any:
-    """A JSON object that has these keys; KelvinError where it is missing, damaged or something else."""
+class Tree(dict[str, Any]):
+    """A JSON object of a file; reading a key that it has not is KelvinError."""
+
+    def __init__(self, content: dict[str, Any], path: Path, stage: str) -> None:
+        super().__init__(content)
+        self.path, self.stage = path, stage
+
+    def __missing__(self, key: str) -> Any:
+        raise damaged(self.path, f"it has no {key!r}", self.stage)
+
+
+def read_json(path: Path, stage: str, kind: Any = dict) -> Any:
+    """A JSON object of the types of `kind` (kelvin.artifacts.typed); KelvinError where it is missing,
+    damaged or something else."""
     with reading(path, stage):
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(tree, dict):
-            raise damaged(path, "it is no JSON object", stage)
-        if missing := [key for key in keys if key not in tree]:
-            raise damaged(path, f"it has no {missing[0]!r}", stage)
-        return tree
+        return tree_of(path.read_text(encoding="utf-8"), path, stage, kind)
+
+
+def tree_of(text: str, path: Path, stage: str, kind: Any = dict) -> Any:
+    """The same of a file's text; ValueError where it is no JSON."""
+    tree = json.loads(text, object_hook=lambda content: Tree(content, path, stage))
+    if not isinstance(tree, dict):
+        raise damaged(path, "it is no JSON object", stage)
+    if fault := type_fault(tree, kind):
+        raise damaged(path, fault, stage)
+    return tree
 
 
 def read_rows(path: Path, stage: str, keys: Iterable[str] = ()) -> list[dict[str, float]]:

@@ -323,13 +323,13 @@ class SampleFolder:
         return self.path / "samples.npz"
 
     def config(self) -> Sampling:
-        return read_json(self.config_file, self.stage, Sampling.__required_keys__)
+        return read_json(self.config_file, self.stage, Sampling)
 
     def write_config(self, config: Sampling) -> None:
         write_json(self.config_file, config)
 
     def cost(self) -> Cost:
-        return read_json(self.path / "cost.json", self.stage, Cost.__required_keys__)
+        return read_json(self.path / "cost.json", self.stage, Cost)
 
     def write_cost(self, cost: Cost) -> None:
         write_json(self.path / "cost.json", cost)

@@ -47,7 +47,7 @@ class StartFolder:
         return self.path / "blend.npz"
 
     def note(self) -> Note:
-        return read_json(self.note_file, STAGE, Note.__required_keys__)
+        return read_json(self.note_file, STAGE, Note)
 
     def write_note(self, note: Note) -> None:
         write_json(self.note_file, note)

@@ -266,7 +266,7 @@ def read_plan(model: type[T], script: Path, *item: str) -> T:
     except FileNotFoundError as error:
         raise KelvinError(f"{what} is not planned ({path} is not there): run `dvc repro plan`, or name "
                           "a run of `active` and one of `replicates` in params.yaml") from error
-    except ValueError as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise KelvinError(f"{path} is no plan of the stage {stage}: run `dvc repro plan`") from error
     if planned != checksum(Path("params.yaml")):
         raise KelvinError(f"params.yaml was changed since data/plan was written from it, and {what} "

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from kelvin.artifacts.folders import MANIFEST
+from kelvin.artifacts.manifests import Manifest
+from kelvin.artifacts.typed import type_fault
 from kelvin.common.errors import KelvinError
 from kelvin.common.scratch import scratch_folder
 from kelvin.config.schema import Images
@@ -104,6 +106,8 @@ class PreparedStore:
         try:
             self._text = (self.folder / MANIFEST).read_bytes()
             self.manifest = json.loads(self._text)
+            if fault := type_fault(self.manifest, Manifest):
+                raise ValueError(f"{MANIFEST}: {fault}")
             arrays = {
                 key: np.load(self.folder / f"{key}.npy", mmap_mode="r" if key == "images" else None)
                 for key in ARRAYS
@@ -142,7 +146,7 @@ class PreparedStore:
         """KelvinError where an array's bytes have not the manifest's checksum."""
         for key in ARRAYS:
             path = self.folder / f"{key}.npy"
-            if file_hash(path, "sha256") != self.manifest["sha256"][key]:
+            if file_hash(path, "sha256") != self.manifest["sha256"].get(key):
                 raise KelvinError(
                     f"{path}: its sha256 is not the manifest's, so the file was changed or "
                     "damaged; run `prepare` again"

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kelvin.artifacts.folders import RECORDED, DatasetFolders
+from kelvin.artifacts.manifests import Manifest
+from kelvin.artifacts.typed import type_fault
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import project_root, read_json, write_text
 from kelvin.config.digest import Code
@@ -254,6 +256,6 @@ def prepared_manifest(dataset: str, plans: Mapping[Path, Plan]) -> dict[str, Any
         return None
     with suppress(ValueError):
         manifest = read_json(path)
-        if isinstance(manifest, dict) and {"sizes", "image_shape", "classes"} <= manifest.keys():
+        if type_fault(manifest, Manifest) is None:
             return manifest
     return None

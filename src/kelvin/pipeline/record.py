@@ -16,9 +16,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from kelvin import degradations
+from kelvin.artifacts import reading
 from kelvin.artifacts.folders import COST, METRICS, RECORDED, REPORTS, DatasetFolders
 from kelvin.common import signals
 from kelvin.common.errors import KelvinError, refused_by_system
@@ -111,6 +112,14 @@ def record(what: str, jobs: str) -> Path:
     return target
 
 
+class Shown(TypedDict):
+    """record.json, as far as its page shows it."""
+
+    title: str
+    command: str
+    folder: str
+
+
 def redraw(what: str) -> Path:
     """A record's page, tables and numbers by today's code, from the results that it keeps."""
     config = params.load()
@@ -121,7 +130,7 @@ def redraw(what: str) -> Path:
     if not (target / ARCHIVE).exists():
         raise KelvinError(f"{target} holds no {ARCHIVE}, which its page could be drawn from: make the "
                           f"record again (kelvin record {what})")
-    about = read_json(target / "record.json")
+    about = reading.read_json(target / "record.json", f"git checkout {target}", Shown)
     with scratch_folder("kelvin-") as folder:
         unpack(target / ARCHIVE, folder)
         draw(folder, about, os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, what)
@@ -180,11 +189,11 @@ def earlier(path: Path, settings: Mapping[str, Any], runs: list[str], replicates
     """Minutes of the calls that made the record so far; [] where it had other settings, or is missing."""
     try:
         record = read_json(path)
-    except FileNotFoundError:
+        minutes = record["minutes"]  # one number in records of before 0.4.0
+    except (OSError, ValueError, LookupError, TypeError):  # damaged: this call writes it again
         return []
     if (record.get("set"), record.get("runs"), record.get("replicates")) != (settings, runs, replicates):
         return []
-    minutes = record["minutes"]  # one number in records of before 0.4.0
     return minutes if isinstance(minutes, list) else [minutes]
 
 

@@ -6,11 +6,19 @@ import csv
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from kelvin.artifacts.folders import METRICS, REPORTS
-from kelvin.common.files import read_json
+from kelvin.artifacts.reading import read_json
 from kelvin.config.plan import ABOUT, ReportPlan
+
+
+class About(TypedDict):
+    """record.json, as far as this page reads it."""
+
+    runs: list[str]
+    replicates: list[int]
+    set: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,7 @@ class Recorded:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        return read_json(self.folder / ABOUT)
+        return self.read(ABOUT, About)
 
     @property
     def link(self) -> str:
@@ -40,7 +48,12 @@ class Recorded:
 
     @cached_property
     def metrics(self) -> dict[str, dict[str, Any]]:
-        return read_json(self.folder / METRICS)
+        return self.read(METRICS, dict[str, dict[str, Any]])
+
+    def read(self, name: str, kind: Any) -> Any:
+        """One of its JSON files; KelvinError where it is damaged."""
+        path = self.folder / name
+        return read_json(path, f"git checkout {path}", kind)
 
     def table(self, name: str) -> list[dict[str, Any]]:
         """Rows of one of its tables, empty cells None; [] where it has no such table."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kelvin.artifacts.folders import DATA, RECORDS
+from kelvin.artifacts.manifests import Manifest
 from kelvin.artifacts.reading import read_json
 from kelvin.common.git import git
 from kelvin.tracking.live import LIVE
@@ -139,7 +140,7 @@ def log_files(client: MlflowClient, run_id: str, result: Result) -> None:
         client.log_image(run_id, picture, artifact_file=f"figures/{name}.png")
     for path in result.files:
         client.log_artifact(run_id, str(path), "model")
-    about, digest = read_json(result.manifest, "prepare"), result.data_digest
+    about, digest = read_json(result.manifest, "prepare", Manifest), result.data_digest
     source = {"uri": str(result.manifest.parent), "licence": about["licence"],
               "sources": about["sources"]}
     profile = {"sha256": digest, "sizes": about["sizes"], "image_shape": about["image_shape"]}
