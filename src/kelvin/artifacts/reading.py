@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def damaged(path: Path, why: object, stage: str) -> KelvinError:
-    """The error of a file that the stage instance `stage` wrote, as train@ddpm-best-0, or that a command of
-    several words brings back."""
+    """The error of a file that the stage instance `stage` wrote, as train@ddpm-best-0, or that a command
+    of several words brings back."""
     reason = (str(why).splitlines() or [repr(why)])[0].rstrip(".")
     command = stage if " " in stage else f"dvc repro -s -f {stage}"
     return KelvinError(f"{path} is damaged ({reason}); run {command}, which writes it again")

@@ -223,6 +223,7 @@ def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mappi
     from kelvin.datasets.sources.find import data_roots
     from kelvin.pipeline.checks.expected import manifest_of, without_decoding
     from kelvin.pipeline.checks.images import manifest_faults, physical_memory
+    from kelvin.pipeline.checks.params import in_protocol_layer
     from kelvin.pipeline.checks.run import lines_of
     from kelvin.pipeline.checks.starts import start_faults
 
@@ -242,6 +243,7 @@ def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mappi
     if manifest is not None:
         lines = manifest_faults(pretrain.checked, manifest, physical_memory())
         lines += lines_of(lambda: settled_classifier(params.classifier, params.metrics.limit, manifest))
+        lines = [in_protocol_layer(line, params) for line in lines]
     lines += start_faults(pretrain.starts, manifest, environ, pretrain.checked.metrics)
     if lines:
         raise refusal(lines)

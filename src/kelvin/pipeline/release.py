@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kelvin.artifacts.evaluations import read_calibration
+from kelvin.artifacts.evaluations import Bias, read_calibration
 from kelvin.artifacts.folders import METRICS, RECORDED, REPORTS
 from kelvin.artifacts.models import ModelFolder
 from kelvin.artifacts.reading import read_json
@@ -67,7 +67,7 @@ def calibration_table(calibration: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def bias_table(bias: dict) -> str:
+def bias_table(bias: Bias) -> str:
     """docs/metrics.md's table of held-out images: FMD at every n, by both studies' rules, at infinity."""
     rules = [("all of the reference", row) for row in bias["over_n"]]
     rules += [("study A's rule", bias["study_a"]), ("study D's rule", bias["study_d"])]

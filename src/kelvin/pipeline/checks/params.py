@@ -10,7 +10,7 @@ from typing import Any
 from kelvin.common.errors import KelvinError
 from kelvin.config.effect import refuse_idle_edit
 from kelvin.config.explain import places
-from kelvin.config.resolve import Params, read, refusal
+from kelvin.config.resolve import Params, origin, read, refusal
 from kelvin.config.schema import RunConfig
 from kelvin.features.classifier_network import pool_side
 from kelvin.pipeline.checks.run import lines_of, option_faults, together_faults
@@ -19,6 +19,7 @@ from kelvin.sampling.samplers import check as check_sampler
 
 # "runs.a.network.blocks" of a sentence about that one value: it may be written in a layer below
 VALUE = re.compile(r"runs\.[\w-]+\.(?P<key>[\w.-]+)(?=( is not a known parameter| = ))")
+PROTOCOL = re.compile(r"(?P<section>metrics|classifier)\.(?P<key>[\w.]+)")  # at the beginning of a sentence
 
 
 def checked_params(path: Path | str = "params.yaml") -> Params:
@@ -57,7 +58,8 @@ def part_faults(params: Params) -> list[str]:
     lines: list[str] = []
     config = params.classifier
     if config is not None and config.features is not None:
-        lines += lines_of(lambda: pool_side(config.channels, config.features))
+        lines += [in_protocol_layer(line, params)
+                  for line in lines_of(lambda: pool_side(config.channels, config.features))]
     for name, section in params.house.samplers.items():
         lines += lines_of(lambda name=name, section=section:
                       check_sampler(section.model_dump(), f"samplers.{name}"))
@@ -95,3 +97,13 @@ def in_its_layer(line: str, written: Mapping[tuple[str, ...], str]) -> str:
     key = match["key"] if match else ""
     place = written.get(tuple(key.split(".")))
     return line if place is None else f"{place}.{key}{line[match.end():]}"
+
+
+def in_protocol_layer(line: str, params: Params) -> str:
+    """A sentence about `metrics` or `classifier`, with the key under which the value is written."""
+    match = PROTOCOL.match(line)
+    if not match:
+        return line
+    section, key = match["section"], match["key"].rstrip(".")
+    return origin(tuple(key.split(".")), places(params.protocol_layers(section)), section) \
+        + line[len(f"{section}.{key}"):]

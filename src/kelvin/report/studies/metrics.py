@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.artifacts.evaluations import Bias
 from kelvin.metrics.agreement import kendall_tau
 from kelvin.metrics.measures import MEASURES
 from kelvin.report.kit.measured import columns as columns_of
@@ -36,7 +37,7 @@ class Metrics(Study):
         """Runs whose samples were many enough to be scored at several n."""
         return [run for run in self.trained if run.first.details.get("bias")]
 
-    def over_n(self) -> dict[str, dict[str, Any]]:
+    def over_n(self) -> dict[str, Bias]:
         """{title: over_n, study_a, study_d} of held-out real images and of the study's runs."""
         about = self.results.calibration
         real = {REAL: about["bias"]} if "bias" in about else {}
