@@ -147,6 +147,20 @@ def test_a_fault_is_one_short_line_that_names_the_users_key(key, value, line):
     assert not any("\n" in line for line in lines)
 
 
+@pytest.mark.parametrize(("key", "value"), [
+    ("scales.gpu.run.network.kind", None), ("scales.paper.run.training.batch", "x"),
+    ("scales.gpu.run.training.epochs", 10**12), ("scales.paper.metrics.images", 1),
+    ("scales.paper.classifier.epochs", {}), ("scales.smoke.run.training.lr", math.nan),
+    ("datasets.mnist.classifier.features", -1), ("datasets.cifar10.metrics.small.draws", "x"),
+    ("datasets.fruits360.run", {"training": {"batch": 0}}), ("metrics.images", 2**32),
+    ("runs.blur-best.scales.gpu.training.epochs", 1e12), ("runs.pretrain-0.scales.paper.classes", 3),
+    ("defaults.training.lr", "fast"), ("scales.gpu.run.network.multipliers", {"x": 1})])
+def test_what_means_nothing_is_told_in_layers_that_nothing_reads_now(key, value):
+    """Of another scale or data set, or under a layer that replaces it: one day it is read."""
+    lines = faults(edited((key, value)))
+    assert lines and all(line.startswith(key) for line in lines), lines
+
+
 def test_a_sampler_named_twice_is_told_by_its_key():
     for key in ("defaults.sampling.restore_samplers", "every"):
         line, *_ = faults(edited((key, ["naive", "naive"])))

@@ -8,6 +8,7 @@ replaced whole by a layer that names another kind, else merged key by key; a lis
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from kelvin.config.schema import ClassifierConfig, MetricsConfig, RunConfig
 from kelvin.config.sentences import Place, choices, dotted, sentences
 from kelvin.config.vary import Variant
 from kelvin.config.written import house, variants
+
+PROTOCOL: tuple[tuple[str, type[BaseModel]], ...] = (("classifier", ClassifierConfig),
+                                                     ("metrics", MetricsConfig))
 
 
 def read(path: Path | str = "params.yaml") -> dict[str, Any]:
@@ -91,7 +95,7 @@ class Params:
         # a wrong entry is left out: it must not be reported again as missing
         self.left_out = {key: set(raw[key]) - set(getattr(whole, key))
                          for key in ("runs", "samplers", "datasets")}
-        for key, model in (("classifier", ClassifierConfig), ("metrics", MetricsConfig)):
+        for key, model in PROTOCOL:
             config, wrong, odd = validated_layers(model, self.protocol_layers(key), key)
             setattr(self, key, config)
             lines += wrong + odd
@@ -105,6 +109,8 @@ class Params:
             if run is not None and (name in whole.runs or name in whole.active):
                 self.runs[name] = run
         lines += self.by_cause(odd)
+        if faults is not None:
+            lines += self.unread()
         if lines and faults is None:
             raise refusal(lines)
 
@@ -114,6 +120,29 @@ class Params:
         return [(key, getattr(h, key)),
                 (f"datasets.{h.dataset}.{key}", getattr(h.datasets[h.dataset], key)),
                 (f"scales.{h.scale}.{key}", getattr(h.scales[h.scale], key))]
+
+    def unread(self) -> list[str]:
+        """Values that mean nothing where another layer stands above them, or in layers of other data sets
+        and scales: each is read by itself once."""
+        h, lines, known = self.house, [], set()
+        upper = [(f"{key}.{name}", entry) for key in ("datasets", "scales")
+                 for name, entry in getattr(h, key).items()]
+        stacks: list[tuple[type[BaseModel], str, Layers]] = [
+            (model, key, [(key, getattr(h, key)), (f"{place}.{key}", getattr(entry, key))])
+            for key, model in PROTOCOL for place, entry in upper]
+        stacks += [(RunConfig, "defaults", [("defaults", h.defaults), (f"{place}.run", entry.run)])
+                   for place, entry in upper]
+        for name in h.runs:
+            for scale in h.scales:
+                with suppress(KelvinError):  # a wrong link of `like` was told
+                    stacks.append((RunConfig, f"runs.{name}", self.layers(name, scale)))
+        for model, where, layers in stacks:
+            for end in range(1, len(layers) + 1):
+                places_of = (where.partition(".")[0], *(place for place, _ in layers[:end]))
+                if places_of not in known:
+                    known.add(places_of)
+                    lines += validated_layers(model, layers[:end], where)[1]
+        return [line for line in lines if not line.endswith(" is missing")]
 
     def layers(self, name: str, scale: str | None = None) -> Layers:
         """The layers of a run, lowest first, with the place each is written in."""
@@ -217,10 +246,12 @@ def validated_layers(model: type[BaseModel], layers: Layers, where: str
     try:
         return model.model_validate(merged), [], []
     except ValidationError as error:
-        written = places(layers)
-        wrong, odd = (sentences([c for c in error.errors(include_url=False)
-                                 if (c["type"] == "value_error") == together], merged,
-                                lambda at: origin(at, written, where)) for together in (False, True))
+        written, complaints = places(layers), error.errors(include_url=False)
+        # of a section as a whole: what its parts are is right, but not together
+        wrong, odd = (sentences([c for c in complaints
+                                 if (c["type"] == "value_error" and isinstance(c["input"], Mapping))
+                                 == together], merged, lambda at: origin(at, written, where))
+                      for together in (False, True))
         return None, wrong, odd
 
 

@@ -20,6 +20,18 @@ def pool_side(channels: list[int], features: int) -> int:
     return side
 
 
+def is_halved(block: int, side: int) -> bool:
+    """Whether a block's maps are pooled to half of the side: the first two, down to 8 pixels."""
+    return block < 2 and side >= 16  # small images keep their few pixels
+
+
+def map_side(channels: list[int], side: int) -> int:
+    """Side of the last block's maps, of images of that side."""
+    for block in range(len(channels)):
+        side = side // 2 if is_halved(block, side) else side
+    return side
+
+
 class Classifier(nn.Module):
     """Conv blocks, adaptive average pool, one linear layer (study A: 32, 64, 128, 64; pool to 4x4).
 
@@ -33,7 +45,7 @@ class Classifier(nn.Module):
         layers, inputs, side = [], shape.channels, min(shape.height, shape.width)
         for index, outputs in enumerate(channels):
             layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.GELU()]
-            if index < 2 and side >= 16:  # small images keep their few pixels
+            if is_halved(index, side):
                 layers.append(nn.MaxPool2d(2))
                 side //= 2
             inputs = outputs

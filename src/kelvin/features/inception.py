@@ -20,6 +20,7 @@ import numpy as np
 
 from kelvin.common.errors import KelvinError
 from kelvin.features.extractor import Extractor
+from kelvin.features.weights_file import Published, load_network
 
 if TYPE_CHECKING:
     import torch
@@ -68,26 +69,18 @@ def fid_extractor(data_root: str | Path, resize: str = "pytorch-fid", *, downloa
 def _load(name: str, path: Path, resize: str, device: torch.device | str, sha256: str,
           url: str) -> tuple[Extractor | None, str | None]:
     """(Extractor, None) of the file at path, or (None, why); name: what a sentence calls it."""
-    remedy = f"replace it by the file published at {url}."
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        return None, f"FID is null: {name} cannot be read ({error.strerror}); {remedy}"
-    if digest != sha256:
-        return None, f"FID is null: {name} has sha256 {digest}, not {sha256}; {remedy}"
-    import torch
-
     from kelvin.features.inception_network import DIM, pool_network
     from kelvin.features.inception_resize import PREPROCESSING
 
-    try:
-        network = pool_network(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception:  # bytes that are no such file make the unpickler raise anything
-        return None, f"FID is null: {name} does not hold FID's Inception weights; {remedy}"
+    network = load_network(path, Published(name, "FID's Inception weights", sha256, "FID is null: ",
+                                           f"replace it by the file published at {url}."), pool_network)
+    if isinstance(network, str):
+        return None, network
+    import torch
+
     network = network.to(device, memory_format=torch.channels_last)  # a fifth faster on the CPU
     function = _features(network, resize, device)
-    return Extractor("inception", DIM, PREPROCESSING[resize], digest, function), None
+    return Extractor("inception", DIM, PREPROCESSING[resize], sha256, function), None
 
 
 def _features(network: torch.nn.Module, mode: str, device: torch.device | str

@@ -219,12 +219,10 @@ def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mappi
     """KelvinError where the images cannot carry what is planned: those that were prepared by this very
     plan, else what the raw files say of them. A folder or archive of the data set itself that is not
     there, or that cannot be read, is left to `prepare`, the first stage."""
-    from kelvin.datasets.settle import settled_classifier
     from kelvin.datasets.sources.find import data_roots
     from kelvin.pipeline.checks.expected import manifest_of, without_decoding
-    from kelvin.pipeline.checks.images import manifest_faults, physical_memory
+    from kelvin.pipeline.checks.images import judge_faults, manifest_faults, physical_memory
     from kelvin.pipeline.checks.params import in_protocol_layer
-    from kelvin.pipeline.checks.run import lines_of
     from kelvin.pipeline.checks.starts import start_faults
 
     dataset, pretrain = params.house.dataset, plans[plan_path("pretrain")]
@@ -242,8 +240,8 @@ def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mappi
             lines = [] if is_open else [f"datasets.{dataset}: {error}"]
     if manifest is not None:
         lines = manifest_faults(pretrain.checked, manifest, physical_memory())
-        lines += lines_of(lambda: settled_classifier(params.classifier, params.metrics.limit, manifest))
-        lines = [in_protocol_layer(line, params) for line in lines]
+    lines += judge_faults(params.classifier, params.metrics, manifest)
+    lines = [in_protocol_layer(line, params) for line in lines]
     lines += start_faults(pretrain.starts, manifest, environ, pretrain.checked.metrics)
     if lines:
         raise refusal(lines)

@@ -16,17 +16,22 @@ from kelvin import degradations, networks
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import project_root
 from kelvin.config.plan import Checked, CheckedMetrics, CheckedRun
+from kelvin.config.schema import ClassifierConfig, ReferenceConfig
 from kelvin.datasets.settle import (
     Manifest,
     counted,
     of_classes,
     sample_size,
+    settled_classifier,
     settled_metrics,
     settled_run,
 )
 from kelvin.datasets.sources.archives import open_tree
 from kelvin.datasets.sources.layout import sort_files
 from kelvin.degradations import ImageSpec
+from kelvin.features.classifier_network import map_side, pool_side
+from kelvin.features.imagenet import NAME as IMAGENET
+from kelvin.features.imagenet import absent
 from kelvin.networks import Shape
 from kelvin.pipeline.checks.run import lines_of, refuse_other_than_degradation
 from kelvin.sampling.folder_run import found_folder
@@ -117,6 +122,31 @@ def shape_faults(metrics: CheckedMetrics, reference: int, shape: Shape) -> Itera
     if pixels > metrics.pixel_dim >= fitted:
         yield (f"metrics.pixel_dim = {metrics.pixel_dim} principal components need more than "
                f"{metrics.pixel_dim} images, but {fitted} lie outside the test set; lower it")
+
+
+def judge_faults(classifier: ClassifierConfig, metrics: ReferenceConfig, manifest: Manifest | None
+                 ) -> list[str]:
+    """What the networks that judge cannot be had for on these images; manifest: None where not known."""
+    shape = count = None
+    lines: list[str] = []
+    if manifest is not None:
+        sizes, shape = manifest["sizes"], tuple(manifest["image_shape"])
+        count = counted(sizes["train"] + sizes["validation"], metrics.limit)
+        try:
+            judge = settled_classifier(classifier, metrics.limit, manifest)
+        except KelvinError as error:
+            lines += str(error).splitlines()
+        else:
+            pool = pool_side(judge.channels, judge.features)
+            side = map_side(judge.channels, min(shape[1:]))
+            if pool > side:
+                last = judge.channels[-1]
+                lines.append(f"classifier.features = {judge.features} pools {last} channels to {pool}x"
+                             f"{pool}, but images of {shape[1]}x{shape[2]} leave {side}x{side}; take at "
+                             f"most {last * side**2}")
+    if IMAGENET in metrics.extractors and (why := absent(shape, count)):
+        lines.append(f"metrics.extractors names {IMAGENET}, but {why.rstrip('.')}")
+    return lines
 
 
 def run_faults(run: CheckedRun, written: CheckedMetrics, metrics: CheckedMetrics, manifest: Manifest,

@@ -19,7 +19,7 @@ from kelvin.sampling.samplers import check as check_sampler
 
 # "runs.a.network.blocks" of a sentence about that one value: it may be written in a layer below
 VALUE = re.compile(r"runs\.[\w-]+\.(?P<key>[\w.-]+)(?=( is not a known parameter| = ))")
-PROTOCOL = re.compile(r"(?P<section>metrics|classifier)\.(?P<key>[\w.]+)")  # at the beginning of a sentence
+PROTOCOL = re.compile(r"(?P<section>metrics|classifier)\.(?P<key>[\w.]+)")
 
 
 def checked_params(path: Path | str = "params.yaml") -> Params:
@@ -73,6 +73,7 @@ def part_faults(params: Params) -> list[str]:
 
         odd[name] = params.lasting(name, run_faults(params, name, run), at)
     lines += params.by_cause(odd)
+    lines += unread_options(params)
     for name, study in params.house.studies.items():
         if study.kind in studies.kinds():
             runs = {run: params.runs[run] for run in study.runs if run in params.runs}
@@ -81,6 +82,21 @@ def part_faults(params: Params) -> list[str]:
             lines.append(f"studies.{name}.kind = {study.kind!r}: no such kind of study; known are "
                          f"{', '.join(studies.kinds())}")
     return list(dict.fromkeys(lines))
+
+
+def unread_options(params: Params) -> list[str]:
+    """Options of parts that mean nothing at another scale; whether a part takes them is its runs' matter."""
+    lines = []
+    for scale in set(params.house.scales) - {params.house.scale}:
+        for name in params.house.runs:
+            run = params.resolved(name, scale)[0]
+            if run is None:
+                continue
+            told = [line for line in option_faults(name, run) if " is not a known parameter" not in line
+                    and " is missing" not in line]
+            written = places(params.layers(name, scale)) if told else {}
+            lines += [in_its_layer(line, written) for line in told]
+    return lines
 
 
 def run_faults(params: Params, name: str, run: RunConfig) -> list[str]:
