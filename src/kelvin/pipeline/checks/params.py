@@ -13,7 +13,7 @@ from kelvin.config.explain import places
 from kelvin.config.resolve import Params, origin, read, refusal
 from kelvin.config.schema import RunConfig
 from kelvin.features.classifier_network import pool_side
-from kelvin.pipeline.checks.run import lines_of, option_faults, together_faults
+from kelvin.pipeline.checks.run import lines_of, number_faults, option_faults, together_faults
 from kelvin.report.studies.base import studies
 from kelvin.sampling.samplers import check as check_sampler
 
@@ -63,6 +63,7 @@ def part_faults(params: Params) -> list[str]:
     for name, section in params.house.samplers.items():
         lines += lines_of(lambda name=name, section=section:
                       check_sampler(section.model_dump(), f"samplers.{name}"))
+        lines += number_faults(section.model_dump(), f"samplers.{name}")
     odd: dict[str, list[str]] = {}
     points = {name: params.resolved(name, params.house.scale)[0] for name in params.variants}
     runs = params.runs | {name: run for name, run in points.items() if run is not None}
@@ -85,9 +86,9 @@ def part_faults(params: Params) -> list[str]:
 
 
 def unread_options(params: Params) -> list[str]:
-    """Options of parts that mean nothing at another scale; whether a part takes them is its runs' matter."""
+    """Options of parts that mean nothing at another scale; which of them a part takes is not asked."""
     lines = []
-    for scale in set(params.house.scales) - {params.house.scale}:
+    for scale in (scale for scale in params.house.scales if scale != params.house.scale):
         for name in params.house.runs:
             run = params.resolved(name, scale)[0]
             if run is None:
