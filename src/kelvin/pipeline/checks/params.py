@@ -112,7 +112,8 @@ def in_its_layer(line: str, written: Mapping[tuple[str, ...], str]) -> str:
     """A sentence about one value, with the key under which the value is written."""
     match = VALUE.match(line)
     key = match["key"] if match else ""
-    place = written.get(tuple(key.split(".")))
+    parts = tuple(key.split("."))  # of a mapping in place of a value, the layer of its first key
+    place = next((layer for path, layer in written.items() if path[:len(parts)] == parts), None)
     return line if place is None else f"{place}.{key}{line[match.end():]}"
 
 
