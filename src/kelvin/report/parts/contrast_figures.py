@@ -27,8 +27,8 @@ from kelvin.report.kit.style import (
     plain,
 )
 from kelvin.report.kit.verdict_words import SAMPLERS
-from kelvin.report.parts.arms import EVALUATIONS, KINDS, TIED, Arm, judged, samplers_of
-from kelvin.report.parts.contrasts import BEST, Held, Page
+from kelvin.report.parts.arms import EVALUATIONS, KINDS, TIED, Arm, samplers_of, verdict_fmd
+from kelvin.report.parts.contrasts import BEST, Effect, Page
 from kelvin.report.parts.curves import variance_lines
 from kelvin.report.results import Results, Run
 
@@ -50,13 +50,13 @@ def label(arm: Arm, arms: Sequence[Arm]) -> str:
 
 def forest(name: str, page: Page, best: bool) -> Figure | None:
     """Ratios of FMD with intervals: by each one's best sampler, or a panel a sampler."""
-    kinds = [BEST] if best else [kind for kind in KINDS if any(h.place[0] == kind for h in page.held)]
-    panels = [[h for h in page.held if h.place[0] == kind] for kind in kinds]
+    kinds = [BEST] if best else [kind for kind in KINDS if any(e.place[0] == kind for e in page.effects)]
+    panels = [[e for e in page.effects if e.place[0] == kind] for kind in kinds]
     if not any(panels):
         return None
     across = min(2, len(panels))
     down = -(-len(panels) // across)
-    labels = list(dict.fromkeys(row_label(h, page) for group in panels for h in group))
+    labels = list(dict.fromkeys(row_label(e, page) for group in panels for e in group))
     order = list(page.sides)
     labels.sort(key=lambda row: (order.index(row[0]), row[1]))
     figure, lattice = chart(WIDTH, down * (0.19 * len(labels) + 0.75) + 0.4, down, across,
@@ -65,12 +65,12 @@ def forest(name: str, page: Page, best: bool) -> Figure | None:
     for axes, kind, group in zip(grid, kinds, panels, strict=False):
         axes.axvspan(np.exp(-MARGIN), np.exp(MARGIN), color=BAND, alpha=0.6, linewidth=0, zorder=0)
         axes.axvline(1, color=GREY, linewidth=1, zorder=1)
-        for h in group:
-            colour, marker, full = OUTCOMES.get(h.verdict.outcome, UNDECIDED)
-            y = labels.index(row_label(h, page))
-            if h.interval:
-                axes.plot(h.interval, [y, y], color=colour, linewidth=1.5)
-            axes.plot(h.ratio, y, marker, color=colour, markersize=5.5,
+        for e in group:
+            colour, marker, full = OUTCOMES.get(e.verdict.outcome, UNDECIDED)
+            y = labels.index(row_label(e, page))
+            if e.interval:
+                axes.plot(e.interval, [y, y], color=colour, linewidth=1.5)
+            axes.plot(e.ratio, y, marker, color=colour, markersize=5.5,
                       markerfacecolor=colour if full else "white", zorder=3)
         if not best:
             axes.set_title(plain(SAMPLERS[kind]), fontsize=9)
@@ -81,7 +81,7 @@ def forest(name: str, page: Page, best: bool) -> Figure | None:
         list_rows(axes, [f"{page.titles[key]}, {nfe}" for key, nfe in labels],
                   "FMD over that of the baseline" if last else "")
         axes.xaxis.set_tick_params(labelbottom=last)
-    present = {h.verdict.outcome for group in panels for h in group}
+    present = {e.verdict.outcome for group in panels for e in group}
     for word, (colour, marker, _) in OUTCOMES.items():
         if word in present:
             mark(grid[0], marker, word, colour)
@@ -89,15 +89,15 @@ def forest(name: str, page: Page, best: bool) -> Figure | None:
         mark(grid[0], UNDECIDED[1], "not decided", UNDECIDED[0], markerfacecolor="white")
     grid[0].fill_between([], [], [], color=BAND, alpha=0.6, label="within 10 %")
     what = "each by its best sampler" if best else "within one sampler"
-    base = page.sides[page.held[0].verdict.contrast.baseline].title
+    base = page.sides[page.effects[0].verdict.contrast.baseline].title
     return finish(figure, name, f"FMD of every degradation over that of {base}, {what}, by network "
                   "evaluations an image (the number after the title). Bars: 95 % interval over training "
                   "seeds of each contrast alone; the verdict is corrected for all of them. Left of 1 the "
                   "degradation has the lower FMD; full markers are verdicts.", columns=5)
 
 
-def row_label(h: Held, page: Page) -> tuple[str, int]:
-    return h.verdict.contrast.candidate, h.place[1]
+def row_label(e: Effect, page: Page) -> tuple[str, int]:
+    return e.verdict.contrast.candidate, e.place[1]
 
 
 def over_flops(name: str, arms: Sequence[Arm]) -> Figure | None:
@@ -242,7 +242,7 @@ def by_start(arm: Arm) -> tuple[str, dict[str, list[float]]] | None:
     if (sampler := ablated(arm.run)) is None:
         return None
     keys = {start: started(sampler, start) if start else sampler for start in STARTS}
-    return sampler, {start: [judged(r["samplers"][key]) for r in arm.run.records]
+    return sampler, {start: [verdict_fmd(r["samplers"][key]) for r in arm.run.records]
                      for start, key in keys.items() if key in arm.run.record["samplers"]}
 
 

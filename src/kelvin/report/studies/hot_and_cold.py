@@ -66,16 +66,16 @@ class HotAndCold(Study):
         """One row a contrast."""
         rows: list[Row] = []
         sides = self.page.sides
-        for h in self.page.held:
-            c, (low, high) = h.verdict.contrast, h.interval or (None, None)
-            least, most = h.by_classifier or (None, None)
+        for e in self.page.effects:
+            c, (low, high) = e.verdict.contrast, e.interval or (None, None)
+            least, most = e.by_classifier or (None, None)
             sampler = SAMPLERS[c.sampler] if c.sampler != BEST else (
-                f"best: {SAMPLERS[h.kinds[1]]} against {SAMPLERS[h.kinds[0]]}")
-            rows.append({"candidate": h.candidate, "title": f"{sides[c.candidate].title} against "
-                         f"{sides[c.baseline].title}", "tie": h.tie, "sampler": sampler,
-                         "nfe": c.nfe, "seeds": min(h.verdict.seeds), "ratio": h.ratio,
-                         "ratio_low": low, "ratio_high": high, "outcome": h.verdict.outcome,
-                         "p": h.verdict.p, "p_same": h.verdict.p_same, "detectable": h.detectable,
+                f"best: {SAMPLERS[e.kinds[1]]} against {SAMPLERS[e.kinds[0]]}")
+            rows.append({"candidate": e.candidate, "title": f"{sides[c.candidate].title} against "
+                         f"{sides[c.baseline].title}", "tie": e.tie, "sampler": sampler,
+                         "nfe": c.nfe, "seeds": min(e.verdict.seeds), "ratio": e.ratio,
+                         "ratio_low": low, "ratio_high": high, "outcome": e.verdict.outcome,
+                         "p": e.verdict.p, "p_same": e.verdict.p_same, "detectable": e.detectable,
                          "classifiers_low": least, "classifiers_high": most})
         if not rows:
             return None
@@ -170,7 +170,7 @@ class HotAndCold(Study):
     def findings(self) -> list[str]:
         """What wins, under what, and what is not decided; then verdicts in full, gates, choices."""
         rates = words.rates(self.arms)
-        if not self.page.held:
+        if not self.page.effects:
             why = ("the degradation that the others are held against is not active" if not self.base_arm
                    else "no sampler was scored by all measures on both sides of any contrast")
             return [part for part in (f"There is nothing to contrast: {why}.", rates) if part]
@@ -182,7 +182,7 @@ class HotAndCold(Study):
     @property
     def baseline(self) -> str:
         """Its title, whatever the target."""
-        arm = self.page.sides[self.page.held[0].verdict.contrast.baseline]
+        arm = self.page.sides[self.page.effects[0].verdict.contrast.baseline]
         return arm.title.removesuffix(f", target {arm.target}")
 
     @property
