@@ -65,5 +65,6 @@ def interval_words(results: Results, images: str = "") -> str:
 def bars(axes: Any, points: Sequence[Point], key: str, label: str, look: Mapping[str, Any],
          x: Callable[[Point], float | None] = lambda point: point.at) -> None:
     """A line through the means of a sweep, with a bar for each interval."""
-    error_bars(axes, [x(point) for point in points], [point.mean(key) for point in points],
-               *zip(*(point.interval(key) for point in points), strict=True), label, look)
+    low, high = zip(*(point.interval(key) for point in points), strict=True)
+    error_bars(axes, [x(point) for point in points], [point.mean(key) for point in points], low, high,
+               label, look)
