@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kelvin.datasets.sources.folders import load_folder
+
 
 @pytest.fixture
 def make_spec():
@@ -92,3 +94,12 @@ def random_images():
         return np.random.default_rng(seed).integers(0, 256, (n, *shape), dtype=np.uint8)
 
     return make
+
+
+@pytest.fixture
+def load(make_tree, make_spec):
+    """load({name: bytes}, key=value, ...) -> the images of a tree with these files."""
+    def run(contents, **changes):
+        return load_folder(make_tree(contents), make_spec(**changes))
+
+    return run

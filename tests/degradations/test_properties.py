@@ -88,17 +88,17 @@ def test_contract(params, name, size):
         torch.testing.assert_close(back[strong], z[strong], rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", CASES)
-def test_dtype_follows_and_gradients_flow(params, name):
+def test_dtype_follows_and_gradients_flow(params, name, dtype):
     spec, process = build(params, name, fitting(params, name, 8, 8))
-    for dtype in (torch.float32, torch.float64):
-        x0 = smooth_images(3, spec, seed=4).to(dtype).requires_grad_()
-        t = torch.tensor([1, max(1, process.steps // 4), max(1, process.steps // 2)])
-        z = process.draw(BatchRandom(3, generator(0)))
-        x_t = process.degrade(x0, t, z if z is None else z.to(dtype))
-        assert x_t.dtype == dtype, name
-        x_t.sum().backward()
-        assert torch.isfinite(x0.grad).all() and x0.grad[0].abs().sum() > 0, name
+    x0 = smooth_images(3, spec, seed=4).to(dtype).requires_grad_()
+    t = torch.tensor([1, max(1, process.steps // 4), max(1, process.steps // 2)])
+    z = process.draw(BatchRandom(3, generator(0)))
+    x_t = process.degrade(x0, t, z if z is None else z.to(dtype))
+    assert x_t.dtype == dtype
+    x_t.sum().backward()
+    assert torch.isfinite(x0.grad).all() and x0.grad[0].abs().sum() > 0
 
 
 @pytest.mark.parametrize("name", CASES)

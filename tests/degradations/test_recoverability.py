@@ -108,12 +108,12 @@ def test_blur_loses_signal_variance_before_it_loses_what_can_be_recovered(tied):
     assert tied["blur"].clamped_from() is not None
 
 
-def test_saved_weights_carry_it(tied):
-    for process in tied.values():
-        fresh = type(process)(IMAGE, TIED, **{k: v for k, v in SECTIONS[next(
-            name for name in tied if tied[name] is process)].items() if k != "kind"})
-        fresh.load(load(save(process.tensors())))
-        assert torch.equal(fresh.u, process.u) and fresh.clamped_from() == process.clamped_from()
+@pytest.mark.parametrize("name", SECTIONS)
+def test_saved_weights_carry_it(tied, name):
+    process = tied[name]
+    fresh = type(process)(IMAGE, TIED, **{k: v for k, v in SECTIONS[name].items() if k != "kind"})
+    fresh.load(load(save(process.tensors())))
+    assert torch.equal(fresh.u, process.u) and fresh.clamped_from() == process.clamped_from()
 
 
 def test_what_has_no_such_tie_says_so():
@@ -123,8 +123,11 @@ def test_what_has_no_such_tie_says_so():
         degradations.build(IMAGE, {"kind": "interpolation"}, TIED, CONSTANT)
 
 
-def test_a_curve_has_both_ends_and_no_more_than_a_hundred_steps():
+def test_a_short_curve_has_every_time():
     assert curve_times(20, 64).tolist() == list(range(21))
-    for T, pixels, points in ((1000, 64, 101), (1000, 784, 21), (3, 784, 4)):
-        times = curve_times(T, pixels).tolist()
-        assert (times[0], times[-1], len(times)) == (0, T, points)
+
+
+@pytest.mark.parametrize("T, pixels, points", [(1000, 64, 101), (1000, 784, 21), (3, 784, 4)])
+def test_a_curve_has_both_ends_and_no_more_than_a_hundred_steps(T, pixels, points):
+    times = curve_times(T, pixels).tolist()
+    assert (times[0], times[-1], len(times)) == (0, T, points)

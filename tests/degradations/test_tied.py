@@ -107,16 +107,19 @@ def test_a_blur_reaches_the_first_times_of_its_own_run(params, kind):
     assert ((1 - left)[1:5] == pytest.approx((1 - wanted)[1:5], rel=0.02))
 
 
+@pytest.mark.parametrize("from_zero", [True, False])
 @pytest.mark.parametrize("u", [0.0, 0.3, 1.0])
-def test_both_geometric_widths_end_alike_and_one_begins_at_nothing(u):
+def test_geometric_widths_are_those_of_arrays_and_of_tensors(u, from_zero):
+    array, tensor = np.array([u]), torch.tensor([u], dtype=torch.float64)
+    assert graded.geometric(array, 0.02, 6.0, from_zero)[0] == pytest.approx(
+        float(graded.geometric(tensor, 0.02, 6.0, from_zero)[0]), rel=1e-12)
+
+
+def test_both_geometric_widths_end_alike_and_one_begins_at_nothing():
     assert graded.geometric(1.0, 0.02, 6.0, True) == pytest.approx(6.0)
     assert graded.geometric(1.0, 0.02, 6.0, False) == pytest.approx(6.0)
     assert graded.geometric(0.0, 0.02, 6.0, True) == 0 and graded.geometric(
         0.0, 0.02, 6.0, False) == 0.02
-    array, tensor = np.array([u]), torch.tensor([u], dtype=torch.float64)
-    for from_zero in (True, False):
-        assert graded.geometric(array, 0.02, 6.0, from_zero)[0] == pytest.approx(
-            float(graded.geometric(tensor, 0.02, 6.0, from_zero)[0]), rel=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)

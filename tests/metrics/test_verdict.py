@@ -93,11 +93,11 @@ def test_outcomes(given, outcome):
     assert verdict.seeds == (5, 5) and verdict.detectable > 0
 
 
-def test_kid_may_be_negative_and_votes_by_its_difference():
+@pytest.mark.parametrize("shift, outcome", [(-0.1, LOWER), (0.1, DEPENDS)])
+def test_kid_may_be_negative_and_votes_by_its_difference(shift, outcome):
     given = contrast(0.8, key="kid")
-    for shift, outcome in ((-0.1, LOWER), (0.1, DEPENDS)):
-        kid = (0.01 * Z, 0.01 * Z[::-1] + shift)
-        assert verdicts([replace(given, measures=given.measures | {"kid": kid})])[0].outcome == outcome
+    kid = (0.01 * Z, 0.01 * Z[::-1] + shift)
+    assert verdicts([replace(given, measures=given.measures | {"kid": kid})])[0].outcome == outcome
 
 
 def test_one_family_takes_a_verdict_back():

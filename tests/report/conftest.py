@@ -2,11 +2,13 @@
 
 import csv
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import ROOT
+from grids import grid_of
 from helpers import planned, with_values
 
 from kelvin.config import resolve as params
@@ -192,3 +194,9 @@ def undrawn(monkeypatch):
     """Reports without figures, which take ten seconds: for tests of words, tables and numbers alone."""
     monkeypatch.setattr(build, "common_figures", lambda *_: [])
     monkeypatch.setattr(Study, "page_figures", lambda _: [])
+
+
+@pytest.fixture
+def grid(project):
+    """grid(vary, {(run, *values): options}, seeds): the study of a grid's points."""
+    return partial(grid_of, project)

@@ -48,9 +48,9 @@ def test_equal_time_is_the_largest_that_all_reached(project):
     results, study = build(project)
     limit, reached = equal_time(study.trained)
     assert limit == 1.0
-    assert {p.run.name: p.epoch for p in reached} == {
-        "ddpm-default": 1, "arch-simple": 2, "arch-resnet": pytest.approx(1 + 1 / 6)}
-    assert {p.run.name: p.fmd for p in reached} == pytest.approx(
+    assert {run: epoch for run, (epoch, _) in reached.items()} == pytest.approx(
+        {"ddpm-default": 1, "arch-simple": 2, "arch-resnet": 1 + 1 / 6})
+    assert {run: fmd for run, (_, fmd) in reached.items()} == pytest.approx(
         {"ddpm-default": 9.0, "arch-simple": 4.5, "arch-resnet": 9 * 0.5 ** (1 / 6)})
     assert [point[1] for point in curve(study.trained[0])] == [1.0, 2.0]
     assert training_flops(study.trained[0]) == 3 * 10_000 * 8 * study.trained[0].config.training.batch

@@ -11,21 +11,18 @@ import numpy as np
 from kelvin.common.git import git
 from kelvin.report.kit.style import (
     BAND,
-    FAMILIES,
-    GREY,
     WIDTH,
     Figure,
     chart,
     finish,
-    mark,
-    plain,
-    ticks,
+    list_rows,
+    mark_families,
+    reference,
+    spread_bar,
 )
 from kelvin.report.kit.table import Row, number
-from kelvin.report.kit.titles import FAMILIES as TITLES
 from kelvin.report.kit.titles import sampler_words
-from kelvin.report.kit.words import listed, named
-from kelvin.report.parts.ranking import MARKERS
+from kelvin.report.kit.words import listed, machine, named
 from kelvin.report.recorded import Recorded
 from kelvin.report.results import Results, Run
 from kelvin.report.studies.iterations import ONE, iterated
@@ -131,21 +128,15 @@ def over_seeds(results: Results, metrics: Mapping[str, Row], contrasts: Sequence
 def forest_figure(forest: Forest, floor: float) -> Figure:
     """Values with intervals over seeds. The vertical line: a ratio of 1, or held-out real images."""
     figure, axes = chart(WIDTH, 0.24 * len(forest.lines) + 0.9)
-    for y, line in enumerate(reversed(forest.lines)):
-        colour = FAMILIES.get(line.family, ("#333333",))[0]
-        axes.plot([line.low, line.high], [y, y], color=colour, linewidth=1.8)
-        axes.plot(line.value, y, MARKERS.get(line.family, "o"), color=colour, markersize=7)
+    for y, line in enumerate(forest.lines):
+        spread_bar(axes, y, line.low, line.value, line.high, line.family, width=1.8, size=7)
     if forest.one:
-        axes.axvline(1, color=GREY, linestyle=(0, (5, 2)), linewidth=1, label="no difference")
+        reference(axes, 1, "no difference")
     else:
         axes.axvline(floor, color=BAND, linewidth=4, label="held-out real images")
-    for family in dict.fromkeys(line.family for line in forest.lines if line.family):
-        mark(axes, MARKERS[family], TITLES[family], FAMILIES[family][0])
-    axes.set_yticks(range(len(forest.lines)), [plain(line.title) for line in reversed(forest.lines)])
-    axes.set(xscale="log", xlabel=f"{forest.measure} (lower is nearer to real images)",
-             ylim=(-0.6, len(forest.lines) - 0.4))
-    axes.grid(axis="y", visible=False)
-    ticks(axes.xaxis)
+    mark_families(axes, (line.family for line in forest.lines if line.family))
+    list_rows(axes, [line.title for line in forest.lines],
+              f"{forest.measure} (lower is nearer to real images)")
     what = "Ratios of FMD, candidate over noise" if forest.one else "FMD by each run's first sampler"
     return finish(figure, "forest", f"{what}, with 95 % intervals over training seeds, from "
                   f"{forest.source}.", columns=4)
@@ -206,8 +197,7 @@ def made_by(costs: Mapping[str, Row], record: Mapping[str, Any] | None) -> list[
                     (git("log", "-1", "--format=%h"), git("log", "-1", "--format=%cs")))
     edited = not record and git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages",
                                 "params.yaml")
-    machines = dict.fromkeys(f"{c['hardware']}, {c['threads']} thread{'s' * (c['threads'] > 1)}"
-                             for c in costs.values())
+    machines = dict.fromkeys(machine(cost, "hardware") for cost in costs.values())
     facts = {"commit": commit + ", edited since" * bool(commit and edited), "date": date,
              "hardware": "; ".join(machines),
              "precision": ", ".join(dict.fromkeys(c["precision"] for c in costs.values()))}

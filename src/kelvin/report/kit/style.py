@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any
@@ -22,6 +22,9 @@ FAMILIES = {"hot": ("#D55E00", "#7A2E00", "#F08C4A", "#A63C00", "#E7A27C"),
             "warm": ("#A0529A", "#5B2A57", "#CC79A7", "#7B3F8C", "#D9A6C9"),
             "cold": ("#0072B2", "#003A5D", "#56B4E9", "#2D5AA0", "#8DB8D8"),
             "folder": ("#009E73", "#005A41", "#5CC2A5")}
+FAMILY_MARKERS = {"hot": "o", "warm": "^", "cold": "s", "folder": "D"}
+FAMILY_WORDS = {"hot": "hot (noise)", "warm": "warm (noise and another)", "cold": "cold (no noise)",
+                "folder": "given images"}
 BAND = "#B8B8B8"
 GREY = "#555555"  # of lines and markers that are not runs
 WIDTH = 8.2  # inches: the page's column
@@ -92,15 +95,30 @@ def new(width: float, height: float, layout: str | None = "constrained") -> Any:
     return figure
 
 
-def chart(width: float, height: float) -> tuple[Any, Any]:
-    """A figure of one panel, and the panel."""
+def chart(width: float, height: float, down: int = 1, across: int = 1, **options: Any
+          ) -> tuple[Any, Any]:
+    """A figure and its panels: one, a row of them, or a lattice. options: of matplotlib's subplots."""
     figure = new(width, height)
-    return figure, figure.subplots()
+    return figure, figure.subplots(down, across, **options)
 
 
 def mark(axes: Any, marker: str, label: str, colour: str = GREY, **style: Any) -> None:
     """An entry of the legend that explains a marker and is not itself a point of the panel."""
     axes.plot([], [], marker, color=colour, linestyle="none", label=label, **style)
+
+
+def mark_families(axes: Any, families: Iterable[str]) -> None:
+    """Entries of the legend for families of runs, each once, in their order."""
+    for family in dict.fromkeys(families):
+        mark(axes, FAMILY_MARKERS[family], FAMILY_WORDS[family], FAMILIES[family][0])
+
+
+def spread_bar(axes: Any, y: float, low: float, value: float, high: float, family: str, width: float,
+               size: float) -> None:
+    """A value on a row with its interval, in the colour and with the marker of its family."""
+    colour = FAMILIES.get(family, ("#333333",))[0]
+    axes.plot([low, high], [y, y], color=colour, linewidth=width)
+    axes.plot(value, y, FAMILY_MARKERS.get(family, "o"), color=colour, markersize=size)
 
 
 def heat_map(figure: Any, axes: Any, values: np.ndarray, texts: np.ndarray, norm: Any, colours: Any,
@@ -119,22 +137,45 @@ def heat_map(figure: Any, axes: Any, values: np.ndarray, texts: np.ndarray, norm
     return bar
 
 
+def list_rows(axes: Any, labels: Sequence[str], across: str) -> None:
+    """Titles of rows from the top of a panel down, and a logarithmic measure across it; call it when all
+    is drawn."""
+    axes.set_yticks(range(len(labels)), [plain(label) for label in labels])
+    axes.set(xscale="log", ylim=(len(labels) - 0.4, -0.6), xlabel=across)
+    axes.grid(axis="y", visible=False)
+    ticks(axes.xaxis)
+
+
+def reference(axes: Any, x: float, label: str) -> None:
+    """A dashed vertical line that values are read against."""
+    axes.axvline(x, color=GREY, linestyle=(0, (5, 2)), linewidth=1, label=label)
+
+
+def error_bars(axes: Any, x: Sequence[Any], y: Any, low: Any, high: Any, label: str,
+               style: Mapping[str, Any]) -> None:
+    """A line through y with a bar from low to high at each point."""
+    y, low, high = (np.array(values, float) for values in (y, low, high))
+    axes.errorbar(x, y, [np.maximum(y - low, 0), np.maximum(high - y, 0)], capsize=2, label=plain(label),
+                  **style)
+
+
 def band(axes: Any, floor: float, sd: float, label: str = "real images (mean ± sd)") -> None:
     """What real images score at the same n: mean and standard deviation of draws."""
     axes.axhspan(floor - sd, floor + sd, color=BAND, zorder=0, label=label)
 
 
-def arrange(runs: Sequence[Any], extra: float = 0.5, sharey: bool = False) -> tuple[Any, list[Any]]:
-    """A figure with a titled panel a run, at most four beside each other, and its panels in order."""
-    across = min(4, len(runs)) if len(runs) != 5 else 3
-    down = -(-len(runs) // across)
-    figure = new(min(WIDTH, 2.8 * across + 0.8), 2.1 * down + extra)
-    panels = list(figure.subplots(down, across, squeeze=False, sharey=sharey).flat)
-    for axes, run in zip(panels, runs, strict=False):
-        axes.set_title("\n".join(wrap(plain(run.title), 26)), fontsize=8)
-    for axes in panels[len(runs):]:
+def arrange(titles: Sequence[str], extra: float = 0.5, sharey: bool = False) -> tuple[Any, list[Any]]:
+    """A figure with titled panels, at most four beside each other, and its panels in order."""
+    across = min(4, len(titles)) if len(titles) != 5 else 3
+    down = -(-len(titles) // across)
+    figure, lattice = chart(min(WIDTH, 2.8 * across + 0.8), 2.1 * down + extra, down, across,
+                            squeeze=False, sharey=sharey)
+    panels = list(lattice.flat)
+    for axes, title in zip(panels, titles, strict=False):
+        axes.set_title("\n".join(wrap(plain(title), 26)), fontsize=8)
+    for axes in panels[len(titles):]:
         axes.set_visible(False)
-    return figure, panels[:len(runs)]
+    return figure, panels[:len(titles)]
 
 
 def ticks(axis: Any) -> None:

@@ -1,11 +1,9 @@
-"""Samplers and families of runs in words: a title shows no key of params.yaml."""
+"""Samplers in words: a title shows no key of params.yaml."""
 
 from __future__ import annotations
 
 from kelvin.report.kit.verdict_words import SAMPLERS
 
-FAMILIES = {"hot": "hot (noise)", "warm": "warm (noise and another)", "cold": "cold (no noise)",
-            "folder": "given images"}
 WORDS = SAMPLERS | {"direct": "one step", "heun": "Heun's method", "euler": "Euler's method",
                     "raw": "last weights", "one-shot": "one evaluation", "linear": "least squares",
                     "linear-8-bit": "least squares, 8 bits", "untouched": "untouched"}

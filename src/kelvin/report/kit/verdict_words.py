@@ -21,7 +21,7 @@ TITLES = {"fmd": "FMD", "fd_pixels": "FD pixels", "fd_random": "FD random net", 
           "fid": "FID"}
 SAMPLERS = {"naive": "Algorithm 1", "improved": "Algorithm 2", "ddim": "DDIM",
             "ancestral": "ancestral sampling", "best": "each one's best sampler"}
-TIMES = 2.0  # from this ratio on a difference is told as a multiple
+TIMES = 2.0  # from this ratio on a difference is put as a multiple
 
 
 def sentence(verdict: Verdict, titles: Mapping[str, str]) -> str:
@@ -36,17 +36,16 @@ def sentence(verdict: Verdict, titles: Mapping[str, str]) -> str:
     fmd = f"the FMD of {candidate} is {change(verdict.ratio)} than that of {baseline}"
     interval = f"95 % interval {between(*verdict.interval)}"
     tested = f"{interval}; p {p_value(verdict.p)}{_corrected(verdict)}"
-    found = (f"an FMD {change(1 + verdict.detectable)} would have been found in 4 of 5 such "
-             "experiments")
+    power = f"an FMD {change(1 + verdict.detectable)} would have been found in 4 of 5 such experiments"
     others = [TITLES.get(key, key) for key in verdict.signs if key != JUDGED]
     odd = [TITLES.get(key, key) for key, sign in verdict.signs.items() if sign != verdict.signs[JUDGED]]
     disagree = listed(odd) if odd else ""
     body = {
-        LOWER: f"{candidate} is better than {baseline}: {fmd} ({tested}; {found}). {_all(others)}.",
-        HIGHER: f"{candidate} is worse than {baseline}: {fmd} ({tested}; {found}). {_all(others)}.",
+        LOWER: f"{candidate} is better than {baseline}: {fmd} ({tested}; {power}). {_all(others)}.",
+        HIGHER: f"{candidate} is worse than {baseline}: {fmd} ({tested}; {power}). {_all(others)}.",
         SAME: f"no difference beyond 10 %: {fmd} ({interval}; two one-sided tests, p "
               f"{p_value(verdict.p_same)}{_corrected(verdict)}).",
-        OPEN: f"inconclusive: {fmd} ({tested}); {found}.",
+        OPEN: f"inconclusive: {fmd} ({tested}); {power}.",
         DEPENDS: f"the order depends on the measure: {fmd} ({tested}), but by {disagree} it is not."
         if verdict.p < LEVEL else
         f"the order depends on the measure: {fmd} ({interval}), which is no difference beyond 10 %, "
@@ -105,6 +104,6 @@ def _all(others: Sequence[str]) -> str:
 
 def _conditions(verdict: Verdict, titles: Mapping[str, str]) -> list[str]:
     """What a verdict holds under, where a gate is missed whatever the budget."""
-    told = [f"{_named(run, titles)}: {why}" for run, why in (verdict.conditions or {}).items()]
+    conditions = [f"{_named(run, titles)}: {why}" for run, why in (verdict.conditions or {}).items()]
     return ["This holds of the networks as trained, and no budget in reach passes the gate of "
-            f"restoration. {' '.join(told)}"] if told else []
+            f"restoration. {' '.join(conditions)}"] if conditions else []

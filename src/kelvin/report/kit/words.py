@@ -56,6 +56,12 @@ def listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def machine(cost: Mapping[str, Any], *keys: str) -> str:
+    """The hardware of a cost, by these of its keys, and its threads."""
+    return ", ".join([*(cost[key] for key in keys),
+                      f"{cost['threads']} thread{'s' * (cost['threads'] > 1)}"])
+
+
 def ranking(scores: Sequence[Score], level: float) -> list[str]:
     """Sentences: the lowest and highest FMD, and whether intervals overlap with the lowest's."""
     count = len(scores[0].values)
@@ -69,11 +75,8 @@ def ranking(scores: Sequence[Score], level: float) -> list[str]:
            f"({about}; normalised {fixed(low.normalised)}), and {named(high.title)} the highest, "
            f"{between(high)} (normalised {fixed(high.normalised)})."]
     near = [named(s.title) for s in scores if s is not low and s.low <= low.high and low.low <= s.high]
-    if near:
-        out.append(f"The interval of the lowest overlaps with that of {listed(near)}.")
-    else:
-        out.append("The interval of the lowest overlaps with no other run's.")
-    return out
+    return [*out, "The interval of the lowest overlaps with "
+            + (f"that of {listed(near)}." if near else "no other run's.")]
 
 
 def between(s: Score) -> str:

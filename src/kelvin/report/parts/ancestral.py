@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from kelvin.artifacts.names import rule_and_how
 from kelvin.report.kit import pictures
-from kelvin.report.kit.style import WIDTH, Figure, finish, look, new
-from kelvin.report.kit.table import Column, Row, Table, number
+from kelvin.report.kit.style import WIDTH, Figure, chart, finish, look
+from kelvin.report.kit.table import Column, Row, Table, number, with_error
 from kelvin.report.kit.words import named
 from kelvin.report.parts.single_shot import HOW, title
 from kelvin.report.results import Run
@@ -48,11 +48,10 @@ def figures(name: str, runs: list[Run]) -> list[Figure]:
 
 def brightness_figure(name: str, run: Run) -> Figure:
     """Mean brightness over t of each way: a panel for what was done with x0_hat, a line for each rule."""
-    drawing = new(WIDTH, 3.4)
     tried: dict[str, dict[str, list[Row]]] = {}
     for way, rows in ways(run).items():
         tried.setdefault(rule_and_how(way)[1], {})[way] = rows
-    panels = drawing.subplots(1, len(tried), sharey=True, squeeze=False)[0]
+    drawing, (panels,) = chart(WIDTH, 3.4, across=len(tried), sharey=True, squeeze=False)
     for how, axes in zip(tried, panels, strict=True):
         for i, (way, rows) in enumerate(tried[how].items()):
             axes.plot([row["t"] for row in rows], [row["brightness"] for row in rows],
@@ -84,13 +83,9 @@ def table(name: str, run: Run) -> Table | None:
     rows = [{"run": run.name, **row, "overflow": overflow(ways(run)[way])}
             for way, row in ends(run).items()]
     real, mapped = rows[0], rows[0]["real_shown"] != rows[0]["real"]  # the range is not [0, 1]
-
-    def cell(row: Row, key: str) -> str:
-        return f"{number(row[key])} ± {number(row[f'{key}_se'], 2)}"
-
     columns = [Column("ancestral sampling with", lambda row: title(row["way"])),
-               Column("mean brightness", lambda row: cell(row, "brightness")),
-               *[Column("range not mapped back", lambda row: cell(row, "shown"))] * mapped,
+               Column("mean brightness", lambda row: with_error(row, "brightness")),
+               *[Column("range not mapped back", lambda row: with_error(row, "shown"))] * mapped,
                Column("near-black pixels", share),
                Column("finite pixels", lambda row: share(row, "finite")),
                Column("overflow first seen at t",
@@ -103,8 +98,7 @@ def table(name: str, run: Run) -> Table | None:
                  f"pixels: all channels below {share(real, 'near_black')} of the range; of the real "
                  f"{share(real, 'real_black')}. Nothing is clipped on the way unless said. x0_hat taken "
                  "for the next state: instead of a draw from the posterior. t: as recorded, not every "
-                 "step.",
-                 columns, rows)
+                 "step.", columns, rows)
 
 
 def findings(run: Run) -> list[str]:

@@ -84,7 +84,7 @@ class Arm:
 
     def fmd(self, run: Run | None = None, place: Place | None = None) -> list[float]:
         """FMD of each training seed, the median over classifiers; of the choice if nothing is said."""
-        return [judged(s) for s in self.scores(run or self.run, place or self.place)]
+        return [verdict_fmd(s) for s in self.scores(run or self.run, place or self.place)]
 
     def validation(self, run: Run, place: Place) -> float | None:
         """Mean log FMD against the validation images over seeds; None where any is missing."""
@@ -107,7 +107,7 @@ class Arm:
         return {nfe: kind for (_, nfe), kind in declare(tuned).samplers.items()} if tuned else {}
 
 
-def judged(scores: Mapping[str, Any]) -> float:
+def verdict_fmd(scores: Mapping[str, Any]) -> float:
     """The FMD of a verdict: the median over classifiers; in records of one classifier, its own."""
     return float(scores.get("fmd_median", scores["fmd"]))
 

@@ -19,6 +19,11 @@ def text(key: str, title: str = "") -> Column:
     return Column(title or key, lambda row: row[key] or NOTHING)
 
 
+def value(key: str, title: str = "", best: str = "") -> Column:
+    """A number; n/a for None. best: min or max, which is bold."""
+    return Column(title or key, lambda row: number(row[key]), *([key, best] if best else []))
+
+
 RUN = Column("run", lambda row: row["title"])
 KIND = Column("kind", lambda row: row["family"])
 SAMPLER = Column("sampler", cell("sampler", sampler_words))

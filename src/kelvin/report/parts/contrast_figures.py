@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,29 +11,35 @@ from kelvin.metrics.verdict import DEPENDS, HIGHER, LOWER, MARGIN, SAME
 from kelvin.report.kit.style import (
     BAND,
     COLOURS,
+    GREY,
     WIDTH,
     Figure,
     arrange,
+    below,
+    chart,
+    error_bars,
     finish,
-    legend_below,
+    list_rows,
     logarithmic,
     look,
     looks,
-    new,
+    mark,
     plain,
-    ticks,
 )
 from kelvin.report.kit.verdict_words import SAMPLERS
-from kelvin.report.parts.arms import EVALUATIONS, KINDS, TIED, Arm, judged, samplers_of
-from kelvin.report.parts.contrasts import BEST, Held, Page
+from kelvin.report.parts.arms import EVALUATIONS, KINDS, TIED, Arm, samplers_of, verdict_fmd
+from kelvin.report.parts.contrasts import BEST, Effect, Page
+from kelvin.report.parts.curves import variance_lines
 from kelvin.report.results import Results, Run
 
 # of a verdict: colour, marker, and whether the marker is full
 OUTCOMES = {LOWER: (COLOURS[5], "o", True), HIGHER: (COLOURS[4], "s", True),
             SAME: (COLOURS[3], "D", True), DEPENDS: (COLOURS[6], "^", True)}
-UNDECIDED = ("#555555", "o", False)
-STARTS = {"": ("the prior", "o"), "held-out": ("true x_T of held-out images", "s"),
-          "constant": ("the mean image", "^")}
+UNDECIDED = (GREY, "o", False)
+# of a start: its words, marker and colour
+STARTS = {"": ("the prior", "o", COLOURS[5]),
+          "held-out": ("true x_T of held-out images", "s", COLOURS[3]),
+          "constant": ("the mean image", "^", COLOURS[4])}
 
 
 def label(arm: Arm, arms: Sequence[Arm]) -> str:
@@ -45,59 +50,54 @@ def label(arm: Arm, arms: Sequence[Arm]) -> str:
 
 def forest(name: str, page: Page, best: bool) -> Figure | None:
     """Ratios of FMD with intervals: by each one's best sampler, or a panel a sampler."""
-    kinds = [BEST] if best else [kind for kind in KINDS if any(h.place[0] == kind for h in page.held)]
-    panels = [[h for h in page.held if h.place[0] == kind] for kind in kinds]
+    kinds = [BEST] if best else [kind for kind in KINDS if any(e.place[0] == kind for e in page.effects)]
+    panels = [[e for e in page.effects if e.place[0] == kind] for kind in kinds]
     if not any(panels):
         return None
     across = min(2, len(panels))
     down = -(-len(panels) // across)
-    labels = list(dict.fromkeys(row_label(h, page) for found in panels for h in found))
+    labels = list(dict.fromkeys(row_label(e, page) for group in panels for e in group))
     order = list(page.sides)
     labels.sort(key=lambda row: (order.index(row[0]), row[1]))
-    figure = new(WIDTH, down * (0.19 * len(labels) + 0.75) + 0.4)
-    grid = list(figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flat)
-    titles = [page.titles[key] for key, _ in labels]
-    for axes, kind, found in zip(grid, kinds, panels, strict=False):
+    figure, lattice = chart(WIDTH, down * (0.19 * len(labels) + 0.75) + 0.4, down, across,
+                            squeeze=False, sharex=True, sharey=True)
+    grid = list(lattice.flat)
+    for axes, kind, group in zip(grid, kinds, panels, strict=False):
         axes.axvspan(np.exp(-MARGIN), np.exp(MARGIN), color=BAND, alpha=0.6, linewidth=0, zorder=0)
-        axes.axvline(1, color="#555555", linewidth=1, zorder=1)
-        for h in found:
-            colour, marker, full = OUTCOMES.get(h.verdict.outcome, UNDECIDED)
-            y = labels.index(row_label(h, page))
-            if h.interval:
-                axes.plot(h.interval, [y, y], color=colour, linewidth=1.5)
-            axes.plot(h.ratio, y, marker, color=colour, markersize=5.5,
+        axes.axvline(1, color=GREY, linewidth=1, zorder=1)
+        for e in group:
+            colour, marker, full = OUTCOMES.get(e.verdict.outcome, UNDECIDED)
+            y = labels.index(row_label(e, page))
+            if e.interval:
+                axes.plot(e.interval, [y, y], color=colour, linewidth=1.5)
+            axes.plot(e.ratio, y, marker, color=colour, markersize=5.5,
                       markerfacecolor=colour if full else "white", zorder=3)
         if not best:
             axes.set_title(plain(SAMPLERS[kind]), fontsize=9)
-        axes.set_yticks(range(len(labels)), [plain(f"{title}, {nfe}") for title, (_, nfe)
-                                             in zip(titles, labels, strict=True)])
-        axes.set(xscale="log", ylim=(len(labels) - 0.4, -0.6))
-        axes.grid(axis="y", visible=False)
     for axes in grid[len(panels):]:
         axes.set_visible(False)
-    for axes in grid[max(0, len(panels) - across):len(panels)]:
-        axes.set_xlabel("FMD over that of the baseline")
-        axes.xaxis.set_tick_params(labelbottom=True)
-    ticks(grid[0].xaxis)
-    present = {h.verdict.outcome for found in panels for h in found}
+    for i, axes in enumerate(grid[:len(panels)]):
+        last = i >= len(panels) - across
+        list_rows(axes, [f"{page.titles[key]}, {nfe}" for key, nfe in labels],
+                  "FMD over that of the baseline" if last else "")
+        axes.xaxis.set_tick_params(labelbottom=last)
+    present = {e.verdict.outcome for group in panels for e in group}
     for word, (colour, marker, _) in OUTCOMES.items():
         if word in present:
-            grid[0].plot([], [], marker, color=colour, linestyle="none", label=word)
+            mark(grid[0], marker, word, colour)
     if present - set(OUTCOMES):
-        grid[0].plot([], [], UNDECIDED[1], color=UNDECIDED[0], markerfacecolor="white", linestyle="none",
-                     label="not decided")
+        mark(grid[0], UNDECIDED[1], "not decided", UNDECIDED[0], markerfacecolor="white")
     grid[0].fill_between([], [], [], color=BAND, alpha=0.6, label="within 10 %")
-    legend_below(figure, grid[0], 5)
     what = "each by its best sampler" if best else "within one sampler"
-    base = page.sides[page.held[0].verdict.contrast.baseline].title
+    base = page.sides[page.effects[0].verdict.contrast.baseline].title
     return finish(figure, name, f"FMD of every degradation over that of {base}, {what}, by network "
                   "evaluations an image (the number after the title). Bars: 95 % interval over training "
                   "seeds of each contrast alone; the verdict is corrected for all of them. Left of 1 the "
-                  "degradation has the lower FMD; full markers are verdicts.")
+                  "degradation has the lower FMD; full markers are verdicts.", columns=5)
 
 
-def row_label(h: Held, page: Page) -> tuple[str, int]:
-    return h.verdict.contrast.candidate, h.place[1]
+def row_label(e: Effect, page: Page) -> tuple[str, int]:
+    return e.verdict.contrast.candidate, e.place[1]
 
 
 def over_flops(name: str, arms: Sequence[Arm]) -> Figure | None:
@@ -107,15 +107,15 @@ def over_flops(name: str, arms: Sequence[Arm]) -> Figure | None:
                             and "training_flops" in a.run.record]) > 1}
     if not lines:
         return None
-    figure = new(WIDTH * 0.8, 4.2)
-    axes = figure.subplots()
+    figure, axes = chart(WIDTH * 0.8, 4.2)
     styles = looks([own[0].run for own in lines.values()])
     for own, style in zip(lines.values(), styles, strict=True):
-        x = [arm.run.record["training_flops"] / 1e12 for arm in own]
-        bars(axes, x, [arm.fmd() for arm in own], label(own[0], arms), style)
+        fmds = [arm.fmd() for arm in own]
+        error_bars(axes, [arm.run.record["training_flops"] / 1e12 for arm in own],
+                   [np.mean(values) for values in fmds], list(map(min, fmds)), list(map(max, fmds)),
+                   label(own[0], arms), style)
     axes.set(xlabel="training, TFLOPs (forward and backward, all updates)", ylabel="FMD")
     logarithmic(axes)
-    legend_below(figure, axes, 3)
     return finish(figure, name, "FMD over the cost of training: each degradation with the learning rate "
                   "and by the sampler of its lowest FMD against the validation images. Bars: range over "
                   "training seeds.")
@@ -127,8 +127,8 @@ def over_rates(name: str, arms: Sequence[Arm]) -> Figure | None:
     budgets = sorted({arm.updates for arm in grids})
     if not grids:
         return None
-    figure = new(WIDTH if len(budgets) > 1 else WIDTH * 0.7, 4.0)
-    panels = figure.subplots(1, len(budgets), squeeze=False, sharey=True)[0]
+    figure, (panels,) = chart(WIDTH if len(budgets) > 1 else WIDTH * 0.7, 4.0, across=len(budgets),
+                              squeeze=False, sharey=True)
     first = {(a.degradation, a.tie): a.run for a in grids}
     styles = dict(zip(first, looks(list(first.values())), strict=True))
     for axes, updates in zip(panels, budgets, strict=True):
@@ -146,12 +146,10 @@ def over_rates(name: str, arms: Sequence[Arm]) -> Figure | None:
         axes.set_xticks(values, [f"{value:g}" for value in values])
         axes.set_xlabel("learning rate")
     panels[0].set_ylabel("FMD, validation images")
-    panels[0].plot([], [], "o", markersize=12, markerfacecolor="none", color="#555555",
-                   linestyle="none", label="chosen")
-    legend_below(figure, panels[0], 4)
+    mark(panels[0], "o", "chosen", markersize=12, markerfacecolor="none")
     return finish(figure, name, "FMD against the validation images over the learning rate, each run by "
                   "the sampler of its lowest (geometric means over training seeds). The test images "
-                  "choose nothing.")
+                  "choose nothing.", columns=4)
 
 
 def lowest(arm: Arm, run: Run) -> float | None:
@@ -162,28 +160,19 @@ def lowest(arm: Arm, run: Run) -> float | None:
 
 def processes(name: str, arms: Sequence[Arm]) -> Figure | None:
     """Variance left and recoverability over t / T, a line a degradation."""
-    figure = new(WIDTH, 4.0)
-    left, right = figure.subplots(1, 2, sharey=True)
-    for i, (arm, style) in enumerate(zip(arms, looks([a.run for a in arms]), strict=True)):
+    figure, (left, right) = chart(WIDTH, 4.0, across=2, sharey=True)
+    if variance_lines(left, [arm.run for arm in arms], [label(arm, arms) for arm in arms]):
+        mark(left, "X", "clamped from here", markersize=8)
+    for i, (arm, style) in enumerate(zip(arms, looks([arm.run for arm in arms]), strict=True)):
         process = arm.run.first.process
-        variance = np.array(process["signal_variance"], float)
-        last = len(variance) - 1
-        every = max(1, last // 8)
-        left.plot(np.arange(last + 1) / last, variance, label=plain(label(arm, arms)),
-                  markevery=(i * every // len(arms), every), **style)
         times = np.array(process["recoverability_times"], float)
-        right.plot(times / last, process["recoverability"], **style,
-                   markevery=(i % max(1, len(times) // 8), max(1, len(times) // 8)))
-        if (t := process["clamped_from"]) is not None:
-            left.plot(t / last, variance[t], "X", color=style["color"], markersize=10,
-                      markeredgecolor="white", zorder=5)
-    if any(arm.run.first.process["clamped_from"] is not None for arm in arms):
-        left.plot([], [], "X", color="#555555", markersize=8, linestyle="none", label="clamped from here")
+        every = max(1, len(times) // 8)
+        right.plot(times / arm.run.steps, process["recoverability"], **style,
+                   markevery=(i % every, every))
     left.set(xlabel="t / T", ylabel="share of the images' variance", ylim=(0, 1.03))
     left.set_title("left in x_t", fontsize=9)
     right.set(xlabel="t / T")
     right.set_title("that least squares gets back from 8 bits", fontsize=9)
-    legend_below(figure, left, 3)
     return finish(figure, name, "Two ways to tie severity. Left: the share of the images' variance that "
                   "is left in x_t. Right: the share that linear least squares restores from x_t rounded "
                   "to 8 bits. Degradations that lie on one another in one panel need not in the other.")
@@ -191,33 +180,24 @@ def processes(name: str, arms: Sequence[Arm]) -> Figure | None:
 
 def consistency(name: str, arms: Sequence[Arm], results: Results) -> Figure | None:
     """RMSE of D(x0_hat, t, z) from x_t over t / T, a panel a degradation, a line a sampler."""
-    lines = {id(arm): found for arm in arms if (found := gaps(arm.run, results))}
-    shown = [arm for arm in arms if id(arm) in lines]
+    shown = [(arm, lines) for arm in arms if (lines := gaps(arm.run, results))]
     if not shown:
         return None
-    figure, panels = arrange([Titled(label(arm, arms)) for arm in shown], 0.9, sharey=True)
-    for axes, arm in zip(panels, shown, strict=True):
-        for kind, rows in lines[id(arm)].items():
+    figure, panels = arrange([label(arm, arms) for arm, _ in shown], 0.9, sharey=True)
+    for axes, (arm, lines) in zip(panels, shown, strict=True):
+        for kind, rows in lines.items():
             x, y = zip(*rows, strict=True)
-            style = look(KINDS.index(kind))
             axes.plot(np.array(x) / arm.run.steps, y, label=SAMPLERS[kind],
-                      markevery=max(1, len(x) // 8), **style)
+                      markevery=max(1, len(x) // 8), **look(KINDS.index(kind)))
         axes.set(xlabel="t / T", xlim=(-0.03, 1.03))
     panels[0].set_ylabel("RMSE, 1 = full range")
     every = {text: handle for axes in panels
              for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(every.values()), list(every), loc="outside lower center", ncols=4)
+    below(figure, list(every.values()), list(every), 4)
     return finish(figure, name, "Consistency: how far the restored image, degraded again to the same t, "
                   "is from the state it was restored from, while samples are drawn (from right to left) "
                   "with as many network evaluations as this page has of each sampler. Algorithm 2 "
                   "carries this gap along, Algorithm 1 drops it. Noise has none: its z is estimated.")
-
-
-class Titled:
-    """A panel's title, as `arrange` reads it."""
-
-    def __init__(self, title: str) -> None:
-        self.title = title
 
 
 def gaps(run: Run, results: Results) -> dict[str, list[tuple[int, float]]]:
@@ -240,22 +220,17 @@ def starts(name: str, arms: Sequence[Arm]) -> Figure | None:
     rows = [(arm, *scores) for arm in arms if (scores := by_start(arm))]
     if not rows:
         return None
-    figure = new(WIDTH, 0.42 * len(rows) + 1.3)
-    axes = figure.subplots()
+    figure, axes = chart(WIDTH, 0.42 * len(rows) + 1.3)
     for y, (_, _, values) in enumerate(rows):
         means = [float(np.mean(v)) for v in values.values()]
         axes.plot([min(means), max(means)], [y, y], color="#BBBBBB", linewidth=1, zorder=1)
-        for k, (start, fmds) in enumerate(values.items()):
-            axes.plot(fmds, [y] * len(fmds), STARTS[start][1], color=COLOURS[(5, 3, 4)[k]],
-                      markersize=6, markerfacecolor="none" if len(fmds) > 1 else None, zorder=2)
-    for k, (text, marker) in enumerate(STARTS.values()):
-        axes.plot([], [], marker, color=COLOURS[(5, 3, 4)[k]], linestyle="none", label=text)
-    axes.set_yticks(range(len(rows)), [plain(f"{label(arm, arms)}\n{words_of(arm, sampler)}")
-                                      for arm, sampler, _ in rows])
-    axes.set(xscale="log", ylim=(len(rows) - 0.4, -0.6), xlabel="FMD")
-    axes.grid(axis="y", visible=False)
-    ticks(axes.xaxis)
-    legend_below(figure, axes, 3)
+        for start, fmds in values.items():
+            _, marker, colour = STARTS[start]
+            axes.plot(fmds, [y] * len(fmds), marker, color=colour, markersize=6,
+                      markerfacecolor="none" if len(fmds) > 1 else None, zorder=2)
+    for text, marker, colour in STARTS.values():
+        mark(axes, marker, text, colour)
+    list_rows(axes, [f"{label(arm, arms)}\n{words_of(arm, sampler)}" for arm, sampler, _ in rows], "FMD")
     return finish(figure, name, "What the prior costs, and what a start from one image costs: FMD of "
                   "samples by one sampler from x_T that the fitted prior draws, from x_T of held-out "
                   "images (none is learnt from), and from the degraded mean image every time. A marker "
@@ -267,7 +242,7 @@ def by_start(arm: Arm) -> tuple[str, dict[str, list[float]]] | None:
     if (sampler := ablated(arm.run)) is None:
         return None
     keys = {start: started(sampler, start) if start else sampler for start in STARTS}
-    return sampler, {start: [judged(r["samplers"][key]) for r in arm.run.records]
+    return sampler, {start: [verdict_fmd(r["samplers"][key]) for r in arm.run.records]
                      for start, key in keys.items() if key in arm.run.record["samplers"]}
 
 
@@ -282,11 +257,3 @@ def words_of(arm: Arm, sampler: str) -> str:
     """A sampler's name in words, where it is one that is contrasted."""
     place = next((place for place, name in arm.samplers.items() if name == sampler), None)
     return sampler if place is None else f"{SAMPLERS[place[0]]}, {place[1]}"
-
-
-def bars(axes: Any, x: Sequence[float], values: Sequence[Sequence[float]], text: str,
-         style: dict[str, Any]) -> None:
-    """Means over seeds with their range."""
-    y = np.array([np.mean(v) for v in values])
-    low, high = np.array([min(v) for v in values]), np.array([max(v) for v in values])
-    axes.errorbar(x, y, [y - low, high - y], capsize=2, label=plain(text), **style)

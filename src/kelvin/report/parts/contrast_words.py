@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from kelvin.report.kit.table import number
 from kelvin.report.kit.verdict_words import SAMPLERS, between, change, digits, sentence
 from kelvin.report.kit.words import listed, named
 from kelvin.report.parts.arms import TIED, Arm
-from kelvin.report.parts.contrasts import BEST, DECIDED, DISAGREE, Held, Page
+from kelvin.report.parts.contrasts import BEST, DECIDED, DISAGREE, Effect, Page
 
 LEFT = {OPEN: "inconclusive", DEPENDS: "depending on the measure",
         DISAGREE: "not alike under both tyings", NONE: "without a verdict, by a missed gate"}
@@ -29,17 +29,14 @@ def wins(page: Page, baseline: str) -> str:
                               (SAME, "an FMD within 10 % of that of")):
             if keys := [key for key in own if ends[key] == outcome]:
                 head = headline(keys)
-                base = named(baseline_of(page, groups[head]))
-                parts.append(f"{named(title_of(page, groups[head]))} has {word} {base} in "
-                             f"{len(keys)} of {len(own)} contrasts ({where(head)} "
-                             f"{ratio_words(groups[head], page)})")
+                candidate, base = titles_of(page, groups[head])
+                parts.append(f"{candidate} has {word} {base} in {len(keys)} of {len(own)} contrasts "
+                             f"({where(head)} {ratio_words(groups[head], page)})")
     if parts:
         agree = "; the other measures agree" if {LOWER, HIGHER} & set(ends.values()) else ""
         return f"{'; '.join(parts)}{agree}."
-    heads = [headline([key for key in ends if key[0] == name])
-             for name in dict.fromkeys(key[0] for key in ends)]
-    each = [f"{where(head)} the FMD of {named(title_of(page, groups[head]))} is "
-            f"{ratio_words(groups[head], page)}" for head in heads]
+    each = [f"{where(head)} the FMD of {titles_of(page, groups[head])[0]} is "
+            f"{ratio_words(groups[head], page)}" for head in headlines(ends)]
     return (f"No degradation is shown to be better or worse than {named(baseline)}, or as good. The "
             f"numbers, which are no verdict: {'; '.join(each)}.")
 
@@ -49,50 +46,54 @@ def headline(keys: Sequence[Key]) -> Key:
     return max(keys, key=lambda key: (key[1] == BEST, key[2]))
 
 
+def headlines(keys: Iterable[Key]) -> list[Key]:
+    """The headline of each degradation."""
+    groups: dict[str, list[Key]] = {}
+    for key in keys:
+        groups.setdefault(key[0], []).append(key)
+    return [headline(group) for group in groups.values()]
+
+
 def where(key: Key) -> str:
     return f"by {SAMPLERS[key[1]]} with {key[2]:,} evaluations"
 
 
-def ratio_words(group: Sequence[Held], page: Page) -> str:
+def ratio_words(group: Sequence[Effect], page: Page) -> str:
     """A ratio with its interval, under each tying where there are two."""
     each = []
-    for h in group:
-        interval = "" if h.interval is None else f", 95 % interval {between(*h.interval)}"
-        each.append(f"{change(h.ratio)}{interval}"
-                    + (f", where tied by {TIED[h.tie]}" if len(page.ties) > 1 else ""))
+    for e in group:
+        interval = "" if e.interval is None else f", 95 % interval {between(*e.interval)}"
+        each.append(f"{change(e.ratio)}{interval}"
+                    + (f", where tied by {TIED[e.tie]}" if len(page.ties) > 1 else ""))
     return " and ".join(each)
 
 
-def title_of(page: Page, group: Sequence[Held]) -> str:
-    return page.sides[group[0].verdict.contrast.candidate].title
-
-
-def baseline_of(page: Page, found: Sequence[Held]) -> str:
-    return page.sides[found[0].verdict.contrast.baseline].title
+def titles_of(page: Page, group: Sequence[Effect]) -> tuple[str, str]:
+    """The candidate's and the baseline's title, in quotation marks."""
+    contrast = group[0].verdict.contrast
+    return named(page.sides[contrast.candidate].title), named(page.sides[contrast.baseline].title)
 
 
 def full_verdicts(page: Page) -> list[str]:
     """Each verdict in full, of each one's best sampler with the most evaluations; without those that a
     gate withholds, which `misses` tells."""
     groups = page.by_contrast()
-    heads = [headline([key for key in groups if key[0] == name])
-             for name in dict.fromkeys(key[0] for key in groups)]
-    return [sentence(h.verdict, page.titles) for head in heads for h in groups[head]
-            if h.verdict.outcome != NONE]
+    return [sentence(e.verdict, page.titles) for head in headlines(groups) for e in groups[head]
+            if e.verdict.outcome != NONE]
 
 
 def tested(page: Page, seeds: Sequence[int]) -> str:
     """Under what the contrasts were made: seeds, updates, tyings, samplers, how things were chosen."""
     updates = sorted({arm.updates for arm in page.sides.values()})
-    kinds = dict.fromkeys(h.place[0] for h in page.held if h.place[0] != BEST)
-    counts = sorted({h.place[1] for h in page.held})
-    family = page.held[0].verdict.family
+    kinds = dict.fromkeys(e.place[0] for e in page.effects if e.place[0] != BEST)
+    counts = sorted({e.place[1] for e in page.effects})
+    family = page.effects[0].verdict.family
     tie = f"severity tied by {listed([TIED[t] for t in page.ties])}" + (
         "" if len(page.ties) > 1 else " alone, so that nothing is said of another tying")
     choices = []
     if any(arm.is_tuned for arm in page.sides.values()):
         choices.append("what was tuned")
-    best = any(h.place[0] == BEST for h in page.held)
+    best = any(e.place[0] == BEST for e in page.effects)
     tuners = list(dict.fromkeys(arm.tuner for arm in page.sides.values())) if best else []
     if None in tuners:
         choices.append("each one's best sampler")
@@ -101,14 +102,14 @@ def tested(page: Page, seeds: Sequence[int]) -> str:
         if declared else ""
     how = f" FMD against the validation images, on these very seeds, chose {listed(choices)}." \
         if choices else ""
-    conditions = dict.fromkeys(f"{named(page.titles[side])}: {end(why)}" for h in page.held
-                               for side, why in (h.verdict.conditions or {}).items())
+    conditions = dict.fromkeys(f"{named(page.titles[side])}: {end(why)}" for e in page.effects
+                               for side, why in (e.verdict.conditions or {}).items())
     holds = " What is said holds of the networks as trained, since no budget in reach passes the gate " \
         f"of restoration ({'; '.join(conditions)})." if conditions else ""
     return (f"Tested on {len(seeds)} training seed{'s' * (len(seeds) != 1)} after "
             f"{listed([f'{n:,}' for n in updates])} updates, {tie}, by "
             f"{listed([SAMPLERS[k] for k in kinds])} with {listed([f'{n:,}' for n in counts])} "
-            f"evaluations an image: {len(page.held)} contrasts, of which {family} "
+            f"evaluations an image: {len(page.effects)} contrasts, of which {family} "
             f"{'is' if family == 1 else 'are'} judged, as one family.{before}{how}{holds}")
 
 
@@ -120,20 +121,19 @@ def not_decided(page: Page) -> str:
         return "Every contrast of this page is decided."
     why = Counter(left.values())
     groups = page.by_contrast()
-    names = Counter(key[0] for key in left)
-    each = [f"{named(title_of(page, groups[next(k for k in left if k[0] == name)]))} in {count}"
-            for name, count in names.items()]
-    effects = [h.detectable for key, word in left.items() if word == OPEN for h in groups[key]
-               if h.detectable is not None]
-    effect = ""
-    if effects:
-        low, high = (digits(100 * v) for v in (min(effects), max(effects)))
-        effect = (f" Where it is inconclusive, a rise of FMD by "
+    each = [f"{titles_of(page, groups[head])[0]} in {sum(key[0] == head[0] for key in left)}"
+            for head in headlines(left)]
+    rises = [e.detectable for key, word in left.items() if word == OPEN for e in groups[key]
+               if e.detectable is not None]
+    power = ""
+    if rises:
+        low, high = (digits(100 * v) for v in (min(rises), max(rises)))
+        power = (f" Where it is inconclusive, a rise of FMD by "
                   f"{low if low == high else f'{low} % to {high}'} % would have been found in 4 of 5 "
                   "such experiments.")
     return (f"Not decided: {len(left)} of {len(ends)} contrasts "
             f"({listed([f'{n} {LEFT[word]}' for word, n in why.items()])}), of "
-            f"{listed(each)}.{effect}")
+            f"{listed(each)}.{power}")
 
 
 def misses(page: Page) -> str:

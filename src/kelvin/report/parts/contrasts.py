@@ -10,7 +10,7 @@ import numpy as np
 from kelvin.common.errors import KelvinError
 from kelvin.metrics.gates import Gate
 from kelvin.metrics.verdict import HIGHER, LOWER, SAME, Contrast, TTest, Verdict, verdicts, welch
-from kelvin.report.parts.arms import EVALUATIONS, KINDS, TIED, Arm, Place, gates_of, judged
+from kelvin.report.parts.arms import EVALUATIONS, KINDS, TIED, Arm, Place, gates_of, verdict_fmd
 
 BEST = "best"  # in place of a sampler: of each side the one that it was declared
 DISAGREE = "the tyings disagree"
@@ -18,7 +18,7 @@ DECIDED = (LOWER, HIGHER, SAME)
 
 
 @dataclass(frozen=True)
-class Held:
+class Effect:
     """A verdict with its numbers, which stand where there is no verdict too. kinds: the samplers of
     baseline and candidate."""
 
@@ -50,27 +50,27 @@ class Page:
     """All that a page contrasts: one family. sides: the arms that are contrasted, by key, and their
     gates; titles: of the keys."""
 
-    held: list[Held]
+    effects: list[Effect]
     sides: Mapping[str, Arm]
     gates: Mapping[str, Sequence[Gate]]
     titles: Mapping[str, str]
 
     @property
     def ties(self) -> list[str]:
-        return list(dict.fromkeys(h.tie for h in self.held))
+        return list(dict.fromkeys(e.tie for e in self.effects))
 
-    def by_contrast(self) -> dict[tuple[str, str, int], list[Held]]:
+    def by_contrast(self) -> dict[tuple[str, str, int], list[Effect]]:
         """{(degradation, sampler, evaluations): one a tying}."""
-        out: dict[tuple[str, str, int], list[Held]] = {}
-        for h in self.held:
-            out.setdefault((h.candidate, *h.place), []).append(h)
+        out: dict[tuple[str, str, int], list[Effect]] = {}
+        for e in self.effects:
+            out.setdefault((e.candidate, *e.place), []).append(e)
         return out
 
     def conclusions(self) -> dict[tuple[str, str, int], str]:
         """The outcome of each contrast; where the tyings do not agree on a decided one, that."""
         out = {}
         for key, group in self.by_contrast().items():
-            words = {h.verdict.outcome for h in group}
+            words = {e.verdict.outcome for e in group}
             both = len(group) == len(self.ties)
             out[key] = words.pop() if len(words) == 1 and both else DISAGREE
         return out
@@ -91,13 +91,13 @@ def contrasted(arms: Sequence[Arm], baseline: str, grey_levels: int, colour: boo
                    (arm.degradation, arm.tie) and other.updates < arm.updates]
         sides[key_of(arm)], gates[key_of(arm)] = arm, gates_of(arm, smaller, grey_levels)
     prepared = [entry for pair in pairs for entry in contrasts_of(*pair, gates, colour)]
-    judged_ones = verdicts([contrast for contrast, _, _ in prepared])
+    outcomes = verdicts([contrast for contrast, _, _ in prepared])
     several = {name for name in (arm.degradation for arm in sides.values())
                if len({arm.tie for arm in sides.values() if arm.degradation == name}) > 1}
     titles = {key: f"{arm.title}, tied by {TIED[arm.tie]}" if arm.degradation in several else arm.title
               for key, arm in sides.items()}
-    return Page([held(v, tie, kinds, sides) for v, (_, kinds, tie) in
-                 zip(judged_ones, prepared, strict=True)], sides, gates, titles)
+    return Page([effect_of(v, tie, kinds, sides) for v, (_, kinds, tie) in
+                 zip(outcomes, prepared, strict=True)], sides, gates, titles)
 
 
 def key_of(arm: Arm) -> str:
@@ -138,12 +138,12 @@ def contrasts_of(base: Arm, candidate: Arm, gates: Mapping[str, Sequence[Gate]],
 def measures(arm: Arm, place: Place) -> dict[str, list[float]]:
     """{measure of a verdict: a value a seed}; what a record has not is left out."""
     scores = arm.scores(arm.run, place)
-    out = {"fmd": [judged(s) for s in scores]}
+    out = {"fmd": [verdict_fmd(s) for s in scores]}
     return out | {key: [s[key] for s in scores] for key in ("fd_pixels", "fd_random", "fid")
                   if all(s.get(key) is not None for s in scores)}
 
 
-def held(verdict: Verdict, tie: str, kinds: tuple[str, str], sides: Mapping[str, Arm]) -> Held:
+def effect_of(verdict: Verdict, tie: str, kinds: tuple[str, str], sides: Mapping[str, Arm]) -> Effect:
     first, second = (np.log(v) for v in verdict.contrast.measures["fmd"])
     test = verdict.test
     if test is None and min(len(first), len(second)) > 1:
@@ -151,7 +151,7 @@ def held(verdict: Verdict, tie: str, kinds: tuple[str, str], sides: Mapping[str,
             test = welch(first, second)
         except KelvinError:  # one value of all seeds: no spread to judge by
             test = None
-    return Held(verdict, tie, sides[verdict.contrast.candidate].degradation, kinds,
+    return Effect(verdict, tie, sides[verdict.contrast.candidate].degradation, kinds,
                 float(np.exp(second.mean() - first.mean())), test,
                 over_classifiers(verdict.contrast, kinds, sides))
 

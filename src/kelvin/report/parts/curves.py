@@ -8,18 +8,7 @@ from typing import Any
 import numpy as np
 
 from kelvin.report.kit import style
-from kelvin.report.kit.style import (
-    GREY,
-    WIDTH,
-    Figure,
-    chart,
-    finish,
-    looks,
-    new,
-    plain,
-    ticks,
-    whole,
-)
+from kelvin.report.kit.style import GREY, WIDTH, Figure, chart, finish, looks, plain, ticks, whole
 from kelvin.report.kit.words import listed
 from kelvin.report.results import Replicate, Results, Run
 
@@ -85,8 +74,7 @@ def degradation_figures(name: str, runs: Sequence[Run]) -> list[Figure]:
 
 def schedules_figure(name: str, runs: Sequence[Run]) -> Figure:
     """beta_t, alpha-bar_t and log-SNR_t over t/T; runs of one schedule share a curve."""
-    figure = new(WIDTH, 3.2)
-    panels = figure.subplots(1, 3)
+    figure, panels = chart(WIDTH, 3.2, across=3)
     groups: dict[bytes, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.schedule.betas.tobytes(), []).append(run)
@@ -107,6 +95,19 @@ def schedules_figure(name: str, runs: Sequence[Run]) -> Figure:
                   "axes. Schedules with fewer steps need larger ones.")
 
 
+def variance_lines(axes: Any, runs: Sequence[Run], labels: Sequence[str]) -> bool:
+    """Signal variance left over t/T, with a cross from where a degradation can remove no more; whether
+    there is any. Lines may lie on one another, so their markers are apart."""
+    for i, (run, look, label) in enumerate(zip(runs, looks(runs), labels, strict=True)):
+        left, every = run.signal_variance, max(1, run.steps // 8)
+        axes.plot(np.arange(run.steps + 1) / run.steps, left, label=plain(label),
+                  **look | {"markevery": (i * every // len(runs), every)})
+        if (t := run.first.process["clamped_from"]) is not None:
+            axes.plot(t / run.steps, left[t], "X", color=look["color"], markersize=10,
+                      markeredgecolor="white", zorder=5)
+    return any(run.first.process["clamped_from"] is not None for run in runs)
+
+
 def variance_figure(name: str, runs: Sequence[Run]) -> Figure:
     """Signal variance left over t/T, as training measured it on its images."""
     figure, axes = chart(WIDTH * 0.75, 3.2)
@@ -119,8 +120,7 @@ def variance_figure(name: str, runs: Sequence[Run]) -> Figure:
 
 def loss_figure(name: str, runs: Sequence[Run]) -> Figure:
     """Training and validation loss, both after the epoch at fixed t and z."""
-    figure = new(WIDTH, 3.4)
-    panels = figure.subplots(1, 2, sharey=True)
+    figure, panels = chart(WIDTH, 3.4, across=2, sharey=True)
     for axes, key, title in zip(panels, ("train_loss", "val_loss"), ("training", "validation"),
                                 strict=True):
         lines(axes, runs, lambda run, key=key: history(run, key))
@@ -152,7 +152,7 @@ def loss_meaning(runs: Sequence[Run]) -> str:
 
 def overlay_figure(name: str, runs: Sequence[Run]) -> Figure:
     """Training (solid) over validation loss (dashed), a panel per run."""
-    figure, panels = style.arrange(runs)
+    figure, panels = style.arrange([run.title for run in runs])
     for axes, run in zip(panels, runs, strict=True):
         overlay(axes, run)
     return finish(figure, f"{name}-overlay", "Training against validation loss of each run. Both are "
@@ -188,8 +188,8 @@ def fmd_figure(name: str, runs: Sequence[Run]) -> Figure:
     """FMD per epoch by the small and the honest protocol, and normalised; FID per epoch where all runs
     have it."""
     has_fid = all("fid" in row for run in runs for r in run.replicates for row in r.details["epochs"])
-    figure = new(WIDTH, 3.5 if not has_fid else 6.0)
-    panels = list(figure.subplots(2, 2).flat) if has_fid else figure.subplots(1, 3)
+    figure, lattice = chart(WIDTH, 6.0, 2, 2) if has_fid else chart(WIDTH, 3.5, across=3)
+    panels = list(lattice.flat)
     row = runs[0].first.details["epochs"][0]
     if has_fid:
         lines(panels[3], runs, lambda run: epochs(run, "fid"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kelvin.report.kit.style import plain
+from kelvin.report.kit.style import error_bars
 from kelvin.report.kit.table import Row
 from kelvin.report.kit.words import Score
 from kelvin.report.results import Results, Run
@@ -65,7 +65,6 @@ def interval_words(results: Results, images: str = "") -> str:
 def bars(axes: Any, points: Sequence[Point], key: str, label: str, look: Mapping[str, Any],
          x: Callable[[Point], float | None] = lambda point: point.at) -> None:
     """A line through the means of a sweep, with a bar for each interval."""
-    y = np.array([point.mean(key) for point in points])
-    low, high = np.array([point.interval(key) for point in points]).T
-    axes.errorbar([x(point) for point in points], y, [np.maximum(y - low, 0), np.maximum(high - y, 0)],
-                  capsize=2, label=plain(label), **look)
+    low, high = zip(*(point.interval(key) for point in points), strict=True)
+    error_bars(axes, [x(point) for point in points], [point.mean(key) for point in points], low, high,
+               label, look)

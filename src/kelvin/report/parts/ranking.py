@@ -8,51 +8,40 @@ from typing import Any
 from kelvin.metrics.ranking import Entry, Ranking
 from kelvin.report.kit.style import (
     BAND,
-    FAMILIES,
-    GREY,
     WIDTH,
     Figure,
     chart,
     finish,
-    mark,
-    plain,
-    ticks,
+    list_rows,
+    mark_families,
+    reference,
+    spread_bar,
 )
 from kelvin.report.kit.table import Row, fixed, number
-from kelvin.report.kit.titles import FAMILIES as TITLES
 from kelvin.report.kit.titles import sampler_words
 from kelvin.report.kit.words import between, flags, listed, named, score, seeds
 from kelvin.report.results import Results
-
-MARKERS = {"hot": "o", "warm": "^", "cold": "s", "folder": "D"}
 
 
 def ranking_figure(results: Results, metrics: Mapping[str, Row]) -> Figure:
     """FMD of every run with its interval, against the band of real images."""
     about = results.calibration
-    rows = sorted((metrics[name] for name in results.runs), key=lambda r: r["fmd"], reverse=True)
+    rows = sorted((metrics[name] for name in results.runs), key=lambda r: r["fmd"], reverse=True)[::-1]
     figure, axes = chart(WIDTH, 0.27 * len(rows) + 1.2)
     lowest = min(about["floor"] - about["floor_sd"], *(row["fmd"] for row in rows))
     left = 0.6 * max(lowest, 0.1 * about["floor"])  # a logarithmic axis has no room for zero
     for y, row in enumerate(rows):
-        colour, marker = FAMILIES[row["family"]][0], MARKERS[row["family"]]
-        low = max(row["fmd_low"], left)
-        axes.plot([low, row["fmd_high"]], [y, y], color=colour, linewidth=1.6)
-        axes.plot(row["fmd"], y, marker, color=colour, markersize=6)
-    for family in dict.fromkeys(r["family"] for r in rows):
-        mark(axes, MARKERS[family], TITLES[family], FAMILIES[family][0])
+        spread_bar(axes, y, max(row["fmd_low"], left), row["fmd"], row["fmd_high"], row["family"],
+                   width=1.6, size=6)
+    mark_families(axes, (row["family"] for row in reversed(rows)))
     axes.axvspan(about["floor"] - about["floor_sd"], about["floor"] + about["floor_sd"], color=BAND,
                  zorder=0, label="held-out real images (mean ± sd)")
-    axes.axvline(about["rows"]["pixel-gaussian"]["fmd"], color=GREY, linestyle=(0, (5, 2)),
-                 linewidth=1, label="Gaussian fitted to the pixels")
+    reference(axes, about["rows"]["pixel-gaussian"]["fmd"], "Gaussian fitted to the pixels")
     axes.axvline(about["ceiling"], color="#000000", linewidth=1, linestyle=(0, (1, 1)),
                  label="black images")
-    axes.set_yticks(range(len(rows)), [plain(r["title"]) for r in rows])
-    axes.set(xscale="log", xlim=(left, 1.3 * max(about["ceiling"], rows[0]["fmd"])),
-             ylim=(-0.6, len(rows) - 0.4),
-             xlabel=f"FMD at n = {about['n']} (lower is closer to real images)")
-    axes.grid(axis="y", visible=False)
-    ticks(axes.xaxis)
+    axes.set_xlim(left, 1.3 * max(about["ceiling"], rows[-1]["fmd"]))
+    list_rows(axes, [row["title"] for row in rows],
+              f"FMD at n = {about['n']} (lower is closer to real images)")
     level, over = f"{100 * results.plan.metrics.confidence:.0f} %", rows[0]["interval"]
     return finish(figure, "ranking", "FMD of every run's first sampler, lowest at the top. "
                   f"Bars: {level} interval {over}; one that reaches the left edge goes on to zero.")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from kelvin.artifacts.names import CLIPPED, FED_BACK, NOTHING_CLIPPED, rule_and_how
 from kelvin.metrics.measures import MEASURES as ALL
-from kelvin.report.kit.style import WIDTH, Figure, finish, look, new
-from kelvin.report.kit.table import Column, Row, Table, number
+from kelvin.report.kit.style import WIDTH, Figure, chart, finish, look
+from kelvin.report.kit.table import Column, Row, Table, number, with_error
 from kelvin.report.results import Run
 
 PARTS = {"test": "held-out images", "seen": "the test split's images of objects trained on"}
@@ -57,36 +58,40 @@ def values(run: Run, part: str, rule: str, key: str) -> np.ndarray:
     return np.array([[row[key] for row in fold] for fold in over_time(run, part, rule)])
 
 
-def error(values: np.ndarray, over_images: np.ndarray) -> np.ndarray:
-    """Standard error over folds (rows); with one fold, over its images."""
-    return over_images[0] if len(values) == 1 else values.std(0, ddof=1) / len(values) ** 0.5
+def mean_and_error(run: Run, part: str, rule: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of a measure over folds at every t, and its standard error over folds; with one fold, over
+    its images."""
+    folds = values(run, part, rule, key)
+    return folds.mean(0), (values(run, part, rule, f"{key}_se")[0] if len(folds) == 1
+                           else folds.std(0, ddof=1) / len(folds) ** 0.5)
 
 
 def error_over(run: Run) -> str:
-    """What `error` is taken over."""
+    """What the error of `mean_and_error` is taken over."""
     return (f"standard error over {len(run.replicates)} folds" if len(run.replicates) > 1
             else "standard error over images of one fold")
 
 
+def best_of(measure: str, values: Iterable[float]) -> float:
+    return min(values) if ALL[measure].better == "lower" else max(values)
+
+
 def by_fold(name: str, run: Run, part: str, measure: str, window: int) -> Table:
     """A measure by t (rows) and fold (columns), by the exact rule."""
-    folds, best = over_time(run, part), min if ALL[measure].better == "lower" else max
-    rows: list[Row] = []
-    for k, row in enumerate(folds[0]):
-        cells = {"run": run.name, "t": row["t"], "n": row["n"]}
-        for r, fold in zip(run.replicates, folds, strict=True):
-            cells |= {f"{key}_{r.index}": fold[k][key]
-                      for key in (measure, f"{measure}_sd", f"{measure}_se")}
-        cells["best"] = best(fold[k][measure] for fold in folds)
-        rows.append(cells)
+    folds, places = over_time(run, part), [r.index for r in run.replicates]
+    rows: list[Row] = [
+        {"run": run.name, "t": at_t[0]["t"], "n": at_t[0]["n"],
+         **{f"{key}_{i}": row[key] for i, row in zip(places, at_t, strict=True)
+            for key in (measure, f"{measure}_sd", f"{measure}_se")},
+         "best": best_of(measure, (row[measure] for row in at_t))}
+        for at_t in zip(*folds, strict=True)]
 
     def cell(row: Row, i: int) -> str:
         return (f"{number(row[f'{measure}_{i}'])} ± {number(row[f'{measure}_sd_{i}'], 2)} "
                 f"({number(row[f'{measure}_se_{i}'], 2)})")
 
     columns = [Column("t", lambda r: number(r["t"])),
-               *(Column(f"fold {r.index}", lambda row, i=r.index: cell(row, i), f"{measure}_{r.index}")
-                 for r in run.replicates)]
+               *(Column(f"fold {i}", lambda row, i=i: cell(row, i), f"{measure}_{i}") for i in places)]
     return ByRow(f"{name}-{run.name}-{part}-{measure}", f"{run.title}: {MEASURES[measure]} of "
                  f"single-shot x0_hat on {PARTS[part]}, n = {rows[0]['n']} in a seeded order. ±: "
                  f"standard deviation over images; in brackets: standard error of the mean."
@@ -95,19 +100,16 @@ def by_fold(name: str, run: Run, part: str, measure: str, window: int) -> Table:
 
 def by_rule(name: str, run: Run, part: str, measure: str, window: int) -> Table:
     """A measure by t (rows) and rule (columns), means over folds."""
-    tried = {rule: values(run, part, rule, measure) for rule in rules(run)}
-    errors = {rule: error(cells, values(run, part, rule, f"{measure}_se"))
-              for rule, cells in tried.items()}
-    rows, best = [], min if ALL[measure].better == "lower" else max
-    for k, row in enumerate(over_time(run, part)[0]):
-        cells = {"run": run.name, "t": row["t"], "n": row["n"], "folds": len(run.replicates)}
-        for rule in tried:
-            cells |= {rule: float(tried[rule][:, k].mean()), f"{rule}_se": float(errors[rule][k])}
-        cells["best"] = best(cells[rule] for rule in tried)
-        rows.append(cells)
+    tried = {rule: mean_and_error(run, part, rule, measure) for rule in rules(run)}
+    rows: list[Row] = [
+        {"run": run.name, "t": row["t"], "n": row["n"], "folds": len(run.replicates),
+         **{key: float(value[k]) for rule, (mean, error) in tried.items()
+            for key, value in ((rule, mean), (f"{rule}_se", error))},
+         "best": best_of(measure, (float(mean[k]) for mean, _ in tried.values()))}
+        for k, row in enumerate(over_time(run, part)[0])]
     columns = [Column("t", lambda r: number(r["t"])),
-               *(Column(title(rule), lambda row, rule=rule:
-                        f"{number(row[rule])} ± {number(row[f'{rule}_se'], 2)}", rule) for rule in tried)]
+               *(Column(title(rule), lambda row, rule=rule: with_error(row, rule), rule)
+                 for rule in tried)]
     return ByRow(f"{name}-{run.name}-{part}-rules-{measure}", f"{run.title}: {MEASURES[measure]} of "
                  f"single-shot x0_hat on {PARTS[part]}, one prediction turned into an image by each "
                  f"rule. Mean over {len(run.replicates)} fold{'s' * (len(run.replicates) > 1)} of "
@@ -117,8 +119,8 @@ def by_rule(name: str, run: Run, part: str, measure: str, window: int) -> Table:
 
 def fold_figure(name: str, runs: list[Run]) -> Figure:
     """SSIM, PSNR and RMSE over t of every fold, by run."""
-    drawing = new(WIDTH, 6.4)
-    panels = drawing.subplots(len(MEASURES), len(runs), sharex=True, sharey="row", squeeze=False)
+    drawing, panels = chart(WIDTH, 6.4, len(MEASURES), len(runs), sharex=True, sharey="row",
+                            squeeze=False)
     for axes, label in zip(panels[:, 0], MEASURES.values(), strict=True):
         axes.set_ylabel(label)
     for column, run in zip(panels.T, runs, strict=True):
@@ -139,16 +141,12 @@ def fold_figure(name: str, runs: list[Run]) -> Figure:
 
 def rule_figure(name: str, runs: list[Run]) -> Figure:
     """SSIM, PSNR and RMSE over t by run and rule; means over folds."""
-    drawing = new(WIDTH, 3.4)
-    panels, i = drawing.subplots(1, len(MEASURES)), 0
-    for run in runs:
+    drawing, panels = chart(WIDTH, 3.4, across=len(MEASURES))
+    for i, (run, rule) in enumerate([(r, rule) for r in runs for rule in rules(r)]):
         t = [row["t"] for row in over_time(run, "test")[0]]
-        for rule in rules(run):
-            for axes, measure in zip(panels, MEASURES, strict=True):
-                means = values(run, "test", rule, measure)
-                axes.errorbar(t, means.mean(0), error(means, values(run, "test", rule, f"{measure}_se")),
-                              label=f"{run.title}: {title(rule)}", **look(i))
-            i += 1
+        for axes, measure in zip(panels, MEASURES, strict=True):
+            axes.errorbar(t, *mean_and_error(run, "test", rule, measure),
+                          label=f"{run.title}: {title(rule)}", **look(i))
     for axes, label in zip(panels, MEASURES.values(), strict=True):
         axes.set(xlabel="t", ylabel=label)
     return finish(drawing, f"{name}-rules", "Single-shot x0_hat on held-out images over t, by the "

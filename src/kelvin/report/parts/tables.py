@@ -12,6 +12,7 @@ from kelvin.common.trees import leaves
 from kelvin.metrics.measures import MEASURES
 from kelvin.report.kit.measured import columns as columns_of
 from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
+from kelvin.report.kit.words import machine
 from kelvin.report.parts import calibrating
 from kelvin.report.parts import columns as shared
 from kelvin.report.results import Results, Run, StudyResults
@@ -84,21 +85,17 @@ def cost_table(results: Results, costs: Mapping[str, Row]) -> Table:
         first = run.record["sampler"]
         rows.append({"run": name, "title": run.title, **{k: cost[k] for k in (
             "hardware", "precision", "threads", "parameters", "updates", "flops_per_image",
-            "peak_memory_bytes",
-            "train_seconds")}, "sampler": first, "nfe": cost["nfe"][first],
+            "peak_memory_bytes", "train_seconds")}, "sampler": first, "nfe": cost["nfe"][first],
             "sample_ms": 1000 * cost["sample_seconds"][first] / run.record["n"]})
-    columns = [Column("run", lambda r: r["title"]),
-               Column("parameters", lambda r: number(r["parameters"])),
-               Column("updates", lambda r: number(r["updates"])),
-               Column("training, s", lambda r: number(r["train_seconds"])),
+    columns = [shared.RUN, *map(shared.value, ("parameters", "updates")),
+               shared.value("train_seconds", "training, s"),
                Column("MFLOPs / evaluation", lambda r: number(r["flops_per_image"] / 1e6)),
                Column("training memory, MiB", lambda r: NOTHING if r["peak_memory_bytes"] is None
                       else number(r["peak_memory_bytes"] / 2**20)),
                shared.SAMPLER, shared.NFE,
                Column("GFLOPs / sample", lambda r: number(r["flops_per_image"] * r["nfe"] / 1e9)),
-               Column("ms / sample", lambda r: number(r["sample_ms"])),
-               Column("hardware", lambda r: f"{r['hardware']}, {r['precision']}, "
-                                            f"{r['threads']} thread{'s' * (r['threads'] > 1)}")]
+               shared.value("sample_ms", "ms / sample"),
+               Column("hardware", lambda r: machine(r, "hardware", "precision"))]
     return Table("cost", "What each run cost: one image's forward pass, the sampler of the table of "
                  "generation, and wall-clock seconds on the hardware named. Training memory: counted, "
                  "for one fp32 step (weights, gradients, Adam, EMA, activations that autograd keeps).",
@@ -113,8 +110,7 @@ def parameter_table(study: StudyResults) -> Table | None:
         return None
     rows = [{"run": run.name, "title": run.title, **{key: values[run.name]
              for key, values in differing.items()}} for run in study.runs]
-    columns = [Column("run", lambda r: r["title"]),
-               *(Column(key, lambda r, key=key: r[key]) for key in differing)]
+    columns = [shared.RUN, *(Column(key, lambda r, key=key: r[key]) for key in differing)]
     return Table(f"parameters-{study.name}", f"{study.study.title}: the parameters in which the runs "
                  "differ; all others are equal.", columns, rows)
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from kelvin.metrics.measures import MEASURES, PSNR_CAP
 from kelvin.report.kit.measured import columns as columns_of
-from kelvin.report.kit.table import Column, Row, Table, number
+from kelvin.report.kit.table import Column, Row, Table
 from kelvin.report.kit.titles import sampler_words
-from kelvin.report.parts.columns import RUN
+from kelvin.report.parts.columns import RUN, value
 from kelvin.report.results import Results, Run
 
 DISTORTIONS = [measure.key for measure in MEASURES.within("restoration")]
@@ -82,8 +82,7 @@ def restoration_table(over_t: list[Row]) -> Table:
             for (run, method), group in groups.items()]
     columns = [RUN, METHOD,
                *(capped(c) if c.key == "psnr" else c for c in columns_of("restoration")),
-               Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]), "fmd_restoration",
-                      "min")]
+               value("fmd_restoration", "FMD (restoration)", "min")]
     return Table("restoration", f"Restoration of {rows[0]['n']} real test images, mean over evenly "
                  "spaced t. ±: standard error over images (an upper bound: the mean of those at each t). "
                  "FMD (restoration): distance of the restored images' distribution from real images', at "
@@ -101,9 +100,7 @@ def capped(column: Column) -> Column:
 
 
 def restoration_over_t_table(over_t: list[Row]) -> Table:
-    columns = [RUN, Column("t", lambda r: number(r["t"])),
-               METHOD,
-               *(replace(c, best="") for c in columns_of("restoration")),
-               Column("FMD (restoration)", lambda r: number(r["fmd_restoration"]))]
+    columns = [RUN, value("t"), METHOD, *(replace(c, best="") for c in columns_of("restoration")),
+               value("fmd_restoration", "FMD (restoration)")]
     return Table("restoration_over_t", "Restoration over t. ±: standard error over images; the .csv "
                  "also has the standard deviation.", columns, over_t)

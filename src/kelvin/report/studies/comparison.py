@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from kelvin.report.kit.style import (
-    GREY,
-    WIDTH,
-    Figure,
-    band,
-    finish,
-    logarithmic,
-    looks,
-    new,
-    plain,
-)
+from kelvin.report.kit.style import GREY, WIDTH, Figure, band, chart, finish, logarithmic, looks, plain
 from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
-from kelvin.report.kit.words import listed, named, seeds
+from kelvin.report.kit.words import listed, machine, named, seeds
 from kelvin.report.parts import columns
 from kelvin.report.parts.columns import cell
 from kelvin.report.results import Run
@@ -28,20 +17,6 @@ from kelvin.report.studies.base import Study, studies
 COSTS = {"parameters": "parameters", "flops_per_image": "FLOPs per image",
          "peak_memory_bytes": "peak memory", "updates": "updates", "train_seconds": "training seconds"}
 STEP = 3  # a training step costs three forward passes: one forward, two in the backward pass
-
-
-@dataclass(frozen=True)
-class EqualTime:
-    """The FMD of a run at a time between two kept epochs: log FMD is linear in seconds there, and so is
-    `epoch`.
-
-    Means over training seeds; seconds of updates alone, without evaluation and sampling.
-    """
-
-    run: Run
-    epoch: float
-    seconds: float
-    fmd: float
 
 
 def cost(run: Run, key: str) -> float | None:
@@ -67,19 +42,20 @@ def curve(run: Run) -> list[tuple[int, float, float]] | None:
              float(np.mean([r["fmd"] for r in row]))) for row in rows]
 
 
-def equal_time(runs: Sequence[Run]) -> tuple[float, list[EqualTime]]:
-    """The largest time that all runs reached, and each run at that time, without runs that had kept no
-    samples by then or that have no seconds."""
-    curves = {run.name: (run, curve_of_run) for run in runs if (curve_of_run := curve(run))}
-    if not curves:
-        return 0.0, []
-    limit = min(curve_of_run[-1][1] for _, curve_of_run in curves.values())
-    out = []
-    for run, curve_of_run in curves.values():
-        epochs, seconds, fmd = (np.array(column, float) for column in zip(*curve_of_run, strict=True))
+def equal_time(runs: Sequence[Run]) -> tuple[float, dict[str, tuple[float, float]]]:
+    """The largest time that all runs reached, in seconds of updates alone, and {run: (epoch, FMD)} at
+    that time, where log FMD is linear in seconds between two kept epochs and so is the epoch.
+
+    Means over training seeds; runs that had kept no samples by then, or have no seconds, are absent.
+    """
+    curves = {run.name: points for run in runs if (points := curve(run))}
+    limit = min((points[-1][1] for points in curves.values()), default=0.0)
+    out = {}
+    for name, points in curves.items():
+        epochs, seconds, fmd = (np.array(column, float) for column in zip(*points, strict=True))
         if seconds[0] <= limit:
-            out.append(EqualTime(run, float(np.interp(limit, seconds, epochs)), limit,
-                                 float(np.exp(np.interp(limit, seconds, np.log(fmd))))))
+            out[name] = (float(np.interp(limit, seconds, epochs)),
+                         float(np.exp(np.interp(limit, seconds, np.log(fmd)))))
     return limit, out
 
 
@@ -96,10 +72,8 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
 
 def hardware(runs: Sequence[Run]) -> str:
     """The machines that the seconds are from: seconds compare on one machine only."""
-    machines = dict.fromkeys(f"{c['hardware']}, {c['precision']}, {c['threads']} thread"
-                             f"{'s' * (c['threads'] > 1)}" for run in runs for r in run.replicates
-                             for c in [r.details["cost"]])
-    return listed(list(machines))
+    return listed(list(dict.fromkeys(machine(r.details["cost"], "hardware", "precision")
+                                     for run in runs for r in run.replicates)))
 
 
 def on_front(runs: Sequence[Run]) -> list[str]:
@@ -115,18 +89,16 @@ class Comparison(Study):
     def tables(self) -> list[Table | None]:
         """Cost beside quality."""
         limit, points = equal_time(self.trained)
-        at = {point.run.name: point for point in points}
         front = on_front(self.trained)
         rows: list[Row] = []
         for run in self.trained:
-            record, point = self.records[run.name], at.get(run.name)
+            record, (epoch, fmd) = self.records[run.name], points.get(run.name, (None, None))
             rows.append({"run": run.name, "title": run.title, "network": run.config.network.kind,
                          **{key: cost(run, key) for key in COSTS}, "training_flops": training_flops(run),
                          **{key: record.get(key) for key in ("fmd", "fmd_low", "fmd_high",
                                                              "val_loss_ema")},
-                         "equal_seconds": limit if point else None,
-                         "equal_epoch": point.epoch if point else None,
-                         "equal_fmd": point.fmd if point else None, "pareto": run.name in front})
+                         "equal_seconds": None if fmd is None else limit, "equal_epoch": epoch,
+                         "equal_fmd": fmd, "pareto": run.name in front})
 
         def counted(unit: float) -> Callable[[float], str]:
             return lambda value: number(value / unit)
@@ -159,8 +131,7 @@ class Comparison(Study):
         return [self.pareto_figure(), *([self.progress_figure()] if timed else []), self.samples()]
 
     def pareto_figure(self) -> Figure:
-        canvas = new(WIDTH, 3.5)
-        panels = canvas.subplots(1, 2, sharey=True)
+        canvas, panels = chart(WIDTH, 3.5, across=2, sharey=True)
         runs, about = self.trained, self.results.calibration
         for axes, spent, label in (
                 (panels[0], [training_flops(r) / 1e9 for r in runs], "training FLOPs (10⁹)"),
@@ -182,8 +153,7 @@ class Comparison(Study):
                       f"{hardware(runs)}, evaluation and kept samples included.")
 
     def progress_figure(self) -> Figure:
-        canvas = new(WIDTH, 3.5)
-        panels = canvas.subplots(1, 2, sharey=True)
+        canvas, panels = chart(WIDTH, 3.5, across=2, sharey=True)
         for run, look in zip(self.trained, looks(self.trained), strict=True):
             if points := curve(run):
                 epochs, seconds, fmd = zip(*points, strict=True)
@@ -215,9 +185,10 @@ class Comparison(Study):
         out = [f"{head}, {order([(run.title, run.mean('fmd')) for run in runs], count)}"]
         limit, points = equal_time(runs)
         if len(points) > 1:
-            left = [named(run.title) for run in runs if run.name not in {p.run.name for p in points}]
+            left = [named(run.title) for run in runs if run.name not in points]
             out.append(f"At equal time, {number(limit)} s of updates on {hardware(runs)}, "
-                       + order([(p.run.title, p.fmd) for p in points], count, "FMD while training")
+                       + order([(run.title, points[run.name][1]) for run in runs if run.name in points],
+                               count, "FMD while training")
                        + (f" {listed(left)} had kept no samples by then." if left else ""))
         front = on_front(runs)
         inside = [named(run.title) for run in runs if run.name not in front]

@@ -8,7 +8,7 @@ from kelvin.config.plan import ReportPlan
 from kelvin.datasets.sources.fruits import parse_class
 from kelvin.metrics.comparisons import LEAST
 from kelvin.report.kit import pictures
-from kelvin.report.kit.style import WIDTH, Figure, finish, look, new, ticks, whole
+from kelvin.report.kit.style import WIDTH, Figure, chart, finish, look, ticks, whole
 from kelvin.report.kit.table import Table, number
 from kelvin.report.kit.words import named
 from kelvin.report.parts import ancestral, single_shot, strips
@@ -60,8 +60,7 @@ class Folds(Study):
     def loss_figure(self) -> Figure:
         """Train and validation loss of every fold; a cross where training stopped, a disc at the best."""
         runs = self.trained
-        drawing = new(WIDTH, 3.2)
-        panels = drawing.subplots(1, len(runs), sharey=True, squeeze=False)[0]
+        drawing, (panels,) = chart(WIDTH, 3.2, across=len(runs), sharey=True, squeeze=False)
         for axes, run in zip(panels, runs, strict=True):
             for i, r in enumerate(run.replicates):
                 x, colour = [row["epoch"] for row in r.history], look(i)["color"]

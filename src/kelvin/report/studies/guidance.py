@@ -7,7 +7,7 @@ import numpy as np
 from kelvin.artifacts.names import weight_of
 from kelvin.report.kit import pictures
 from kelvin.report.kit.measured import column
-from kelvin.report.kit.style import GREY, WIDTH, Figure, band, below, finish, look, new, ticks
+from kelvin.report.kit.style import GREY, WIDTH, Figure, band, below, chart, finish, look, ticks
 from kelvin.report.kit.table import NOTHING, Column, Table, fixed, number, span
 from kelvin.report.kit.words import between, named, seeds, verdicts
 from kelvin.report.parts import columns
@@ -40,8 +40,7 @@ class Guidance(Study):
 
     def sweep_figure(self, sweeps: list[list[Point]]) -> Figure:
         """FMD and accuracy over the weight (two axes), and precision and recall over it."""
-        canvas = new(WIDTH, 3.6)
-        left, right = canvas.subplots(1, 2)
+        canvas, (left, right) = chart(WIDTH, 3.6, across=2)
         beside = left.twinx()
         beside.spines["right"].set_visible(True)
         beside.grid(False)
@@ -81,8 +80,8 @@ class Guidance(Study):
         panel = pictures.table("", rows, [names[k] for k in classes], [f"{p.at:g}" for p in sweep])
         return pictures.show(f"{self.name}-{run.name}", "The first sample asked for each class (rows) by "
                              f"each guidance weight (columns), not chosen by hand; {run.title}. A row "
-                             "starts from one "
-                             "noise.", [panel], 1, width=WIDTH * 0.75, x_label="guidance weight w")
+                             "starts from one noise.", [panel], 1, width=WIDTH * 0.75,
+                             x_label="guidance weight w")
 
     def tables(self) -> list[Table | None]:
         """One row a weight."""

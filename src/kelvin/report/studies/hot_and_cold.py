@@ -16,9 +16,14 @@ from kelvin.report.kit.words import named
 from kelvin.report.parts import contrast_figures as drawing
 from kelvin.report.parts import contrast_words as words
 from kelvin.report.parts.arms import TIED, Arm, arms
+from kelvin.report.parts.columns import RUN, text, value
 from kelvin.report.parts.contrasts import BEST, Page, contrasted
 from kelvin.report.results import Results, StudyResults
 from kelvin.report.studies.base import Study, studies
+
+DEGRADATION, EVALUATIONS = text("title", "degradation"), value("nfe", "evaluations")
+TIED_BY = Column("tied by", lambda row: TIED[row["tie"]])
+VALIDATION = value("validation_fmd", "FMD, validation")
 
 
 @studies.register("hot-and-cold")
@@ -61,29 +66,27 @@ class HotAndCold(Study):
         """One row a contrast."""
         rows: list[Row] = []
         sides = self.page.sides
-        for h in self.page.held:
-            c, (low, high) = h.verdict.contrast, h.interval or (None, None)
-            least, most = h.by_classifier or (None, None)
+        for e in self.page.effects:
+            c, (low, high) = e.verdict.contrast, e.interval or (None, None)
+            least, most = e.by_classifier or (None, None)
             sampler = SAMPLERS[c.sampler] if c.sampler != BEST else (
-                f"best: {SAMPLERS[h.kinds[1]]} against {SAMPLERS[h.kinds[0]]}")
-            rows.append({"candidate": h.candidate, "title": f"{sides[c.candidate].title} against "
-                         f"{sides[c.baseline].title}", "tie": h.tie, "sampler": sampler,
-                         "nfe": c.nfe, "seeds": min(h.verdict.seeds), "ratio": h.ratio,
-                         "ratio_low": low, "ratio_high": high, "outcome": h.verdict.outcome,
-                         "p": h.verdict.p, "p_same": h.verdict.p_same, "detectable": h.detectable,
+                f"best: {SAMPLERS[e.kinds[1]]} against {SAMPLERS[e.kinds[0]]}")
+            rows.append({"candidate": e.candidate, "title": f"{sides[c.candidate].title} against "
+                         f"{sides[c.baseline].title}", "tie": e.tie, "sampler": sampler,
+                         "nfe": c.nfe, "seeds": min(e.verdict.seeds), "ratio": e.ratio,
+                         "ratio_low": low, "ratio_high": high, "outcome": e.verdict.outcome,
+                         "p": e.verdict.p, "p_same": e.verdict.p_same, "detectable": e.detectable,
                          "classifiers_low": least, "classifiers_high": most})
         if not rows:
             return None
-        tie = [Column("tied by", lambda r: TIED[r["tie"]])] if len(self.page.ties) > 1 else []
-        heads = [Column("contrast", lambda r: r["title"]), *tie,
-                 Column("sampler", lambda r: r["sampler"]),
-                 Column("evaluations", lambda r: number(r["nfe"])),
+        heads = [text("title", "contrast"), *[TIED_BY] * (len(self.page.ties) > 1), text("sampler"),
+                 EVALUATIONS,
                  Column("ratio of FMD [95 % interval]", lambda r: digits_of(r["ratio"]) + (
                      "" if r["ratio_low"] is None else
                      f" [{digits_of(r['ratio_low'])}, {digits_of(r['ratio_high'])}]")),
                  Column("by classifier", lambda r: NOTHING if r["classifiers_low"] is None else
                         f"{digits_of(r['classifiers_low'])} to {digits_of(r['classifiers_high'])}"),
-                 Column("verdict", lambda r: r["outcome"]),
+                 text("outcome", "verdict"),
                  Column("detectable rise", lambda r: NOTHING if r["detectable"] is None
                         else f"{digits(100 * r['detectable'])} %")]
         return Table(f"{self.name}-contrasts", f"Every degradation against {named(self.baseline)}, "
@@ -103,9 +106,8 @@ class HotAndCold(Study):
                  **{gate.name: state(gate) for gate in gates},
                  **{f"{gate.name}_numbers": numbers(gate) for gate in gates}}
                 for key, gates in page.gates.items()]
-        heads = [Column("run", lambda r: r["title"]), Column("updates", lambda r: number(r["updates"])),
-                 gate_column(RESTORATION), gate_column(BUDGET), gate_column(SEVERITY),
-                 gate_column(SEEDS, "fresh seeds")]
+        heads = [RUN, value("updates"), gate_column(RESTORATION), gate_column(BUDGET),
+                 gate_column(SEVERITY), gate_column(SEEDS, "fresh seeds")]
         return Table(f"{self.name}-gates", "What a run must pass before it is judged. Restoration: "
                      "one-shot RMSE over that of linear least squares on 8 bits, at most 1.1 wherever "
                      "the latter exceeds half a grey level. Budget: twice the updates move log FMD by "
@@ -126,13 +128,9 @@ class HotAndCold(Study):
                              f"{SAMPLERS[own.place[0]]}, {own.place[1]}",
                              "fmd": float(np.exp(np.mean(np.log(own.fmd())))),
                              "chosen": run is arm.run and arm.place is not None})
-        heads = [Column("degradation", lambda r: r["title"]),
-                 Column("tied by", lambda r: TIED[r["tie"]]),
-                 Column("updates", lambda r: number(r["updates"])),
+        heads = [DEGRADATION, TIED_BY, value("updates"),
                  Column("learning rate", lambda r: f"{r['lr']:g}"),
-                 Column("best sampler, evaluations", lambda r: r["sampler"]),
-                 Column("FMD, validation", lambda r: number(r["validation_fmd"])),
-                 Column("FMD, reference", lambda r: number(r["fmd"])),
+                 text("sampler", "best sampler, evaluations"), VALIDATION, value("fmd", "FMD, reference"),
                  Column("chosen", lambda r: "chosen" if r["chosen"] else NOTHING)]
         return Table(f"{self.name}-grid", "What was tuned: each run by the sampler of its lowest FMD "
                      "against the validation images (geometric means over seeds), which alone choose.",
@@ -145,11 +143,8 @@ class HotAndCold(Study):
              "name": arm.samplers[kind, nfe],
              "validation_fmd": float(np.exp(arm.validation(arm.run, (kind, nfe))))}
             for arm in self.arms if arm.is_tuned for nfe, kind in sorted(arm.declared.items())]
-        heads = [Column("degradation", lambda r: r["title"]),
-                 Column("tied by", lambda r: TIED[r["tie"]]),
-                 Column("evaluations", lambda r: number(r["nfe"])),
-                 Column("best sampler", lambda r: SAMPLERS[r["sampler"]]),
-                 Column("FMD, validation", lambda r: number(r["validation_fmd"]))]
+        heads = [DEGRADATION, TIED_BY, EVALUATIONS,
+                 Column("best sampler", lambda r: SAMPLERS[r["sampler"]]), VALIDATION]
         return Table(f"{self.name}-declared", "The samplers that tuning declares: of each degradation at "
                      "its chosen learning rate, for each number of evaluations, the one of lowest FMD "
                      "against the validation images.", heads, rows) if rows else None
@@ -158,15 +153,14 @@ class HotAndCold(Study):
         """The prior's part: one row an arm whose sampler also started from something else."""
         rows: list[Row] = []
         for arm in self.largest:
-            if found := drawing.by_start(arm):
-                sampler, values = found
+            if scores := drawing.by_start(arm):
+                sampler, values = scores
                 rows.append({"run": arm.run.name, "title": arm.title, "tie": arm.tie,
                              "sampler": drawing.words_of(arm, sampler),
                              **{start or "prior": float(np.exp(np.mean(np.log(v))))
                                 for start, v in values.items()}})
-        shown = [Column("degradation", lambda r: r["title"]),
-                 Column("sampler, evaluations", lambda r: r["sampler"]),
-                 Column("FMD from the prior", lambda r: number(r["prior"])),
+        shown = [DEGRADATION, text("sampler", "sampler, evaluations"),
+                 value("prior", "FMD from the prior"),
                  Column("from true x_T", lambda r: number(r.get("held-out"))),
                  Column("from the mean image", lambda r: number(r.get("constant")))]
         return Table(f"{self.name}-starts", "The prior's part: the same network and sampler from x_T "
@@ -176,7 +170,7 @@ class HotAndCold(Study):
     def findings(self) -> list[str]:
         """What wins, under what, and what is not decided; then verdicts in full, gates, choices."""
         rates = words.rates(self.arms)
-        if not self.page.held:
+        if not self.page.effects:
             why = ("the degradation that the others are held against is not active" if not self.base_arm
                    else "no sampler was scored by all measures on both sides of any contrast")
             return [part for part in (f"There is nothing to contrast: {why}.", rates) if part]
@@ -188,7 +182,7 @@ class HotAndCold(Study):
     @property
     def baseline(self) -> str:
         """Its title, whatever the target."""
-        arm = self.page.sides[self.page.held[0].verdict.contrast.baseline]
+        arm = self.page.sides[self.page.effects[0].verdict.contrast.baseline]
         return arm.title.removesuffix(f", target {arm.target}")
 
     @property

@@ -9,7 +9,7 @@ from textwrap import wrap
 import numpy as np
 
 from kelvin.report.kit.pictures import montage, show
-from kelvin.report.kit.style import WIDTH, Figure, finish, new, plain, ticks
+from kelvin.report.kit.style import WIDTH, Figure, chart, finish, plain, ticks
 from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
 from kelvin.report.kit.titles import sampler_words
 from kelvin.report.kit.words import listed, named, seeds
@@ -100,8 +100,7 @@ class Iterations(Study):
                       "RMSE, FMD): real test images degraded to evenly spaced t, brought back in one "
                       "network evaluation or by the sampler; means over t. Generation: one step from x_T "
                       "against the run's first sampler. The two FMDs are of different numbers of images "
-                      "and tasks.",
-                      heads, rows)] if rows else []
+                      "and tasks.", heads, rows)] if rows else []
 
     def figures(self) -> list[Figure | None]:
         return [self.over_t(), self.direct()]
@@ -113,8 +112,8 @@ class Iterations(Study):
             return None
         across = min(ACROSS, len(runs))
         down = -(-len(runs) // across)
-        canvas = new(min(WIDTH, 2.1 * across + 0.8), 3.3 * down + 0.6)
-        panels = canvas.subplots(2 * down, across, squeeze=False)
+        canvas, panels = chart(min(WIDTH, 2.1 * across + 0.8), 3.3 * down + 0.6, 2 * down, across,
+                               squeeze=False)
         for k, run in enumerate(runs):
             i, j = divmod(k, across)
             top, below = panels[2 * i:2 * i + 2, j]

@@ -19,11 +19,11 @@ from kelvin.report.kit.style import (
     logarithmic,
     looks,
     mark,
-    new,
     plain,
 )
 from kelvin.report.kit.table import Column, Row, Table, fixed, number
 from kelvin.report.kit.words import listed, named
+from kelvin.report.parts.columns import RUN, text, value
 from kelvin.report.results import Results, Run
 from kelvin.report.studies.base import Study, studies
 
@@ -58,8 +58,7 @@ class Metrics(Study):
         if not biases:
             return None
         first = next(iter(biases.values()))
-        canvas = new(WIDTH, 3.8)
-        panels = canvas.subplots(1, 1 + len(first["others"]), squeeze=False)[0]
+        canvas, (panels,) = chart(WIDTH, 3.8, across=1 + len(first["others"]), squeeze=False)
         real = {"color": FAMILIES["folder"][0], "linestyle": "-", "marker": "o"}
         styles = [real] * (REAL in biases) + looks(self.scored())
         for (title, bias), style in zip(biases.items(), styles, strict=True):
@@ -68,11 +67,9 @@ class Metrics(Study):
             for key, marker in ((STUDY_A, "*"), (STUDY_D, "P")):
                 panels[0].plot(bias[key]["n"], bias[key]["fmd"], marker, color=style["color"],
                                markersize=11, markeredgecolor="white", zorder=4)
-        axes = panels[0]
         for key, marker, letter in ((STUDY_A, "*", "A"), (STUDY_D, "P", "D")):
-            row = first[key]
-            mark(axes, marker, f"study {letter}'s rule: {row['n']} against {row['against']}",
-                 markersize=10)
+            mark(panels[0], marker, f"study {letter}'s rule: {first[key]['n']} against "
+                 f"{first[key]['against']}", markersize=10)
         for axes, key in zip(panels, ["fmd", *first["others"]], strict=True):
             axes.set(xlabel="n: images scored", title=MEASURES[key].title)
             logarithmic(axes)
@@ -111,7 +108,7 @@ class Metrics(Study):
             rows.append({"run": name, "title": record["title"],
                          **{key: record.get(key) for key in keys},
                          "family": record.get("family", "calibrating")})
-        columns = [Column("run", lambda r: r["title"]), *columns_of("distribution")]
+        columns = [RUN, *columns_of("distribution")]
         level = f"{100 * self.results.plan.metrics.confidence:.0f} %"
         return Table("distribution", f"More of the distribution, n = {self.results.calibration['n']} "
                      "samples of every run's first sampler; read each column against its own rows of "
@@ -134,12 +131,10 @@ class Metrics(Study):
         if not rows:
             return None
         columns = [
-            Column("run", lambda r: r["title"]),
-            Column("features", lambda r: f"{r['features']} ({r['dimensions']})"),
-            Column("pixel range", lambda r: r["range"]),
+            RUN, Column("features", lambda r: f"{r['features']} ({r['dimensions']})"),
+            text("range", "pixel range"),
             Column("images", lambda r: f"{r['n']:,} against {r['against']:,}"),
-            Column("distance of the samples", lambda r: number(r["fmd"])),
-            Column("of held-out real images", lambda r: number(r["real"])),
+            value("fmd", "distance of the samples"), value("real", "of held-out real images"),
             Column("below 1", lambda r: "yes" if r["fmd"] < 1 else "no")]
         return Table("slips", "How could study D read values below 1? The same samples, against training "
                      "images, in deep features (the classifier's last, in brackets how many) and shallow "

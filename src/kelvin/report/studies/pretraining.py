@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kelvin.report.kit.style import WIDTH, Figure, band, finish, looks, new, ticks, whole
+from kelvin.report.kit.style import WIDTH, Figure, band, chart, finish, looks, ticks, whole
 from kelvin.report.kit.table import NOTHING, Column, Row, Table, number
 from kelvin.report.kit.words import named, seeds
 from kelvin.report.parts import columns
@@ -101,8 +101,7 @@ class Pretraining(Study):
 
     def figures(self) -> list[Figure]:
         """Loss and FMD over own epochs (above) and over all updates (below)."""
-        drawing = new(WIDTH, 5.6)
-        panels = drawing.subplots(2, 2, sharey="col")
+        drawing, panels = chart(WIDTH, 5.6, 2, 2, sharey="col")
         row = self.trained[0].first.details["epochs"][0]
         for column, (key, words, get) in enumerate(CURVES.values()):
             for down, axes in enumerate(panels[:, column]):
@@ -138,17 +137,16 @@ class Pretraining(Study):
             for name, gain_of_run in self.gains(run).items():
                 row |= {f"{name}_{key}": getattr(gain_of_run, key) for key in ("at", "saved", "total")}
             rows.append(row)
-        heads = [columns.RUN, Column("pre-training, epochs", lambda r: number(r["pretrain_epochs"])),
-                 Column("updates in all", lambda r: number(r["total_updates"])),
-                 Column("validation loss", lambda r: number(r["val_loss_ema"]), "val_loss_ema", "min"),
-                 columns.FMD, columns.NORMALISED]
+        heads = [columns.RUN, columns.value("pretrain_epochs", "pre-training, epochs"),
+                 columns.value("total_updates", "updates in all"),
+                 columns.value("val_loss_ema", "validation loss", "min"), columns.FMD, columns.NORMALISED]
         if self.scratch:
             for name, words in (("loss", "loss"), ("fmd", "FMD")):
                 heads += [Column(f"epochs saved, {words}", columns.cell(f"{name}_saved", saved)),
                           Column(f"updates to equal {words}", columns.cell(f"{name}_total", saved))]
         if control:
-            heads.append(Column("kept samples: FMD "
-                                "[control's]", lambda r: NOTHING if r["fmd_control"] is None
+            heads.append(Column("kept samples: FMD [control's]", lambda r: NOTHING
+                                if r["fmd_control"] is None
                                 else f"{number(r['fmd_kept_last'])} [{number(r['fmd_control'])}]"))
         return [Table(self.name, f"{self.study.study.title}: n = {rows[0]['n']} samples, "
                       + (f"scored against real images of the classes {', '.join(map(str, classes))} "
@@ -158,10 +156,10 @@ class Pretraining(Study):
                       "later); updates to equal it count those of pre-training. A run that is there "
                       "after its first kept epoch counts as there at that epoch. –: never reached. Loss: "
                       "of the EMA weights on validation images. Control: the longer run from scratch "
-                      "after as many updates in all, both by the samples that training "
-                      "kept.", heads, rows, page=("pre-training, epochs", "updates in all",
-                          "validation loss", "epochs saved, loss", "epochs saved, FMD",
-                          "updates to equal FMD"))]
+                      "after as many updates in all, both by the samples that training kept.",
+                      heads, rows,
+                      page=("pre-training, epochs", "updates in all", "validation loss",
+                            "epochs saved, loss", "epochs saved, FMD", "updates to equal FMD"))]
 
     def findings(self) -> list[str]:
         base, count = self.scratch, self.count

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kelvin.report.kit.style import FAMILIES, WIDTH, Figure, band, finish, logarithmic, new
+from kelvin.report.kit.style import (
+    FAMILIES,
+    FAMILY_MARKERS,
+    WIDTH,
+    Figure,
+    band,
+    chart,
+    finish,
+    logarithmic,
+)
 from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.kit.words import listed, seeds
 from kelvin.report.parts import columns
 from kelvin.report.parts.points import Point
-from kelvin.report.parts.ranking import MARKERS
 from kelvin.report.results import TEMPERATURES, Results, Run
 from kelvin.report.studies.base import Study, studies
 
@@ -66,11 +74,10 @@ class Steps(Study):
 
     def figures(self) -> list[Figure]:
         lines, about = self.curves(), self.results.calibration
-        canvas = new(WIDTH, 3.5)
-        panels = canvas.subplots(1, 2, sharey=True)
+        canvas, panels = chart(WIDTH, 3.5, across=2, sharey=True)
         for axes, over in zip(panels, WORDS, strict=True):
             for family in dict.fromkeys(key[0] for key in lines):
-                colour, marker = FAMILIES[family][0], MARKERS[family]
+                colour, marker = FAMILIES[family][0], FAMILY_MARKERS[family]
                 at = lines[family, over]
                 axes.plot([p.at for p in at], [p.mean("fmd") for p in at], marker=marker, color=colour,
                           markersize=6, linestyle="-" if family == "hot" else (0, (6, 2)), label=family)
@@ -94,19 +101,19 @@ class Steps(Study):
         """Every point of the two panels and its cost."""
         rows: list[Row] = [
             {"run": p.run.name, "title": p.run.title, "family": family, "over": WORDS[over],
-             "group": f"{family} "
-                      f"{over}", "T": p.run.steps, "sampler": p.sampler, "nfe": p.scores[0]["nfe"],
+             "group": f"{family} {over}", "T": p.run.steps, "sampler": p.sampler,
+             "nfe": p.scores[0]["nfe"],
              **{key: p.mean(key) for key in ("fmd", "fmd_normalised", "recall", "class_evenness")}}
             for (family, over), points in self.curves().items() for p in points]
         heads = [columns.RUN, columns.KIND, columns.text("over", "varied"),
                  Column("T", columns.cell("T")), columns.SAMPLER, columns.NFE,
-                 Column("FMD", lambda r: number(r["fmd"]), "fmd", "min"), columns.NORMALISED,
-                 Column("recall", lambda r: number(r["recall"])), columns.EVENNESS]
+                 columns.value("fmd", "FMD", "min"), columns.NORMALISED, columns.value("recall"),
+                 columns.EVENNESS]
         return [Table(
             self.name, "Generation over steps. Steps of the process: T varies and the sampler visits all "
             "of them. Network evaluations: one run, whose deterministic sampler visits fewer or more of "
-            "its T times. Bold: lowest of its kind and of what is "
-            "varied.", heads, rows, bold_within="group",
+            "its T times. Bold: lowest of its kind and of what is varied.", heads, rows,
+            bold_within="group",
             page=("kind", "varied", "T", "sampler", "NFE", "recall"))] if rows else []
 
     def findings(self) -> list[str]:

@@ -7,21 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kelvin.report.kit.style import (
-    GREY,
-    MARKERS,
-    WIDTH,
-    Figure,
-    chart,
-    finish,
-    looks,
-    mark,
-    plain,
-    ticks,
-)
+from kelvin.report.kit.style import GREY, MARKERS, WIDTH, Figure, chart, finish, looks, mark, plain, ticks
 from kelvin.report.kit.table import Column, Row, Table, number
 from kelvin.report.kit.words import listed, named, ranking, score, seeds
 from kelvin.report.parts import columns, curves, strips
+from kelvin.report.parts.curves import variance_lines
 from kelvin.report.parts.tables_restoration import methods
 from kelvin.report.results import TEMPERATURES, Run
 from kelvin.report.studies.base import Study, studies
@@ -94,27 +84,18 @@ class Temperature(Study):
         """Signal variance left over t/T; dashed: wanted by the schedule; a cross: out of reach."""
         runs = self.trained
         figure, axes = chart(WIDTH, 3.9 + 0.14 * len(runs) / 3)
-        targets, clamped = {}, False
-        for i, (run, look) in enumerate(zip(runs, looks(runs), strict=True)):
-            left, style, process = run.signal_variance, look, run.first.process
-            x = np.arange(len(left)) / (len(left) - 1)
-            every = max(1, len(x) // 8)
-            # lines may lie on one another: their markers are apart
-            style |= {"markevery": (i * every // max(1, len(runs)), every)}
-            axes.plot(x, np.where(left > 0, left, np.nan), label=plain(run.title), **style)
-            if process["wanted"] is not None:
-                targets[tuple(process["wanted"])] = x
-            if (t := process["clamped_from"]) is not None:
-                clamped = True
-                axes.plot(x[t], left[t], "X", color=style["color"], markersize=10,
-                          markeredgecolor="white", zorder=5)
-        for k, (values, x) in enumerate(targets.items()):
-            axes.plot(x, values, color=GREY, linewidth=2.6, alpha=0.6, linestyle=(0, (2, 1.2)),
-                      zorder=0, label="" if k else "wanted by the noise schedule")
+        axes.set_yscale("log", nonpositive="mask")
+        clamped = variance_lines(axes, runs, [run.title for run in runs])
+        targets = dict.fromkeys(tuple(wanted) for run in runs
+                                if (wanted := run.first.process["wanted"]) is not None)
+        for k, values in enumerate(targets):
+            axes.plot(np.linspace(0, 1, len(values)), values, color=GREY, linewidth=2.6, alpha=0.6,
+                      linestyle=(0, (2, 1.2)), zorder=0,
+                      label="" if k else "wanted by the noise schedule")
         if clamped:
             mark(axes, "X", "out of reach from here on", markersize=8)
         lowest = min(float(run.signal_variance[-1]) for run in runs)
-        axes.set(xlabel="t / T", ylabel="share of the images' variance left", yscale="log",
+        axes.set(xlabel="t / T", ylabel="share of the images' variance left",
                  ylim=(max(FLOOR, 0.5 * lowest), 1.4))
         ticks(axes.yaxis)
         return finish(figure, f"{self.name}-variance", "The setting: the share of the images' variance "
