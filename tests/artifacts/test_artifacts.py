@@ -1,5 +1,6 @@
 """Results written and read again; files that are missing, cut short or changed, each in one sentence."""
 
+import json
 import struct
 import zipfile
 
