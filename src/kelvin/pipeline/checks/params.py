@@ -62,8 +62,8 @@ def part_faults(params: Params) -> list[str]:
                   for line in lines_of(lambda: pool_side(config.channels, config.features))]
     for name, section in params.house.samplers.items():
         lines += lines_of(lambda name=name, section=section:
-                      check_sampler(section.model_dump(), f"samplers.{name}"))
-        lines += number_faults(section.model_dump(), f"samplers.{name}")
+                          check_sampler(section.model_dump(), f"samplers.{name}")
+                          ) or number_faults(section.model_dump(), f"samplers.{name}")
     odd: dict[str, list[str]] = {}
     points = {name: params.resolved(name, params.house.scale)[0] for name in params.variants}
     runs = params.runs | {name: run for name, run in points.items() if run is not None}
