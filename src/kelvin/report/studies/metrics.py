@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -28,7 +28,9 @@ from kelvin.report.results import Results, Run
 from kelvin.report.studies.base import Study, studies
 
 REAL = "held-out real images"
-STUDY_A, STUDY_D = "study_a", "study_d"
+# keys of the studies' own rules, with marker and letter
+RULES: Final[tuple[tuple[Literal["study_a", "study_d"], str, str], ...]] = (
+    ("study_a", "*", "A"), ("study_d", "P", "D"))
 
 
 @studies.register("metrics")
@@ -64,14 +66,14 @@ class Metrics(Study):
         for (title, bias), style in zip(biases.items(), styles, strict=True):
             for axes, rows in zip(panels, [bias["over_n"], *bias["others"].values()], strict=True):
                 over_n(axes, rows, style, title)
-            for key, marker in ((STUDY_A, "*"), (STUDY_D, "P")):
+            for key, marker, _ in RULES:
                 panels[0].plot(bias[key]["n"], bias[key]["fmd"], marker, color=style["color"],
                                markersize=11, markeredgecolor="white", zorder=4)
-        for key, marker, letter in ((STUDY_A, "*", "A"), (STUDY_D, "P", "D")):
+        for key, marker, letter in RULES:
             mark(panels[0], marker, f"study {letter}'s rule: {first[key]['n']} against "
                  f"{first[key]['against']}", markersize=10)
-        for axes, key in zip(panels, ["fmd", *first["others"]], strict=True):
-            axes.set(xlabel="n: images scored", title=MEASURES[key].title)
+        for axes, measure in zip(panels, ["fmd", *first["others"]], strict=True):
+            axes.set(xlabel="n: images scored", title=MEASURES[measure].title)
             logarithmic(axes)
         panels[0].set_ylabel("distance to the whole reference")
         return finish(canvas, f"{self.name}-bias", "The same images scored at different n (lines: mean "
@@ -145,7 +147,7 @@ class Metrics(Study):
         out = []
         for title, bias in self.over_n().items():
             few, all_ = bias["over_n"][0], bias["over_n"][-1]
-            a, d = bias[STUDY_A], bias[STUDY_D]
+            a, d = bias["study_a"], bias["study_d"]
             out.append(f"{named(title)}: FMD {number(few['fmd'])} from {few['n']} images, "
                        f"{number(all_['fmd'])} from {all_['n']:,}; by study A's rule ({a['n']} against "
                        f"{a['against']}) {number(a['fmd'])}, by study D's ({d['n']} against "
