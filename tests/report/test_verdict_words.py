@@ -61,7 +61,8 @@ def test_conditional_wording():
 @pytest.mark.parametrize("low, high, text", [
     (0.8, 0.9, "10 % to 20 % lower"), (1.051, 1.3, "5.1 % to 30 % higher"),
     (0.9, 1.2, "10 % lower to 20 % higher"), (2.48, 5.9, "2.5 to 5.9 times as high"),
-    (3.5, 12.0, "3.5 to 12 times as high"), (0.9, 4.0, "0.9 to 4.0 times as high")])
+    (3.5, 12.0, "3.5 to 12 times as high"), (0.9, 4.0, "0.9 to 4.0 times as high"),
+    (0.0242, 43.4, "0.024 to 43 times as high")])
 def test_intervals(low, high, text):
     assert between(low, high) == text
 

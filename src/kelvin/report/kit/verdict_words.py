@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from kelvin.metrics.verdict import (
     DEPENDS,
     HIGHER,
@@ -77,7 +79,10 @@ def p_value(p: float) -> str:
 
 
 def digits(value: float) -> str:
-    """Two significant digits of a value above 1, and whole numbers from 10 on; never an exponent."""
+    """Two significant digits of a value above 1 or below 0.095, and whole numbers from 10 on; never an
+    exponent."""
+    if 0 < value < 0.095:
+        return np.format_float_positional(value, precision=2, fractional=False)
     return f"{value:,.0f}" if value >= 9.95 else f"{value:.1f}"
 
 
