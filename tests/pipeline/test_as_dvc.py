@@ -153,7 +153,7 @@ def test_an_experiment_in_the_workspace_and_one_of_the_queue(new_project, tmp_pa
     theirs, ours = (new_project.copy(tmp_path / name) for name in ("dvc", "kelvin"))
     theirs.run("-m", "dvc", "exp", "run", "--queue", "-S", "a=2", "-n", "queued")
     theirs.run("-m", "dvc", "queue", "start")
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 480
     while "Success" not in (status := theirs.run("-m", "dvc", "queue", "status")):
         assert "Failed" not in status and time.monotonic() < deadline, status
         time.sleep(1)
