@@ -12,7 +12,7 @@ import pytest
 from kelvin.datasets.splitting.classes import ClassSubset
 from kelvin.datasets.splitting.folds import folds_text, make_folds
 from kelvin.datasets.splitting.held_out import FoldView
-from kelvin.datasets.store import PreparedStore
+from kelvin.datasets.store import ARRAYS, PreparedStore
 
 N, SHAPE = 4000, (3, 256, 256)  # 786 MB, of which the disk holds next to nothing
 SPLIT = np.repeat([0, 1, 2], [3000, 400, 600])
@@ -25,8 +25,9 @@ def folder(tmp_path_factory):
     labels, groups = np.arange(N) % 2, np.arange(N) % 20
     sizes = {"train": 3000, "validation": 400, "test": 600}
     counts = {part: size // 2 for part, size in sizes.items()}
-    manifest = {"image_shape": SHAPE, "sizes": sizes,
-                "classes": [{"name": name, **counts} for name in "ab"]}
+    manifest = {"dataset": "sparse", "licence": "", "seed": 0, "image_shape": SHAPE, "sizes": sizes,
+                "grey_levels": 1, "classes": [{"name": name, **counts} for name in "ab"],
+                "sha256": dict.fromkeys(ARRAYS, ""), "sources": {}, "skipped": []}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     folds = make_folds(labels[SPLIT < 2], groups[SPLIT < 2], 5, 0)
     (folder / "folds.json").write_text(folds_text(folds))
@@ -58,7 +59,7 @@ def test_a_split_knows_its_rows_before_they_are_read(folder, view):
 # The limit leaves 100 MB; the smallest part's images are 79, the next ones' 118, 64 images are 13.
 _UNDER_A_LIMIT = """
 import resource, sys
-from kelvin.datasets.store import PreparedStore
+from kelvin.datasets.store import ARRAYS, PreparedStore
 from kelvin.datasets.splitting.held_out import split_for
 from kelvin.networks import Shape
 from kelvin.restoration.assemble import shape_of
