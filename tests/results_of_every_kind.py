@@ -177,7 +177,7 @@ FILES = {  # file: (writer of its folder, what reads it, a stage that its cure n
 }
 
 
-def sentence(read, folder, path, stage):
+def assert_sentence(read, folder, path, stage):
     """The error, which is one line that names the file and a cure."""
     with pytest.raises(KelvinError) as error:
         read(folder)

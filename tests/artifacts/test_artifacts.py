@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from results_of_every_kind import FILES, model, pixels, reals, sentence
+from results_of_every_kind import FILES, assert_sentence, model, pixels, reals
 
 from kelvin.artifacts.features import ReferenceFolder, Statistics
 from kelvin.artifacts.samples import SampleFolder, Samples
@@ -36,19 +36,19 @@ def test_a_file_cut_short_is_one_sentence(written, share):
     content = path.read_bytes()
     whole = content.rstrip(b"\n") if path.suffix == ".json" else content  # a tree may end with a newline
     path.write_bytes(content[:len(whole) - 1 if share == "last byte" else int(share * len(content))])
-    sentence(read, folder, path, stage)
+    assert_sentence(read, folder, path, stage)
 
 
 def test_a_file_that_is_not_there_is_one_sentence(written):
     path, folder, read, _ = written
     path.unlink()
-    sentence(read, folder, path, "")
+    assert_sentence(read, folder, path, "")
 
 
 def test_a_file_of_another_kind_is_one_sentence(written):
     path, folder, read, stage = written
     path.write_bytes(b"[1, 2]\n" if path.suffix == ".json" else bytes(range(256)))
-    sentence(read, folder, path, stage)
+    assert_sentence(read, folder, path, stage)
 
 
 def places(tree, at=()):
@@ -82,7 +82,7 @@ def test_a_value_of_another_type_is_one_sentence_that_names_its_key(file, tmp_pa
         if ".".join(place).startswith(FREE.get(file, "-")):
             read(folder)
         else:
-            assert ".".join(place) in sentence(read, folder, path, stage)
+            assert ".".join(place) in assert_sentence(read, folder, path, stage)
         path.write_text(json.dumps(whole))
 
 
@@ -106,7 +106,7 @@ def test_a_key_that_is_missing_is_one_sentence_at_the_latest_where_it_is_read(fi
             for key in place:
                 node = node[key]
 
-        assert place[-1] in sentence(use, folder, path, stage)
+        assert place[-1] in assert_sentence(use, folder, path, stage)
         path.write_text(json.dumps(whole))
 
 
@@ -127,7 +127,7 @@ def test_a_changed_byte_of_an_array_is_found_by_its_checksum(file, tmp_path):
             damaged = bytearray(content)
             damaged[first + int(share * member.compress_size)] ^= 0xFF
             path.write_bytes(damaged)
-            sentence(read, folder, path, stage)
+            assert_sentence(read, folder, path, stage)
 
 
 def test_a_history_cut_between_two_rows_is_found(tmp_path):
@@ -135,19 +135,20 @@ def test_a_history_cut_between_two_rows_is_found(tmp_path):
     path = folder.history_file
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     assert len(folder.history()) == 2
-    assert "it ends after 8 updates of 12" in sentence(lambda f: f.history(12), folder, path, "train@a-0")
+    text = assert_sentence(lambda f: f.history(12), folder, path, "train@a-0")
+    assert "it ends after 8 updates of 12" in text
 
 
 @pytest.mark.parametrize("odd", [pixels(2, 1, 4), reals(2, 1, 4, 4)], ids=["axes", "dtype"])
 def test_an_array_of_another_shape_or_dtype_is_refused(tmp_path, odd):
     folder = SampleFolder(tmp_path / "a-0")
     folder.write_samples(Samples({"ddim-5": odd}))
-    sentence(lambda f: f.samples().samples("ddim-5"), folder, folder.samples_file, "sample@a-0")
+    assert_sentence(lambda f: f.samples().samples("ddim-5"), folder, folder.samples_file, "sample@a-0")
 
 
 def test_statistics_of_different_widths_are_refused(tmp_path):
     folder = ReferenceFolder(tmp_path)
     folder.write_statistics("pixels", Statistics(np.asarray(9), np.zeros(3), np.eye(3), reals(5, 3),
                                                  reals(7, 4), np.zeros((1, 3))))
-    assert "not all of 3 features" in sentence(lambda f: f.statistics("pixels"), folder,
+    assert "not all of 3 features" in assert_sentence(lambda f: f.statistics("pixels"), folder,
                                                tmp_path / "pixels.npz", "reference")
