@@ -64,50 +64,43 @@ FREE = {"samples/config.json": ("sampling.", "samplers.ddim-5."),  # sections of
         "reference/about.json": "extractors.pixels.", "evaluation/calibration.json": "extractors.pixels."}
 
 
+def edited(file, tmp_path, edit):
+    """(place, folder, path) for every key of a file, once `edit` changed the mapping that has it."""
+    kind, _, name = file.partition("/")
+    folder = FILES[file][0](tmp_path / kind / "a-0")
+    path = folder.path / name
+    whole = path.read_text()
+    for place in places(json.loads(whole)):
+        tree = above = json.loads(whole)
+        for key in place[:-1]:
+            above = above[key]
+        edit(above, place[-1])
+        path.write_text(json.dumps(tree))
+        yield place, folder, path
+
+
 @pytest.mark.parametrize("file", JSON)
 def test_a_value_of_another_type_is_one_sentence_that_names_its_key(file, tmp_path):
     """Whichever key it is of, at any depth."""
-    kind, _, name = file.partition("/")
-    write, read, stage = FILES[file]
-    folder = write(tmp_path / kind / "a-0")
-    path = folder.path / name
-    whole = json.loads(path.read_text())
-    for place in places(whole):
-        tree = json.loads(path.read_text())
-        above = tree
-        for key in place[:-1]:
-            above = above[key]
-        above[place[-1]] = [[{"odd": "x"}]]
-        path.write_text(json.dumps(tree))
+    _, read, stage = FILES[file]
+    odd = [[{"odd": "x"}]]
+    for place, folder, path in edited(file, tmp_path, lambda above, key: above.update({key: odd})):
         if ".".join(place).startswith(FREE.get(file, "-")):
             read(folder)
         else:
             assert ".".join(place) in assert_sentence(read, folder, path, stage)
-        path.write_text(json.dumps(whole))
 
 
 @pytest.mark.parametrize("file", JSON)
 def test_a_key_that_is_missing_is_one_sentence_at_the_latest_where_it_is_read(file, tmp_path):
-    kind, _, name = file.partition("/")
-    write, read, stage = FILES[file]
-    folder = write(tmp_path / kind / "a-0")
-    path = folder.path / name
-    whole = json.loads(path.read_text())
-    for place in places(whole):
-        tree = json.loads(path.read_text())
-        above = tree
-        for key in place[:-1]:
-            above = above[key]
-        del above[place[-1]]
-        path.write_text(json.dumps(tree))
-
+    _, read, stage = FILES[file]
+    for place, folder, path in edited(file, tmp_path, dict.pop):
         def use(folder, place=place):
             node = read(folder)
             for key in place:
                 node = node[key]
 
         assert place[-1] in assert_sentence(use, folder, path, stage)
-        path.write_text(json.dumps(whole))
 
 
 @pytest.mark.parametrize("file", [name for name in FILES if name.endswith(".npz")])

@@ -40,7 +40,7 @@ def works(device: torch.device) -> bool:
     """Does the device still compute? A bad address leaves CUDA unusable for the rest of the process."""
     try:
         return float(torch.ones(1, device=device).sum()) == 1.0
-    except Exception:
+    except Exception:  # of whatever kind: it is asked after a failure, which its caller tells
         return False
 
 
