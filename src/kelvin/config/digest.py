@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -121,7 +122,19 @@ def parsed(path: Path) -> Module:
                 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) \
                 and isinstance(body[0].value.value, str):
             del body[0]
-    return Module(hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16], names)
+    return Module(hashlib.sha256(written(tree).encode()).hexdigest()[:16], names)
+
+
+def written(tree: ast.Module) -> str:
+    """Its syntax as Python 3.11 writes it, whichever Python runs: a result made by one is up to date
+    under another."""
+    for node in ast.walk(tree):
+        if getattr(node, "type_params", None) == []:  # of Python 3.12 and newer
+            del node.type_params
+        if isinstance(node, ast.JoinedStr):  # some parsers end a nested one by an empty text
+            node.values = [part for part in node.values if getattr(part, "value", None) != ""]
+    # Python 3.13 leaves empty lists out
+    return ast.dump(tree, **({"show_empty": True} if sys.version_info >= (3, 13) else {}))
 
 
 def imports(node: ast.AST) -> Iterator[str]:
