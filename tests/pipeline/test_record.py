@@ -15,7 +15,7 @@ from kelvin.config.resolve import Params, load, read
 from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import write_store
 from kelvin.networks import Shape
-from kelvin.pipeline import record
+from kelvin.pipeline import record, release
 from kelvin.pipeline.throwaway import set_values
 
 
@@ -67,6 +67,26 @@ def test_committed_records_are_what_params_would_make_again():
         assert runs <= wanted if entry.runs == "all" else runs == wanted, path
 
 
+def test_a_record_publishes_its_best_hot_and_cold_run(params, tmp_path, monkeypatch):
+    """By normalised FMD, the first seed's averaged weights, each with its own sampler."""
+    monkeypatch.chdir(tmp_path)
+    made = []
+    monkeypatch.setattr(release, "publish", lambda *call: (made.append(call), call[3].write_text("w")))
+    row = {"copier": False, "sampler": "ddim-50"}
+    metrics = {f"tied-noise_epochs-{epochs}": {**row, "family": "hot", "fmd_normalised": 1 / epochs}
+               for epochs in (1, 3)}
+    metrics["tied-blur"] = {**row, "family": "cold", "fmd_normalised": 1, "sampler": "improved-50"}
+    metrics["tied-blur-noise"] = {**row, "family": "warm", "fmd_normalised": 0}
+    release.publish_best(params, metrics, Path("copy"), "mnist-{}")
+    models = Path("copy/data/models/digits")
+    assert [(source, sampler["kind"], about["run"], str(path))
+            for source, sampler, about, path in made] == [
+        (models / "tied-noise_epochs-3-0/ema.safetensors", "ddim", "tied-noise_epochs-3",
+         "weights/mnist-hot.safetensors"),
+        (models / "tied-blur-0/ema.safetensors", "improved", "tied-blur",
+         "weights/mnist-cold.safetensors")]
+
+
 def test_what_a_record_sets_must_be_written_in_params(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("dataset: digits  # why\nruns:\n  a: {training: {epochs: 3}}\nactive:\n  - a\n")
@@ -105,6 +125,17 @@ def test_a_record_replaces_its_own_alone(reports):
     assert json.loads(kept.pop("reference/mine/record.json"))["minutes"] == 3
     assert kept == {f"reference/mine/{name}": "new"
                     for name in ("cost.json", "index.html", "metrics.json", "tables/a.csv")}
+
+
+def test_a_record_keeps_its_archive_and_picture_where_there_are_any(reports):
+    (reports / "figures").mkdir()
+    for name in ("results.tar.xz", "figures/overview.png", "figures/other.png"):
+        (reports / name).write_text(name)
+    record.replace(Path("reports/reference/mine"), reports, {"command": "make record NAME=tiny"}, "tiny")
+    kept = files(Path("reports/reference/mine"))
+    assert {name for name, text in kept.items() if text != "new"} == {
+        "record.json", "results.tar.xz", "overview.png"}
+    assert kept["overview.png"] == "figures/overview.png"
 
 
 @pytest.mark.parametrize("there", ["a foreign folder", "another's record", "no record", "a file",

@@ -14,7 +14,7 @@ from kelvin.config.schema import RunConfig
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
 from kelvin.training.fitting import fit_process
-from kelvin.weights import load, publish
+from kelvin.weights import load, publish, published
 
 SHAPE = Shape(1, 8, 8)
 
@@ -49,6 +49,40 @@ def test_equal_weights_make_equal_bytes(saved, tmp_path):
         publish(saved, sampler, {"run": "x", "scale": "laptop"}, tmp_path / f"{i}.safetensors")
         sampler = dict(reversed(sampler.items()))
     assert len({(tmp_path / f"{i}.safetensors").read_bytes() for i in range(10)}) == 1
+
+
+@pytest.fixture
+def tied(params, tmp_path):
+    """Weights whose prior has 64 directions, along 40 of which the images vary."""
+    run = RunConfig(**merge(params.run("tied-blur").model_dump(), {
+        "network": {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1}}))
+    torch.manual_seed(0)
+    restorer = assemble.build(run, SHAPE)
+    images = np.random.default_rng(0).integers(0, 256, (80, 1, 8, 8), np.uint8)
+    images[:, :, :3] = 0
+    fit_process(restorer, images, None)
+    path = tmp_path / "tied.safetensors"
+    assemble.save(path, restorer.network, restorer, run, SHAPE)
+    return path
+
+
+def test_a_file_too_large_has_its_prior_in_half_precision(tied, tmp_path, monkeypatch):
+    """The same images come of it, to a tenth of a grey level."""
+    path, sampler = tmp_path / "cold.safetensors", {"kind": "improved", "steps": 10, "z": "kept"}
+    publish(tied, sampler, {}, path)
+    exact, size = load(path), path.stat().st_size
+    assert torch.equal(load(tied).restorer.degradation.prior.directions,
+                       exact.restorer.degradation.prior.directions)
+    monkeypatch.setattr(published, "LIMIT", size - 1)
+    publish(tied, sampler, {}, path)
+    assert read_weights(path).prior["directions"].shape == (64, 40)
+    assert path.stat().st_size < size - 64 * 64 * 4 + 64 * 40 * 2 + 500
+    np.testing.assert_allclose(load(path).sample(9).images, exact.sample(9).images, rtol=0,
+                               atol=0.1 / 255)
+    monkeypatch.setattr(published, "LIMIT", 1000)
+    with pytest.raises(KelvinError, match="make a file of .* bytes, and at most 1,000 are published"):
+        publish(tied, sampler, {}, path)
+    assert not path.exists()
 
 
 def test_what_is_published_takes_the_place_of_what_was(saved, tmp_path):

@@ -130,7 +130,7 @@ def written(tree: ast.Module) -> str:
     under another."""
     for node in ast.walk(tree):
         if getattr(node, "type_params", None) == []:  # of Python 3.12 and newer
-            del node.type_params
+            delattr(node, "type_params")
         if isinstance(node, ast.JoinedStr):  # some parsers end a nested one by an empty text
             node.values = [part for part in node.values if getattr(part, "value", None) != ""]
     # Python 3.13 leaves empty lists out

@@ -36,7 +36,8 @@ class Record(Section):
 
     vary: {dotted key of a run: values}; each of its runs is then a grid (kelvin.config.vary).
     tuned_by: the record that chose its values, whose seeds it must not share. samplers: {run: those that
-    it declared, one for each number of evaluations}.
+    it declared, one for each number of evaluations}. weights: the best hot and the best cold run's are
+    published as weights/<this>-hot.safetensors and -cold.
     """
 
     title: str
@@ -48,6 +49,7 @@ class Record(Section):
     vary: dict[str, list[Any]] = {}
     tuned_by: Name | None = None
     samplers: dict[Name, Annotated[list[Name], Field(min_length=1), AfterValidator(once)]] = {}
+    weights: Name | None = None
 
     @field_validator("vary")
     @classmethod

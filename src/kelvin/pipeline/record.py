@@ -33,9 +33,12 @@ from kelvin.config.vary import points
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import ImageSpec
 from kelvin.pipeline.kept import ARCHIVE, MOST, pack, unpack
+from kelvin.pipeline.release import publish_best
 from kelvin.pipeline.throwaway import temporary_copy
 
-KEPT = (METRICS, COST, "index.html", "tables")  # and results.tar.xz, where it is small
+KEPT = (METRICS, COST, "index.html", "tables")
+# kept where there is one: what the page is drawn from, if it is small, and real beside drawn images
+OPTIONAL = {ARCHIVE: ARCHIVE, "figures/overview.png": "overview.png"}
 
 
 def possible(config: Params, names: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -108,6 +111,9 @@ def record(what: str, jobs: str) -> Path:
             print(f"left out: {ARCHIVE}, which is larger than {MOST >> 20} MB; its page cannot be "
                   "redrawn without the pipeline", flush=True)
         draw(copy, about, environment, what)
+        if entry.weights:
+            publish_best(params.load(copy / "params.yaml"), read_json(copy / REPORTS / METRICS), copy,
+                         f"{entry.weights}-{{}}")
         replace(target, copy / REPORTS, about, what)
     return target
 
@@ -175,9 +181,12 @@ def replace(target: Path, reports: Path, about: Mapping[str, Any], what: str) ->
     with scratch_folder(f".{target.name}-", target.parent) as scratch:
         fresh = scratch / "fresh"
         fresh.mkdir()
-        for name in (*KEPT, *([ARCHIVE] if (reports / ARCHIVE).exists() else [])):
+        for name in KEPT:
             source = reports / name
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, fresh / name)
+        for name, kept in OPTIONAL.items():
+            if (reports / name).exists():
+                shutil.copy2(reports / name, fresh / kept)
         write_json(fresh / "record.json", about)
         if target.exists():
             target.rename(scratch / "old")

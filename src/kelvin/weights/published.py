@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from kelvin.artifacts.weights import read_weights, write_weights
+from kelvin.artifacts.weights import Tensors, read_weights, write_weights
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import finite
 from kelvin.common.streams import BlockRandom
@@ -21,6 +21,8 @@ from kelvin.sampling.trajectories import decoding, generate, last, trajectory
 from kelvin.weights.images import Degraded, Samples, Trajectory, unit_images, words
 
 BATCH = 256  # images at once; no result depends on it
+LIMIT = 2_000_000  # bytes of a published file
+NOTHING = 1e-4  # standard deviation along a direction, in the model's range: no grey level shows it
 Section = Mapping[str, Any]  # an entry of `samplers` in params.yaml
 Labels = int | Sequence[int] | None
 
@@ -179,11 +181,42 @@ def at(t: int, n: int) -> torch.Tensor:
 def publish(weights: Path, sampler: Section, about: Mapping[str, Any], path: Path) -> None:
     """Copy trained weights to `path` with their sampler and where they come from.
 
-    The same weights make the same bytes, so the repository does not grow by them.
+    The same weights make the same bytes, so the repository does not grow by them. Where the file would
+    be larger than LIMIT, a fitted prior's directions go in half precision (see `halved`); KelvinError,
+    and no file, where that does not suffice.
     """
     trained = read_weights(weights)
-    write_weights(path, replace(trained, about={**trained.about, "sampler": dict(sampler),
-                                                "about": dict(about)}))
+    about = {**trained.about, "sampler": dict(sampler), "about": dict(about)}
+    for prior in (trained.prior, halved(trained.prior)):
+        write_weights(path, replace(trained, prior=prior, about=about))
+        if (size := path.stat().st_size) <= LIMIT:
+            return
+    path.unlink()
+    raise KelvinError(f"{weights} make a file of {size:,} bytes, and at most {LIMIT:,} are published: "
+                      "take a run with a smaller network")
+
+
+def halved(prior: Tensors) -> Tensors:
+    """A fitted prior whose directions are in half precision, without those along which nothing varies.
+
+    x_T then differs by less than a thousandth of its spread along each direction.
+    """
+    if "directions" not in prior:
+        return prior
+    directions = prior["directions"]  # the largest first
+    varied = int((directions.norm(dim=0) > NOTHING).sum())
+    return {**prior, "directions": directions[:, :varied].half(),
+            "count": torch.tensor(directions.shape[1])}
+
+
+def whole(prior: Tensors) -> Tensors:
+    """A prior that `halved` may have made, with as many directions as it had: an image takes its draws
+    by their number."""
+    if "count" not in prior:
+        return prior
+    found = prior["directions"].float()
+    missing = torch.zeros(len(found), int(prior["count"]) - found.shape[1])
+    return {"mean": prior["mean"], "directions": torch.cat([found, missing], 1)}
 
 
 def load(path: str | Path) -> Published:
@@ -193,6 +226,7 @@ def load(path: str | Path) -> Published:
     """
     path = Path(path)
     weights = read_weights(path)
+    weights = replace(weights, prior=whole(weights.prior))
     restorer = assemble.restored(weights, path)
     return Published(restorer, weights.about["run"], weights.about.get("sampler"),
                      weights.about.get("about", {}))
