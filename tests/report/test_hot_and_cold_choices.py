@@ -9,6 +9,7 @@ from kelvin.metrics.verdict import NONE
 from kelvin.pipeline.record import runs_of
 from kelvin.report.kit import style
 from kelvin.report.parts import contrast_figures as drawing
+from kelvin.report.parts import contrast_words as words
 from kelvin.report.parts.arms import Arm
 
 RATES = {"training.lr": [1e-3, 2e-3, 4e-3]}
@@ -55,10 +56,22 @@ def test_test_images_choose_nothing():
 
 def test_the_priors_part_is_a_table(grid):
     """From true x_T 0.8 and from a constant 3 times the FMD from the prior, as the fixture has it."""
-    row, _ = grid(EPOCHS, budgets(0.8)).tables()[-1].rows
-    assert row["title"] == "Gaussian noise" and row["sampler"] == "Algorithm 2, 50"
+    study = grid(EPOCHS, budgets(0.8))
+    row, _ = study.tables()[-1].rows
+    assert row["title"] == "Gaussian noise" and row["sampler"] == "Algorithm 2 with 50 evaluations"
     assert row["held-out"] / row["prior"] == pytest.approx(0.8)
     assert row["constant"] / row["prior"] == pytest.approx(3.0)
+    assert ("from x_T of held-out images in place of the prior's, FMD is 20 % lower for “Gaussian noise” "
+            "by Algorithm 2 with 50 evaluations; 20 % lower for “blur” by") in " ".join(study.findings())
+
+
+def test_the_priors_part_has_an_interval_over_seeds():
+    """Ratios of 0.4, 0.5 and 0.625: their logs have mean ln 0.5 and standard error 0.129; t = 4.303."""
+    scores = {"": [1.0, 2.0, 4.0], "held-out": [0.4, 1.0, 2.5]}
+    assert words.starts([("blur", "DDIM", scores), ("noise", "DDIM", {"": [1.0]})]) == (
+        "The prior's part: from x_T of held-out images in place of the prior's, FMD is 50 % lower for "
+        "“blur” by DDIM, 95 % interval 13 % to 71 % lower. It bounds what a better prior could give, "
+        "since such an x_T may still tell its image.")
 
 
 def test_figures(grid):
@@ -92,7 +105,7 @@ def test_lines_have_the_hue_of_their_family(grid, monkeypatch):
 @pytest.mark.parametrize("name, count, seeds", [("hot-cold-tuning", 20, [100, 101]),
                                                 ("hot-cold-digits", 12, [0, 1, 2, 3, 4]),
                                                 ("hot-cold-targets", 36, [0, 1, 2, 3, 4]),
-                                                ("hot-cold-mnist", 4, [0, 1, 2])])
+                                                ("hot-cold-mnist", 4, [0, 1])])
 def test_the_records_of_this_study(name, count, seeds):
     params = Params(read(ROOT / "params.yaml"))
     entry = params.house.records[name]

@@ -88,12 +88,14 @@ def verdict_results(root: Path = Path(".")) -> str:
     rates = next(s for s in sentences(tuning) if s.startswith("Learning rate"))
     wins, tested, undecided, *rest = sentences(verdict)
     gates = next(s for s in rest if s.startswith(("Gates: ", "Every run passes")))
+    prior = next(s for s in rest if s.startswith("The prior's part"))
     return "\n\n".join([
         f"[`hot-cold-tuning`]({link(tuning)}). {rates}",
         rows_of(tuning / "tables/hot-and-cold-declared.md"),
         f"[`hot-cold-digits`]({link(verdict)}). {wins}", tested, undecided,
         rows_of(verdict / "tables/hot-and-cold-contrasts.md"), gates,
-        rows_of(verdict / "tables/hot-and-cold-gates.md")])
+        rows_of(verdict / "tables/hot-and-cold-gates.md"), prior,
+        rows_of(verdict / "tables/hot-and-cold-starts.md")])
 
 
 def sentences(record: Path) -> list[str]:

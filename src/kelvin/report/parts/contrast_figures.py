@@ -256,4 +256,4 @@ def ablated(run: Run) -> str | None:
 def words_of(arm: Arm, sampler: str) -> str:
     """A sampler's name in words, where it is one that is contrasted."""
     place = next((place for place, name in arm.samplers.items() if name == sampler), None)
-    return sampler if place is None else f"{SAMPLERS[place[0]]}, {place[1]}"
+    return sampler if place is None else f"{SAMPLERS[place[0]]} with {place[1]} evaluations"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from kelvin.metrics.verdict import DEPENDS, HIGHER, LOWER, NONE, OPEN, SAME
+from kelvin.metrics.verdict import DEPENDS, HIGHER, LOWER, NONE, OPEN, SAME, paired
 from kelvin.report.kit.table import number
 from kelvin.report.kit.verdict_words import SAMPLERS, between, change, digits, sentence
 from kelvin.report.kit.words import listed, named
@@ -16,6 +16,7 @@ from kelvin.report.parts.contrasts import BEST, DECIDED, DISAGREE, Effect, Page
 
 LEFT = {OPEN: "inconclusive", DEPENDS: "depending on the measure",
         DISAGREE: "not alike under both tyings", NONE: "without a verdict, by a missed gate"}
+HELD_OUT = "held-out"  # a start (sampling.starts)
 Key = tuple[str, str, int]
 
 
@@ -145,6 +146,23 @@ def misses(page: Page) -> str:
     parts = [f"{listed(runs)} miss{'es' * (len(runs) == 1)} the {gate} gate ({end(sentence)})"
              for (gate, sentence), runs in runs_of.items()]
     return f"Gates: {'; '.join(parts)}." if parts else "Every run passes the four gates."
+
+
+def starts(scores: Sequence[tuple[str, str, Mapping[str, Sequence[float]]]]) -> str:
+    """What the prior costs, of (title, sampler, FMD of each seed by start): the ratio of FMD from x_T of
+    held-out images to that from the prior's, seed by seed."""
+    parts = []
+    for title, sampler, values in scores:
+        if HELD_OUT not in values:
+            continue
+        prior, true = np.log(values[""]), np.log(values[HELD_OUT])
+        interval = f", 95 % interval {between(*paired(prior, true).ratios())}" \
+            if len(set((true - prior).round(9))) > 1 else ""
+        parts.append(f"{change(float(np.exp(np.mean(true - prior))))} for {named(title)} by {sampler}"
+                     f"{interval}")
+    return (f"The prior's part: from x_T of held-out images in place of the prior's, FMD is "
+            f"{'; '.join(parts)}. It bounds what a better prior could give, since such an x_T may still "
+            "tell its image.") if parts else ""
 
 
 def end(sentence: str) -> str:

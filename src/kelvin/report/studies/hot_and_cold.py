@@ -159,7 +159,7 @@ class HotAndCold(Study):
                              "sampler": drawing.words_of(arm, sampler),
                              **{start or "prior": float(np.exp(np.mean(np.log(v))))
                                 for start, v in values.items()}})
-        shown = [DEGRADATION, text("sampler", "sampler, evaluations"),
+        shown = [DEGRADATION, text("sampler"),
                  value("prior", "FMD from the prior"),
                  Column("from true x_T", lambda r: number(r.get("held-out"))),
                  Column("from the mean image", lambda r: number(r.get("constant")))]
@@ -174,10 +174,12 @@ class HotAndCold(Study):
             why = ("the degradation that the others are held against is not active" if not self.base_arm
                    else "no sampler was scored by all measures on both sides of any contrast")
             return [part for part in (f"There is nothing to contrast: {why}.", rates) if part]
+        started = [(arm.title, drawing.words_of(arm, scores[0]), scores[1]) for arm in self.largest
+                   if (scores := drawing.by_start(arm))]
         return [part for part in (
             words.wins(self.page, self.baseline), words.tested(self.page, self.results.replicates),
             words.not_decided(self.page), *words.full_verdicts(self.page), words.misses(self.page),
-            rates) if part]
+            words.starts(started), rates) if part]
 
     @property
     def baseline(self) -> str:
