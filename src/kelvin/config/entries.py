@@ -28,7 +28,7 @@ class Study(Section):
     title: str
     kind: Name  # a file of kelvin.report.studies
     question: str
-    runs: Annotated[list[Name], Field(min_length=1)]
+    runs: Annotated[list[Name], Field(min_length=1), AfterValidator(once)]
 
 
 class Record(Section):
@@ -42,8 +42,8 @@ class Record(Section):
 
     title: str
     folder: Annotated[str, Field(pattern=FOLDER)]
-    runs: Literal["all"] | list[Name] | None
-    studies: list[Name] = []
+    runs: Literal["all"] | Annotated[list[Name], AfterValidator(once)] | None
+    studies: Annotated[list[Name], AfterValidator(once)] = []
     replicates: Annotated[list[Seed], Field(min_length=1), AfterValidator(once)] = [0]
     set: Layer = {}
     vary: dict[str, list[Any]] = {}

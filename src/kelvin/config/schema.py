@@ -169,7 +169,7 @@ class TrainingConfig(Section):
     vlb: Weight = 1e-3
     epochs: Count
     batch: Count
-    images: Count | None
+    images: Drawn | None  # of one alone no severity and no prior can be fitted
     lr: Positive
     warmup: Fraction
     decay: Literal["constant", "cosine"]
@@ -227,7 +227,7 @@ class ModelConfig(Section):
 class TrainedRun(ModelConfig):
     """What training reads of a run: its weights depend on nothing else of it."""
 
-    classes: Annotated[list[Index], Field(min_length=1)] | None = None
+    classes: Annotated[list[Index], Field(min_length=1), AfterValidator(once)] | None = None
     pretrain: Pretrain | None = None
     split: Literal["given", "stratified", "grouped", "leaky"]
     fold: Index | None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from kelvin.config.values import FITS, Count, Index, Name, Positive, Section, Weight, at_most
+from kelvin.config.values import FITS, Count, Index, Name, Positive, Section, Weight, at_most, once
 
 
 class KernelDistance(Section):
@@ -22,7 +22,7 @@ class KernelDistance(Section):
 class Discrepancy(Section):
     """MMD: Gaussian kernels at multiples of the median distance; permutations behind its p-value."""
 
-    multiples: Annotated[list[Positive], Field(min_length=1)]
+    multiples: Annotated[list[Positive], Field(min_length=1), AfterValidator(once)]
     permutations: Annotated[int, Field(ge=1), at_most(100_000, "their labels are held in memory")]
     rows: Annotated[int, Field(ge=2), at_most(20_000, "each is compared with each, in each permutation")]
 
@@ -56,7 +56,7 @@ class MMDTerm(Section):
     """Squared MMD of restored from true images in the loss: its weight, 0 for none, and its kernels."""
 
     weight: Weight = 0.0
-    multiples: Annotated[list[Positive], Field(min_length=1)] = [0.5, 1.0, 2.0]
+    multiples: Annotated[list[Positive], Field(min_length=1), AfterValidator(once)] = [0.5, 1.0, 2.0]
 
 
 class Pretrain(Section):
@@ -64,5 +64,5 @@ class Pretrain(Section):
     all) for a number of epochs."""
 
     dataset: Name | None
-    classes: Annotated[list[Index], Field(min_length=1)] | None
+    classes: Annotated[list[Index], Field(min_length=1), AfterValidator(once)] | None
     epochs: Count

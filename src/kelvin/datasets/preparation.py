@@ -17,7 +17,7 @@ from kelvin.datasets.sources.folders import log_left_out
 from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.splitting import folds as folding
 from kelvin.datasets.splitting import leakage
-from kelvin.datasets.splitting.splits import make_group_split, make_split
+from kelvin.datasets.splitting.splits import VALIDATION, make_group_split, make_split
 from kelvin.datasets.store import write_store
 
 
@@ -61,6 +61,9 @@ def divide(raw: RawData, spec: Images) -> tuple[np.ndarray, folding.Folds | None
                                  spec.seed, raw.given_test)
     else:
         split = make_split(raw.labels, raw.class_names, spec.validation, test, spec.seed, raw.given_test)
+    if np.count_nonzero(split == VALIDATION) == 1:
+        raise KelvinError(f"validation: {spec.validation} comes to 1 image, but the distance by which "
+                          "settings are chosen needs at least 2")
     if spec.folds is None:
         return split, None
     rows = folding.development_rows(split)

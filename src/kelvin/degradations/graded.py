@@ -33,9 +33,14 @@ def geometric(u: Any, start: float, end: float, from_zero: bool) -> Any:
 
     from_zero: start ((1 + end / start)^u - 1), which grows as fast from 0, where nothing is degraded,
     and ends the same: tied severities must leave any signal variance below 1, however near.
+    KelvinError for a start above the end: a degradation does not shrink.
     """
     ratio = end / start
+    if ratio < 1:
+        raise KelvinError(f"degradation.sigma_start is {1 / ratio:.4g} times sigma, but a width grows from "
+                          "sigma_start to sigma: lower it, or raise sigma")
     return start * ((1 + ratio) ** u - 1) if from_zero else start * ratio**u
+
 
 class Graded(Degradation):
     """A degradation whose x_t depends on t through its severity u_t alone (u = 0: untouched)."""

@@ -106,9 +106,11 @@ class HeatDissipation(WarmBlur):
         self.level = noise * (image.high - image.low)
         super().__init__(image, schedule)
 
+    def tabulate(self, u: np.ndarray) -> None:
+        self.widths = geometric(self.u, self.sigma_start, self.sigma, self.tied) * (self.u > 0)
+
     def gain(self, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
-        u = self.exact(t)
-        return self.heat(geometric(u, self.sigma_start, self.sigma, self.tied) * (u > 0))
+        return self.heat(self.wide(self.widths[t]))
 
     def std(self, t: torch.Tensor) -> torch.Tensor:
         return self.wide(self.level * (t > 0).double())

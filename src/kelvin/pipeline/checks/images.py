@@ -134,6 +134,7 @@ def judge_faults(classifier: ClassifierConfig, metrics: ReferenceConfig, manifes
         count = counted(sizes["train"] + sizes["validation"], metrics.limit)
         try:
             judge = settled_classifier(classifier, metrics.limit, manifest)
+            lines += taught_faults(judge, len(manifest["classes"]))
         except KelvinError as error:
             lines += str(error).splitlines()
         else:
@@ -147,6 +148,13 @@ def judge_faults(classifier: ClassifierConfig, metrics: ReferenceConfig, manifes
     if IMAGENET in metrics.extractors and (why := absent(shape, count)):
         lines.append(f"metrics.extractors names {IMAGENET}, but {why.rstrip('.')}")
     return lines
+
+
+def taught_faults(judge: ClassifierConfig, classes: int) -> Iterator[str]:
+    """Of a classifier that is shown fewer images than there are classes to be told apart."""
+    if (judge.images or classes) < classes:
+        yield (f"classifier.images = {judge.images} is less than the {classes} classes that it is to tell "
+               "apart; raise it, or set it to null for all")
 
 
 def run_faults(run: CheckedRun, written: CheckedMetrics, metrics: CheckedMetrics, manifest: Manifest,
@@ -191,8 +199,6 @@ def class_faults(classes: list[int], manifest: Manifest) -> list[str]:
     known = len(manifest["classes"])
     if unknown := [i for i in classes if i >= known]:
         return [f"classes names {unknown[0]}, but the data set has {known}, 0 to {known - 1}"]
-    if len(set(classes)) < len(classes):
-        return [f"classes = {classes} names a class twice"]
     return [f"classes = {classes} leaves no {part} image; name more classes" for part in PARTS
             if not any(manifest["classes"][i][part] for i in classes)]
 

@@ -97,11 +97,6 @@ def together_faults(params: Params, name: str, run: RunConfig) -> list[str]:
     if run.training.mmd.weight and run.training.batch < 2:
         lines.append(f"{at}.training.batch = 1, but training.mmd compares images within a batch: at "
                      "least 2 are needed")
-    options = run.degradation.model_dump()
-    first, last = options.get("sigma_start", 0), options.get("sigma", 0)
-    if first > last and options.get("sigma_of", "total") == "total":
-        lines.append(f"{at}.degradation.sigma_start = {first} is above sigma = {last}: a blur grows from "
-                     "sigma_start at t = 1 to sigma at T")
     if (run.sampling.restore_at or 0) > schedule["steps"]:
         lines.append(f"{at}.sampling.restore_at = {run.sampling.restore_at} is above schedule.steps = "
                      f"{schedule['steps']}: no t is a multiple of it")
