@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from kelvin.common.errors import KelvinError
 from kelvin.datasets.sources.raw import RawData
@@ -166,6 +167,14 @@ def test_a_checksum_that_the_manifest_has_not_is_refused(folder):
     path.write_text(json.dumps(whole))
     with pytest.raises(KelvinError, match=r"groups\.npy: its sha256"):
         PreparedStore.verified(folder)
+
+
+def test_every_stage_that_opens_a_store_verifies_it():
+    """What DVC checks out of a damaged cache is not taken for good."""
+    texts = {path.stem: path.read_text() for path in (ROOT / "stages").glob("*.py")}
+    assert not [name for name, text in texts.items() if "PreparedStore(" in text]
+    assert {name for name, text in texts.items() if "PreparedStore.verified(" in text} == {
+        "classifier", "reference", "calibrate", "pretrain", "train", "sample", "evaluate"}
 
 
 def test_verify_names_the_damaged_array(folder):

@@ -67,7 +67,11 @@ def divide(raw: RawData, spec: Images) -> tuple[np.ndarray, folding.Folds | None
     if spec.folds is None:
         return split, None
     rows = folding.development_rows(split)
-    return split, folding.make_folds(raw.labels[rows], raw.groups[rows], spec.folds.k, spec.folds.seed)
+    folds = folding.make_folds(raw.labels[rows], raw.groups[rows], spec.folds.k, spec.folds.seed)
+    if len(rows) < 2 * folds.k:
+        raise KelvinError(f"folds: k = {folds.k} leaves folds of 1 of the {len(rows)} images outside the "
+                          "test part, but a distance needs at least 2; lower k, or set folds to null")
+    return split, folds
 
 
 def _json(value: Any) -> str:

@@ -37,8 +37,8 @@ def geometric(u: Any, start: float, end: float, from_zero: bool) -> Any:
     """
     ratio = end / start
     if ratio < 1:
-        raise KelvinError(f"degradation.sigma_start is {1 / ratio:.4g} times sigma, but a width grows from "
-                          "sigma_start to sigma: lower it, or raise sigma")
+        raise KelvinError(f"degradation.sigma_start is {1 / ratio:.4g} times sigma, but a width grows "
+                          "from sigma_start to sigma: lower it, or raise sigma")
     return start * ((1 + ratio) ** u - 1) if from_zero else start * ratio**u
 
 

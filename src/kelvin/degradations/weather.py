@@ -16,6 +16,7 @@ from kelvin.degradations.motion import line_transfer
 
 Positive = Annotated[float, Field(gt=0)]
 Unit = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(gt=0, le=8)]  # frequency^-8 of a side of 4096 fits float32
 
 
 def spectral_noise(random: Random, image: ImageSpec, decay: float) -> torch.Tensor:
@@ -34,7 +35,7 @@ class Fog(Graded):
     """x + c m p, scaled back to the image's maximum m, p a cloud; with c = u / (1 - u):
     x_t = (1 - u) x0 + u m p, in [0, 1]. z: the cloud (n, 1, H, W) in [0, 1]."""
 
-    def __init__(self, image: ImageSpec, schedule: Mapping, *, decay: Positive) -> None:
+    def __init__(self, image: ImageSpec, schedule: Mapping, *, decay: Decay) -> None:
         self.decay = decay
         super().__init__(image, schedule)
 

@@ -63,8 +63,7 @@ class Held:
 def make_folds(labels: np.ndarray, groups: np.ndarray, k: int, seed: int) -> Folds:
     """All kinds of folds of the development part; labels and groups (n,) in its order.
 
-    The same input gives the same folds. Raises KelvinError where there are fewer groups than folds,
-    or so few images that a fold has one.
+    The same input gives the same folds. Raises KelvinError where there are fewer groups than folds.
     """
     if k < 2:
         raise KelvinError(f"folds: k = {k} holds nothing out; choose 2 or more, or folds: null")
@@ -75,10 +74,6 @@ def make_folds(labels: np.ndarray, groups: np.ndarray, k: int, seed: int) -> Fol
             f"folds: k = {k}, but the images outside the test part form only {found} "
             f"group{'s' * (found > 1)}; choose {fewer}other groups, or folds: null"
         )
-    if len(labels) < 2 * k:
-        raise KelvinError(f"folds: k = {k} leaves folds of 1 of the {len(labels)} images outside the test "
-                          f"part, but a distance needs at least 2; choose k up to {len(labels) // 2}, or "
-                          "folds: null")
     makers = {"grouped": _grouped, "stratified": _stratified, "leaky": _leaky}
     kinds = {
         # RandomState's stream is frozen by numpy's policy (NEP 19): folds outlive an upgrade.

@@ -153,8 +153,8 @@ def judge_faults(classifier: ClassifierConfig, metrics: ReferenceConfig, manifes
 def taught_faults(judge: ClassifierConfig, classes: int) -> Iterator[str]:
     """Of a classifier that is shown fewer images than there are classes to be told apart."""
     if (judge.images or classes) < classes:
-        yield (f"classifier.images = {judge.images} is less than the {classes} classes that it is to tell "
-               "apart; raise it, or set it to null for all")
+        yield (f"classifier.images = {judge.images} is less than the {classes} classes that it is to "
+               "tell apart; raise it, or set it to null for all")
 
 
 def run_faults(run: CheckedRun, written: CheckedMetrics, metrics: CheckedMetrics, manifest: Manifest,
