@@ -27,9 +27,9 @@ def work(plan: CalibratePlan) -> None:
     scale, small, rows = protocol.scale(n), protocol.small(), {}
     held = protocol.heldout_images[protocol.apart[0]]
     for name, (title, make) in calibrating_rows(n, metrics.seed, store, held).items():
-        images = make()
-        record, details = protocol.score(images, scale)
-        rows[name] = {"title": title, **record, **protocol.more(images, scale),
+        samples = protocol.samples(make(), scale)
+        record, details = protocol.score(samples)
+        rows[name] = {"title": title, **record, **protocol.more(samples),
                       "histogram": details["histogram"]}
     write_calibration(plan.folders.calibration, {
         "dataset": plan.dataset, **about, **scale_record(scale, ""), **scale_record(small, "small_"),

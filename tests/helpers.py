@@ -10,6 +10,8 @@ from kelvin import degradations
 from kelvin.config.digest import Code
 from kelvin.config.plan import plan_path
 from kelvin.degradations import ImageSpec
+from kelvin.metrics.authenticity import authenticity
+from kelvin.metrics.nearest import Neighbours, memorisation
 from kelvin.pipeline.planning import Planner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,3 +87,13 @@ def every_table(results):
            for table in (*study.tables(), *study.files(), parameter_table(study.study))]
     return common_tables(results, metrics(results), costs(results)) | {
         table.name: table for table in own if table}
+
+
+def memorised(samples, train, heldout):
+    real = Neighbours(train, heldout)
+    return memorisation(real.of(samples), real)
+
+
+def authenticity_of(samples, train, heldout):
+    real = Neighbours(train, heldout)
+    return authenticity(real.of(samples), real)

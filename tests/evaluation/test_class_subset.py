@@ -73,7 +73,7 @@ def test_reference_and_floor_are_of_the_classes(made):
     distance = [frechet_from_features(whole.judge(images)[0], protocol.reference.moments)
                 for images in (ours, others)]
     assert distance[1] > 1.2 * distance[0]
-    record, _ = protocol.score(ours, protocol.scale(40))
+    record, _ = protocol.score(protocol.samples(ours, protocol.scale(40)))
     assert record["n"] == 40 and record["fmd"] == pytest.approx(distance[0], rel=1e-3)
 
 
@@ -82,7 +82,8 @@ def test_black_images_have_no_mmd_where_few_held_out_ones_are_beside_them(made):
     from dataclasses import replace
 
     black = np.zeros((200, 1, 8, 8), np.uint8)
-    found = [replace(made[0], n=n).more(black[:n], made[0].scale(n)) for n in (200, 100)]
+    protocols = [replace(made[0], n=n) for n in (200, 100)]
+    found = [p.more(p.samples(black[:p.n], made[0].scale(p.n))) for p in protocols]
     assert [found[0][key] for key in ("mmd", "mmd_p")] == [None, None]
     assert found[1]["mmd"] > 0 and 0 < found[1]["mmd_p"] <= 1
 
@@ -102,14 +103,15 @@ def test_a_verdict_is_of_the_median_classifier_and_choices_are_by_validation_ima
         extractor = Extractor(f"classifier-{k}", 32, "none", str(k), lambda x, other=other: other(x)[0])
         references[f"classifier-{k}"] = reference.measure(extractor, whole.config, store)
         expected.append(frechet_from_features(other(images)[0], moments(other(real)[0])))
-    record, _ = replace(whole, references=references).score(images, whole.scale(80))
+    judged = replace(whole, references=references)
+    record, _ = judged.score(judged.samples(images, whole.scale(80)))
     expected = [record["fmd"], *expected]
     assert record["fmd_by_classifier"] == pytest.approx(expected, rel=1e-3)
     assert record["fmd_median"] == pytest.approx(float(np.median(expected)), rel=1e-3)
     of_validation = moments(whole.judge(store.split("validation").images)[0])
     assert record["fmd_validation"] == pytest.approx(
         frechet_from_features(whole.judge(images)[0], of_validation), rel=1e-6)
-    assert whole.score(images, whole.scale(80))[0]["fmd_by_classifier"] == [record["fmd"]]
+    assert whole.score(whole.samples(images, whole.scale(80)))[0]["fmd_by_classifier"] == [record["fmd"]]
 
 
 @pytest.mark.parametrize(("ask", "key"), [

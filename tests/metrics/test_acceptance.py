@@ -9,11 +9,11 @@ from functools import cache
 
 import numpy as np
 import pytest
+from helpers import authenticity_of, memorised
 from scipy.ndimage import gaussian_filter, zoom
 from sklearn.datasets import load_digits
 
 from kelvin.features.plain import pixel_extractor, random_extractor
-from kelvin.metrics.authenticity import authenticity
 from kelvin.metrics.classes import class_view
 from kelvin.metrics.fd_infinity import fd_infinity
 from kelvin.metrics.frechet import frechet_from_features
@@ -22,7 +22,6 @@ from kelvin.metrics.kid import kid
 from kelvin.metrics.manifold import density_coverage, precision_recall
 from kelvin.metrics.mmd import mmd
 from kelvin.metrics.moments import moments
-from kelvin.metrics.nearest import memorisation
 
 ORDER = np.random.default_rng(0).permutation(1797)
 DIGITS = (load_digits().images[ORDER, None] / 16).astype(np.float32)
@@ -189,12 +188,12 @@ def test_the_share_of_copies_is_found_and_the_nearest_ratio_falls():
     for share in (0.0, 0.25, 0.5, 1.0):
         count = round(share * len(samples))
         samples[:count] = np.clip(TRAIN[:count] + 0.02 * NOISE[:count], 0, 1)
-        found = memorisation(samples, TRAIN, REAL)
+        found = memorised(samples, TRAIN, REAL)
         shares.append(found.copy_fraction)
         ratios.append(found.ratio)
         assert abs(found.copy_fraction - share) < 0.05 and found.copier == (share > 0)
     assert rises(np.array(shares)) and rises(-np.array(ratios)) and abs(ratios[0] - 1) < 0.1
-    noisy = [memorisation(noised(sigma), TRAIN, REAL) for sigma in SPOILT["noised"][1]]
+    noisy = [memorised(noised(sigma), TRAIN, REAL) for sigma in SPOILT["noised"][1]]
     assert rises(np.array([ratios[0], *(f.ratio for f in noisy)]))
     assert max(f.copy_fraction for f in noisy) < 0.02
 
@@ -206,7 +205,7 @@ def test_copies_are_seen_by_authenticity_and_hardly_by_a_distance():
     for share in (0.0, 0.25, 0.5, 1.0):
         count = round(share * len(samples))
         samples[:count] = np.clip(TRAIN[:count] + 0.02 * NOISE[:count], 0, 1)
-        found.append(authenticity(samples, TRAIN, REAL))
+        found.append(authenticity_of(samples, TRAIN, REAL))
         measured.append({name: measure(name, samples) for name in EXTRACTORS})
     share_authentic, c_t = [f.auth_pct for f in found], [f.c_t for f in found]
     assert rises(-np.array(share_authentic)) and rises(-np.array(c_t))
@@ -222,5 +221,5 @@ def test_copies_are_seen_by_authenticity_and_hardly_by_a_distance():
 @pytest.mark.parametrize("how", ["noised", "pixelated", "cropped"])
 def test_spoilt_images_are_not_taken_for_copies(how):
     spoil, steps = SPOILT[how]
-    scores = authenticity(spoil(steps[-1]), TRAIN, REAL)
+    scores = authenticity_of(spoil(steps[-1]), TRAIN, REAL)
     assert scores.auth_pct > 0.95 and scores.c_t > 5

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from helpers import authenticity_of
 from scipy import stats
 from sklearn.datasets import load_digits
 
 from kelvin.common.errors import KelvinError
-from kelvin.metrics.authenticity import authentic, authenticity, copying_score
-from kelvin.metrics.nearest import nearest
+from kelvin.metrics.authenticity import authentic, copying_score
+from kelvin.metrics.nearest import Neighbours, nearest
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def test_authentic_equals_the_double_loop():
         own = min(np.linalg.norm(train[i] - train[j]) for j in range(30) if j != i)
         expected.append(to[i] > own)
     distance, index = nearest(samples, train)
-    got = authentic(distance[:, 0], index[:, 0], train)
+    got = authentic(distance[:, 0], index[:, 0], Neighbours(train, train))
     np.testing.assert_array_equal(got, expected)
     assert not got[:15].any() and got[15:].any()
 
@@ -66,12 +67,12 @@ def test_signs_and_all_tied():
 def test_copies_lower_both(digits, noise):
     """Fresh digits are like held-out ones; a quarter of near copies shows, in proportion."""
     train, heldout, fresh = digits
-    honest = authenticity(fresh, train, heldout)
+    honest = authenticity_of(fresh, train, heldout)
     assert abs(honest.auth_pct - honest.heldout_auth_pct) < 0.05 and abs(honest.c_t) < 2.5
     samples, count = fresh.copy(), len(fresh) // 4
     copied = train[:count] + noise * np.random.default_rng(3).normal(size=train[:count].shape)
     samples[:count] = np.clip(copied, 0, 1)
-    got = authenticity(samples, train, heldout)
+    got = authenticity_of(samples, train, heldout)
     assert got.auth_pct == pytest.approx(0.75 * honest.auth_pct, abs=0.03)
     assert got.heldout_auth_pct == honest.heldout_auth_pct
     assert got.c_t < -5 and got.p < 1e-6
@@ -80,7 +81,7 @@ def test_copies_lower_both(digits, noise):
 def test_uint8_and_unit_range_agree(digits):
     train, heldout, fresh = (np.round(x[:120] * 255).astype(np.uint8) for x in digits)
     scaled = [(x / 255).astype(np.float32) for x in (fresh, train, heldout)]
-    assert authenticity(fresh, train, heldout) == authenticity(*scaled)
+    assert authenticity_of(fresh, train, heldout) == authenticity_of(*scaled)
 
 
 @pytest.mark.parametrize(("a", "b"), [([1.0], [1.0, 2.0]), ([1.0, np.nan], [1.0, 2.0]), ([1.0, 2.0], [])])
@@ -92,7 +93,7 @@ def test_too_few_or_broken_distances_are_refused(a, b):
 def test_one_training_image_is_refused():
     one = np.zeros((1, 1, 2, 2), np.float32)
     with pytest.raises(KelvinError, match="at least 2 training images"):
-        authentic(np.array([0.1]), np.array([0]), one)
+        authentic(np.array([0.1]), np.array([0]), Neighbours(one, one))
 
 
 def slow_c_t(samples, others):
@@ -112,7 +113,7 @@ def test_training_images_are_the_yardstick_each_without_itself(digits):
     own = np.sqrt(squared.min(1))
 
     def score(samples):
-        return authenticity(samples, train, heldout)
+        return authenticity_of(samples, train, heldout)
 
     fresh = digits[1]
     found = score(fresh)
@@ -132,5 +133,5 @@ def test_other_people_make_held_out_images_a_false_yardstick():
     writer = np.arange(len(images)) * 13 // len(images)
     rows = np.random.default_rng(0).permutation(np.flatnonzero(writer < 9))
     train, fresh = images[rows[:900]], images[rows[900:]]
-    found = authenticity(fresh, train, images[writer >= 9])
+    found = authenticity_of(fresh, train, images[writer >= 9])
     assert found.c_t < -2 and found.c_t_within > -1.5, found

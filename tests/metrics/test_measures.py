@@ -20,7 +20,7 @@ from kelvin.metrics.manifold import density_coverage, precision_recall
 from kelvin.metrics.measures import FIRST, LAST, MEASURES, PSNR_CAP, Measure, Measures, Shown
 from kelvin.metrics.mmd import mmd
 from kelvin.metrics.moments import moments
-from kelvin.metrics.nearest import memorisation
+from kelvin.metrics.nearest import Neighbours, memorisation
 from kelvin.metrics.samples import Samples
 from kelvin.metrics.similarity import psnr, rmse, ssim
 
@@ -49,8 +49,8 @@ def samples():
     probabilities = rng.dirichlet(np.ones(3), N)
     reference, real = rng.normal(size=(200, D)), rng.normal(size=(REAL, D))
     scale = make_scale(moments(reference), real, N, 5, 0, np.full(D, 4.0))
-    return Samples(images, features, probabilities, scale, reference[:90], real[N:], heldout[N:], train,
-                   heldout, Options, {"pixels": lambda: scale.score(features + 1)},
+    return Samples(images, features, probabilities, scale, reference[:90], real[N:], heldout[N:],
+                   Neighbours(train, heldout), Options, {"pixels": lambda: scale.score(features + 1)},
                    lambda name: (features, reference[:90]))
 
 
@@ -62,8 +62,9 @@ def expected(s):
     def normal(value):
         return (value - floor) / (s.scale.ceiling - floor)
 
-    view, copies = class_view(s.probabilities), authenticity(s.images, s.train_images, s.heldout_images)
-    memory = memorisation(s.images, s.train_images, s.heldout_images, 0.05, 0.02)
+    real = Neighbours(s.neighbours.train, s.neighbours.images)
+    view, copies = class_view(s.probabilities), authenticity(real.of(s.images), real)
+    memory = memorisation(real.of(s.images), real, 0.05, 0.02)
     inside, spread = (f(s.rest, s.features, 4) for f in (precision_recall, density_coverage))
     k = kid(s.features, s.kept, 2, 0.5, 0.7, N, 3, 3, 0.8)
     order = np.random.default_rng(3).permutation(len(s.rest))[:50]

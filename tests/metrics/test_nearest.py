@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from helpers import memorised
 from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestNeighbors
 
 from kelvin.common.errors import KelvinError
-from kelvin.metrics.nearest import find_copies, is_copier, memorisation, nearest, nearest_ratio
+from kelvin.metrics import nearest as module
+from kelvin.metrics.nearest import Neighbours, find_copies, is_copier, nearest, nearest_ratio
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_root_mean_square_does_not_depend_on_the_image_size():
 
 
 def test_an_honest_model_is_no_copier(digits):
-    got = memorisation(digits["fresh"], digits["train"], digits["heldout"])
+    got = memorised(digits["fresh"], digits["train"], digits["heldout"])
     assert not got.copier and got.copy_fraction <= 0.02
     assert got.ratio == pytest.approx(1, abs=0.1)
 
@@ -71,7 +73,7 @@ def test_a_model_that_copies_a_fifth_of_the_time_is_a_copier(digits, noise):
     rng, samples = np.random.default_rng(2), digits["fresh"].copy()
     copied = digits["train"][100:180] + noise * rng.normal(size=(80, 1, 8, 8))
     samples[:80] = np.clip(copied, 0, 1)
-    got = memorisation(samples, digits["train"], digits["heldout"])
+    got = memorised(samples, digits["train"], digits["heldout"])
     assert got.copier and got.copies[:80].mean() > 0.9 and got.copies[80:].mean() <= 0.02
     np.testing.assert_array_equal(
         got.index[:80][got.copies[:80]], np.arange(100, 180)[got.copies[:80]]
@@ -83,11 +85,27 @@ def test_averages_of_training_images_are_near_but_no_copies(digits):
     """Distance alone would call them copies; the second condition spares them."""
     around = nearest(digits["fresh"], digits["train"], k=8)[1]
     averages = digits["train"][around].mean(1)
-    got = memorisation(averages, digits["train"], digits["heldout"])
+    got = memorised(averages, digits["train"], digits["heldout"])
     assert got.ratio < 0.9
     threshold = np.quantile(nearest(digits["heldout"], digits["train"])[0], 0.01)
     assert np.mean(got.distance < threshold) > 0.05
     assert not got.copier and got.copy_fraction < 0.02
+
+
+def test_real_images_are_looked_up_once(digits, monkeypatch):
+    """Whatever is asked and however often; a training image's nearest other, by a slow loop."""
+    calls, search = [], module.nearest
+    monkeypatch.setattr(module, "nearest", lambda a, b, k: calls.append(len(a)) or search(a, b, k))
+    train, heldout = digits["train"][:50], digits["heldout"][:20]
+    real = Neighbours(train, heldout)
+    first, again = real.heldout, real.heldout
+    assert first is again and calls == [20]
+    flat = train.reshape(50, -1).astype(np.float64)
+    squared = ((flat[:, None] - flat[None]) ** 2).mean(2)
+    np.fill_diagonal(squared, np.inf)
+    for index in ([3, 7, 3], [7, 9], [9, 3, 3]):
+        np.testing.assert_allclose(real.own(np.array(index)), np.sqrt(squared.min(1))[index], rtol=1e-6)
+    assert calls == [20, 2, 1]
 
 
 def test_rules_are_what_they_say():
@@ -101,7 +119,7 @@ def test_rules_are_what_they_say():
 
 def test_refuses_what_cannot_be_judged(digits):
     with pytest.raises(KelvinError, match="at least 100 are needed"):
-        memorisation(digits["fresh"], digits["train"], digits["heldout"][:99])
+        memorised(digits["fresh"], digits["train"], digits["heldout"][:99])
     with pytest.raises(KelvinError, match="not one shape"):
         nearest(np.zeros((2, 1, 8, 8)), np.zeros((2, 1, 7, 8)))
     with pytest.raises(KelvinError, match="at least 3"):

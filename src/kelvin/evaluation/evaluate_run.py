@@ -35,10 +35,11 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
     config, cost, drawn = training.config(), sampling.cost(), sampling.samples()
     metrics = protocol.config
     scale = protocol.scale(protocol.n)
-    scored = {name: protocol.score(drawn.samples(name), scale) for name in drawn.samplers}
+    made = {name: protocol.samples(drawn.samples(name), scale) for name in drawn.samplers}
+    scored = {name: protocol.score(one) for name, one in made.items()}
     if (labels := drawn.labels) is not None:
         for name, (scores, _) in scored.items():
-            scores |= asked_accuracy(protocol.judge(drawn.samples(name))[1], labels, metrics.confidence)
+            scores |= asked_accuracy(made[name].probabilities, labels, metrics.confidence)
     primary = next(iter(scored))
     record = {key: config[key] for key in IDENTITY}
     record |= {"sampler": primary, "nfe": cost["nfe"].get(primary),
@@ -49,7 +50,7 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
         record |= {"classes": about["classes"], **scale_record(scale, "")}
     if start := config.get("start"):
         record["pretrain_updates"] = start["updates"]
-    record |= scored[primary][0] | protocol.more(drawn.samples(primary), scale)
+    record |= scored[primary][0] | protocol.more(made[primary])
     details: Details = {
         "histograms": {name: d["histogram"] for name, (_, d) in scored.items()},
                "nearest": {k: scored[primary][1][k] for k in ("nearest_sample", "nearest_training")}}
@@ -73,7 +74,7 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
         record["training_precision"] = model_cost["precision"]
         restored = drawn.restorations
         rows = restoration_rows(restored, metrics.ssim_window, protocol)
-        record["prior"] = protocol.score(drawn.prior, scale)[0]
+        record["prior"] = protocol.score(protocol.samples(drawn.prior, scale))[0]
         details |= {"restoration": rows, "epochs": epoch_rows(protocol, training.kept()),
                     "log_snr": log_snr_rows(drawn.snr_errors, restored.groups),
                     "cost": {**model_cost, **cost}}

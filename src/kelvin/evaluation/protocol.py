@@ -19,6 +19,7 @@ from kelvin.metrics.fmd import Scale, Score, make_scale, small_scale
 from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.measures import MEASURES
 from kelvin.metrics.moments import Moments, moments
+from kelvin.metrics.nearest import Neighbours
 from kelvin.metrics.samples import Samples
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class Protocol:
     def rest_images(self) -> np.ndarray:
         return self.heldout_images[self.apart[1]]
 
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        return Neighbours(self.train_images, self.heldout_images)
+
     @property
     def reference(self) -> Reference:
         """The real data in the classifier's features."""
@@ -94,7 +99,7 @@ class Protocol:
                   if name != JUDGE and not name.startswith(OTHER)}
         further = cache(lambda name: others[name].extractor(images))
         return Samples(images, features, probabilities, scale, self.reference.kept, self.rest,
-                       self.rest_images, self.train_images, self.heldout_images, self.config,
+                       self.rest_images, self.neighbours, self.config,
                        {name: cache(partial(self.distance, further, name)) for name in others},
                        lambda name: (further(name), others[name].kept))
 
@@ -111,14 +116,13 @@ class Protocol:
         """Those of further extractors that were asked for: the floor of each is drawn once."""
         return {}
 
-    def score(self, images: np.ndarray, scale: Scale) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What is measured of every sampler's samples (n, C, H, W) uint8, and details for figures."""
-        samples = self.samples(images, scale)
+    def score(self, samples: Samples) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What is measured of every sampler's samples, and details for figures."""
         by_seed = [samples.frechet.value, *(
-            frechet_from_features(r.extractor(images), r.moments)
+            frechet_from_features(r.extractor(samples.images), r.moments)
             for name, r in self.references.items() if name.startswith(OTHER))]
-        record = {"n": len(images), **MEASURES.of(samples, every=True), "fmd_by_classifier": by_seed,
-                  "fmd_median": float(np.median(by_seed)),
+        record = {"n": len(samples.images), **MEASURES.of(samples, every=True),
+                  "fmd_by_classifier": by_seed, "fmd_median": float(np.median(by_seed)),
                   "fmd_validation": self.against_validation(samples.features)}
         memory = samples.memory
         order = np.argsort(memory.distance, kind="stable")[:8]
@@ -136,11 +140,11 @@ class Protocol:
         images = self.validation_images
         return None if images is None or len(images) < 2 else moments(self.judge(images)[0])
 
-    def more(self, images: np.ndarray, scale: Scale) -> dict[str, Any]:
+    def more(self, samples: Samples) -> dict[str, Any]:
         """What is measured of a run's first sampler only; null, with the reason, is what needs weights
         that are missing."""
         return {"fid": None, "kid_effnet": None, "fd_effnet": None,
-                **MEASURES.of(self.samples(images, scale), every=False),
+                **MEASURES.of(samples, every=False),
                 "fid_why": self.fid_why, "effnet_why": self.effnet_why}
 
     @cached_property

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from kelvin.common.errors import KelvinError
-from kelvin.metrics.nearest import nearest
+from kelvin.metrics.nearest import Near, Neighbours
 
 WITHIN = 2000  # training images at most whose nearest neighbours are the yardstick
 COPYING = -2.0  # C_T below which samples count as copied; honest ones fall there in 2.3 % of cases
@@ -41,33 +41,30 @@ class Authenticity:
     share: float
 
 
-def authenticity(samples: np.ndarray, train: np.ndarray, heldout: np.ndarray) -> Authenticity:
-    """Authenticity of samples given training and held-out images, all (n, C, H, W) in [0, 1]."""
-    found, real = nearest(samples, train), nearest(heldout, train)
-    shares = [float(authentic(distance[:, 0], index[:, 0], train).mean())
-              for distance, index in (found, real)]
-    distance = found[0][:, 0]
-    chosen = np.random.default_rng(0).permutation(len(train))[:WITHIN]
-    own = nearest(np.asarray(train)[np.sort(chosen)], train, k=2)[0][:, 1]  # the first is itself
+def authenticity(near: Near, real: Neighbours) -> Authenticity:
+    """Authenticity of samples given training and held-out images; near: `real.of` the samples."""
+    shares = [float(authentic(distance[:, 0], index[:, 0], real).mean())
+              for distance, index in (near, real.heldout)]
+    distance = near[0][:, 0]
+    chosen = np.random.default_rng(0).permutation(len(real.train))[:WITHIN]
+    own = real.own(np.sort(chosen))
     within = copying_score(distance, own)[0]
     ordered = np.sort(own)
     below, up_to = (np.searchsorted(ordered, distance, side) for side in ("left", "right"))
     farther = float((below + up_to).mean() / 2 / len(own))  # P(farther), ties a half: 0 if all are copies
-    return Authenticity(*shares, *copying_score(distance, real[0][:, 0]), within,
+    return Authenticity(*shares, *copying_score(distance, real.heldout[0][:, 0]), within,
                         max(0.0, 1 - 2 * farther))
 
 
-def authentic(distance: np.ndarray, index: np.ndarray, train: np.ndarray) -> np.ndarray:
+def authentic(distance: np.ndarray, index: np.ndarray, real: Neighbours) -> np.ndarray:
     """Which samples (n,) lie further from their nearest training image than its own neighbour does.
 
-    distance, index: (n,) to and of the nearest of `train`, as `nearest` gives them. A training image
-    that occurs twice has a neighbour at distance 0, so that its near copies pass for authentic.
+    distance, index: (n,) to and of that image. A training image that occurs twice has a neighbour at
+    distance 0, so that its near copies pass for authentic.
     """
-    if len(train) < 2:
-        raise KelvinError(f"authenticity needs at least 2 training images, given {len(train)}")
-    asked, place = np.unique(np.asarray(index), return_inverse=True)
-    own = nearest(np.asarray(train)[asked], train, k=2)[0][:, 1]  # the first is the image itself
-    return np.asarray(distance) > own[place]
+    if len(real.train) < 2:
+        raise KelvinError(f"authenticity needs at least 2 training images, given {len(real.train)}")
+    return distance > real.own(index)
 
 
 def copying_score(sample_distance: np.ndarray, heldout_distance: np.ndarray) -> tuple[float, float]:

@@ -1,11 +1,43 @@
 """Does a model copy? Distance in pixel space to the nearest training images."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from kelvin.common.errors import KelvinError
 from kelvin.metrics.checks import check_images
+
+Near = tuple[np.ndarray, np.ndarray]  # distance (n, k) and index (n, k), as `nearest` gives them
+
+
+class Neighbours:
+    """Training images, and how near to them held-out images and they themselves lie: whoever asks first
+    has it worked out, for all sets of samples that are held against them.
+
+    train (m, C, H, W), heldout (h, C, H, W): uint8, or in [0, 1].
+    """
+
+    def __init__(self, train: np.ndarray, heldout: np.ndarray) -> None:
+        self.train, self.images = train, heldout
+        self._own = np.full(len(train), np.nan)
+
+    def of(self, images: np.ndarray) -> Near:
+        """The two training images nearest to each of these (n, C, H, W)."""
+        return nearest(images, self.train, k=2)
+
+    @cached_property
+    def heldout(self) -> Near:
+        """Those of the held-out images."""
+        return self.of(self.images)
+
+    def own(self, index: np.ndarray) -> np.ndarray:
+        """(n,) distances of the training images `index` to their nearest others; 0 where an image occurs
+        twice."""
+        unknown = np.unique(index[np.isnan(self._own[index])])
+        if len(unknown):
+            self._own[unknown] = self.of(self.train[unknown])[0][:, 1]  # the first is the image itself
+        return self._own[index]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,21 +147,20 @@ def is_copier(copy_fraction: float, max_fraction: float = 0.05) -> bool:
     return bool(copy_fraction > max_fraction)
 
 
-def memorisation(samples: np.ndarray, train: np.ndarray, heldout: np.ndarray, quantile: float = 0.01,
-                 max_fraction: float = 0.05) -> Memorisation:
+def memorisation(near: Near, real: Neighbours, quantile: float = 0.01, max_fraction: float = 0.05
+                 ) -> Memorisation:
     """Memorisation of training images by samples, judged by held-out real images.
 
-    All are images (n, C, H, W) in [0, 1]; at least 1 / quantile held-out ones are needed.
+    near: `real.of` the samples. At least 1 / quantile held-out images are needed.
     """
-    if len(heldout) * quantile < 1:
+    if len(real.images) * quantile < 1:
         raise KelvinError(
-            f"{len(heldout)} held-out images cannot give their {quantile} quantile: at least "
+            f"{len(real.images)} held-out images cannot give their {quantile} quantile: at least "
             f"{int(np.ceil(1 / quantile))} are needed."
         )
-    real, _ = nearest(heldout, train, k=2)
-    distance, index = nearest(samples, train, k=2)
-    copies = find_copies(distance, real, quantile)
+    (distance, index), (held_out, _) = near, real.heldout
+    copies = find_copies(distance, held_out, quantile)
     fraction = float(copies.mean())
-    ratio = nearest_ratio(distance[:, 0], real[:, 0])
+    ratio = nearest_ratio(distance[:, 0], held_out[:, 0])
     copier = is_copier(fraction, max_fraction)
     return Memorisation(distance[:, 0], index[:, 0], ratio, copies, fraction, copier)

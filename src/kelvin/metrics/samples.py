@@ -16,7 +16,7 @@ from kelvin.metrics.intervals import FrechetInterval, frechet_interval
 from kelvin.metrics.kid import KID, kid
 from kelvin.metrics.manifold import DensityCoverage, Manifold, density_coverage, precision_recall
 from kelvin.metrics.mmd import MMD, NoScale, mmd
-from kelvin.metrics.nearest import Memorisation, memorisation
+from kelvin.metrics.nearest import Memorisation, Near, Neighbours, memorisation
 
 
 class Options(Protocol):
@@ -39,7 +39,7 @@ class Samples:
 
     images (n, C, H, W) uint8; features (n, d) and probabilities (n, K): the classifier's. scale: of FMD
     at this n. kept (k, d): features of reference images. rest (m, d) and rest_images (m, C, H, W):
-    held-out images that no row of real images shows. train_images, heldout_images: uint8.
+    held-out images that no row of real images shows. neighbours: training and held-out images.
     others: {extractor: the score of the samples in its features}, where the protocol has it. features_in:
     extractor -> features of the samples (n, d) and of reference images (k, d).
     """
@@ -51,8 +51,7 @@ class Samples:
     kept: np.ndarray
     rest: np.ndarray
     rest_images: np.ndarray
-    train_images: np.ndarray
-    heldout_images: np.ndarray
+    neighbours: Neighbours
     options: Options
     others: Mapping[str, Callable[[], Score]]
     features_in: Callable[[str], tuple[np.ndarray, np.ndarray]]
@@ -75,9 +74,13 @@ class Samples:
         return class_view(self.probabilities)
 
     @cached_property
+    def near(self) -> Near:
+        return self.neighbours.of(self.images)
+
+    @cached_property
     def memory(self) -> Memorisation:
-        return memorisation(self.images, self.train_images, self.heldout_images,
-                            self.options.copy_quantile, self.options.copy_fraction)
+        return memorisation(self.near, self.neighbours, self.options.copy_quantile,
+                            self.options.copy_fraction)
 
     @cached_property
     def manifold(self) -> Manifold:
@@ -89,7 +92,7 @@ class Samples:
 
     @cached_property
     def copies(self) -> Authenticity:
-        return authenticity(self.images, self.train_images, self.heldout_images)
+        return authenticity(self.near, self.neighbours)
 
     @cached_property
     def kid(self) -> KID:
