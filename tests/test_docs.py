@@ -1,7 +1,9 @@
 """Documents say what is there: each measure has its words, and each link and test they name exists."""
 
 import csv
+import json
 import re
+import tarfile
 
 import numpy as np
 import pytest
@@ -12,7 +14,14 @@ from kelvin.evaluation.protocol import DISTANCES, JUDGE
 from kelvin.features.inception import RESIZES
 from kelvin.metrics import gates, operating, verdict
 from kelvin.metrics.measures import MEASURES
-from kelvin.pipeline.release import bias_table, calibration_table, verdict_results, write_between
+from kelvin.pipeline.release import (
+    best_runs,
+    bias_table,
+    calibration_table,
+    verdict_results,
+    write_between,
+)
+from kelvin.report.kit import table
 
 METRICS = ROOT / "docs" / "metrics.md"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -73,15 +82,21 @@ def test_every_section_of_a_measure_says_how_it_was_verified_by_a_test_that_exis
         assert list((ROOT / "tests").rglob(max(name))), name
 
 
-def test_the_readmes_first_sentence_of_results_is_that_of_the_records():
-    """FMD of the best hot and cold run and of held-out images, and n, as the results have them."""
+def test_the_readmes_picture_is_of_its_record():
+    """FMD of the best run of each kind and of held-out images, updates, n and seeds."""
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    found = read_json(ROOT / "reports" / "summary.json")
-    real = read_json(ROOT / "reports" / "runs" / "digits" / "calibration.json")["rows"]["held-out"]["fmd"]
-    assert (f"the best hot run reaches FMD {found['hot']['fmd']:.2f}, the best cold one "
-            f"{found['cold']['fmd']:.2f}; held-out real images get {real:.2f} "
-            f"(n = {found['protocol']['n']}, one training seed") in text
-    assert found["protocol"]["seeds"] == 1 and len(text.split()) <= 1000
+    record = ROOT / "reports" / "reference" / "mnist-hot-cold"
+    metrics = read_json(record / "metrics.json")
+    best = {kind: metrics[run] for kind, run in best_runs(metrics, ("hot", "warm", "cold")).items()}
+    with tarfile.open(record / "results.tar.xz") as archive:
+        calibration = json.load(archive.extractfile("reports/runs/mnist/calibration.json"))
+    real = calibration["rows"]["held-out"]
+    assert "](reports/reference/mnist-hot-cold/overview.png)" in text
+    hot = best["hot"]
+    assert (f"at 28x28 after {hot['updates']:,} updates (n = {hot['n']:,}, one seed): FMD "
+            + ", ".join(f"{table.number(row['fmd'])} {kind}" for kind, row in best.items())
+            + f", {table.number(real['fmd'])} held-out real images") in text
+    assert read_json(record / "record.json")["replicates"] == [0] and len(text.split()) <= 1000
 
 
 def test_the_readmes_contrasts_with_noise_are_those_of_its_record():
@@ -99,6 +114,10 @@ def test_the_readmes_contrasts_with_noise_are_those_of_its_record():
     assert (f"after {updates:,} updates ({seeds} seeds, tuned alike, each by its best sampler, 50 "
             f"evaluations) the FMD of blur is {cold[0]} times that of noise (95 % interval {cold[1]} to "
             f"{cold[2]}), of blur with noise {warm[0]} times ({warm[1]} to {warm[2]})") in text
+    starts = {row["title"]: float(row["held-out"]) / float(row["prior"])
+              for row in rows(tables / "hot-and-cold-starts.csv")}
+    assert starts["Gaussian noise"] > 1
+    assert f"blur has {100 * (1 - starts['blur']):.0f} % less, noise no less" in text
     move = hot["budget_numbers"].removesuffix(" a doubling")
     assert f"Twice the updates move the log FMD of noise by {move}, so the rule gives no verdict" in text
 
