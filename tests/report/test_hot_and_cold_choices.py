@@ -70,8 +70,8 @@ def test_the_priors_part_has_an_interval_over_seeds():
     scores = {"": [1.0, 2.0, 4.0], "held-out": [0.4, 1.0, 2.5]}
     assert words.starts([("blur", "DDIM", scores), ("noise", "DDIM", {"": [1.0]})]) == (
         "The prior's part: from x_T of held-out images in place of the prior's, FMD is 50 % lower for "
-        "“blur” by DDIM, 95 % interval 13 % to 71 % lower. It bounds what a better prior could give, "
-        "since such an x_T may still tell its image.")
+        "“blur” by DDIM, 95 % interval 13 % to 71 % lower. That is what a perfect prior would give; "
+        "where x_T still tells its image, such a prior is as hard to have as a generator.")
 
 
 def test_figures(grid):
