@@ -15,6 +15,7 @@ from kelvin.config import digest
 from kelvin.config.digest import Code
 from kelvin.config.plan import PARAMETERS, TrainPlan, plan_path, read_plan
 from kelvin.config.resolve import Params, read
+from kelvin.pipeline.checks import run as run_checks
 from kelvin.pipeline.stage import reported  # noqa: F401 - what a stage script is started by
 
 RAW = read(ROOT / "params.yaml")
@@ -270,6 +271,23 @@ def test_a_plan_is_written_once_and_read_back(written):
     name = params.house.active[0]
     plan = read_plan(TrainPlan, Path("stages/train.py"), name, "0")
     assert plan.config == params.run(name).trained() and plan.run == name
+
+
+def test_what_was_checked_is_not_asked_again(written, monkeypatch):
+    """`every` is resolved once: by other parameters, or where its record is damaged, anew."""
+    written()
+    before = read_json(plan_path("sample", "tied-blur", "0"))
+    asked = []
+    monkeypatch.setattr(run_checks, "with_samplers",
+                        lambda params, run: asked.append(run) or run.drawn_by(["direct"]))
+    assert written() == [] and asked == []
+    assert read_json(plan_path("sample", "tied-blur", "0")) == before
+    for text in ("{", "[]", '{"sha256": "0"}'):
+        PARAMETERS.write_text(text)
+        assert written() and asked
+        assert read_json(plan_path("sample", "tied-blur", "0"))["sampling"]["samplers"] == ["direct"]
+        asked.clear()
+        plan_path("sample", "tied-blur", "0").write_text("{}")
 
 
 def test_plans_of_runs_that_are_gone_go(written):

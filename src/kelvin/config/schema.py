@@ -249,6 +249,13 @@ class RunConfig(TrainedRun):
         kept["sampling"] = self.sampling.model_dump(include=set(EpochSampling.model_fields))
         return TrainedRun(**kept)
 
+    def drawn_by(self, samplers: list[str]) -> RunConfig:
+        """The run with these samplers; of its restore_samplers those among them are kept."""
+        restoring = self.sampling.restore_samplers
+        kept = None if restoring is None else [name for name in restoring if name in samplers]
+        return self.model_copy(update={"sampling": self.sampling.model_copy(
+            update={"samplers": samplers, "restore_samplers": kept})})
+
     @model_validator(mode="after")
     def _folder(self) -> RunConfig:
         if (self.source == "folder") != (self.path is not None):

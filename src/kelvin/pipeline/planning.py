@@ -52,11 +52,13 @@ MORPH = "morph"  # the one degradation that needs images of another data set
 
 
 class Planner:
-    """params: resolved; scripts: the folder of the stages' scripts; environ: names the raw data."""
+    """params: resolved; scripts: the folder of the stages' scripts; environ: names the raw data; every:
+    {run: what `samplers: every` stands for}, as far as it is known."""
 
-    def __init__(self, params: Params, scripts: Path, environ: Mapping[str, str], code: Code) -> None:
+    def __init__(self, params: Params, scripts: Path, environ: Mapping[str, str], code: Code,
+                 every: Mapping[str, list[str]] | None = None) -> None:
         self.params, self.house, self.code = params, params.house, code
-        self.scripts, self.environ = scripts, environ
+        self.scripts, self.environ, self.every = scripts, environ, dict(every or {})
         self.common = {"dataset": self.house.dataset, "threads": self.house.threads}
 
     def plan(self, model: type[Plan], stage: str, **content: Any) -> Plan:
@@ -110,9 +112,11 @@ class Planner:
         run = self.params.run(name)
         if run.sampling.samplers != "every":
             return run
-        from kelvin.pipeline.checks.run import with_samplers  # its imports take seconds
+        if name not in self.every or ":" in run.degradation.kind:  # a user's own may have changed
+            from kelvin.pipeline.checks.run import with_samplers  # its imports take seconds
 
-        return with_samplers(self.params, run)
+            self.every[name] = with_samplers(self.params, run).sampling.samplers
+        return run.drawn_by(self.every[name])
 
     def varied(self, name: str, point: Variant) -> Varied:
         """KelvinError for a declared sampler that the run does not draw by."""
@@ -184,15 +188,17 @@ def write_plan(script: Path, environ: Mapping[str, str]) -> list[Path]:
     """Validate params.yaml and write data/plan: files whose content is as it was are left alone, those
     of no stage instance are removed; returns what was written."""
     file, code = Path("params.yaml"), Code()
-    state = {"sha256": checksum(file), "checked": code.digest(script, left_out=())}
-    fresh = not is_written(PARAMETERS, json.dumps(state) + "\n")
+    state: dict[str, Any] = {"sha256": checksum(file), "checked": code.digest(script, left_out=())}
+    every = every_before(state)
+    fresh = every is None
     if fresh:
         from kelvin.pipeline.checks.params import checked_params  # its imports take seconds
 
         params = checked_params(file)
     else:
         params = load(file)
-    plans = dict(Planner(params, script.parent, environ, code).files())
+    planner = Planner(params, script.parent, environ, code, every)
+    plans = dict(planner.files())
     if fresh:
         refuse_for_images(params, plans, environ)
     changed, texts = [], {path: text_of(plan) for path, plan in plans.items()}
@@ -202,9 +208,19 @@ def write_plan(script: Path, environ: Mapping[str, str]) -> list[Path]:
             changed.append(path)
     for path in [path for path in FOLDER.rglob("*.json") if path not in {PARAMETERS, *texts}]:
         path.unlink()
-    write_text(PARAMETERS, json.dumps(state) + "\n")
+    write_text(PARAMETERS, json.dumps(state | {"every": planner.every}) + "\n")
     code.remember()
     return changed
+
+
+def every_before(state: Mapping[str, Any]) -> dict[str, list[str]] | None:
+    """What `samplers: every` stood for in each run when these parameters were checked by this code; None
+    where they were not."""
+    with suppress(OSError, ValueError, TypeError, LookupError, AttributeError):  # missing, or damaged
+        before = read_json(PARAMETERS)
+        if state.items() <= before.items():
+            return dict(before["every"])
+    return None
 
 
 def text_of(plan: Plan) -> str:

@@ -135,12 +135,8 @@ def with_samplers(params: Params, run: RunConfig) -> RunConfig:
     if run.sampling.samplers != "every":
         return run
     process = degradations.degradations.find(run.degradation.kind)
-    names = [name for name in params.house.every
-             if not sampler_faults(params, "", run, process, [(name, "samplers")])]
-    restoring = run.sampling.restore_samplers
-    kept = None if restoring is None else [name for name in restoring if name in names]
-    sampling = run.sampling.model_copy(update={"samplers": names, "restore_samplers": kept})
-    return run.model_copy(update={"sampling": sampling})
+    return run.drawn_by([name for name in params.house.every
+                         if not sampler_faults(params, "", run, process, [(name, "samplers")])])
 
 
 def sampler_faults(params: Params, at: str, run: RunConfig, process: Any,

@@ -161,8 +161,8 @@ def starts(scores: Sequence[tuple[str, str, Mapping[str, Sequence[float]]]]) -> 
         parts.append(f"{change(float(np.exp(np.mean(true - prior))))} for {named(title)} by {sampler}"
                      f"{interval}")
     return (f"The prior's part: from x_T of held-out images in place of the prior's, FMD is "
-            f"{'; '.join(parts)}. That is what a perfect prior would give; where x_T still tells its image, "
-            "such a prior is as hard to have as a generator.") if parts else ""
+            f"{'; '.join(parts)}. That is what a perfect prior would give; where x_T still tells its "
+            "image, such a prior is as hard to have as a generator.") if parts else ""
 
 
 def end(sentence: str) -> str:
