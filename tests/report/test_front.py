@@ -1,6 +1,7 @@
 """The first screen: what is answered from which numbers, and what is sent elsewhere."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,6 +42,16 @@ def test_levels_need_several_seeds_and_both_families():
     ("direct", "one step"), ("my-own-3x", "my-own-3x"), ("odd-50", "odd-50")])
 def test_a_sampler_in_words(name, words):
     assert sampler_words(name) == words
+
+
+@pytest.mark.parametrize("records, words", [
+    ([(8, "ddim-50"), (8, "ddim-50")], ""),
+    ([(8, "ddim-50"), (8, "improved-50")], " These runs differ in sampler."),
+    ([(8, "ddim-50"), (9, "improved-50")], " These runs differ in length of training and sampler.")])
+def test_runs_are_said_to_differ_where_they_do(records, words):
+    runs = [SimpleNamespace(record={"updates": updates, "sampler": sampler})
+            for updates, sampler in records]
+    assert front.differ(runs) == words
 
 
 def test_with_one_seed_the_figure_is_of_a_record_and_the_page_says_so(project):

@@ -154,8 +154,15 @@ def distance_to_real(best: Sequence[Run], results: Results, metrics: Mapping[str
         f"{listed([span(row) for row in rows.values()])}; {count(results)}; "
         f"{listed([sampler_words(run.record['sampler']) for run in best])}",
         f"The lowest FMD of each family; {about['n']:,} held-out real images have "
-        f"{number(about['floor'])}, black ones {number(about['ceiling'])}. These runs differ in length "
-        "of training and in sampler.")
+        f"{number(about['floor'])}, black ones {number(about['ceiling'])}." + differ(best))
+
+
+def differ(best: Sequence[Run]) -> str:
+    """In what runs are not alike, besides their degradation."""
+    asked = {"length of training": lambda run: run.record.get("updates"),
+             "sampler": lambda run: sampler_words(run.record["sampler"])}
+    ways = [name for name, value in asked.items() if len({value(run) for run in best}) > 1]
+    return f" These runs differ in {listed(ways)}." if ways else ""
 
 
 def later_steps(results: Results) -> Answer | None:
@@ -185,7 +192,8 @@ def believe(results: Results) -> str:
     """The conditions under which the page's numbers hold."""
     shape, test = results.store.manifest["image_shape"], results.classifier
     sizes = sorted({run.record["parameters"] for run in results.every.values() if run.trained})
-    networks = f", networks of {sizes[0]:,} to {sizes[-1]:,} parameters" if sizes else ""
+    size = " to ".join(f"{size:,}" for size in dict.fromkeys((*sizes[:1], *sizes[-1:])))
+    networks = f", networks of {size} parameters" if sizes else ""
     return (f"Believe this only for {results.plan.dataset} at {shape[1]}×{shape[2]} pixels, n = "
             f"{results.calibration['n']:,} samples a run, {count(results)}{networks}, and distances by a "
             f"classifier that is right on {100 * test['accuracy']:.1f} % of {test['n']:,} test images.")
