@@ -50,7 +50,8 @@ def test_other_modes_become_colour(make_tree, make_spec, picture, tmp_path, mode
     odd = picture(value, mode=name, format="JPEG" if name == "CMYK" else "PNG")
     plain = picture((1, 2, 3), mode="RGB")
     make_tree({"a/1.png": plain, "a/2.png": plain, "a/3.png": odd, "a/4.png": plain})
-    prepare("set", make_spec(channels=3, test=1), {"KELVIN_DATA": str(tmp_path)}, tmp_path / "out")
+    prepare("set", make_spec(channels=3, test=1, validation=2), {"KELVIN_DATA": str(tmp_path)},
+            tmp_path / "out")
     assert PreparedStore(tmp_path / "out").images.shape == (4, 3, 4, 4)
 
 
@@ -66,7 +67,7 @@ BAD = {
 def test_a_bad_file_is_refused_or_skipped_and_counted(make_tree, make_spec, picture, tmp_path, bad):
     good = {f"Äpfel rot/{i} ü.png": picture(i) for i in range(6)}
     make_tree(good | {f"Äpfel rot/{bad}": BAD[bad](picture)})
-    environ, options = {"KELVIN_DATA": str(tmp_path)}, {"test": 2, "groups": "folder"}
+    environ, options = {"KELVIN_DATA": str(tmp_path)}, {"test": 2, "validation": 2, "groups": "folder"}
     with pytest.raises(KelvinError, match=f"^datasets.set: tree: 'Äpfel rot/{bad}'"):
         prepare("set", make_spec(**options), environ, tmp_path / "out")
     manifest = prepare("set", make_spec(**options, on_error="skip"), environ, tmp_path / "out")
