@@ -19,16 +19,24 @@ from kelvin.weights import load, publish, published
 SHAPE = Shape(1, 8, 8)
 
 
-@pytest.fixture
-def saved(params, tmp_path):
-    run = RunConfig(**merge(params.run("blur-strong").model_dump(), {
+def untrained(params, run, images, path):
+    """Weights of a small untrained network, its process and prior fitted to images (n, 1, 8, 8)."""
+    run = RunConfig(**merge(params.run(run).model_dump(), {
         "network": {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1}}))
     torch.manual_seed(0)
     restorer = assemble.build(run, SHAPE)
-    fit_process(restorer, np.random.default_rng(0).integers(0, 256, (80, 1, 8, 8), np.uint8), None)
-    path = tmp_path / "ema.safetensors"
+    fit_process(restorer, images, None)
     assemble.save(path, restorer.network, restorer, run, SHAPE)
     return path
+
+
+def noise():
+    return np.random.default_rng(0).integers(0, 256, (80, 1, 8, 8), np.uint8)
+
+
+@pytest.fixture
+def saved(params, tmp_path):
+    return untrained(params, "blur-strong", noise(), tmp_path / "ema.safetensors")
 
 
 def test_published_weights_draw_images_from_a_seed(saved, tmp_path):
@@ -54,16 +62,9 @@ def test_equal_weights_make_equal_bytes(saved, tmp_path):
 @pytest.fixture
 def tied(params, tmp_path):
     """Weights whose prior has 64 directions, along 40 of which the images vary."""
-    run = RunConfig(**merge(params.run("tied-blur").model_dump(), {
-        "network": {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1}}))
-    torch.manual_seed(0)
-    restorer = assemble.build(run, SHAPE)
-    images = np.random.default_rng(0).integers(0, 256, (80, 1, 8, 8), np.uint8)
+    images = noise()
     images[:, :, :3] = 0
-    fit_process(restorer, images, None)
-    path = tmp_path / "tied.safetensors"
-    assemble.save(path, restorer.network, restorer, run, SHAPE)
-    return path
+    return untrained(params, "tied-blur", images, tmp_path / "tied.safetensors")
 
 
 def test_a_file_too_large_has_its_prior_in_half_precision(tied, tmp_path, monkeypatch):
