@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro smoke full replicates record test check ui bench lint publish clean
+.PHONY: help setup repro smoke full record test check ui bench lint publish clean
 
 help:    ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,9 +32,6 @@ smoke: $(STAMP)  ## every stage at smoke scale, nine runs of all studies, in a t
 
 full: $(STAMP)   ## every run, in a throw-away copy; its record goes to reports/reference/
 	@kelvin record full --jobs $(JOBS)
-
-replicates: $(STAMP)  ## five training seeds of the runs behind D1 to D3, recorded likewise
-	@kelvin record replicates --jobs $(JOBS)
 
 record: $(STAMP)  ## NAME=<entry of `records`>: run that study in a copy, keep its record
 	@kelvin record $(NAME) --jobs $(JOBS)

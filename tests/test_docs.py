@@ -151,9 +151,9 @@ def test_constants_of_the_verdict_rule_are_those_of_the_code():
             f"corrected by Holm's procedure at {100 * verdict.LEVEL:.0f} %",
             f"place FMD within {100 * np.expm1(verdict.MARGIN):.0f} %",
             f"found in {10 * verdict.POWER / 2:.0f} of 5 such experiments",
-            f"an assumed correlation of {operating.SHARED}", "pages of three contrasts"):
+            f"an assumed correlation of {operating.SHARED}", "pages of two contrasts"):
         assert sentence in text, sentence
-    assert len(operating.PAGE) == 4
+    assert len(operating.PAGE) == 3
 
 
 def test_make_publish_finds_where_its_tables_go(tmp_path):

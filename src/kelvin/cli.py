@@ -202,9 +202,9 @@ def record(
     """Run a recorded study in a throw-away copy and keep its page, tables and numbers.
 
     \b
-    kelvin record replicates            five training seeds
-    kelvin record fruits-folds -j 4     four stages side by side
-    kelvin record replicates --redraw   its page by today's code
+    kelvin record hot-cold-digits            five training seeds
+    kelvin record fruits-folds -j 4          four stages side by side
+    kelvin record hot-cold-digits --redraw   its page by today's code
 
     Ends with status 1 where a stage failed or there is no such record; run again, it goes on.
     """

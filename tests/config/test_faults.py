@@ -175,8 +175,8 @@ def test_what_means_nothing_is_told_in_layers_that_nothing_reads_now(key, value)
 @pytest.mark.parametrize(("key", "value"), [
     ("defaults.sampling.restore_samplers", "naive"), ("every", "naive"),
     ("runs.ddpm-default.sampling.samplers", "naive"), ("studies.schedules.runs", "ddpm-default"),
-    ("records.replicates.runs", "ddpm-default"), ("records.replicates.studies", "schedules"),
-    ("records.replicates.replicates", 5), ("metrics.mmd.multiples", 0.5),
+    ("records.digits-folds.runs", "ddpm-default"), ("records.full.studies", "schedules"),
+    ("records.digits-folds.replicates", 5), ("metrics.mmd.multiples", 0.5),
     ("metrics.extractors", "pixels"), ("defaults.training.mmd.multiples", 0.5),
     ("runs.ddpm-default.classes", 3), ("runs.pretrain-0.pretrain.classes", 3),
     ("datasets.digits.classes", 3)])

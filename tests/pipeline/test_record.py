@@ -33,13 +33,6 @@ def test_full_is_every_run_the_images_can_carry(params, tmp_path, monkeypatch):
     assert "needs RGB images" in refused["tied-desaturate"]
 
 
-def test_replicates_are_five_seeds_of_the_runs_behind_d1_to_d3(params):
-    names = record.runs_of(params, "replicates")
-    assert params.house.records["replicates"].replicates == [0, 1, 2, 3, 4]
-    assert names == ["tied-noise", "tied-blur", "tied-blur-noise", "tied-pixels", "steps-noise-5",
-                     "steps-blur-5"]
-
-
 @pytest.mark.parametrize("name", [name for name in read(ROOT / "params.yaml")["records"]])
 def test_every_record_can_be_set_and_builds_its_runs(name, tmp_path):
     """Whatever it sets, the networks of its runs fit the images that its data set would have."""
@@ -182,18 +175,18 @@ def test_a_folder_is_names_below_the_records_and_no_others(folder):
 def test_a_foreign_folder_is_told_of_before_any_work(tmp_path, monkeypatch):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    folder = Path("reports/reference") / load().house.records["replicates"].folder
+    folder = Path("reports/reference") / load().house.records["digits-folds"].folder
     folder.mkdir(parents=True)
     (folder / "notes.txt").write_text("mine")
     monkeypatch.setattr(record, "temporary_copy", lambda *_: pytest.fail("worked"))
-    with pytest.raises(KelvinError, match="holds no record of replicates and would be deleted"):
-        record.record("replicates", "1")
+    with pytest.raises(KelvinError, match="holds no record of digits-folds and would be deleted"):
+        record.record("digits-folds", "1")
     assert (folder / "notes.txt").exists()
 
 
 def test_an_unknown_record_is_named(monkeypatch):
     monkeypatch.chdir(ROOT)
-    with pytest.raises(KelvinError, match="no entry 'nonsense'; known are full, replicates"):
+    with pytest.raises(KelvinError, match="no entry 'nonsense'; known are full, hot-cold-tuning"):
         record.record("nonsense", "1")
 
 

@@ -16,14 +16,21 @@ LEVEL = {"title": "noise", "family": "hot", "sampler": "ddim-50", "replicates": 
          "fmd_low": 5.5, "fmd_high": 6.5}
 
 
-def test_a_ratio_is_told_with_its_interval_seeds_and_sampler():
+def test_ratios_are_told_with_interval_seeds_sampler_and_verdict():
+    """All of them up to three, not the lowest alone; of more, the lowest and the highest."""
     rows = [CONTRAST, CONTRAST | {"title": "pixels against noise", "ratio": 3.0, "nfe": 20.0}]
     forest = front.ratios(rows, "this page")
     assert [line.value for line in forest.lines] == [1.8]  # the most evaluations alone
     assert forest.answer.effect == "FMD × 1.80"
-    for words in ("1.40 to 2.30", "5 training seeds", "DDIM against Algorithm 2", "50 evaluations"):
+    for words in ("1.40 to 2.30", "5 training seeds", "50 evaluations"):
         assert words in forest.answer.under
+    assert "Blur against noise (best: DDIM against Algorithm 2): higher." in forest.answer.sentence
     assert front.ratios([CONTRAST | {"ratio_low": None}], "") is None
+    warm = CONTRAST | {"title": "warm against noise", "ratio": 0.7, "outcome": "no verdict"}
+    both = front.ratios([CONTRAST, warm], "").answer
+    assert both.effect == "FMD × 0.70 and 1.80" and "Warm against noise" in both.sentence
+    many = front.ratios([CONTRAST | {"ratio": ratio} for ratio in (1.1, 0.5, 2.5, 1.4)], "").answer
+    assert many.effect == "FMD × 0.50 and 2.50" and "lowest and the highest" in many.sentence
 
 
 def test_levels_need_several_seeds_and_both_families():
@@ -67,11 +74,14 @@ def test_with_one_seed_the_figure_is_of_a_record_and_the_page_says_so(project):
     (folder / "record.json").write_text(json.dumps({
         "runs": ["ddpm-default", "ddpm-cosine", "ddpm-vlb"], "replicates": [0, 1, 2, 3, 4],
         "set": {"dataset": "digits"}}))
+    (folder / "tables").mkdir()
+    (folder / "tables/findings.json").write_text(json.dumps({"hot-and-cold": ["Noise wins.", "More."]}))
     record = RecordPlan(title="Five seeds", folder="five", made="x")
     build(made.plan.model_copy(update={"records": {"five": record}}))
     page = (made.root / "reports/index.html").read_text()
     assert page.count('href="reference/five/index.html"') > 1
     assert "from the record “Five seeds”" in page and "This page has one training seed" in page
+    assert "<strong>On 5 training seeds</strong>" in page and "Five seeds</a>): Noise wins.</p>" in page
     there = page[page.index('<h2 id="elsewhere">'):page.index('<h2 id="runs">')]
     assert '1 here; 3 in <a href="reference/five/index.html">Five seeds</a>' in there
     assert '<h2 id="schedules">' not in page and '<h2 id="temperature">' in page

@@ -69,16 +69,16 @@ def test_redraw_replaces_the_pages_and_keeps_the_rest(made, tmp_path, monkeypatc
     from conftest import ROOT
 
     shutil.copy(ROOT / "params.yaml", made.root)
-    target = made.root / "reports/reference/digits-replicates"
+    target = made.root / "reports/reference/digits-folds"
     target.mkdir(parents=True)
-    about = '{"command": "make record NAME=replicates", "title": "T", "folder": "digits-replicates"}'
+    about = '{"command": "make record NAME=digits-folds", "title": "T", "folder": "digits-folds"}'
     (target / "record.json").write_text(about)
     with pytest.raises(KelvinError, match="holds no results.tar.xz"):
-        record.redraw("replicates")
+        record.redraw("digits-folds")
     kept.pack(made.root, target / kept.ARCHIVE)
     before = (target / kept.ARCHIVE).read_bytes()
     (target / "index.html").write_text("of an earlier version")
-    assert record.redraw("replicates") == target.relative_to(made.root)
+    assert record.redraw("digits-folds") == target.relative_to(made.root)
     assert "<h1>Record: T (digits)</h1>" in (target / "index.html").read_text()
     assert (target / kept.ARCHIVE).read_bytes() == before
     assert (target / "tables/generation.csv").exists() and (target / "metrics.json").exists()

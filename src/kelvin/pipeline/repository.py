@@ -65,7 +65,7 @@ class Repository:
             for stage in stages:
                 if self.needs[stage] & wanted.keys():
                     wanted[stage] = None
-                elif stage.changed():
+                elif is_changed(stage):
                     wanted[stage] = True
         return wanted
 
@@ -116,6 +116,13 @@ class Repository:
             self._lock_files[path] = LockFile(path, names)
         if self._lock_files[path].write(stage):
             self.repo.scm_context.track_file(os.path.relpath(path))
+
+
+def is_changed(stage: Stage) -> bool:
+    """Stage.changed, which locks every file for itself; here the whole repository is locked."""
+    is_run_again = not stage.frozen and (stage.is_callback or stage.always_changed)
+    entries = [*([] if stage.frozen else stage.deps), *stage.outs]
+    return is_run_again or stage.changed_stage() or any(entry.status() for entry in entries)
 
 
 def refuse_wrong_stages(stages: Sequence[Stage]) -> None:

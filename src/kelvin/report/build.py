@@ -20,12 +20,11 @@ from kelvin.report.kit.table import Row, Table
 from kelvin.report.page import Captions, dataset_facts, page_figure, page_table, render
 from kelvin.report.parts import curves, grids, histograms, likelihood, ranking, tables
 from kelvin.report.parts import tables_restoration as restoration
-from kelvin.report.recorded import Recorded, records
+from kelvin.report.recorded import FINDINGS, Recorded, records
 from kelvin.report.results import TEMPERATURES, Results, Run, collect
 from kelvin.report.studies.base import Study, answers
 from kelvin.report.summary import summary
 
-FINDINGS = "findings.json"  # beside the tables: {study: its sentences}
 ALL = ("samplers", "restoration", "likelihood", "cost")  # tables of all runs that fold on the page
 # the figures to open first, in their order: `dvc plots show` has them beside the curves of dvc.yaml
 FIRST = ("forest", "overview", "ranking", "best-hot", "best-cold", "hot-and-cold-best",
@@ -64,7 +63,8 @@ def build(plan: ReportPlan, out: Path = REPORTS, record: Mapping[str, Any] | Non
         "record": record, "records": others, "smoke": plan.scale == "smoke",
         "facts": dataset_facts(results),
         "figures": {figure.name: page_figure(figure, captions) for figure in figures},
-        "studies": [section.context(captions) for section in sections],
+        "studies": [section.context(captions) | {"more": more_seeds(section.study, others)}
+                    for section in sections],
         "elsewhere": [elsewhere(study, others) for study in studies
                       if not study.is_large(most) and (study.runs or not record)],
         "runs": [*ranking.hot_against_cold(results, numbers),
@@ -153,6 +153,14 @@ def elsewhere(study: Study, records: Sequence[Recorded]) -> dict[str, Any]:
     linked = most if most and len(most.runs & names) > here else None
     return {"question": study.study.study.question, "here": here, "record": linked,
             "there": len(linked.runs & names) if linked else 0}
+
+
+def more_seeds(study: Study, records: Sequence[Recorded]) -> dict[str, Any] | None:
+    """The record that answers the study's question on the most training seeds, more than the page has."""
+    able = [(record, answer) for record in records if record.seeds > study.count
+            and record.is_of(study.results.plan.dataset) and (answer := record.answer(study.name))]
+    record, answer = max(able, key=lambda pair: pair[0].seeds, default=(None, ""))
+    return {"record": record, "answer": answer} if record else None
 
 
 class Folder:

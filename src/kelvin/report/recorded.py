@@ -12,6 +12,8 @@ from kelvin.artifacts.folders import METRICS, REPORTS
 from kelvin.artifacts.reading import read_json
 from kelvin.config.plan import ABOUT, ReportPlan
 
+FINDINGS = "findings.json"  # beside the tables: {study: its sentences}
+
 
 class About(TypedDict):
     """record.json, as far as this page reads it."""
@@ -41,6 +43,9 @@ class Recorded:
     def seeds(self) -> int:
         return len(self.about["replicates"])
 
+    def is_of(self, dataset: str) -> bool:
+        return self.about["set"].get("dataset", dataset) == dataset
+
     @cached_property
     def runs(self) -> set[str]:
         """Runs of params.yaml that it has; a point of a grid counts as its run."""
@@ -54,6 +59,13 @@ class Recorded:
         """One of its JSON files; KelvinError where it is damaged."""
         path = self.folder / name
         return read_json(path, f"git checkout {path}", kind)
+
+    def answer(self, study: str) -> str:
+        """The first sentence that its page says of a study; "" where it has none."""
+        name = f"tables/{FINDINGS}"
+        if not (self.folder / name).exists():
+            return ""
+        return next(iter(self.read(name, dict[str, list[str]]).get(study, [])), "")
 
     def table(self, name: str) -> list[dict[str, Any]]:
         """Rows of one of its tables, empty cells None; [] where it has no such table."""

@@ -70,7 +70,7 @@ class HotAndCold(Study):
             c, (low, high) = e.verdict.contrast, e.interval or (None, None)
             least, most = e.by_classifier or (None, None)
             sampler = SAMPLERS[c.sampler] if c.sampler != BEST else (
-                f"best: {SAMPLERS[e.kinds[1]]} against {SAMPLERS[e.kinds[0]]}")
+                f"best: {' against '.join(dict.fromkeys(SAMPLERS[kind] for kind in e.kinds[::-1]))}")
             rows.append({"candidate": e.candidate, "title": f"{sides[c.candidate].title} against "
                          f"{sides[c.baseline].title}", "tie": e.tie, "sampler": sampler,
                          "nfe": c.nfe, "seeds": min(e.verdict.seeds), "ratio": e.ratio,
