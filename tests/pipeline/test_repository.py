@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +32,7 @@ def test_the_version_of_dvc_is_the_locked_one():
     ("dvc.repo.reproduce.plan_repro", ["graph", "stages"]),
     ("dvc.rwlock.rwlock", ["tmp_dir", "fs", "cmd", "read", "write", "hardlink"]),
     ("dvc.lock.make_lock", ["lockfile", "tmp_dir"]), ("dvc.stage.Stage.changed", []),
+    ("dvc.stage.Stage.changed_stage", []), ("dvc.output.Output.status", []),
     ("dvc.stage.Stage.remove_outs", []), ("dvc.stage.Stage.save_deps", []),
     ("dvc.stage.Stage.save", ["run_cache"]), ("dvc.stage.Stage.commit", []),
     ("dvc.stage.Stage.reproduce", []), ("dvc.stage.Stage.dump", []),
@@ -50,6 +52,34 @@ def test_nothing_of_dvc_is_replaced():
     """Only calls: no assignment to, and no setattr of, a name of DVC."""
     source = inspect.getsource(repository)
     assert "setattr" not in source and "patch" not in source
+
+
+def test_the_survey_judges_a_stage_as_dvc_does(tmp_path, monkeypatch):
+    """Of every kind: up to date, of a changed or deleted file, frozen, always, without any file."""
+    from dvc.repo import Repo
+
+    names = ["kept", "dep", "out", "lost", "frozen", "cmd"]
+    stages = {name: {"cmd": f"cp {name}.in {name}.out", "deps": [f"{name}.in"], "outs": [f"{name}.out"]}
+              for name in names}
+    stages |= {"always": {"cmd": "true", "always_changed": True}, "callback": {"cmd": "true"}}
+    monkeypatch.chdir(tmp_path)
+    for name in names:
+        Path(f"{name}.in").write_text(name)
+    Path("dvc.yaml").write_text(dumps_yaml({"stages": stages}))
+    Repo.init(no_scm=True).reproduce()
+    for path in ("dep.in", "out.out", "frozen.in"):
+        Path(path).unlink()
+        Path(path).write_text("another")
+    Path("lost.out").unlink()
+    stages["cmd"]["cmd"] += " && true"
+    stages["frozen"]["frozen"] = True
+    Path("dvc.yaml").write_text(dumps_yaml({"stages": stages}))
+    repo = Repo()
+    with repo.lock:
+        judged = {stage.name: repository.is_changed(stage) for stage in repo.index.stages}
+        assert judged == {stage.name: stage.changed() for stage in repo.index.stages}
+    assert {name for name, changed in judged.items() if changed} == {
+        "dep", "out", "lost", "cmd", "always", "callback"}
 
 
 AWKWARD = {"cmd": "python stages/train.py " + "a long word " * 20,
