@@ -12,7 +12,7 @@ from kelvin.artifacts.evaluations import (
     write_record,
 )
 from kelvin.artifacts.features import ClassifierFolder, ReferenceFolder, Statistics
-from kelvin.artifacts.models import Kept, ModelFolder
+from kelvin.artifacts.models import EpochSamples, ModelFolder
 from kelvin.artifacts.names import (
     guided,
     way,
@@ -70,8 +70,9 @@ def everything():
 
 def model(path):
     folder = ModelFolder(path)
-    folder.write_kept(Kept(np.array([1, 2]), pixels(2, 3, 1, 4, 4), pixels(2, 2, 3, 1, 4, 4),
-                           np.array([2, 5]), pixels(3, 1, 4, 4), pixels(2, 3, 1, 4, 4)))
+    folder.write_epoch_samples(EpochSamples(
+        np.array([1, 2]), pixels(2, 3, 1, 4, 4), pixels(2, 2, 3, 1, 4, 4), np.array([2, 5]),
+        pixels(3, 1, 4, 4), pixels(2, 3, 1, 4, 4)))
     folder.write_history([{"epoch": e, "updates": 4 * e, "train_loss": 1 / e} for e in (1, 2, 3)])
     folder.write_config({"run": "a", "replicate": 0, "fingerprint": "f", "dataset": "d", "scale": "smoke",
                          "source": "train", "config": {}, "data": "x", "start": None})
@@ -152,8 +153,8 @@ FILES = {  # file: (writer of its folder, what reads it, a stage that its cure n
     "model/cost.json": (model, ModelFolder.cost, "train@a-0"),
     "model/process.json": (model, ModelFolder.process, "train@a-0"),
     "model/history.csv": (model, lambda f: f.history(12), "train@a-0"),
-    "model/samples.npz": (model, read_all("kept", ("epochs", "samples", "restored", "times", "truth",
-                                                   "degraded")), "train@a-0"),
+    "model/samples.npz": (model, read_all("epoch_samples", (
+        "epochs", "samples", "restored", "times", "truth", "degraded")), "train@a-0"),
     "model/ema.safetensors": (model, lambda f: read_weights(f.ema), "make repro"),
     "model/raw.safetensors": (model, lambda f: read_weights(f.raw), "make repro"),
     "samples/config.json": (samples, SampleFolder.config, "sample@a-0"),

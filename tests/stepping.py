@@ -18,7 +18,7 @@ from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.fitting import fit_process
 from kelvin.training.labels import Labels
 from kelvin.training.loop import Trainer
-from kelvin.training.objective import Predicted
+from kelvin.training.objective import PredictedBatch
 from kelvin.training.weightings import loss_per_image
 
 IMAGES, BATCH, EPOCHS = 80, 8, 5  # 50 updates
@@ -117,7 +117,7 @@ def plain(one):
                 options.loss, prediction, restorer.target(x0, z, x_t, t))
             if v is not None:
                 costs = costs + options.vlb * one.objective.bound(
-                    Predicted(prediction, x0, z, x_t, t, v))
+                    PredictedBatch(prediction, x0, z, x_t, t, v))
             loss = costs.mean()
             loss.backward()
             norms.append(torch.nn.utils.clip_grad_norm_(network.parameters(),

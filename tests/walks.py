@@ -10,7 +10,7 @@ from conftest import own_params
 
 from kelvin.common.streams import BlockRandom
 from kelvin.degradations import degradations
-from kelvin.restoration.guidance import asked_labels
+from kelvin.restoration.guidance import balanced_labels
 from kelvin.sampling import single_shot  # noqa: F401 - it enters study E's sampler
 from kelvin.sampling.samplers import samplers, unfit
 from kelvin.sampling.trajectories import to, trajectory
@@ -58,7 +58,7 @@ def restorer_of(case):
     for p in restorer.network.parameters():
         p.add_(0.1 * torch.randn(p.shape, generator=source).to(p.device))
     if case == "classes":
-        restorer = restorer.given(asked_labels(N, 10).to(one.images.device), 2.0)
+        restorer = restorer.conditional(balanced_labels(N, 10).to(one.images.device), 2.0)
     return restorer
 
 

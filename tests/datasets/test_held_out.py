@@ -108,7 +108,7 @@ def test_from_training_to_rows(store, tmp_path, monkeypatch):
     assert all(0 <= r["black"] <= 1 for r in bright)
     black = (parts["test"].truth.max(1) < 0.05 * 255).mean()
     assert bright[0]["real_black"] == pytest.approx(black, abs=1e-6) and 0 < black < 1
-    assert brightness.ways["exact"].drawn.shape[1:] == (1, 8, 8)
+    assert brightness.ways["exact"].image.shape[1:] == (1, 8, 8)
     assert (brightness.low, brightness.high) == (-1, 1) and all(r["shown"] <= 1 for r in bright)
     unseen = FoldView(store, "grouped", 1).split("test").images
     assert np.array_equal(parts["test"].truth, unseen[:16])

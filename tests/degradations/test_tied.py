@@ -181,7 +181,7 @@ def test_components_of_large_images_stand_for_all(monkeypatch):
     """Half of the variance-bearing directions and a few images for the rest: to 2 % for any matrix."""
     x = SETS["tiles"]
     exact = signal.of_components(x).flatten(1)
-    for name, value in (("PIXELS", 10), ("KEPT", 60), ("SOME", 300)):
+    for name, value in (("PIXELS", 10), ("COMPONENTS", 60), ("SOME", 300)):
         monkeypatch.setattr(signal, name, value)
     few = signal.of_components(x).flatten(1)
     assert len(few) == 60 + signal.REST < len(exact)

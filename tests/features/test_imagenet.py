@@ -229,8 +229,8 @@ def test_every_class_that_is_missing_raises_both(protocol, real):
         for left in combinations(range(6), classes):
             rows = rng.choice(np.flatnonzero(np.isin(real["labels"], left)), 20, replace=False)
             x = real["heldout"][rows]
-            values.append([kid(x, of.kept, subset_size=None).value,
-                           frechet_from_features(of.seen(x), of.seen_moments)])
+            values.append([kid(x, of.subset, subset_size=None).value,
+                           frechet_from_features(of.project(x), of.projected_moments)])
         ladder.append(np.mean(values, axis=0))
     assert (np.diff(ladder, axis=0) > 0).all(), ladder
 
@@ -257,12 +257,12 @@ def test_samples_pass_the_network_once_and_the_curve_over_n_is_of_the_components
         return of.extractor.function(images)
 
     once = Extractor("imagenet", 1280, "p", "h", counted, COMPONENTS)
-    other = Reference(once, of.moments, of.kept, of.heldout, of.black)
+    other = Reference(once, of.moments, of.subset, of.heldout, of.black)
     again = Protocol(protocol.config, protocol.judge, {**protocol.references, "imagenet": other},
                      real["images"], real["images"], "none", 60)
     scores(again, real["images"][:60])
     assert calls == [60] and DISTANCES["imagenet"] == "fd_effnet"
-    assert other.seen_moments.dim == COMPONENTS and other.seen(of.kept).shape[1] == COMPONENTS
+    assert other.projected_moments.dim == COMPONENTS and other.project(of.subset).shape[1] == COMPONENTS
 
 
 def test_components_are_those_of_the_singular_value_decomposition():

@@ -57,8 +57,8 @@ def test_what_is_loaded_is_what_was_measured(tmp_path, config):
     np.testing.assert_allclose(found.moments.mean, whole.mean, rtol=1e-9)
     np.testing.assert_allclose(found.moments.cov, whole.cov, rtol=1e-9)
     np.testing.assert_allclose(found.heldout, flat(data.split("test").images / 255), rtol=1e-6)
-    assert found.kept.shape == (10, 2) and np.unique(found.kept, axis=0).shape == (10, 2)
-    assert all(np.abs(features - row).max(1).min() < 1e-6 for row in found.kept)
+    assert found.subset.shape == (10, 2) and np.unique(found.subset, axis=0).shape == (10, 2)
+    assert all(np.abs(features - row).max(1).min() < 1e-6 for row in found.subset)
 
 
 @pytest.mark.parametrize("field", CHANGED)

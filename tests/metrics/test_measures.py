@@ -17,7 +17,7 @@ from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.intervals import frechet_interval
 from kelvin.metrics.kid import kid
 from kelvin.metrics.manifold import density_coverage, precision_recall
-from kelvin.metrics.measures import FIRST, LAST, MEASURES, PSNR_CAP, Measure, Measures, Shown
+from kelvin.metrics.measures import FIRST, LAST, MEASURES, PSNR_CAP, Measure, Measures, Place
 from kelvin.metrics.mmd import mmd
 from kelvin.metrics.moments import moments
 from kelvin.metrics.nearest import Neighbours, memorisation
@@ -66,7 +66,7 @@ def expected(s):
     view, copies = class_view(s.probabilities), authenticity(real.of(s.images), real)
     memory = memorisation(real.of(s.images), real, 0.05, 0.02)
     inside, spread = (f(s.rest, s.features, 4) for f in (precision_recall, density_coverage))
-    k = kid(s.features, s.kept, 2, 0.5, 0.7, N, 3, 3, 0.8)
+    k = kid(s.features, s.reference, 2, 0.5, 0.7, N, 3, 3, 0.8)
     order = np.random.default_rng(3).permutation(len(s.rest))[:50]
     m = mmd(s.features[:50], s.rest[order], (0.5, 2.0), 40, 3)
     pixels = frechet_from_features(s.features + 1, s.scale.reference)
@@ -125,11 +125,11 @@ def test_a_key_is_entered_once(second):
 
 def test_a_cell_beside_names_a_measure():
     with pytest.raises(KelvinError, match="'b', which is no measure"):
-        Measures((Measure("a", "A", "x", shown=(Shown("generation", beside="b"),)),))
+        Measures((Measure("a", "A", "x", places=(Place("generation", beside="b"),)),))
 
 
 def test_columns_stand_first_in_the_order_of_the_file_and_last():
-    entries = Measures(Measure(key, key, "x", shown=(Shown("generation", at),))
+    entries = Measures(Measure(key, key, "x", places=(Place("generation", at),))
                        for key, at in (("d", LAST), ("b", 0), ("a", FIRST), ("c", 0)))
     assert [m.key for m, _ in entries.columns("generation")] == ["a", "b", "c", "d"]
     assert [m.key for m in entries.within("generation")] == ["d", "b", "a", "c"]
@@ -139,7 +139,7 @@ def test_columns_stand_first_in_the_order_of_the_file_and_last():
 def test_an_interval_is_shown_only_where_there_is_one():
     """And bold only where it can be said which values are better."""
     for m in MEASURES.values():
-        for shown in m.shown:
+        for shown in m.places:
             assert m.spread or not shown.spread, m.key
             assert m.better or not shown.bold, m.key
     assert sum(m.headline for m in MEASURES.values()) == 8  # as many as MLflow shows first

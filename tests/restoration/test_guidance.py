@@ -7,7 +7,7 @@ from helpers import blur, image, noise, unit_images
 from kelvin import degradations
 from kelvin.common.errors import KelvinError
 from kelvin.common.streams import generator
-from kelvin.restoration.guidance import Guided, asked_labels
+from kelvin.restoration.guidance import Guided, balanced_labels
 from kelvin.restoration.restorer import Restorer
 from kelvin.sampling.trajectories import decoding, generate
 
@@ -49,7 +49,7 @@ def test_mixing_predictions_is_mixing_x0_hat(process, target, weight):
     t = torch.tensor([1, 2, made.steps // 2, made.steps])
     time = t.double() / made.steps
     without, given = (restorer.x0_hat(Told()(x, time, told), x, t) for told in (None, labels))
-    guided = restorer.given(labels, weight)
+    guided = restorer.conditional(labels, weight)
     found = guided.x0_hat(guided.predict(x, t), x, t)
     torch.testing.assert_close(found, without + weight * (given - without), rtol=1e-9, atol=1e-9)
 
@@ -63,7 +63,7 @@ def test_clipping_comes_after_the_mixture():
     after = (bare[0] + 3 * (bare[1] - bare[0])).clamp(-0.5, 0.5)
     clipped = [b.clamp(-0.5, 0.5) for b in bare]
     before = (clipped[0] + 3 * (clipped[1] - clipped[0])).clamp(-0.5, 0.5)
-    found = restorer.given(labels, 3.0)(x, t).x0_hat
+    found = restorer.conditional(labels, 3.0)(x, t).x0_hat
     torch.testing.assert_close(found, after)
     assert (after - before).abs().max() > 0.1
 
@@ -72,10 +72,10 @@ def test_one_call_of_2n_and_its_cost():
     for weight, batch, nfe in ((0, 4, 1), (1, 4, 1), (2, 8, 2)):
         network = Told()
         restorer = Restorer(network, "x0", blur(), image(), clip=True)
-        guided = restorer.given(torch.tensor([0, 1, 2, 0]), weight)
+        guided = restorer.conditional(torch.tensor([0, 1, 2, 0]), weight)
         guided(torch.zeros(4, 1, 8, 8), torch.full((4,), 3))
         assert network.batches == [batch] and guided.evaluations == nfe and restorer.evaluations == 0
-    drawn = generate(restorer_of(noise), DDIM, 6, (0,), 4, labels=asked_labels(6, 3), guidance=2.0)
+    drawn = generate(restorer_of(noise), DDIM, 6, (0,), 4, labels=balanced_labels(6, 3), guidance=2.0)
     assert drawn.nfe == 10
     assert generate(restorer_of(noise), DDIM, 6, (0,), 4).nfe == 5
 
@@ -90,7 +90,7 @@ def restorer_of(process):
 @pytest.mark.parametrize(("process", "section"), [(noise, DDIM), (blur, IMPROVED)], ids=["hot", "cold"])
 @pytest.mark.parametrize("weight", [1.0, 2.5])
 def test_samples_do_not_depend_on_the_batch(process, section, weight):
-    labels = asked_labels(20, 3)
+    labels = balanced_labels(20, 3)
     whole, parts = (generate(restorer_of(process), section, 20, (0,), batch, labels=labels,
                              guidance=weight).images for batch in (20, 7))
     torch.testing.assert_close(whole, parts, rtol=0, atol=1e-5)
@@ -101,12 +101,12 @@ def test_samples_do_not_depend_on_the_batch(process, section, weight):
 
 
 def test_no_weight_is_no_class_and_a_strip_ends_in_the_sample():
-    labels = asked_labels(5, 3)
+    labels = balanced_labels(5, 3)
     plain = generate(restorer_of(noise), DDIM, 5, (0,), 5).images
     torch.testing.assert_close(generate(restorer_of(noise), DDIM, 5, (0,), 5, labels=labels,
                                         guidance=0.0).images, plain)
     given = generate(restorer_of(noise), DDIM, 5, (0,), 5, labels=labels).images
-    states = decoding(restorer_of(noise).given(labels[:4]), DDIM, 4, (0,), 5)[1]
+    states = decoding(restorer_of(noise).conditional(labels[:4]), DDIM, 4, (0,), 5)[1]
     torch.testing.assert_close(states[-1], given[:4])
 
 
@@ -120,23 +120,23 @@ def test_channels_beyond_the_image_are_those_of_the_class():
 
 
 def test_labels_asked_are_balanced_and_the_first_stay():
-    assert asked_labels(7, 3).tolist() == [0, 1, 2, 0, 1, 2, 0]
-    assert torch.equal(asked_labels(100, 10)[:30], asked_labels(30, 10))
+    assert balanced_labels(7, 3).tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert torch.equal(balanced_labels(100, 10)[:30], balanced_labels(30, 10))
 
 
 def test_refusals():
     plain = Restorer(lambda x, time: x, "x0", blur(), image(), clip=True)
     with pytest.raises(KelvinError, match="was trained without classes"):
-        plain.given(torch.tensor([0]))
+        plain.conditional(torch.tensor([0]))
     told = restorer_of(noise)
     for labels in ([0, 3], [-1, 0]):
         with pytest.raises(KelvinError, match="knows the classes 0 to 2"):
-            told.given(torch.tensor(labels))
+            told.conditional(torch.tensor(labels))
     with pytest.raises(KelvinError, match="3 images were given to a restorer of 2 labels"):
-        told.given(torch.tensor([0, 1]))(torch.zeros(3, 1, 8, 8), torch.ones(3, dtype=torch.long))
+        told.conditional(torch.tensor([0, 1]))(torch.zeros(3, 1, 8, 8), torch.ones(3, dtype=torch.long))
 
 
 def test_given_leaves_the_restorer_as_it_was():
     restorer = restorer_of(noise)
-    restorer.given(torch.tensor([0]), 2.0)
+    restorer.conditional(torch.tensor([0]), 2.0)
     assert isinstance(restorer.network, Told)

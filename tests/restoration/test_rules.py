@@ -150,7 +150,7 @@ def test_brightness_of_ancestral_sampling_with_a_perfect_network():
     assert set(found) == {*RULES, *(f"{rule}, {how}" for rule in RULES
                                     for how in ("clipped", "fed back"))}
     assert torch.allclose(found["exact"].mean[-1], torch.tensor(0.1), atol=1e-3)
-    assert torch.equal(found["exact"].shown[-1], torch.zeros(3))  # -0.8 drawn as if in [0, 1]
+    assert torch.equal(found["exact"].unmapped[-1], torch.zeros(3))  # -0.8 drawn as if in [0, 1]
     assert all((x.finite == 1).all() for x in found.values())
     assert found["exact"].first.shape == (11, 1, 8, 8)
     assert unmapped(torch.tensor([0.0, 0.5, 0.75, 1.0]), -1, 1).tolist() == [0, 0, 0.5, 1]

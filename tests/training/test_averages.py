@@ -18,7 +18,7 @@ from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import PreparedStore, write_store
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
-from kelvin.sampling.sample_run import drawn
+from kelvin.sampling.sample_run import draw_samples
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.fitting import fit_process
 from kelvin.training.loop import Trainer
@@ -116,8 +116,8 @@ def test_weights_are_saved_and_drawn_from(tmp_path, monkeypatch, precision):
     store, params, arrays, cost = PreparedStore(tmp_path / "store"), Params(raw), {}, {}
     for name in ("two", "one"):
         train_run(planned(params, "train", name, 0), store, tmp_path / name, tmp_path)
-        arrays[name], cost[name] = drawn(planned(params, "sample", name, 0), store,
-                                        ModelFolder(tmp_path / name), 6)
+        arrays[name], cost[name] = draw_samples(planned(params, "sample", name, 0), store,
+                                               ModelFolder(tmp_path / name), 6)
         arrays[name] = arrays[name].arrays()
     further = ModelFolder(tmp_path / "two").average(0.2)
     assert further.name == "ema-0.2.safetensors"

@@ -50,11 +50,11 @@ def test_a_killed_stage_goes_on_and_ends_as_if_undisturbed(project):
     out = folder / "data/models/digits" / f"{RUN}-0"
     state = killed_after_its_first_checkpoint(*project)
     assert 1 <= state["epoch"] < EPOCHS and not out.exists()
-    shown, = live.seen(folder)  # to MLflow: every epoch that ended, and that nobody trains any more
+    shown, = live.live_trainings(folder)  # to MLflow: every epoch that ended; nobody trains any more
     assert shown.rows[:state["epoch"]] == state["result"]["history"] and not shown.working
     assert shown.identity["run"] == RUN
     subprocess.run(STAGE, cwd=folder, env=environment, check=True, capture_output=True)
-    assert not list(live.seen(folder))
+    assert not list(live.live_trainings(folder))
     # seconds are never the same twice: those of the epochs before the kill were not measured again
     seconds = json.loads((out / "cost.json").read_text())["epoch_seconds"]
     assert len(seconds) == EPOCHS

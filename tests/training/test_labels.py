@@ -30,7 +30,7 @@ def test_dropped_at_the_rate_and_never_changed(drop):
     rate fails once in 16,000 each); a label that stays is the image's own."""
     made = labels(drop=drop)
     index = torch.arange(50_000).flip(0)
-    drawn = torch.stack([made.drawn(index) for _ in range(4)])
+    drawn = torch.stack([made.draw(index) for _ in range(4)])
     null, true = drawn == 10, (index % 10).expand(4, -1)
     assert torch.equal(drawn[~null], true[~null])
     for share, n in ((null.double().mean(), 200_000),
@@ -42,16 +42,16 @@ def test_dropped_at_the_rate_and_never_changed(drop):
 def test_streams_by_epoch_and_seed():
     index, made = torch.arange(1000), labels()
     made.start(3)
-    third = made.drawn(index)
+    third = made.draw(index)
     made.start(4)
-    fourth = made.drawn(index)
+    fourth = made.draw(index)
     made.start(3)
-    assert torch.equal(made.drawn(index), third) and not torch.equal(third, fourth)
+    assert torch.equal(made.draw(index), third) and not torch.equal(third, fourth)
     other = labels(seed=1)
     other.start(3)
-    assert not torch.equal(other.drawn(index), third)
+    assert not torch.equal(other.draw(index), third)
     made.start(3)
-    parts = made.drawn(index, slice(1, None, 2))  # a process draws all and takes its share
+    parts = made.draw(index, slice(1, None, 2))  # a process draws all and takes its share
     assert torch.equal(parts, third[1::2])
 
 
@@ -96,11 +96,11 @@ def test_z_t_and_order_are_those_of_the_unconditional_run(params, tmp_path, monk
                             ("b", conditional(params, "ddpm-default"), True)):
         one, batches = trainer(run, tmp_path, name, told), []
 
-        def keep(network, x0, z, t, *more, predicted=one.step.predicted, into=batches):
+        def keep(network, x0, z, t, *more, predicted=one.step.predict, into=batches):
             into.append((x0, z, t))
             return predicted(network, x0, z, t, *more)
 
-        monkeypatch.setattr(one.step, "predicted", keep)
+        monkeypatch.setattr(one.step, "predict", keep)
         one.epoch(1, tqdm(disable=True))
         seen.append(batches)
     assert len(seen[0]) == 2
@@ -141,6 +141,6 @@ def test_weights_survive_the_file(params, tmp_path, trainer):
     back = assemble.load(tmp_path / "w.safetensors")
     x, t = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([1, 5])
     one.restorer.network = one.ema.network
-    found, other = (back.given(torch.tensor(asked), 2.0)(x, t).x0_hat for asked in ([3, 7], [4, 7]))
-    torch.testing.assert_close(found, one.restorer.given(torch.tensor([3, 7]), 2.0)(x, t).x0_hat)
+    found, other = (back.conditional(torch.tensor(asked), 2.0)(x, t).x0_hat for asked in ([3, 7], [4, 7]))
+    torch.testing.assert_close(found, one.restorer.conditional(torch.tensor([3, 7]), 2.0)(x, t).x0_hat)
     assert (found - other)[0].abs().max() > 1e-3  # the class counts

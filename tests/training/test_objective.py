@@ -47,7 +47,7 @@ def test_the_mmd_term_is_added_and_off_it_changes_nothing(params, tmp_path, trai
                        tmp_path, str(w)) for w in (3.0, 0.0))
     off.step.source.manual_seed(0)
     x0, z, t = off.step.batch(torch.arange(32))
-    made = off.step.predicted(off.network, x0, z, t)
+    made = off.step.predict(off.network, x0, z, t)
     plain = off.objective.losses(made).mean()
     assert torch.equal(off.objective.together(made, off.objective.per_image(made)), plain)
     signal, noise = (table[t].view(-1, 1, 1, 1).float() for table in (
@@ -82,7 +82,7 @@ def test_importance_resumes_exactly(params, tmp_path, trainer):
         cut.run()
     after = trainer(run, tmp_path, "cut")
     assert after.run().history == whole.result.history
-    assert int(whole.step.times.seen.sum()) == 4 * 96 and int(whole.step.times.seen.min()) >= 10
+    assert int(whole.step.times.counts.sum()) == 4 * 96 and int(whole.step.times.counts.min()) >= 10
     assert all(torch.equal(a, b) for a, b in zip(whole.step.times.state().values(),
                                                  after.step.times.state().values(), strict=True))
     assert all(torch.equal(a, b) for a, b in zip(whole.bare.state_dict().values(),
@@ -119,7 +119,7 @@ def test_the_hybrid_loss_adds_the_bound_and_spares_the_mean(params, tmp_path, tr
     one.step.source.manual_seed(0)
     x0, z, t = one.step.batch(torch.arange(32))
     t[:3] = torch.tensor([1, 2, 1000])
-    made = one.step.predicted(one.network, x0, z, t)
+    made = one.step.predict(one.network, x0, z, t)
     added = one.objective.per_image(made) - plain.objective.per_image(made)
     x0_hat, late = one.restorer.x0_hat(made.prediction, made.x_t, t), t.clamp(min=2)
     (q, std), (p, _) = (process.posterior(made.x_t.double(), x.double(), late, late - 1)

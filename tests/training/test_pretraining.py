@@ -57,9 +57,10 @@ def test_fewer_epochs_are_a_cut_of_the_same_trajectory(run, tmp_path, trainer):
     long, short = trainer(run, tmp_path, [1, 3], "long"), trainer(run, tmp_path, [1], "short")
     long.run()
     short.run()
-    assert set(long.kept) == {1, 3} and set(short.kept) == {1}
-    assert equal(long.kept[1], short.kept[1]) and not equal(long.kept[1], long.kept[3])
-    assert equal(long.kept[3], long.ema.network.state_dict())
+    assert set(long.snapshots) == {1, 3} and set(short.snapshots) == {1}
+    assert equal(long.snapshots[1], short.snapshots[1])
+    assert not equal(long.snapshots[1], long.snapshots[3])
+    assert equal(long.snapshots[3], long.ema.network.state_dict())
     rates = [long.learning_rate(u) for u in range(9)]  # 3 updates an epoch: 6 of 30 are warm-up
     np.testing.assert_allclose(rates, run.training.lr * np.minimum(np.arange(1, 10) / 6, 1))
 
@@ -80,7 +81,7 @@ def test_a_resumed_pre_training_still_has_its_early_weights(run, tmp_path, train
         cut.run()
     again = trainer(run, tmp_path, [1, 3], "cut")
     again.run()
-    assert equal(whole.kept[1], again.kept[1]) and equal(whole.kept[3], again.kept[3])
+    assert equal(whole.snapshots[1], again.snapshots[1]) and equal(whole.snapshots[3], again.snapshots[3])
 
 
 class Project:

@@ -33,7 +33,7 @@ try:
 except KelvinError as error:
     (folder / f"refused-{os.environ['RANK']}").write_text(str(error))
 one = trainer(batch)
-rank, predicted, calls = one.accelerator.process_index, one.step.predicted, []
+rank, predicted, calls = one.accelerator.process_index, one.step.predict, []
 
 def ends(*arguments):
     calls.append(1)
@@ -45,7 +45,7 @@ def ends(*arguments):
     return predicted(*arguments)
 
 if end and int(end[1]) == rank:
-    one.step.predicted = ends
+    one.step.predict = ends
 result = one.run()
 (folder / f"device-{rank}").write_text(one.accelerator.device.type)
 if one.accelerator.is_main_process:

@@ -116,11 +116,11 @@ class ReferenceFolder:
     def statistics(self, extractor: str) -> Statistics:
         path = self.statistics_file(extractor)
         file = ArrayFile(path, "reference")
-        found = Statistics(*(file.take(name, *shape) for name, shape in SHAPES.items()))
-        d, rows = len(found.mean), (found.kept, found.heldout, found.black)
-        if found.cov.shape != (d, d) or {x.shape[1] for x in rows} != {d}:
+        statistics = Statistics(*(file.take(name, *shape) for name, shape in SHAPES.items()))
+        d, rows = len(statistics.mean), (statistics.kept, statistics.heldout, statistics.black)
+        if statistics.cov.shape != (d, d) or {x.shape[1] for x in rows} != {d}:
             raise damaged(path, f"its arrays are not all of {d} features", "reference")
-        return found
+        return statistics
 
     def write_statistics(self, extractor: str, statistics: Statistics) -> None:
         write_arrays(self.statistics_file(extractor), **vars(statistics))

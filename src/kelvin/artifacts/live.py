@@ -60,7 +60,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Seen:
+class LiveTraining:
     """What a reader sees of a training. working: whether it still runs."""
 
     identity: dict[str, Any]
@@ -68,7 +68,7 @@ class Seen:
     working: bool
 
 
-def seen(project: Path) -> Iterator[Seen]:
+def live_trainings(project: Path) -> Iterator[LiveTraining]:
     """Every training that is in progress or was broken off, in the order of their fingerprints."""
     for path in sorted((project / FOLDER).glob("*.jsonl")):
         try:
@@ -78,7 +78,7 @@ def seen(project: Path) -> Iterator[Seen]:
         except (OSError, ValueError):
             continue  # it ended this moment, or was cut short by a full disk
         if lines and all(isinstance(line, dict) for line in lines) and "fingerprint" in lines[0]:
-            yield Seen(lines[0], lines[1:], working)
+            yield LiveTraining(lines[0], lines[1:], working)
 
 
 def is_locked(file: TextIOWrapper) -> bool:

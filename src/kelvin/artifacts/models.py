@@ -1,4 +1,4 @@
-"""A trained run's folder, or that of images which are scored in the place of a run's."""
+"""The folder of a trained run, or of a folder of images that is scored like one."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,8 +51,8 @@ class Process(TypedDict):
     """process.json. signal_variance: the share of the images' variance left at t = 0..T, in [0, 1];
     recoverability: the share of it that linear least squares gets back from 8 bits, at
     recoverability_times (kelvin.degradations.recoverability). Where the process is tied to a noise
-    schedule, tie: variance or recoverability; wanted or wanted_recoverability: the share that was asked
-    for, as long as what is tied; clamped_from: the t from which on it is out of reach, null where it
+    schedule, tie: variance or recoverability; wanted or wanted_recoverability: the wanted share, as
+    long as the curve that is tied; clamped_from: the t from which on it is out of reach, null where it
     never is."""
 
     temperature: str
@@ -66,8 +66,8 @@ class Process(TypedDict):
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What training kept after E epochs: samples, and one-shot restorations of m held-out images.
+class EpochSamples:
+    """Samples drawn during training, after E epochs, and one-shot restorations of m held-out images.
 
     epochs (E,) int64; samples uint8 (E, n, C, H, W); restored uint8 (E, R, m, C, H, W) from `degraded`
     uint8 (R, m, C, H, W) at times (R,) int64; truth uint8 (m, C, H, W).
@@ -82,8 +82,8 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class KeptFile:
-    """`Kept` as it lies in samples.npz, each array read when it is asked for."""
+class EpochSamplesFile:
+    """`EpochSamples` as they lie in samples.npz, each array read on access."""
 
     file: ArrayFile
 
@@ -174,13 +174,13 @@ class ModelFolder:
     def write_history(self, rows: list[dict[str, float]]) -> None:
         write_csv(self.history_file, rows)
 
-    def kept(self) -> KeptFile:
-        return KeptFile(ArrayFile(self.path / "samples.npz", self.stage))
+    def epoch_samples(self) -> EpochSamplesFile:
+        return EpochSamplesFile(ArrayFile(self.path / "samples.npz", self.stage))
 
-    def write_kept(self, kept: Kept) -> None:
-        write_arrays(self.path / "samples.npz", epochs=kept.epochs, samples=kept.samples,
-                     reconstructions=kept.restored, reconstruct_times=kept.times,
-                     reconstruct_truth=kept.truth, reconstruct_degraded=kept.degraded)
+    def write_epoch_samples(self, arrays: EpochSamples) -> None:
+        write_arrays(self.path / "samples.npz", epochs=arrays.epochs, samples=arrays.samples,
+                     reconstructions=arrays.restored, reconstruct_times=arrays.times,
+                     reconstruct_truth=arrays.truth, reconstruct_degraded=arrays.degraded)
 
     def images(self) -> "np.ndarray":
         """The images of a run that is not trained, uint8 (n, C, H, W)."""

@@ -1,4 +1,4 @@
-"""What the sample stage leaves of a run: new images, strips, restorations, its bound.
+"""The results of a run's sample stage: new images, strips, restorations, likelihood bound.
 
 Images are uint8 (n, C, H, W), 0 black to 255 white; K and R count times, t = 0..T.
 """
@@ -60,7 +60,7 @@ class Restorations:
     truth: np.ndarray
     degraded: np.ndarray
     methods: Mapping[str, np.ndarray]
-    groups: np.ndarray | None = None  # None: a record that does not tell
+    groups: np.ndarray | None = None  # None: not recorded
 
 
 @dataclass(frozen=True)
@@ -100,19 +100,19 @@ class SingleShot:
     truth: np.ndarray
     degraded: np.ndarray
     rules: Mapping[str, np.ndarray]
-    groups: np.ndarray | None = None  # None: a record that does not tell
+    groups: np.ndarray | None = None  # None: not recorded
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way of ancestral sampling over K times: mean, shown, finite, black float32 (K, n) in [0, 1] as
-    in kelvin.sampling.single_shot.Brightness; drawn uint8 (K, C, H, W): the first image."""
+    """One way of ancestral sampling over K times: mean, unmapped, finite, black float32 (K, n) in [0, 1]
+    as in kelvin.sampling.single_shot.Brightness; image uint8 (K, C, H, W): the first of them."""
 
     mean: np.ndarray
-    shown: np.ndarray
+    unmapped: np.ndarray
     finite: np.ndarray
     black: np.ndarray
-    drawn: np.ndarray
+    image: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Brightness:
 @dataclass(frozen=True)
 class Samples:
     """All of samples.npz. samples: by sampler, the run's first sampler first (kelvin.artifacts.names has
-    the further names); labels (n,) int64: the classes that were asked for; many: the first sampler's
+    the further names); labels (n,) int64: the classes that were requested; many: the first sampler's
     larger number of images; prior: x_T of the samples; encoding: test images degraded; decoding: the
     first samples over time, by sampler; at_times (R,) int64 of `parts`: single-shot restoration of held
     out images (`test`) and, on a fold, of seen objects (`seen`); gates: errors of one-shot restorations;
@@ -185,8 +185,8 @@ class Samples:
             out |= {"brightness_times": b.times, "brightness_range": np.array([b.low, b.high]),
                     "near_black": np.array(b.near_black), "brightness_black": b.real_black}
             for name, x in b.ways.items():
-                out |= {f"brightness/{name}": x.mean, f"shown/{name}": x.shown,
-                        f"finite/{name}": x.finite, f"black/{name}": x.black, f"drawn/{name}": x.drawn}
+                out |= {f"brightness/{name}": x.mean, f"shown/{name}": x.unmapped,
+                        f"finite/{name}": x.finite, f"black/{name}": x.black, f"drawn/{name}": x.image}
         if self.gates:
             out |= {"gate_times": self.gates.times, "gate_one_shot": self.gates.one_shot,
                     "gate_linear": self.gates.linear}
@@ -197,7 +197,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class SamplesFile:
-    """`Samples` as they lie in samples.npz: each array is read when it is asked for, and not kept."""
+    """`Samples` as they lie in samples.npz: each array is read on access, and not cached."""
 
     file: ArrayFile
 

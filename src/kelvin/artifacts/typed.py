@@ -47,12 +47,12 @@ def type_fault(value: Any, kind: Any, at: str = "") -> str | None:
     return None if fits else wrong(value, at, (kind,))
 
 
-def fault_beside(value: Any, known: Any, others: Any, at: str) -> str | None:
+def fault_beside(value: Any, typed: Any, others: Any, at: str) -> str | None:
     """The same of a mapping with the keys of a TypedDict, and of `others` under any other key."""
     if not isinstance(value, Mapping):
         return wrong(value, at, (dict,))
-    hints = get_type_hints(known, include_extras=True)
-    missing = [key for key in hints if key in known.__required_keys__ and key not in value]
+    hints = get_type_hints(typed, include_extras=True)
+    missing = [key for key in hints if key in typed.__required_keys__ and key not in value]
     if missing:
         return f"it has no {dotted(at, missing[0])!r}"
     return first(type_fault(item, bare(hints.get(key, others)), dotted(at, key))

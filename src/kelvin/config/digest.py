@@ -41,10 +41,10 @@ class Code:
 
     def __init__(self, root: Path | None = None, memory: Path = Path(".kelvin/syntax.json")) -> None:
         self.root, self.memory = (root or Path.cwd()).resolve(), memory
-        self.known: dict[str, list] = {}
+        self.entries: dict[str, list] = {}
         with suppress(OSError, ValueError):
             content = json.loads(memory.read_text(encoding="utf-8"))
-            self.known = content["files"] if content["python"] == platform.python_version() else {}
+            self.entries = content["files"] if content["python"] == platform.python_version() else {}
         self.changed = False
         self._digests: dict[tuple, str] = {}
 
@@ -66,12 +66,12 @@ class Code:
         """{module: file} of all that `script` imports, at its top or within functions, and what that
         imports in turn; importing a.b imports a too. Imports for type checkers alone do not count."""
         waiting, reached = [*self.module(script.resolve()).names, *own], {}
-        seen: set[str] = set()
+        visited: set[str] = set()
         while waiting:
             name = waiting.pop()
-            if name in seen or name == PACKAGE.name or name.startswith(left_out):
+            if name in visited or name == PACKAGE.name or name.startswith(left_out):
                 continue
-            seen.add(name)
+            visited.add(name)
             if path := module_file(name, self.root):
                 reached[name] = path
                 waiting += (names := self.module(path).names)
@@ -84,9 +84,9 @@ class Code:
     def module(self, path: Path) -> Module:
         stat = path.stat()
         state = [stat.st_size, stat.st_mtime_ns]
-        entry = self.known.get(str(path))
+        entry = self.entries.get(str(path))
         if entry is None or entry[0] != state:
-            entry = self.known[str(path)] = [state, *parsed(path)]
+            entry = self.entries[str(path)] = [state, *parsed(path)]
             self.changed = True
         return Module(*entry[1:])
 
@@ -96,7 +96,7 @@ class Code:
             part = self.memory.with_suffix(f".{os.getpid()}.part")
             with suppress(OSError):
                 self.memory.parent.mkdir(exist_ok=True)
-                part.write_text(json.dumps({"python": platform.python_version(), "files": self.known}),
+                part.write_text(json.dumps({"python": platform.python_version(), "files": self.entries}),
                                 encoding="utf-8")
                 os.replace(part, self.memory)
 

@@ -40,17 +40,17 @@ def committed(path: Path) -> dict[str, Any] | None:
     """params.yaml as of the last commit where it differs from the file; None where it does not, or
     without git, or before the first commit."""
     try:
-        shown = subprocess.run(["git", "show", f"HEAD:./{path.name}"], cwd=path.resolve().parent,
+        result = subprocess.run(["git", "show", f"HEAD:./{path.name}"], cwd=path.resolve().parent,
                                capture_output=True, text=True, encoding="utf-8")
     except (FileNotFoundError, UnicodeDecodeError):
         return None
-    if shown.returncode != 0 or shown.stdout == path.read_text(encoding="utf-8"):
+    if result.returncode != 0 or result.stdout == path.read_text(encoding="utf-8"):
         return None
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe").load(shown.stdout)
+        return YAML(typ="safe").load(result.stdout)
     except YAMLError:  # the commit is at fault, not the edit
         return None
 

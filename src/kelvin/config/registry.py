@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from kelvin.common.errors import KelvinError
-from kelvin.config.sentences import dotted, sentences, shown
+from kelvin.config.sentences import dotted, excerpt, sentences
 
 OWN_PART = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")  # module:name, a user's own part
 
@@ -62,19 +62,19 @@ class Registry:
         if kind in self._parts:
             return self._parts[kind]
         if not OWN_PART.match(kind):
-            raise KelvinError(f"{where or self.what}.kind = {shown(kind)}: no such {self.what}; known "
+            raise KelvinError(f"{where or self.what}.kind = {excerpt(kind)}: no such {self.what}; known "
                               f"are {', '.join(self.kinds())}, or your own as module:name")
         module, name = kind.split(":")
         try:
             part = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
-            raise KelvinError(f"{where or self.what}.kind = {shown(kind)}: {error}; it must be "
+            raise KelvinError(f"{where or self.what}.kind = {excerpt(kind)}: {error}; it must be "
                               "importable from the project's root or installed") from error
         try:
             options_model(part)
         except (TypeError, ValueError, NameError) as error:
-            raise KelvinError(f"{where or self.what}.kind = {shown(kind)} is no function or class whose "
-                              f"options can be read ({error})") from error
+            raise KelvinError(f"{where or self.what}.kind = {excerpt(kind)} is no function or class "
+                              f"whose options can be read ({error})") from error
         return part
 
     def check(self, section: Mapping[str, Any], where: str, shared: Mapping[str, Any] | None = None

@@ -124,7 +124,7 @@ class Params:
     def unread(self) -> list[str]:
         """Values that mean nothing where another layer stands above them, or in layers of other data sets
         and scales: each is read by itself once."""
-        h, lines, known = self.house, [], set()
+        h, lines, visited = self.house, [], set()
         upper = [(f"{key}.{name}", entry) for key in ("datasets", "scales")
                  for name, entry in getattr(h, key).items()]
         stacks: list[tuple[type[BaseModel], str, Layers]] = [
@@ -139,8 +139,8 @@ class Params:
         for model, where, layers in stacks:
             for end in range(1, len(layers) + 1):
                 places_of = (where.partition(".")[0], *(place for place, _ in layers[:end]))
-                if places_of not in known:
-                    known.add(places_of)
+                if places_of not in visited:
+                    visited.add(places_of)
                     lines += validated_layers(model, layers[:end], where)[1]
         return [line for line in lines if not line.endswith(" is missing")]
 

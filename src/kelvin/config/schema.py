@@ -245,16 +245,16 @@ class RunConfig(TrainedRun):
 
     def trained(self) -> TrainedRun:
         """The part of it that training reads."""
-        kept = self.model_dump(include=set(TrainedRun.model_fields))
-        kept["sampling"] = self.sampling.model_dump(include=set(EpochSampling.model_fields))
-        return TrainedRun(**kept)
+        values = self.model_dump(include=set(TrainedRun.model_fields))
+        values["sampling"] = self.sampling.model_dump(include=set(EpochSampling.model_fields))
+        return TrainedRun(**values)
 
     def drawn_by(self, samplers: list[str]) -> RunConfig:
         """The run with these samplers; of its restore_samplers those among them are kept."""
         restoring = self.sampling.restore_samplers
-        kept = None if restoring is None else [name for name in restoring if name in samplers]
+        names = None if restoring is None else [name for name in restoring if name in samplers]
         return self.model_copy(update={"sampling": self.sampling.model_copy(
-            update={"samplers": samplers, "restore_samplers": kept})})
+            update={"samplers": samplers, "restore_samplers": names})})
 
     @model_validator(mode="after")
     def _folder(self) -> RunConfig:

@@ -20,18 +20,18 @@ Place = tuple[Any, ...]
 
 def dotted(place: Sequence[Any]) -> str:
     """The key as a user writes it; a part that is no plain word is quoted, so that it fits one line."""
-    return ".".join(str(part) if WORD.fullmatch(str(part)) else shown(part) for part in place)
+    return ".".join(str(part) if WORD.fullmatch(str(part)) else excerpt(part) for part in place)
 
 
-def shown(value: Any) -> str:
+def excerpt(value: Any) -> str:
     """A value in one line of at most 60 characters."""
     text = repr(value)
     return text if len(text) <= WIDTH else f"{text[:WIDTH - 3]}..."
 
 
-def choices(name: Any, known: Iterable[str]) -> str:
+def choices(name: Any, candidates: Iterable[str]) -> str:
     """The names that are known, for the end of a sentence: the nearest ones where there are many."""
-    names = sorted(known)
+    names = sorted(candidates)
     if len(names) <= LISTED:
         return ", ".join(names)
     near = get_close_matches(str(name), names, n=5, cutoff=0) or names[:5]
@@ -77,7 +77,7 @@ def _sentence(at: Place, complaints: list[Any], key_of: Callable[[Place], str]) 
     key = key_of(at)
     if first["type"] == "value_error" and isinstance(first["input"], Mapping):  # about its parts
         return f"{key}: {message}" if key else message
-    return f"{key} = {shown(first['input'])}: {message}" if key else message
+    return f"{key} = {excerpt(first['input'])}: {message}" if key else message
 
 
 def _reason(complaint: Mapping[str, Any]) -> str:

@@ -36,8 +36,8 @@ def house(raw: Any, lines: list[str]) -> House | None:
     lines += name_faults(whole, raw)
     if whole.dataset not in whole.datasets or whole.scale not in whole.scales:
         return None
-    known = {*whole.runs, *variants(whole, lines)}
-    return whole.model_copy(update={"active": [name for name in whole.active if name in known]})
+    defined = {*whole.runs, *variants(whole, lines)}
+    return whole.model_copy(update={"active": [name for name in whole.active if name in defined]})
 
 
 def variants(house: House, lines: list[str]) -> dict[str, Variant]:
@@ -88,25 +88,25 @@ def name_faults(house: House, raw: Mapping[str, Any]) -> list[str]:
     """
     h, lines = house, []
     datasets, scales, runs, studies = (raw[key] for key in ("datasets", "scales", "runs", "studies"))
-    known_runs = {*runs, *variants(h, [])}
+    all_runs = {*runs, *variants(h, [])}
     if h.blend == h.dataset:
         lines.append(f"blend and dataset both name {h.dataset!r}: morphing needs images of another data "
                      "set")
-    for key, names, known in (("dataset", [h.dataset], datasets), ("blend", [h.blend], datasets),
-                              ("scale", [h.scale], scales), ("active", h.active, known_runs),
+    for key, names, defined in (("dataset", [h.dataset], datasets), ("blend", [h.blend], datasets),
+                              ("scale", [h.scale], scales), ("active", h.active, all_runs),
                               ("every", h.every, raw["samplers"])):
-        lines += [f"{key} names {name!r}, which is not defined; known are {choices(name, known)}"
-                  for name in names if name not in known]
+        lines += [f"{key} names {name!r}, which is not defined; known are {choices(name, defined)}"
+                  for name in names if name not in defined]
     for study, entry in h.studies.items():
         lines += [f"studies.{study}.runs names {name!r}, which is not in runs"
                   for name in entry.runs if name not in runs]
     for record, entry in h.records.items():
         listed = [] if entry.runs == "all" else entry.runs or []
-        drawn = [name for names in entry.samplers.values() for name in names]
-        for kind, names, known in (("runs", listed, runs), ("studies", entry.studies, studies),
-                                   ("samplers", drawn, raw["samplers"])):
+        samplers = [name for names in entry.samplers.values() for name in names]
+        for kind, names, defined in (("runs", listed, runs), ("studies", entry.studies, studies),
+                                   ("samplers", samplers, raw["samplers"])):
             lines += [f"records.{record}.{kind} names {name!r}, which is not in {kind}"
-                      for name in names if name not in known]
+                      for name in names if name not in defined]
         lines += [f"records.{record}.samplers is of {name!r}, which is none of its runs"
                   for name in entry.samplers if name not in listed]
         if (tuner := entry.tuned_by) is None:

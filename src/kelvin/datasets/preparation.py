@@ -37,8 +37,8 @@ def prepare(name: str, spec: Images, environ: Mapping[str, str], folder: Path) -
             split, folds = divide(raw, spec)
         except KelvinError as error:
             raise KelvinError(f"datasets.{name}: {error}") from error
-        found = leakage.check_leakage(raw.images, raw.groups, split, folds, spec.seed)
-        beside = {leakage.FILE: _json(rounded(found))}
+        report = leakage.check_leakage(raw.images, raw.groups, split, folds, spec.seed)
+        beside = {leakage.FILE: _json(rounded(report))}
         if folds:
             beside[folding.FILE] = folding.folds_text(folds)
         if raw.files:

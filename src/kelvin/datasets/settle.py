@@ -106,8 +106,8 @@ def settled_classifier(classifier: ClassifierConfig, limit: int | None, manifest
         if not widths:
             update["channels"] = [*classifier.channels[:-1], update["features"]]
     if classifier.epochs is None:
-        taken = min(sizes["train"], classifier.images or sizes["train"])
-        epochs = -(-UPDATES // max(1, taken // classifier.batch))
+        images = min(sizes["train"], classifier.images or sizes["train"])
+        epochs = -(-UPDATES // max(1, images // classifier.batch))
         update["epochs"] = 1 if len(manifest["classes"]) == 1 else min(max(epochs, EPOCHS[0]), EPOCHS[1])
     return classifier.model_copy(update=update)
 

@@ -70,7 +70,7 @@ class ImageSpec:
 class State:
     """A degraded batch x (n, C, H, W) and the randomness z that made it (None where there is none).
 
-    hidden: z is not, or not all, told, as in a restoration of an image whose noise is not known.
+    hidden: z is missing or incomplete, as in a restoration, where the noise of the image is unknown.
     """
 
     x: torch.Tensor
@@ -96,15 +96,15 @@ class Degradation(ABC):
     can_estimate_z = False  # does z (or its hidden part) follow from (x_t, x0)?
 
     def fit(self, x0: torch.Tensor, other: Callable[[], torch.Tensor]) -> None:  # noqa: B027
-        """Learn what the process takes from training images x0 (N, C, H, W), and from `other()`,
-        images of another data set at the same size; most processes learn nothing."""
+        """Fit the process to training images x0 (N, C, H, W) and, for a blend, to `other()`: images of
+        another data set at the same size. Most processes have nothing to fit."""
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What `fit` learnt, to be saved."""
+        """The fitted tensors, to be saved."""
         return {}
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:  # noqa: B027
-        """Put back what `tensors` gave."""
+        """Put back the tensors of `tensors`."""
 
     def draw(self, random: Random) -> torch.Tensor | None:
         """The process's randomness for `random.n` images; None for a deterministic process."""
@@ -118,15 +118,15 @@ class Degradation(ABC):
                    z: torch.Tensor | None = None) -> torch.Tensor:
         """The z for which degrade(x0_hat, t, z) = x_t; KelvinError where there is no such function.
 
-        `z` brings the part that is known (see `public`), where there is one.
+        z: the known part (see `public`), where there is one.
         """
         raise KelvinError(f"{type(self).__name__} cannot re-estimate z from (x_t, x0_hat): "
                           "use the sampler option z = kept")
 
     def public(self, z: torch.Tensor | None) -> torch.Tensor | None:
-        """The part of z that a restoration may be told: all of it, or none where z follows from x_t.
+        """The part of z that a restoration may use: all, or none where z follows from x_t.
 
-        Told the very noise that spoilt an image, any restorer would look far too good.
+        A restorer that knew the noise of its image would look far too good.
         """
         return None if self.can_estimate_z else z
 
@@ -140,9 +140,9 @@ class Degradation(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the tables of the process lie."""
-        found = (value.device for value in vars(self).values() if isinstance(value, torch.Tensor))
-        return next(found, torch.device("cpu"))
+        """The device of the process's tables."""
+        devices = (value.device for value in vars(self).values() if isinstance(value, torch.Tensor))
+        return next(devices, torch.device("cpu"))
 
     def to(self, device: torch.device | str) -> Degradation:
         """Move every tensor the process holds, in place."""
@@ -163,8 +163,8 @@ class Prior(ABC):
         """`random.n` starting states."""
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What `fit` learnt, to be saved."""
+        """The fitted tensors, to be saved."""
         return {}
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:  # noqa: B027
-        """Put back what `tensors` gave."""
+        """Put back the tensors of `tensors`."""

@@ -14,7 +14,7 @@ class GaussianProcess(Degradation):
 
     Hot processes have a number for A_t; warm ones a gain per frequency or per pixel, which may depend
     on the known part of z. Subclasses give `gain` and `std`; `to_basis` and `from_basis` are the
-    identity unless they say otherwise.
+    identity by default.
     """
 
     can_estimate_z = True
@@ -62,10 +62,10 @@ class GaussianProcess(Degradation):
         16; sigma is theirs). A draw is mean + spread(std, noise).
         """
         gain_t, gain_s, std_t, std_s = self.gain(t, z), self.gain(s, z), self.std(t), self.std(s)
-        # 1 - SNR_t / SNR_s; what neither state holds needs no posterior of its own
+        # share = 1 - SNR_t / SNR_s; a coefficient without signal at s has ratio 0
         ratio = torch.where(gain_s > 0, gain_t / gain_s.clamp(min=1e-12), 0.0)
-        kept = 1 - (ratio * std_s / std_t).square()
-        std = eta * std_s * kept.clamp(min=0).sqrt()
+        share = 1 - (ratio * std_s / std_t).square()
+        std = eta * std_s * share.clamp(min=0).sqrt()
         direction = (std_s**2 - std**2).clamp(min=0).sqrt().to(x_t.dtype)
         eps = (x_t - self.mean(x0, t, z)) / std_t.to(x_t.dtype)
         mean = self.mean(x0, s, z) + self.from_basis(direction * self.to_basis(eps))

@@ -1,11 +1,11 @@
-"""Degradations of a continuous severity u in [0, 1]: which u each t has is the schedule's affair.
+"""Degradations of a continuous severity u in [0, 1]; the schedule says which u each t has.
 
-Own growth (`own`, `power`) names u_t outright. Under a noise schedule severity is *tied*: u_t is
+Own growth (`own`, `power`) names u_t directly. Under a noise schedule severity is *tied*: u_t is
 solved so that the signal variance left, S_t, equals alpha-bar_t, as if the schedule's noise had been
 added (`tie: variance`), or so that linear least squares gets as much of an image back from 8 bits as
-from that noise (`tie: recoverability`, kelvin.degradations.recoverability). Either as a function of u
-need be neither continuous (a mask loses whole pixels) nor monotone (snow may add contrast before it
-hides), so u_t is a first passage: the mildest u that leaves no more than is wanted.
+from that noise (`tie: recoverability`, kelvin.degradations.recoverability). As functions of u both may
+jump (a mask loses whole pixels) or rise (snow may add contrast before it hides), so u_t is a first
+passage: the smallest u that leaves no more than the wanted value.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kelvin.degradations.recoverability import Moments, rounding
 from kelvin.degradations.signal import LEAST, Pairs, enough_pairs, measured
 from kelvin.schedules import build_schedule, growths, tie_of
 
-LEVELS = 128  # intervals of severity in which it is looked up before u_t is solved
+LEVELS = 128  # intervals of the first grid of severities on which u_t is solved
 ROUNDS = 20  # of refinement, every second one a bisection: intervals shrink 500 times at least
 
 
@@ -60,7 +60,7 @@ class Graded(Degradation):
         self.follow(u)
 
     def follow(self, u: np.ndarray) -> None:
-        """Take the severities u_0 = 0 .. u_T."""
+        """Set the severities u_0 = 0 .. u_T."""
         # float64 throughout: a block's centre or a mask's edge may hang on the last digit of u
         u = np.array(u, np.float64)
         self.steps, self.u = len(u) - 1, torch.from_numpy(u)
@@ -71,7 +71,7 @@ class Graded(Degradation):
 
     @abstractmethod
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:
-        """x_t, for t > 0; what it gives at t = 0 is not used."""
+        """x_t for t > 0; the value at t = 0 is not used."""
 
     def degrade(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None = None) -> torch.Tensor:
         return torch.where(self.wide(t == 0), x0, self.apply(x0, t, z))
@@ -111,8 +111,8 @@ class Graded(Degradation):
         self.variance = self.left(pairs)
 
     def pairs(self, x0: torch.Tensor) -> Pairs | None:
-        """What S_t is measured on; None where it depends on no image."""
-        if self.kept(self.u.cpu().numpy()) is not None:
+        """Image pairs to measure S_t on; None where S_t has a closed form."""
+        if self.closed_form(self.u.cpu().numpy()) is not None:
             return None
         probe = copy.copy(self)
         probe.follow(np.linspace(0, 1, LEVELS // 16 + 1))
@@ -121,17 +121,17 @@ class Graded(Degradation):
 
     def stand_ins(self, x0: torch.Tensor) -> torch.Tensor | None:
         """Differences (k, C, H, W) that stand for all pairs of the training images x0 where x_t is linear
-        in x0 (kelvin.degradations.signal), one alone where there is z; None: pairs of x0 are taken."""
+        in x0 (kelvin.degradations.signal), a single one where there is z; None: pairs of x0 are used."""
         return None
 
-    def kept(self, u: np.ndarray) -> np.ndarray | None:
+    def closed_form(self, u: np.ndarray) -> np.ndarray | None:
         """S at the severities u, (k,), where it is the same for all images; None: it is measured."""
         return None
 
     def left(self, pairs: Pairs | None) -> torch.Tensor:
-        """S_t, (T + 1,) float64, at the severities that are followed."""
-        kept = self.kept(self.u.cpu().numpy())
-        return measured(self, *pairs) if kept is None else torch.from_numpy(kept)
+        """S_t, (T + 1,) float64, at the current severities."""
+        variance = self.closed_form(self.u.cpu().numpy())
+        return measured(self, *pairs) if variance is None else torch.from_numpy(variance)
 
     def signal_variance(self) -> torch.Tensor:
         if self.variance is None:
@@ -140,8 +140,8 @@ class Graded(Degradation):
         return self.variance
 
     def clamped_from(self) -> int | None:
-        """The first t at which less is wanted than the degradation can leave; None where it reaches every
-        value. From there on u_t stands still."""
+        """The first t whose wanted value lies below all that the degradation can reach, from which on u_t
+        is constant; None where every value is reached."""
         if not self.tied:
             return None
         aim, left = self.alpha_bar, self.signal_variance()
@@ -175,25 +175,25 @@ def solve(left: Callable[[np.ndarray], np.ndarray], wanted: np.ndarray) -> np.nd
 
     left: severities (k,) -> the signal variance at each, 1 at 0. Where it is continuous, left(u_t)
     lies within `tolerance` below wanted_t; where it jumps past wanted_t, u_t is the far side of the
-    jump. A wanted value below all of left gets the strongest u that leaves the least.
+    jump. Where a wanted value lies below all of left, u_t is the largest u at the minimum of left.
     """
-    u, found, slack = np.array([0.0]), np.array([1.0]), tolerance(wanted)
+    u, values, slack = np.array([0.0]), np.array([1.0]), tolerance(wanted)
     new = np.linspace(0, 1, LEVELS + 1)[1:]
     for trial in range(ROUNDS):
-        u, found = np.concatenate([u, new]), np.concatenate([found, left(new)])
+        u, values = np.concatenate([u, new]), np.concatenate([values, left(new)])
         order = np.argsort(u, kind="stable")
-        u, found = u[order], found[order]
-        # the first known severity that leaves no more than is wanted; len(u): there is none
-        first = np.searchsorted(-np.minimum.accumulate(found), -wanted)
+        u, values = u[order], values[order]
+        # the first severity so far that leaves no more than is wanted; len(u): there is none
+        first = np.searchsorted(-np.minimum.accumulate(values), -wanted)
         crossed = (first > 0) & (first < len(u))
-        coarse = np.flatnonzero(crossed & (np.append(found, 0.0)[first] < wanted - slack))
+        coarse = np.flatnonzero(crossed & (np.append(values, 0.0)[first] < wanted - slack))
         inside, aim = first[coarse], (wanted - slack / 2)[coarse]
-        low, high = found[inside - 1], found[inside]
+        low, high = values[inside - 1], values[inside]
         share = (low - aim) / (low - high) if trial % 2 == 0 else 0.5
         new = np.unique(u[inside - 1] + share * (u[inside] - u[inside - 1]))
         new = new[~np.isin(new, u)]
         if len(new) == 0:
             break
-    least = found.min()
-    strongest = u[found <= least + tolerance(least)].max()
+    least = values.min()
+    strongest = u[values <= least + tolerance(least)].max()
     return np.append(u, strongest)[first]

@@ -1,4 +1,4 @@
-"""Masks: x_t = fill + m_t(z) (x0 - fill). What is gone stays gone: m_t falls with t at fixed z."""
+"""Masks: x_t = fill + m_t(z) (x0 - fill). A lost pixel stays lost: m_t falls with t at fixed z."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Mask(Graded):
-    """`visible` gives m_t in [0, 1]; `fill` is the grey level of what is gone."""
+    """`visible` gives m_t in [0, 1]; `fill` is the grey level of lost pixels."""
 
     def __init__(self, image: ImageSpec, schedule: Mapping, fill: float) -> None:
         self.fill = image.encode(fill)
@@ -30,7 +30,7 @@ class Mask(Graded):
         """m_t, (n, 1, H, W)."""
 
     def colour(self, z: torch.Tensor) -> torch.Tensor | float:
-        """What shows where the image is gone, in the model's range."""
+        """The colour of lost pixels, in the model's range."""
         return self.fill
 
     def stand_ins(self, x0: torch.Tensor) -> torch.Tensor:
@@ -43,7 +43,7 @@ class Mask(Graded):
 
 @degradations.register("random-pixels")
 class RandomPixels(Mask):
-    """A share u_t of the pixels, drawn one by one, is gone; z: a uniform field (n, 1, H, W)."""
+    """A share u_t of the pixels, drawn one by one, is lost; z: a uniform field (n, 1, H, W)."""
 
     def __init__(self, image: ImageSpec, schedule: Mapping, *, fill: Level) -> None:
         super().__init__(image, schedule, fill)
@@ -51,7 +51,7 @@ class RandomPixels(Mask):
     def draw(self, random: Random) -> torch.Tensor | None:
         return random.uniform(1, self.image.height, self.image.width)
 
-    def kept(self, u: np.ndarray) -> np.ndarray:
+    def closed_form(self, u: np.ndarray) -> np.ndarray:
         return 1 - u
 
     def visible(self, t: torch.Tensor, z: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
@@ -72,7 +72,7 @@ class SaltAndPepper(Mask):
     def draw(self, random: Random) -> torch.Tensor | None:
         return random.uniform(2, self.image.height, self.image.width)
 
-    def kept(self, u: np.ndarray) -> np.ndarray:
+    def closed_form(self, u: np.ndarray) -> np.ndarray:
         return 1 - u
 
     def visible(self, t: torch.Tensor, z: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:

@@ -36,7 +36,7 @@ class Morph(Graded):
         chosen = (random.uniform(1)[:, 0] * len(self.bank)).long().to(self.bank.device)
         return self.image.encode(self.bank[chosen].float() / 255)
 
-    def kept(self, u: np.ndarray) -> np.ndarray:
+    def closed_form(self, u: np.ndarray) -> np.ndarray:
         return (1 - u) ** 2
 
     def apply(self, x0: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None) -> torch.Tensor:

@@ -23,7 +23,7 @@ Jitter = Annotated[float, Field(ge=0)]
 
 @priors.register("normal")
 class StandardNormal(Prior):
-    """x_T ~ N(0, I), and z = x_T: what a Gaussian process ends in when its signal has gone."""
+    """x_T ~ N(0, I), and z = x_T: the end of a Gaussian process, where no signal is left."""
 
     def __init__(self, image: ImageSpec, degradation: Degradation) -> None:
         if degradation.temperature != "hot":
@@ -39,8 +39,7 @@ class StandardNormal(Prior):
 class StandIn(Prior):
     """x_T = D(g, T; z) + N(0, jitter^2), g a stand-in for an image; jitter in units of [0, 1].
 
-    Jitter breaks the symmetry of a start that would be the same every time (Bansal et al. 2022,
-    section 5.2 use 0.002).
+    Jitter makes starts differ that would all be the same (Bansal et al. 2022, section 5.2 use 0.002).
     """
 
     def __init__(self, image: ImageSpec, degradation: Degradation, jitter: float) -> None:
@@ -99,7 +98,7 @@ class FittedGaussian(StandIn):
         self.average, self.directions = average.float(), (vectors * values.clamp(min=0).sqrt()).float()
 
     def stand_in(self, random: Random) -> torch.Tensor:
-        fitted(self.average)
+        check_fitted(self.average)
         place = random.normal(self.directions.shape[1]) @ self.directions.cpu().T
         return (self.average.cpu() + place).view(-1, *self.image.shape)
 
@@ -128,12 +127,13 @@ class ColourMixture(StandIn):
         if len(x0) < self.components:
             raise KelvinError(f"prior.components = {self.components} needs at least as many training "
                               f"images, not {len(x0)}")
-        found = GaussianMixture(self.components, random_state=0).fit(x0.mean((2, 3)).double().numpy())
-        self.weights, self.means = (torch.from_numpy(a).float() for a in (found.weights_, found.means_))
-        self.roots = torch.linalg.cholesky(torch.from_numpy(found.covariances_)).float()
+        mixture = GaussianMixture(self.components, random_state=0).fit(x0.mean((2, 3)).double().numpy())
+        self.weights, self.means = (torch.from_numpy(a).float()
+                                    for a in (mixture.weights_, mixture.means_))
+        self.roots = torch.linalg.cholesky(torch.from_numpy(mixture.covariances_)).float()
 
     def stand_in(self, random: Random) -> torch.Tensor:
-        fitted(self.weights)
+        check_fitted(self.weights)
         edges = self.weights.cpu().double().cumsum(0)[:-1].contiguous()
         which = torch.bucketize(random.uniform(1)[:, 0].double(), edges)
         noise = random.normal(self.image.channels)
@@ -149,13 +149,14 @@ class ColourMixture(StandIn):
 
 @priors.register("real")
 def real(image: ImageSpec, degradation: Degradation) -> Prior:
-    """Degraded test images: that is restoration, which every run is measured by besides."""
+    """KelvinError: to start from degraded test images is restoration, which every run reports anyway."""
     raise KelvinError("prior.kind = 'real' starts from degraded real images, which restores and does not "
                       "generate: every run is measured by that too (its restorations); choose gaussian, "
                       "mixture, constant or normal to generate from")
 
 
-def fitted(value: object) -> None:
+def check_fitted(value: object) -> None:
+    """KelvinError where a fitted tensor is missing."""
     if value is None:
         raise KelvinError("the prior is not fitted: fit it to training images, or load weights that "
                           "carry it")

@@ -2,8 +2,8 @@
 
 recoverability_t = 1 - E||x0 - W_t x_t - b_t||^2 / E||x0 - E x0||^2 for the best W_t, b_t: 1 where x_t
 determines x0, 0 where the mean image is the best guess. Rounding is white noise of variance step^2 / 12,
-step one of 255 parts of the model's range; noise of a Gaussian process is taken in closed form too. W_t
-knows nothing of z.
+step one of 255 parts of the model's range; noise of a Gaussian process has a closed form too. W_t does
+not depend on z.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from kelvin.common.streams import BatchRandom, generator
 from kelvin.degradations.base import Degradation, ImageSpec
 from kelvin.degradations.gaussian import GaussianProcess, HotProcess
 
-IMAGES = 2048      # training images at most that the moments are measured on
-DRAWS = 8192       # rows at most, where z is drawn anew: moments of few rows flatter W_t
+IMAGES = 2048      # training images for the moments, at most
+DRAWS = 8192       # rows with a z of their own, at most: few rows make W_t look too good
 SLICE = 2**23      # numbers degraded at once: bounds the memory
 SMALL = 256        # pixels x channels up to which a curve has a hundred points, else twenty
 
@@ -26,7 +26,7 @@ def rounding(image: ImageSpec) -> float:
 
 
 class Moments:
-    """Training images x0 (n, C, H, W), and z for them: what recoverability is measured on."""
+    """Training images x0 (n, C, H, W) and their z, on which recoverability is measured."""
 
     def __init__(self, process: Degradation, x0: torch.Tensor) -> None:
         source = generator("recoverability")
@@ -45,19 +45,19 @@ class Moments:
         """Recoverability of signal x0 + white noise, (k,) float64; signal, variance (k,) >= 0."""
         values = torch.linalg.eigvalsh(self.centred.T @ self.centred / len(self.centred)).clamp(min=0)
         power = signal.double().square()[:, None] * values
-        kept = torch.where(power > 0, power / (power + variance.double()[:, None]), 0.0)
-        return (values * kept).sum(1) / max(self.total, 1e-300)
+        shrinkage = torch.where(power > 0, power / (power + variance.double()[:, None]), 0.0)
+        return (values * shrinkage).sum(1) / max(self.total, 1e-300)
 
     def of(self, process: Degradation, times: torch.Tensor) -> torch.Tensor:
         """Recoverability at the times (k,), (k,) float64; exactly 1 at t = 0."""
         times = times.cpu()
         if isinstance(process, HotProcess):
-            found = self.noise(process.signal.cpu()[times],
+            values = self.noise(process.signal.cpu()[times],
                                process.noise.cpu()[times].square() + rounding(process.image))
         else:
             parts = times.split(max(1, SLICE // self.x0.numel()))
-            found = torch.cat([self.measured(process, part) for part in parts])
-        return torch.where(times == 0, 1.0, found)
+            values = torch.cat([self.measured(process, part) for part in parts])
+        return torch.where(times == 0, 1.0, values)
 
     def measured(self, process: Degradation, times: torch.Tensor) -> torch.Tensor:
         n, k = len(self.x0), len(times)

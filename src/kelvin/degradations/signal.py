@@ -17,14 +17,14 @@ import torch
 from kelvin.common.streams import BatchRandom, generator
 from kelvin.degradations.base import Degradation
 
-ERROR = 0.02  # standard error of the signal variance, as a share of it, that enough pairs are taken for
-LEAST = 1e-3  # signal variances below are held to the error of this one, if nothing is said
+ERROR = 0.02  # wanted standard error of the signal variance, as a share of it
+LEAST = 1e-3  # smaller signal variances need only the absolute error of this one, by default
 PAIRS = 256, 8192  # pairs, least and most
 HELD = 2**25  # numbers of all pairs together at most: bounds the memory
-PIXELS = 1024  # numbers of an image up to which all of its principal components are taken
-KEPT, REST, SOME = 256, 64, 1024  # of larger images: components, further images; images that both are of
-SLICE = 2**20  # numbers degraded at once while it is measured: what a processor's cache holds is quickest
-EVEN = 2, 1024  # numbers of z up to which it is spread evenly in place of drawn, and how many of it
+PIXELS = 1024  # numbers of an image up to which all its principal components are used
+COMPONENTS, REST, SOME = 256, 64, 1024  # of larger images: components, remainders, images for both
+SLICE = 2**20  # numbers degraded at once: they fit a processor's cache
+EVEN = 2, 1024  # most numbers in a z that is spread evenly, not drawn; how many z are spread
 
 Pairs = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]  # x and y (n, C, H, W), their common z
 
@@ -52,7 +52,7 @@ def of_waves(x0: torch.Tensor) -> torch.Tensor:
 
 def of_components(x0: torch.Tensor) -> torch.Tensor:
     """(k, C, H, W): principal components, each as long as its standard deviation. Of images of more than
-    PIXELS numbers the KEPT largest, and REST images less these, as long as all that is not in them."""
+    PIXELS numbers the largest COMPONENTS, and REST images without these, scaled to the variance left."""
     flat = (x0 - x0.mean(0)).flatten(1)
     size = flat.shape[1]
     some = flat[torch.randperm(len(flat), generator=generator("components"))[:SOME]].double()
@@ -60,7 +60,7 @@ def of_components(x0: torch.Tensor) -> torch.Tensor:
         basis = torch.eye(size, dtype=torch.float64)
     else:
         _, vectors = torch.linalg.eigh(some @ some.T)
-        basis, _ = torch.linalg.qr(some.T @ vectors[:, -KEPT:])
+        basis, _ = torch.linalg.qr(some.T @ vectors[:, -COMPONENTS:])
     within = (flat @ basis.to(flat.dtype)).double()
     values, vectors = torch.linalg.eigh(within.T @ within / len(flat))
     values = values.clamp(min=0)

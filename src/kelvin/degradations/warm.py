@@ -136,7 +136,7 @@ class MaskNoise(Warm):
         u = self.exact(t)
         return torch.cos(math.pi / 2 * u) * (z[:, :1] >= u**self.lag)
 
-    def kept(self, u: np.ndarray) -> np.ndarray:
+    def closed_form(self, u: np.ndarray) -> np.ndarray:
         return np.cos(np.pi / 2 * u) ** 2 * (1 - u**self.lag)
 
     def eps(self, z: torch.Tensor | None) -> torch.Tensor:

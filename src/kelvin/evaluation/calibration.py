@@ -1,4 +1,4 @@
-"""What gives every table its scale: floor and ceiling as a record, and images of known kinds."""
+"""The scale of every table: floor and ceiling as a record, and images of known kinds."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def gaussian_images(train: np.ndarray, n: int, rng: np.random.Generator) -> np.n
     flat = train.reshape(len(train), -1).astype(np.float64)
     mean, centred = flat.mean(0), flat - flat.mean(0)
     # a random mixture of centred rows has exactly their covariance: no d x d matrix is needed
-    drawn = mean + rng.standard_normal((n, len(flat))) @ centred / np.sqrt(len(flat) - 1)
-    return np.clip(np.round(drawn), 0, 255).astype(np.uint8).reshape(n, *train.shape[1:])
+    images = mean + rng.standard_normal((n, len(flat))) @ centred / np.sqrt(len(flat) - 1)
+    return np.clip(np.round(images), 0, 255).astype(np.uint8).reshape(n, *train.shape[1:])
 
 
 def calibrating_rows(n: int, seed: int, store: PreparedStore, heldout: np.ndarray
                      ) -> dict[str, tuple[str, Callable[[], np.ndarray]]]:
-    """name -> (title, images): what every table of generation is read against; heldout: n real images."""
+    """name -> (title, images): the calibrating rows of tables of generation; heldout: n real images."""
     rng = np.random.default_rng(seed)
     train = store.split("train").images
 

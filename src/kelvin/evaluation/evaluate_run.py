@@ -32,14 +32,14 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
              samples: Path) -> tuple[Record, Details]:
     """Record and details of one run; a folder of images has neither history nor restorations."""
     training, sampling = ModelFolder(model), SampleFolder(samples)
-    config, cost, drawn = training.config(), sampling.cost(), sampling.samples()
+    config, cost, file = training.config(), sampling.cost(), sampling.samples()
     metrics = protocol.config
     scale = protocol.scale(protocol.n)
-    made = {name: protocol.samples(drawn.samples(name), scale) for name in drawn.samplers}
-    scored = {name: protocol.score(one) for name, one in made.items()}
-    if (labels := drawn.labels) is not None:
+    sets = {name: protocol.samples(file.samples(name), scale) for name in file.samplers}
+    scored = {name: protocol.score(one) for name, one in sets.items()}
+    if (labels := file.labels) is not None:
         for name, (scores, _) in scored.items():
-            scores |= asked_accuracy(made[name].probabilities, labels, metrics.confidence)
+            scores |= asked_accuracy(sets[name].probabilities, labels, metrics.confidence)
     primary = next(iter(scored))
     record = {key: config[key] for key in IDENTITY}
     record |= {"sampler": primary, "nfe": cost["nfe"].get(primary),
@@ -50,11 +50,11 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
         record |= {"classes": about["classes"], **scale_record(scale, "")}
     if start := config.get("start"):
         record["pretrain_updates"] = start["updates"]
-    record |= scored[primary][0] | protocol.more(made[primary])
+    record |= scored[primary][0] | protocol.more(sets[primary])
     details: Details = {
         "histograms": {name: d["histogram"] for name, (_, d) in scored.items()},
                "nearest": {k: scored[primary][1][k] for k in ("nearest_sample", "nearest_training")}}
-    if (many := drawn.many) is not None:
+    if (many := file.many) is not None:
         details |= {"bias": protocol.bias(many), "slips": protocol.slips(many)}
     if config["source"] == "train":
         model_cost = training.cost()
@@ -66,26 +66,26 @@ def evaluate(protocol: Protocol, about: Mapping[str, Any], store: PreparedStore,
             * config["config"]["training"]["batch"]
         process = training.process()
         record |= {key: process[key] for key in ("tie", "clamped_from")}
-        details |= {"gates": gate_rows(drawn.gates, process, store.manifest["grey_levels"]),
+        details |= {"gates": gate_rows(file.gates, process, store.manifest["grey_levels"]),
                     "process": process_rows(process),
-                    "consistency": consistency_rows(drawn.consistency)}
+                    "consistency": consistency_rows(file.consistency)}
         ratios = [row["ratio"] for row in details["gates"] if row["ratio"] is not None]
         record["one_shot_over_linear"] = max(ratios) if ratios else None
         record["training_precision"] = model_cost["precision"]
-        restored = drawn.restorations
+        restored = file.restorations
         rows = restoration_rows(restored, metrics.ssim_window, protocol)
-        record["prior"] = protocol.score(protocol.samples(drawn.prior, scale))[0]
-        details |= {"restoration": rows, "epochs": epoch_rows(protocol, training.kept()),
-                    "log_snr": log_snr_rows(drawn.snr_errors, restored.groups),
+        record["prior"] = protocol.score(protocol.samples(file.prior, scale))[0]
+        details |= {"restoration": rows, "epochs": epoch_rows(protocol, training.epoch_samples()),
+                    "log_snr": log_snr_rows(file.snr_errors, restored.groups),
                     "cost": {**model_cost, **cost}}
         one_shot = mean_over_t(rows, "one-shot")
         record |= {m.key: one_shot[m.key] for m in MEASURES.within("restoration")}
-        if (times := drawn.at_times) is not None:
-            parts = drawn.parts
+        if (times := file.at_times) is not None:
+            parts = file.parts
             details["over_time"] = over_time_rows(times, parts, metrics.ssim_window)
-            bright = drawn.brightness
+            bright = file.brightness
             details["brightness"] = brightness_rows(bright, parts["test"].truth) if bright else []
-        if bound := drawn.bound:
+        if bound := file.bound:
             values, details["bound"] = bound_summary(bound, restored.groups)
             record |= values
         record["restoration"] = {method: mean_over_t(rows, method)

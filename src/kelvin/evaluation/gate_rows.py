@@ -1,4 +1,4 @@
-"""What is shown over t of a run's process and of its restorations, before any verdict."""
+"""Rows over t of a run's process and restorations, to be checked before any verdict."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def process_rows(process: Process) -> list[Row]:
                                       strict=True)]
 
 
-def consistency_rows(found: Mapping[str, Gaps]) -> list[Row]:
+def consistency_rows(by_sampler: Mapping[str, Gaps]) -> list[Row]:
     """One row a sampler and t: RMSE of D(x0_hat, t, z) from x_t, mean over images and standard error."""
     return [{"sampler": sampler, "t": t, "n": len(gap), "rmse": float(gap.mean()),
              "rmse_se": float(gap.std(ddof=1) / len(gap) ** 0.5)}
-            for sampler, gaps in found.items()
+            for sampler, gaps in by_sampler.items()
             for t, gap in zip(gaps.times.tolist(), gaps.rmse, strict=True)]

@@ -1,4 +1,4 @@
-"""How a Frechet distance depends on what should not matter: how many images, which layer, which range.
+"""How a Frechet distance depends on what should not matter: number of images, layer, pixel range.
 
 Two of the five studies published distances of 32 and of 128 images. Here the same images are scored
 at many n, by study A's and by study D's own rule, and with the two slips that could explain how
@@ -21,7 +21,7 @@ from kelvin.metrics.moments import Moments, moments
 Rows = list[dict[str, Any]]
 SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 STUDY_D = 128  # study D: FID of 128 samples against 128 training images
-TWICE = 255.0  # what a pixel in [0, 1] is divided by when it is taken for a byte
+TWICE = 255.0  # divisor of a pixel in [0, 1] that is taken for a byte
 
 
 def subsets(count: int, n: int, draws: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -48,7 +48,7 @@ def against_few(features: np.ndarray, others: np.ndarray, n: int, against: int, 
                 ) -> dict[str, Any]:
     """n of the features (N, d) against as few as `against` of the others (M, d), both drawn anew.
 
-    Study D's rule is n = against = 128. Fewer rows than asked for are taken whole, and said.
+    Study D's rule is n = against = 128. Where there are fewer rows, all are used, as the record says.
     """
     rng = np.random.default_rng(seed)
     n, against = min(n, len(features)), min(against, len(others))
@@ -71,25 +71,25 @@ def against_head(features: np.ndarray, test_features: np.ndarray, n: int, head: 
 def at_infinity(features: np.ndarray, reference: Moments, seed: int, level: float) -> dict[str, Any]:
     """FD-infinity with its interval (Chong and Forsyth 2020); None with too few images, and `why`.
 
-    None too where all of the interval lies below 0, which no distance does: then the rows were no
-    independent draws, as a test set that was stratified by class, whose subsets vary more than it does.
+    None too where the whole interval lies below 0, since a distance cannot be negative: the rows were no
+    independent draws, as in a test set stratified by class, whose subsets vary more than it does.
     """
     try:
-        found = fd_infinity(features, reference, seed=seed, level=level)
+        fit = fd_infinity(features, reference, seed=seed, level=level)
     except KelvinError as error:
         return {"fmd": None, "low": None, "high": None, "why": str(error)}
-    if found.high < 0:
+    if fit.high < 0:
         return {"fmd": None, "low": None, "high": None,
-                "why": f"the line in 1/n ends at {found.value:.2g}, which no distance is, as where the "
+                "why": f"the line in 1/n ends at {fit.value:.2g}, which no distance is, as where the "
                        "images are no independent draws (a test set stratified by class)"}
-    return {"fmd": found.value, "low": found.low, "high": found.high, "why": None}
+    return {"fmd": fit.value, "low": fit.low, "high": fit.high, "why": None}
 
 
 def shallow(judge: Judge) -> Callable[[np.ndarray], np.ndarray]:
     """Images (n, C, H, W), uint8 or [0, 1] -> the first block's channels, averaged over the image.
 
-    What torchmetrics' 64 features are of Inception: its first block, pooled, which sees strokes and
-    brightness but no shapes.
+    As torchmetrics' 64 features of Inception: its first block, pooled, which responds to strokes and
+    brightness but not to shapes.
     """
     import torch
 
@@ -124,11 +124,11 @@ def slips(judge: Judge, images: np.ndarray, train: np.ndarray, test: np.ndarray,
     out = []
     for depth, features in (("deep", lambda x: judge(x)[0]), ("shallow", shallow(judge))):
         for scale, divide in (("right", 1.0), ("divided by 255 twice", TWICE)):
-            seen = [features((x / TWICE / divide).astype(np.float32)) for x in (images, train, test)]
+            by_set = [features((x / TWICE / divide).astype(np.float32)) for x in (images, train, test)]
             for rule, few, against in (("all", n, len(train)), ("study D", STUDY_D, STUDY_D)):
-                fmd, real = (against_few(x, seen[1], few, against, draws, seed)
-                             for x in (seen[0], seen[2]))
-                out.append({"features": depth, "dimensions": seen[0].shape[1], "range": scale,
+                fmd, real = (against_few(x, by_set[1], few, against, draws, seed)
+                             for x in (by_set[0], by_set[2]))
+                out.append({"features": depth, "dimensions": by_set[0].shape[1], "range": scale,
                             "rule": rule, "n": fmd["n"], "against": fmd["against"],
                             "fmd": fmd["fmd"], "real": real["fmd"], "draws": fmd["draws"]})
     return out

@@ -1,4 +1,4 @@
-"""What every set of samples is held against, and the one way of doing it."""
+"""The real data that every set of samples is compared with, and how."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from kelvin.datasets.store import PreparedStore
 
 JUDGE = "classifier"
-# further Frechet distances: what an extractor's is called in a record; what has an interval is KID
+# further Frechet distances: {extractor: record key}; measures with an interval are KID
 DISTANCES = {m.extractor: m.key for m in MEASURES.within("agreement") if m.extractor and not m.spread}
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Real data by every extractor, training images that a copier would have copied, held-out ones."""
+    """Real data by every extractor, the training images (to find copies), and held-out images."""
 
     config: MetricsConfig
     judge: Judge
@@ -41,7 +41,7 @@ class Protocol:
     heldout_images: np.ndarray
     fid_why: str | None
     n: int  # samples of a run
-    validation_images: np.ndarray | None = None  # what settings are chosen by
+    validation_images: np.ndarray | None = None  # settings are chosen by these
     effnet_why: str | None = None
 
     @classmethod
@@ -54,8 +54,8 @@ class Protocol:
 
     @cached_property
     def apart(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of the held-out images: n that calibrate as if they were samples, and the rest, with which
-        samples of any kind are compared: real images must not find themselves there."""
+        """Rows of the held-out images: n that calibrate in the place of samples, and the rest, with which
+        all samples are compared. Disjoint: a real image would match itself."""
         return apart(len(self.heldout_images), self.n, self.config.seed)
 
     @cached_property
@@ -77,14 +77,14 @@ class Protocol:
         return self.references[JUDGE]
 
     def scale(self, n: int, extractor: str = JUDGE, key: str = "metrics.images") -> Scale:
-        """Floor and ceiling for n samples, a number that `key` of params.yaml asks for; n of the test
-        images must leave one another free."""
+        """Floor and ceiling for n samples; `key` of params.yaml sets n. KelvinError unless there are more
+        than n test images."""
         r = self.references[extractor]
         if n >= len(r.heldout):
             raise KelvinError(f"{n} samples are to be scored, but the floor is drawn from "
                               f"{len(r.heldout)} test images; lower {key}")
-        return make_scale(r.seen_moments, r.seen(r.heldout), n, self.config.floor_draws,
-                          self.config.seed, r.seen(r.black))
+        return make_scale(r.projected_moments, r.project(r.heldout), n, self.config.floor_draws,
+                          self.config.seed, r.project(r.black))
 
     def small(self) -> Scale:
         """Study A's own scale: a few samples against the head of the test set."""
@@ -93,15 +93,15 @@ class Protocol:
                            self.config.seed, self.reference.black)
 
     def samples(self, images: np.ndarray, scale: Scale) -> Samples:
-        """Samples (n, C, H, W) uint8 beside all that they are held against."""
+        """Samples (n, C, H, W) uint8 with the real data to compare them with."""
         features, probabilities = self.judge(images)
         others = {name: r for name, r in self.references.items()
                   if name != JUDGE and not name.startswith(OTHER)}
         further = cache(lambda name: others[name].extractor(images))
-        return Samples(images, features, probabilities, scale, self.reference.kept, self.rest,
+        return Samples(images, features, probabilities, scale, self.reference.subset, self.rest,
                        self.rest_images, self.neighbours, self.config,
                        {name: cache(partial(self.distance, further, name)) for name in others},
-                       lambda name: (further(name), others[name].kept))
+                       lambda name: (further(name), others[name].subset))
 
     def distance(self, features: Callable[[str], np.ndarray], extractor: str) -> Score:
         """The Frechet distance of samples by their features in another extractor."""
@@ -109,15 +109,15 @@ class Protocol:
         name = len(x), extractor
         if name not in self.scales:
             self.scales[name] = self.scale(*name)
-        return self.scales[name].score(r.seen(x))
+        return self.scales[name].score(r.project(x))
 
     @cached_property
     def scales(self) -> dict[tuple[int, str], Scale]:
-        """Those of further extractors that were asked for: the floor of each is drawn once."""
+        """Scales of other extractors, made when first needed: the floor of each is drawn once."""
         return {}
 
     def score(self, samples: Samples) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What is measured of every sampler's samples, and details for figures."""
+        """The measures of any sampler's samples, and details for figures."""
         by_seed = [samples.frechet.value, *(
             frechet_from_features(r.extractor(samples.images), r.moments)
             for name, r in self.references.items() if name.startswith(OTHER))]
@@ -131,8 +131,7 @@ class Protocol:
                         "nearest_training": memory.index[order].tolist()}
 
     def against_validation(self, features: np.ndarray) -> float | None:
-        """FMD against the validation images alone, by which settings are chosen; None where there are
-        none."""
+        """FMD against the validation images alone, by which settings are chosen; None without any."""
         return None if self.validation is None else frechet_from_features(features, self.validation)
 
     @cached_property
@@ -141,15 +140,14 @@ class Protocol:
         return None if images is None or len(images) < 2 else moments(self.judge(images)[0])
 
     def more(self, samples: Samples) -> dict[str, Any]:
-        """What is measured of a run's first sampler only; null, with the reason, is what needs weights
-        that are missing."""
+        """Measures of a run's first sampler only; null, with the reason, where weights are missing."""
         return {"fid": None, "kid_effnet": None, "fd_effnet": None,
                 **MEASURES.of(samples, every=False),
                 "fid_why": self.fid_why, "effnet_why": self.effnet_why}
 
     @cached_property
     def train_features(self) -> np.ndarray:
-        """Of as many training images as statistics keep."""
+        """Features of the first metrics.kept training images."""
         return self.judge(self.train_images[:self.config.kept])[0]
 
     def bias(self, images: np.ndarray) -> dict[str, Any]:
@@ -157,16 +155,16 @@ class Protocol:
         over n, {record key: rows}."""
         small, draws, seed = self.config.small, self.config.floor_draws, self.config.seed
         features, moments = self.judge(images)[0], self.reference.moments
-        found = over_n.curves(features, moments, self.train_features, self.reference.heldout,
-                              (small.images, small.reference), draws, seed)
-        found["fd_infinity"] = over_n.at_infinity(features, moments, seed, self.config.confidence)
+        record = over_n.curves(features, moments, self.train_features, self.reference.heldout,
+                               (small.images, small.reference), draws, seed)
+        record["fd_infinity"] = over_n.at_infinity(features, moments, seed, self.config.confidence)
         others = {key: self.references[name] for name, key in DISTANCES.items()
                   if name in self.references}
-        return found | {"others": {key: over_n.over_n(r.seen(r.extractor(images)), r.seen_moments, draws,
-                                                      seed)
-                                   for key, r in others.items()}}
+        return record | {"others": {
+            key: over_n.over_n(r.project(r.extractor(images)), r.projected_moments, draws, seed)
+            for key, r in others.items()}}
 
     def slips(self, images: np.ndarray) -> over_n.Rows:
-        """What shallow features and a wrong pixel range make of study D's distance."""
+        """Study D's distance with shallow features and a wrong pixel range."""
         return over_n.slips(self.judge, images, self.train_images[:self.config.kept],
                             self.heldout_images, self.config.floor_draws, self.config.seed)

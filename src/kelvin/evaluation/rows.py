@@ -1,4 +1,4 @@
-"""What a run's arrays and files come to: its losses, and rows over epochs, times and noise levels."""
+"""Summaries of a run's arrays and files: losses, and rows over epochs, times and noise levels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kelvin.artifacts.models import LOSSES, KeptFile
+from kelvin.artifacts.models import LOSSES, EpochSamplesFile
 from kelvin.artifacts.samples import Bound, Restorations, SnrErrors
 from kelvin.evaluation.protocol import Protocol
 from kelvin.evaluation.rows_over_t import distortions
@@ -40,15 +40,15 @@ def final_losses(rows: list[dict[str, float]], epoch: int | None = None) -> dict
     return {key: last[key] for key in LOSSES}
 
 
-def epoch_rows(protocol: Protocol, kept: KeptFile) -> list[dict[str, float]]:
-    """FMD of the samples that training kept, by the honest protocol and by study A's small one; and FID,
-    where Inception's weights are there."""
-    samples, fid = kept.samples, protocol.references.get("inception")
+def epoch_rows(protocol: Protocol, file: EpochSamplesFile) -> list[dict[str, float]]:
+    """FMD of the samples drawn during training, by the honest protocol and by study A's small one; and
+    FID, where Inception's weights are there."""
+    samples, fid = file.samples, protocol.references.get("inception")
     n, rows = samples.shape[1], []
     key = "sampling.epoch_images"
     scale, small = protocol.scale(n, key=key), protocol.small()
     fid_scale = protocol.scale(n, "inception", key) if fid else None
-    for epoch, images in zip(kept.epochs.tolist(), samples, strict=True):
+    for epoch, images in zip(file.epochs.tolist(), samples, strict=True):
         features, _ = protocol.judge(images)
         honest, few = scale.score(features), small.score(features[:small.n])
         rows.append({"epoch": epoch, "n": n, "fmd": honest.value,
@@ -62,19 +62,19 @@ def epoch_rows(protocol: Protocol, kept: KeptFile) -> list[dict[str, float]]:
     return rows
 
 
-def restoration_rows(found: Restorations, window: int, protocol: Protocol
+def restoration_rows(restorations: Restorations, window: int, protocol: Protocol
                      ) -> list[dict[str, Any]]:
     """SSIM, PSNR and RMSE over t: mean, standard deviation over images, standard error by groups of
     images (the frames of one object); and FMD.
 
     FMD of restored images is at their own n and never stands in one column with that of samples.
     """
-    truth, rows = found.truth / UNIT, []
+    truth, rows = restorations.truth / UNIT, []
     scale = protocol.scale(len(truth), key="sampling.restore_images")
-    for method, images in {"untouched": found.degraded, **found.methods}.items():
-        for t, restored in zip(found.times.tolist(), images / UNIT, strict=True):
+    for method, images in {"untouched": restorations.degraded, **restorations.methods}.items():
+        for t, restored in zip(restorations.times.tolist(), images / UNIT, strict=True):
             row: dict[str, Any] = {"method": method, "t": t, "n": len(truth),
-                                   **distortions(truth, restored, window, found.groups)}
+                                   **distortions(truth, restored, window, restorations.groups)}
             score = scale.score(protocol.judge(np.round(restored * UNIT).astype(np.uint8))[0])
             rows.append(row | {"fmd": score.value, "fmd_normalised": score.normalised})
     return rows
@@ -86,16 +86,16 @@ def mean_over_t(rows: list[dict[str, Any]], method: str) -> dict[str, float]:
     return {m.key: float(np.mean([row[m.key] for row in chosen])) for m in MEASURES.within("restored")}
 
 
-def log_snr_rows(found: SnrErrors | None, groups: np.ndarray) -> list[dict[str, float]]:
+def log_snr_rows(snr_errors: SnrErrors | None, groups: np.ndarray) -> list[dict[str, float]]:
     """Mean squared x0 error on the common log-SNR grid, the error by groups of images; empty for a
     process without noise.
 
     Of a network that has nearly diverged the squares may overflow: null, and `why`.
     """
-    if found is None:
+    if snr_errors is None:
         return []
     rows = []
-    for value, errors in zip(found.log_snr.tolist(), found.errors, strict=True):
+    for value, errors in zip(snr_errors.log_snr.tolist(), snr_errors.errors, strict=True):
         with np.errstate(over="ignore", invalid="ignore"):
             mean, se = float(errors.mean()), standard_error(errors, groups)
             overflows = not np.isfinite([mean, errors.std()]).all()

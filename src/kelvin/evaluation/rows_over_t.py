@@ -39,16 +39,16 @@ def over_time_rows(times: np.ndarray, parts: Mapping[str, SingleShot], window: i
     return rows
 
 
-def brightness_rows(found: Brightness, held_out: np.ndarray) -> list[dict[str, Any]]:
+def brightness_rows(brightness: Brightness, held_out: np.ndarray) -> list[dict[str, Any]]:
     """Mean brightness, 0..1, along ancestral sampling by way and t, and that of uint8 `held_out`;
-    `shown`: where the network's range is drawn without being mapped back to [0, 1]; `finite`, `black`:
+    `shown`: where the network's range is drawn as if it were [0, 1]; `finite`, `black`:
     the shares of pixels that are finite numbers and near black (sampling.single_shot.Brightness)."""
-    truth, low, high = held_out / 255, found.low, found.high
+    truth, low, high = held_out / 255, brightness.low, brightness.high
     real = {"real": float(truth.mean()),
             "real_shown": float((low + (high - low) * truth).clip(0, 1).mean()),
-            "real_black": float(found.real_black.mean()), "near_black": found.near_black}
+            "real_black": float(brightness.real_black.mean()), "near_black": brightness.near_black}
     return [{"way": way, "t": t, "n": len(mean), **real, **summary(mean, "brightness"),
-             **summary(shown, "shown"), "finite": float(finite.mean()), **summary(black, "black")}
-            for way, x in found.ways.items()
-            for t, mean, shown, finite, black in zip(
-                found.times.tolist(), x.mean, x.shown, x.finite, x.black, strict=True)]
+             **summary(unmapped, "shown"), "finite": float(finite.mean()), **summary(black, "black")}
+            for way, x in brightness.ways.items()
+            for t, mean, unmapped, finite, black in zip(
+                brightness.times.tolist(), x.mean, x.unmapped, x.finite, x.black, strict=True)]

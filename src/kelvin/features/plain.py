@@ -1,6 +1,6 @@
-"""Extractors that no training made: raw pixels, and a random convolutional network.
+"""Extractors without training: raw pixels, and a random convolutional network.
 
-They share no bias with a classifier, so a ranking of runs that all of them agree on is none of its own.
+They share no bias with a classifier: a ranking of runs that all agree on is not the classifier's own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WIDTHS = (32, 64, 128, 128)  # channels before each halving of the random networ
 
 def fit_projection(reference_images: np.ndarray, max_dim: int, batch_size: int = 1024
                    ) -> dict[str, np.ndarray]:
-    """What `pixel_extractor` takes: nothing where there are at most max_dim pixels, else the mean (d,)
+    """Arguments of `pixel_extractor`: none where there are at most max_dim pixels, else the mean (d,)
     and the first max_dim principal components (d, max_dim) of reference images (n, C, H, W).
 
     More than max_dim images are needed then. Memory: d^2 for d = C*H*W.
@@ -72,7 +72,7 @@ def random_extractor(shape: tuple[int, int, int], dim: int, seed: int, device: s
     shape: (C, H, W) of the images; any size. 3x3 convolutions and ReLU, halved by 2x2 means down to
     4x4 or less, then `dim` channels, averaged over positions. Weights are normal with variance 2 /
     inputs (He et al. 2015). Naeem et al. (2020) find that random features tell distributions apart
-    where pretrained ones know nothing of the images.
+    where pretrained ones were not trained on such images.
     """
     if len(shape) != 3 or min(shape) < 1 or dim < 1:
         raise KelvinError(f"a random extractor needs a shape (C, H, W) and a dim of at least 1: given "
@@ -117,10 +117,10 @@ def _random_network(shape: tuple[int, int, int], dim: int, seed: int) -> torch.n
 
 def _principal(images: np.ndarray, count: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean (d,) and first components (d, count), orthonormal, of the pixels."""
-    found = principal(stream_moments(
+    basis = principal(stream_moments(
         check_images(images[start : start + batch_size], "reference images").reshape(-1, images[0].size)
         for start in range(0, len(images), batch_size)), count)
-    return found.mean, found.components
+    return basis.mean, basis.components
 
 
 def _hash(arrays: list[np.ndarray]) -> str:

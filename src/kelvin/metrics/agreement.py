@@ -33,10 +33,10 @@ def kendall_tau(a: Mapping[str, float | None], b: Mapping[str, float | None]) ->
     if len(runs) < 2:
         raise KelvinError(f"rankings need at least 2 runs with a value of both measures, there are "
                           f"{len(runs)}")
-    found = kendalltau([a[run] for run in runs], [b[run] for run in runs])
-    if np.isnan(found.statistic):
+    result = kendalltau([a[run] for run in runs], [b[run] for run in runs])
+    if np.isnan(result.statistic):
         return Agreement(None, None, len(runs))
-    return Agreement(float(found.statistic), float(found.pvalue), len(runs))
+    return Agreement(float(result.statistic), float(result.pvalue), len(runs))
 
 
 def _finite(value: float | None) -> bool:

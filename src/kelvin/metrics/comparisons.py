@@ -48,7 +48,7 @@ def compare(baseline: Sequence[float] | np.ndarray,
     base = _values(baseline, "the baseline")
     raw = {name: _paired(_differences(base, values, name), level)
            for name, values in candidates.items()}
-    corrected = holm([found[-1] for found in raw.values()])
+    corrected = holm([row[-1] for row in raw.values()])
     out = {}
     for (name, (*numbers, _)), p in zip(raw.items(), corrected, strict=True):
         verdict = "no significant difference"

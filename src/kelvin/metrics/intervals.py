@@ -60,7 +60,7 @@ class _Sums:
     n: np.ndarray  # (...)
     x: np.ndarray  # (..., d) centred rows
     squares: np.ndarray  # (...) squared norms
-    gram: np.ndarray  # (..., r, r) products of the rows seen through the reference's factor
+    gram: np.ndarray  # (..., r, r) products of the rows projected by the reference's factor
 
     def __sub__(self, other: _Sums) -> _Sums:
         return _Sums(*(getattr(self, k) - getattr(other, k) for k in self.__dataclass_fields__))
@@ -70,10 +70,10 @@ class _Sums:
 
     def distances(self, shift: np.ndarray, reference: Moments) -> np.ndarray:
         """Frechet distance of each subset to the reference."""
-        n, seen = self.n, self.x @ reference.factor
+        n, projected = self.n, self.x @ reference.factor
         gap = shift + self.x / n[..., None]
         trace = (self.squares - (self.x**2).sum(-1) / n) / (n - 1) + np.trace(reference.cov)
-        inner = self.gram - seen[..., :, None] * seen[..., None, :] / n[..., None, None]
+        inner = self.gram - projected[..., :, None] * projected[..., None, :] / n[..., None, None]
         return (gap**2).sum(-1) + trace - 2 * trace_sqrt(inner / (n - 1)[..., None, None])
 
 
@@ -141,12 +141,12 @@ def _group_sums(x: np.ndarray, reference: Moments, groups: int, seed: int, place
     order = np.random.default_rng(seed).permutation(len(by_cluster))
     rows = [x[np.concatenate([by_cluster[i] for i in part])] - mean
             for part in np.array_split(order, groups)]
-    seen = [part @ reference.factor for part in rows]
+    projected = [part @ reference.factor for part in rows]
     sums = _Sums(
         np.array([float(len(part)) for part in rows]),
         np.array([part.sum(0) for part in rows]),
         np.array([(part**2).sum() for part in rows]),
-        np.array([part.T @ part for part in seen]),
+        np.array([part.T @ part for part in projected]),
     )
     return sums, mean - reference.mean
 

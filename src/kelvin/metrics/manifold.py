@@ -108,9 +108,9 @@ def within(points: np.ndarray, centres: np.ndarray, neighbours: int) -> float:
 def radii(centres: np.ndarray, neighbours: int) -> np.ndarray:
     """Distance (n,) from each centre to its k-th neighbour, and a little more than rounding errors."""
     # the nearest one is itself; a column left uncopied would keep its whole block in memory
-    found = [np.partition(block, neighbours, axis=1)[:, neighbours].copy()
+    parts = [np.partition(block, neighbours, axis=1)[:, neighbours].copy()
              for block in distances(centres, centres)]
-    return np.concatenate(found) * (1 + 1e-9) + 1e-12
+    return np.concatenate(parts) * (1 + 1e-9) + 1e-12
 
 
 def distances(points: np.ndarray, centres: np.ndarray) -> Iterator[np.ndarray]:

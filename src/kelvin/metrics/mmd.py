@@ -55,11 +55,11 @@ def mmd(x: np.ndarray, y: np.ndarray, multiples: Sequence[float] = (0.25, 0.5, 1
     pooled -= pooled.mean(0)  # distances are the same, and cancel less
     median = _median_distance(pooled, rng)
     bandwidths = tuple(float(c * median) for c in multiples)
-    given = np.arange(len(pooled)) < len(x)
+    is_x = np.arange(len(pooled)) < len(x)
     labels = np.empty((len(pooled), 1 + permutations), dtype=bool)
-    labels[:, 0] = given
+    labels[:, 0] = is_x
     for column in range(1, 1 + permutations):
-        labels[:, column] = rng.permutation(given)
+        labels[:, column] = rng.permutation(is_x)
     values = _statistics(pooled, labels, bandwidths)
     # kernels are at most 1: a relabelling that changes nothing differs by rounding only
     larger = int(np.count_nonzero(values[1:] >= values[0] - 1e-12))

@@ -42,7 +42,7 @@ class Neighbours:
 
 @dataclass(frozen=True, eq=False)
 class Memorisation:
-    """What `memorisation` found. Distances are root mean squares over pixels, [0, 1].
+    """The result of `memorisation`. Distances are root mean squares over pixels, [0, 1].
 
     distance, index: (n,) to and of each sample's nearest training image. ratio: median distance of
     samples over that of held-out images; below 1 samples are nearer, by copying or by blurring.
@@ -72,8 +72,8 @@ def nearest(queries: np.ndarray, train: np.ndarray, k: int = 1, block: int = 102
         )
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
     norms = np.einsum("ij,ij->i", b, b)
-    found = [_nearest_rows(a[i : i + block], b, norms, k, block) for i in range(0, len(a), block)]
-    return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+    blocks = [_nearest_rows(a[i : i + block], b, norms, k, block) for i in range(0, len(a), block)]
+    return tuple(np.concatenate(part) for part in zip(*blocks, strict=True))
 
 
 def _nearest_rows(rows: np.ndarray, b: np.ndarray, norms: np.ndarray, k: int,

@@ -22,16 +22,16 @@ class Principal:
         """Features (n, d) -> (n, k)."""
         return (features - self.mean) @ self.components
 
-    def moments(self, found: Moments) -> Moments:
+    def moments(self, full: Moments) -> Moments:
         """The moments that features with these moments have in the components."""
-        return Moments(found.n, (found.mean - self.mean) @ self.components,
-                       self.components.T @ found.cov @ self.components)
+        return Moments(full.n, (full.mean - self.mean) @ self.components,
+                       self.components.T @ full.cov @ self.components)
 
 
-def principal(found: Moments, count: int) -> Principal:
+def principal(moments: Moments, count: int) -> Principal:
     """The first `count` principal components of features with these moments; count <= d."""
-    _, vectors = eigh(found.cov, subset_by_index=[found.dim - count, found.dim - 1])
+    _, vectors = eigh(moments.cov, subset_by_index=[moments.dim - count, moments.dim - 1])
     vectors = vectors[:, ::-1]
     # an eigenvector has no sign of its own: its largest entry is made positive
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(0)[None], 0)
-    return Principal(found.mean, vectors * np.sign(largest))
+    return Principal(moments.mean, vectors * np.sign(largest))

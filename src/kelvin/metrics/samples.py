@@ -1,4 +1,4 @@
-"""Generated images beside the real ones: what a measure of a distribution is a function of."""
+"""Generated images beside real ones: the argument of every measure of a distribution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kelvin.metrics.nearest import Memorisation, Near, Neighbours, memorisation
 
 
 class Options(Protocol):
-    """What the section `metrics` of params.yaml says of measures; `kid` and `mmd` are sections in it."""
+    """Options of measures: the section `metrics` of params.yaml, with `kid` and `mmd` within it."""
 
     seed: int
     confidence: float
@@ -34,12 +34,12 @@ class Options(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """n samples and the real images that they are held against. What several measures share is worked
-    out once, when the first of them asks.
+    """n samples and the real images that they are compared with. What several measures share is computed
+    once, when first needed.
 
     images (n, C, H, W) uint8; features (n, d) and probabilities (n, K): the classifier's. scale: of FMD
-    at this n. kept (k, d): features of reference images. rest (m, d) and rest_images (m, C, H, W):
-    held-out images that no row of real images shows. neighbours: training and held-out images.
+    at this n. reference (k, d): features of reference images. rest (m, d) and rest_images (m, C, H, W):
+    held-out images, without those that calibrate. neighbours: training and held-out images.
     others: {extractor: the score of the samples in its features}, where the protocol has it. features_in:
     extractor -> features of the samples (n, d) and of reference images (k, d).
     """
@@ -48,7 +48,7 @@ class Samples:
     features: np.ndarray
     probabilities: np.ndarray
     scale: Scale
-    kept: np.ndarray
+    reference: np.ndarray
     rest: np.ndarray
     rest_images: np.ndarray
     neighbours: Neighbours
@@ -96,7 +96,7 @@ class Samples:
 
     @cached_property
     def kid(self) -> KID:
-        return self.kernel_distance(self.features, self.kept)
+        return self.kernel_distance(self.features, self.reference)
 
     def kid_in(self, extractor: str) -> KID:
         """KID in all features of another extractor."""

@@ -18,10 +18,10 @@ Resolutions = list[Width] | Literal["bottom"]  # where to attend: sides in pixel
 
 
 class GroupNorm(nn.GroupNorm):
-    """nn.GroupNorm's function and parameters, that leaves channels_last images in their layout on CUDA.
+    """nn.GroupNorm that leaves channels_last images in their layout on CUDA.
 
-    CUDA's own kernel knows contiguous images alone: it copies them before, and the convolution behind it
-    copies them back. A compiled network needs no help.
+    CUDA's own kernel takes contiguous images alone: it copies them first, and the next convolution copies
+    them back. A compiled network needs no help.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -172,11 +172,11 @@ def attending(shape: Shape, levels: int, resolutions: Resolutions, multiple: int
     if resolutions == "bottom":
         return [level == levels - 1 for level in range(levels)]
     side = -(-max(shape.height, shape.width) // multiple) * multiple
-    found = [-(-side // 2**level) for level in range(levels)]
+    sides = [-(-side // 2**level) for level in range(levels)]
     for resolution in resolutions:
-        if resolution not in found:
+        if resolution not in sides:
             raise KelvinError(f"network.attention names {resolution}, but the levels on "
                               f"{shape.height}x{shape.width} images have sides of "
-                              f"{', '.join(map(str, found))} pixels; name some of these, none ([]) "
+                              f"{', '.join(map(str, sides))} pixels; name some of these, none ([]) "
                               "or the lowest (bottom)")
-    return [side in resolutions for side in found]
+    return [side in resolutions for side in sides]

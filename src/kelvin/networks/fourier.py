@@ -104,26 +104,26 @@ class Convolve(torch.autograd.Function):
         # The kernel's constant wave, times this, is a constant image: that is how a bias is added.
         ctx.waves, ctx.constant = (f, s, k), 1 / (s.rows[0, 0] * s.into[0, 0]).real.item()
         mixing = spectrum(weight.transpose(0, 1), k)
-        y, kept = x.new_empty(len(x), len(weight), height, width), []
+        y, spectra = x.new_empty(len(x), len(weight), height, width), []
         for images, out in zip(x.split(CHUNK), y.split(CHUNK), strict=True):
-            kept.append(spectrum(images, f))
-            product = torch.bmm(kept[-1], mixing)
+            spectra.append(spectrum(images, f))
+            product = torch.bmm(spectra[-1], mixing)
             if bias is not None:
                 product[0] += bias * ctx.constant
             image(product, s, out)
         ctx.shapes = x.shape, weight.shape
-        ctx.save_for_backward(mixing, *kept)
+        ctx.save_for_backward(mixing, *spectra)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (mixing, *kept), (f, s, k) = ctx.saved_tensors, ctx.waves
+        (mixing, *spectra), (f, s, k) = ctx.saved_tensors, ctx.waves
         wants_x, wants_weight, wants_bias = ctx.needs_input_grad
         (n, c, height, width), (o, _, kh, kw) = ctx.shapes
         of_x = grad.new_empty(n, c, height, width) if wants_x else None
         of_mixing, of_bias = torch.zeros_like(mixing), grad.new_zeros(o)
-        for i, (x_waves, g) in enumerate(zip(kept, grad.split(CHUNK), strict=True)):
+        for i, (x_waves, g) in enumerate(zip(spectra, grad.split(CHUNK), strict=True)):
             g_waves = spectrum(g, s)
             if wants_x:
                 image(torch.bmm(g_waves, mixing.mT), f, of_x[i * CHUNK:(i + 1) * CHUNK])

@@ -35,22 +35,22 @@ class Live(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.now = self.peak = 0
-        self.seen: dict[int, weakref.ref] = {}
+        self.storages: dict[int, weakref.ref] = {}
 
     def gone(self, key: int, size: int, _: weakref.ref) -> None:
-        del self.seen[key]
+        del self.storages[key]
         self.now -= size
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        given = {x.untyped_storage()._cdata for x in tree_leaves((args, kwargs))
+        inputs = {x.untyped_storage()._cdata for x in tree_leaves((args, kwargs))
                  if isinstance(x, torch.Tensor)}  # a view of a weight is not new
         for tensor in tree_leaves(out):
             if isinstance(tensor, torch.Tensor):
                 storage = tensor.untyped_storage()
                 key, size = storage._cdata, storage.nbytes()
-                if key not in self.seen and key not in given:
+                if key not in self.storages and key not in inputs:
                     self.now += size
-                    self.seen[key] = weakref.ref(storage, partial(self.gone, key, size))
+                    self.storages[key] = weakref.ref(storage, partial(self.gone, key, size))
         self.peak = max(self.peak, self.now)
         return out

@@ -122,10 +122,10 @@ class Planner:
         """KelvinError for a declared sampler that the run does not draw by."""
         record = self.house.records[point.record]
         declared = record.samplers.get(point.run, [])
-        drawn = self.run(name).sampling.samplers
-        if absent := [s for s in declared if s not in drawn]:
+        samplers = self.run(name).sampling.samplers
+        if absent := [s for s in declared if s not in samplers]:
             raise KelvinError(f"records.{point.record}.samplers.{point.run} names {absent[0]}, which "
-                              f"runs.{name} does not draw by; it draws by {', '.join(drawn)}")
+                              f"runs.{name} does not draw by; it draws by {', '.join(samplers)}")
         return Varied(run=point.run, values=dict(point.values), tuned_by=record.tuned_by,
                       samplers=declared)
 

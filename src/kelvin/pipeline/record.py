@@ -3,7 +3,7 @@
 `records` in params.yaml says what each sets. It runs in a throw-away copy that shares this project's
 DVC cache (what was made before is not made again); metrics, tables, cost and page go to
 reports/reference/<folder> with the command and the time it took, and with the results that the page is
-drawn from (kelvin.pipeline.kept), so that `kelvin record NAME --redraw` draws it by today's code.
+drawn from (kelvin.pipeline.archive), so that `kelvin record NAME --redraw` draws it by today's code.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from kelvin.config.resolve import Params
 from kelvin.config.vary import points
 from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import ImageSpec
-from kelvin.pipeline.kept import ARCHIVE, MOST, pack, unpack
+from kelvin.pipeline.archive import ARCHIVE, MOST, pack, unpack
 from kelvin.pipeline.release import publish_best
 from kelvin.pipeline.throwaway import temporary_copy
 
-KEPT = (METRICS, COST, "index.html", "tables")
+CONTENTS = (METRICS, COST, "index.html", "tables")
 # kept where there is one: what the page is drawn from, if it is small, and real beside drawn images
 OPTIONAL = {ARCHIVE: ARCHIVE, "figures/overview.png": "overview.png"}
 
@@ -44,17 +44,17 @@ OPTIONAL = {ARCHIVE: ARCHIVE, "figures/overview.png": "overview.png"}
 def possible(config: Params, names: list[str]) -> tuple[list[str], dict[str, str]]:
     """The runs that this data set's images can carry, and why the others cannot."""
     image_shape = PreparedStore(config.folders.prepared).images.shape[1:]
-    kept, refused = [], {}
+    runs, refused = [], {}
     for name in names:
         run = config.run(name)
         image = ImageSpec(*image_shape, run.restorer.low, run.restorer.high)
         try:
             degradations.build(image, run.degradation.model_dump(), run.schedule.model_dump(),
                                run.prior.model_dump())
-            kept.append(name)
+            runs.append(name)
         except KelvinError as error:
             refused[name] = str(error)
-    return kept, refused
+    return runs, refused
 
 
 def runs_of(config: Params, what: str) -> list[str]:
@@ -118,7 +118,7 @@ def record(what: str, jobs: str) -> Path:
     return target
 
 
-class Shown(TypedDict):
+class About(TypedDict):
     """record.json, as far as its page shows it."""
 
     title: str
@@ -136,7 +136,7 @@ def redraw(what: str) -> Path:
     if not (target / ARCHIVE).exists():
         raise KelvinError(f"{target} holds no {ARCHIVE}, which its page could be drawn from: make the "
                           f"record again (kelvin record {what})")
-    about = reading.read_json(target / "record.json", f"git checkout {target}", Shown)
+    about = reading.read_json(target / "record.json", f"git checkout {target}", About)
     with scratch_folder("kelvin-") as folder:
         unpack(target / ARCHIVE, folder)
         draw(folder, about, os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, what)
@@ -181,12 +181,12 @@ def replace(target: Path, reports: Path, about: Mapping[str, Any], what: str) ->
     with scratch_folder(f".{target.name}-", target.parent) as scratch:
         fresh = scratch / "fresh"
         fresh.mkdir()
-        for name in KEPT:
+        for name in CONTENTS:
             source = reports / name
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, fresh / name)
-        for name, kept in OPTIONAL.items():
+        for name, copy_name in OPTIONAL.items():
             if (reports / name).exists():
-                shutil.copy2(reports / name, fresh / kept)
+                shutil.copy2(reports / name, fresh / copy_name)
         write_json(fresh / "record.json", about)
         if target.exists():
             target.rename(scratch / "old")

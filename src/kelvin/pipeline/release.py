@@ -16,7 +16,7 @@ from kelvin.artifacts.reading import read_json
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import write_text
 from kelvin.config.resolve import Params, load
-from kelvin.metrics.measures import MEASURES, Shown
+from kelvin.metrics.measures import MEASURES, Place
 from kelvin.weights import publish
 
 VERDICT = ("digits-hot-cold/tuning", "digits-hot-cold/verdict")  # records under reports/reference
@@ -40,18 +40,18 @@ def readme_table(params: Params, metrics: dict, calibration: Mapping[str, Any]) 
     rows += [(metrics[name]["fmd_normalised"], f"{kind}: `{name}`, {params.run(name).title}",
               metrics[name], metrics[name]["nfe"])
              for kind, name in best_runs(metrics, ("hot", "warm", "cold")).items()]
-    shown = MEASURES.columns("readme")
-    titles = [(s.title or m.title) + " (95 % interval)" * s.spread for m, s in shown]
-    lines = [f"| run | evaluations | {' | '.join(titles)} |", "|---" + "|--:" * (1 + len(shown)) + "|"]
+    columns = MEASURES.columns("readme")
+    titles = [(s.title or m.title) + " (95 % interval)" * s.spread for m, s in columns]
+    lines = [f"| run | evaluations | {' | '.join(titles)} |", "|---" + "|--:" * (1 + len(columns)) + "|"]
     for _, title, record, nfe in sorted(rows, key=lambda row: row[0]):
-        cells = [readme_cell(record, m.keys if s.spread else (m.key,), s) for m, s in shown]
+        cells = [readme_cell(record, m.keys if s.spread else (m.key,), s) for m, s in columns]
         lines.append(f"| {title} | {nfe} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def readme_cell(record: dict, keys: tuple[str, ...], shown: Shown) -> str:
+def readme_cell(record: dict, keys: tuple[str, ...], place: Place) -> str:
     """A value, with its interval in brackets where the README shows one."""
-    value, *interval = (f"{record[key]:.{shown.decimals}f}" for key in keys)
+    value, *interval = (f"{record[key]:.{place.decimals}f}" for key in keys)
     return f"{value} ({' to '.join(interval)})" if interval else value
 
 
@@ -61,8 +61,8 @@ def calibration_table(calibration: Mapping[str, Any]) -> str:
     lines = ["| measure | " + " | ".join(row["title"] for row in rows) + " |",
              "|---|" + "--:|" * len(rows)]
     for key in (measure.key for measure, _ in MEASURES.columns("calibration")):
-        shown = ("n/a" if row.get(key) is None else f"{row[key]:.3g}" for row in rows)
-        lines.append(f"| `{key}` | " + " | ".join(shown) + " |")
+        values = ("n/a" if row.get(key) is None else f"{row[key]:.3g}" for row in rows)
+        lines.append(f"| `{key}` | " + " | ".join(values) + " |")
     return "\n".join(lines)
 
 

@@ -24,12 +24,12 @@ def reported(work: Callable[[Path, list[str]], None], *arguments: str) -> None:
     """Run `work(script, command line)`; a KelvinError ends the process with its sentence."""
     logging.basicConfig(format="kelvin: %(message)s", level=logging.INFO, stream=sys.stderr)
     sys.path[0] = str(Path.cwd())  # a user's own parts are importable from the project's root
-    script, given = Path(sys.argv[0]), sys.argv[1:]
+    script, values = Path(sys.argv[0]), sys.argv[1:]
     try:
-        if len(given) != len(arguments):
+        if len(values) != len(arguments):
             raise KelvinError(f"usage: python {script} {' '.join(f'<{a}>' for a in arguments)}")
         with refused_by_system():
-            work(script, given)
+            work(script, values)
     except KelvinError as error:
         print(f"kelvin: {error}", file=sys.stderr)
         sys.exit(1)

@@ -18,7 +18,7 @@ from kelvin.artifacts.evaluations import (
     read_record,
 )
 from kelvin.artifacts.features import ClassifierFolder, ClassifierRecord
-from kelvin.artifacts.models import KeptFile, ModelFolder, Process
+from kelvin.artifacts.models import EpochSamplesFile, ModelFolder, Process
 from kelvin.artifacts.names import weight_of
 from kelvin.artifacts.samples import SampleFolder, SamplesFile
 from kelvin.common.errors import KelvinError
@@ -50,9 +50,9 @@ class Replicate:
         return self.samples_folder.samples()
 
     @cached_property
-    def snapshots(self) -> KeptFile:
+    def snapshots(self) -> EpochSamplesFile:
         """What training kept after some epochs."""
-        return self.model.kept()
+        return self.model.epoch_samples()
 
     @cached_property
     def history(self) -> list[dict[str, float]]:

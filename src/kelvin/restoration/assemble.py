@@ -33,7 +33,7 @@ def image_spec(run: ModelConfig, shape: Shape) -> ImageSpec:
 def build(run: ModelConfig, shape: Shape, where: str = "run", classes: int = 0) -> Restorer:
     """An untrained restorer for images of that shape; its prior is not fitted yet.
 
-    classes: of the data set; only a conditional network asks.
+    classes: how many the data set has; used by a conditional network alone.
     """
     image = image_spec(run, shape)
     process = degradations.build(image, run.degradation.model_dump(), run.schedule.model_dump(),

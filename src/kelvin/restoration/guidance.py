@@ -8,11 +8,11 @@ from kelvin.common.errors import KelvinError
 
 
 class Guided:
-    """Again a network, (x, time) -> prediction, of images of the classes `labels` (n,), fixed.
+    """A network (x, time) -> prediction of images of the fixed classes `labels` (n,).
 
     prediction = u + w (c - u), u without and c with the class: w = 0 unconditional, 1 conditional,
-    above 1 guided (1 + w in the paper's eq. 6). Mixed are the predictions, as the paper does with
-    eps: every parameterisation's x0_hat is affine in its prediction and the weights 1 - w and w sum
+    above 1 guided (1 + w in the paper's eq. 6). Predictions are mixed, as the paper does with eps:
+    every parameterisation's x0_hat is affine in its prediction and the weights 1 - w and w sum
     to 1, so that mixing unclipped x0_hat would be the same, for hot and for cold processes. Clipping
     comes after it. u and c are one call of the network on a batch of 2n; w = 0 and w = 1 need only
     one of them. Channels beyond the image's (a learned variance) are those of c.
@@ -37,12 +37,12 @@ class Guided:
         if self.evaluations == 1:
             return self.network(x, time, self.labels)
         out = self.network(torch.cat([x, x]), torch.cat([time, time]), self.labels)
-        without, given = out.chunk(2)
+        u, c = out.chunk(2)
         image = x.shape[1]
-        mixed = without[:, :image] + self.weight * (given - without)[:, :image]
-        return torch.cat([mixed, given[:, image:]], 1)
+        mixed = u[:, :image] + self.weight * (c - u)[:, :image]
+        return torch.cat([mixed, c[:, image:]], 1)
 
 
-def asked_labels(n: int, classes: int) -> torch.Tensor:
-    """Labels (n,) that samples are asked for: i mod classes, balanced, and for every batch the same."""
+def balanced_labels(n: int, classes: int) -> torch.Tensor:
+    """Labels (n,) of samples: i mod classes, so balanced, and independent of the batch size."""
     return torch.arange(n) % classes

@@ -1,7 +1,7 @@
 """The linear restorer of each t within a network: x0_hat = x_t W_t + b_t + network (target linear+).
 
-What least squares knows need not be learnt again. The maps lie on the process, as tensors, so that they
-are saved with the weights and move with it; they are fitted with the prior (kelvin.training.fitting).
+The network learns only what least squares cannot do. The maps are tensors of the process, so that
+they are saved with the weights and move with it; kelvin.training.fitting fits them with the prior.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ def put(process: Degradation, weights: torch.Tensor, offsets: torch.Tensor) -> N
 
 
 def tensors(process: Degradation) -> dict[str, torch.Tensor]:
-    """What `put` gave, to be saved; {} where the target needs none."""
+    """The maps, to be saved; {} where the process has none."""
     weights, offsets = process.linear_weights, process.linear_offsets
     return {} if weights is None or offsets is None else {"weights": weights, "offsets": offsets}
 
 
 def load(process: Degradation, saved: dict[str, torch.Tensor]) -> None:
-    """Put back what `tensors` gave."""
+    """Put back the maps of `tensors`."""
     if saved:
         put(process, saved["weights"], saved["offsets"])
 

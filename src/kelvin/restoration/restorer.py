@@ -1,4 +1,4 @@
-"""Restorer = network + parameterisation + degradation. Samplers ask it one thing: x0_hat."""
+"""Restorer = network + parameterisation + degradation. Samplers use one thing of it: x0_hat."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Restorer:
     With `clip`, x0_hat is clipped to the model's range before a sampler sees it, and samplers derive
     the noise from the clipped x0_hat (diffusers' DDIM keeps the unclipped one by default). With
     variance = learned the network gives 2 C channels, the latter half 2 v - 1 (as Nichol and Dhariwal's
-    code has it): a network that says 0 starts halfway between the bounds.
+    code has it): an output of 0 is halfway between the bounds.
     """
 
     def __init__(self, network: Network, parameterisation: str, degradation: Degradation,
@@ -47,11 +47,11 @@ class Restorer:
         self.parameterisation = PARAMETERISATIONS[parameterisation]
         self.evaluations = 0  # evaluations of the network for each image of a batch: its NFE
 
-    def given(self, labels: torch.Tensor, guidance: float = 1.0) -> Restorer:
+    def conditional(self, labels: torch.Tensor, guidance: float = 1.0) -> Restorer:
         """The restorer of images of these classes, labels (n,); it takes batches of n.
 
         guidance: 0 unconditional, 1 conditional, above 1 guided (see kelvin.restoration.guidance).
-        KelvinError where the network knows no classes or not these.
+        KelvinError for a network without classes, and for labels beyond them.
         """
         out = copy.copy(self)
         out.network, out.evaluations = Guided(self.network, labels, guidance), 0
@@ -59,7 +59,7 @@ class Restorer:
 
     def predict(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None = None
                 ) -> torch.Tensor:
-        """The bare prediction; the network is given t / T, and labels (n,) where there are any."""
+        """The bare prediction of the network at x_t, t / T and, where there are any, labels (n,)."""
         return self.predict_both(x_t, t, labels)[0]
 
     def predict_both(self, x_t: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None = None
@@ -78,7 +78,7 @@ class Restorer:
 
     def target(self, x0: torch.Tensor, z: torch.Tensor | None, x_t: torch.Tensor, t: torch.Tensor
                ) -> torch.Tensor:
-        """What `predict` should have said of x_t = degrade(x0, t, z)."""
+        """The target of `predict` at x_t = degrade(x0, t, z)."""
         return self.parameterisation.target(self.degradation, x0, z, x_t, t)
 
     def x0_hat(self, prediction: torch.Tensor, x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:

@@ -17,11 +17,11 @@ from kelvin.restoration.restorer import Restoration, Restorer
 from kelvin.sampling.trajectories import to, trajectory
 
 
-class Watched(Restorer):
-    """A restorer that keeps what it was asked and what it said: calls of (x_t, t, x0_hat)."""
+class RecordingRestorer(Restorer):
+    """A restorer that records its calls: (x_t, t, x0_hat)."""
 
     def __init__(self, restorer: Restorer) -> None:
-        vars(self).update(vars(restorer))  # the same parts; nothing is built or checked anew
+        vars(self).update(vars(restorer))  # the same parts, not built again
         self.calls: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def __call__(self, x_t: torch.Tensor, t: torch.Tensor) -> Restoration:
@@ -40,15 +40,15 @@ def consistency(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tu
                 device: str | torch.device = "cpu", labels: torch.Tensor | None = None
                 ) -> tuple[list[int], torch.Tensor]:
     """Times from T down and, at each, the RMSE of D(x0_hat, t, z) from x_t by image, (times, n), in units
-    of [0, 1], while samples 0..n-1 are drawn; z is that of the state."""
-    watched = Watched(restorer if labels is None else restorer.given(labels.to(device)))
+    of [0, 1], along the trajectories of samples 0..n-1; z is that of the state."""
+    recorder = RecordingRestorer(restorer if labels is None else restorer.conditional(labels.to(device)))
     process = restorer.degradation
     random = BlockRandom(0, n, *seed)
     state = to(process.prior.draw(random), device)
-    visited, states = trajectory(watched, section, state, process.steps, random)
+    visited, states = trajectory(recorder, section, state, process.steps, random)
     z, errors = state.z, []
     for after in states:
-        x_t, t, x0_hat = watched.calls.pop()
+        x_t, t, x0_hat = recorder.calls.pop()
         gap = process.degrade(x0_hat, t, z) - x_t
         unit = gap / (restorer.image.high - restorer.image.low)
         errors.append(unit.square().flatten(1).mean(1).sqrt())

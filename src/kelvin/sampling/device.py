@@ -1,5 +1,6 @@
-"""How a network is evaluated for samples on CUDA: its precision, compiled or not, how many images at
-once. Rules of device, shape and length; on a CPU the network is run as it is, in fp32."""
+"""How a network is evaluated for samples on CUDA: precision, compilation, batch size.
+
+Rules of device, shape and length; on a CPU the network runs as it is, in fp32."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ from kelvin.networks.memory import evaluation_memory
 from kelvin.restoration.restorer import Restorer
 from kelvin.sampling.walk import say
 
-EVALUATED = 1_000_000  # evaluations of an image from which on a compilation comes back
-LARGE = 256  # images in a batch from which on it is used: each size is compiled for itself
+EVALUATED = 1_000_000  # evaluations of an image from which on compiling pays
+LARGE = 256  # images in a batch from which on it runs compiled: each size is compiled anew
 MOST = 8192  # images in a batch: a GPU is full long before
 SHARE = 0.3  # of the free memory: a graph and the steps before it keep a store each
 COPIES = 64  # of an image in fp32 that a sampler's step holds beside the network
@@ -36,7 +37,7 @@ def why_not_compiled(device: torch.device, evaluated: int) -> str | None:
 class Evaluated:
     """A network in a precision and memory layout, its large batches compiled where that is wanted.
 
-    A compilation that fails is left out with a sentence.
+    If compiling fails, a warning is logged and the network runs as it is.
     """
 
     def __init__(self, network: nn.Module, precision: Precision, device: torch.device, is_compiled: bool
@@ -63,8 +64,8 @@ class Evaluated:
 
 
 def ready(restorer: Restorer, device: torch.device, precision: Precision, evaluated: int) -> Restorer:
-    """The restorer as it draws many images on a device: on a CPU itself. evaluated: images times
-    evaluations that are to come."""
+    """The restorer, prepared to draw many images on a device; unchanged on a CPU. evaluated: images times
+    evaluations to come."""
     if device.type != "cuda":
         return restorer
     why = why_not_compiled(device, evaluated)

@@ -1,4 +1,4 @@
-"""A run that is not trained: images somebody made, scored as if a run had drawn them."""
+"""A run that is not trained: a folder of images, scored like the samples of a run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from kelvin.datasets.sources.folders import load_folder_images
 from kelvin.datasets.store import PreparedStore
 
 
-def found_folder(path: str, roots: list[Path]) -> Path | None:
-    """The images of a run, relative to the project's root; under a queued experiment to its parent's."""
+def find_folder(path: str, roots: list[Path]) -> Path | None:
+    """The folder of a run's images, under the first of `roots` that has it; None: none has it."""
     return next((root / path for root in roots if (root / path).exists()), None)
 
 
 def score_folder(plan: TrainPlan, store: PreparedStore, out: Path, roots: list[Path]) -> None:
     """In place of training: read the images of `path`, refused unless they fit the data set."""
     channels, height, width = store.split("train").shape[1:]
-    folder = found_folder(plan.path, roots)
+    folder = find_folder(plan.path, roots)
     if folder is None:
         raise KelvinError(f"runs.{plan.run}.path = {plan.path!r} is not there; it must be a folder of "
                           "images (or a tar or zip of one), relative to the project's root")

@@ -1,4 +1,4 @@
-"""What a verdict waits for: does the network restore as well as linear least squares, at every t?"""
+"""The gate of a verdict: does the network restore as well as linear least squares, at every t?"""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@
   (Ho et al. 2020, eq. 8; Kingma et al. 2021, eq. 13), whatever the schedule and the gains.
 - L_T = KL(q(x_T | x_0) || N(0, I)).
 
-The posterior variance is 0 at t = 1, so p(x_0 | x_1) needs one of its own: noise_1^2 / signal_1^2, what
-is not known of x_0 if x_1 alone speaks of it (Ho et al.'s sigma_1^2 = beta_1, over 1 - beta_1). Where
+The posterior variance is 0 at t = 1, so p(x_0 | x_1) needs one of its own: noise_1^2 / signal_1^2, the
+variance of x_0 estimated from x_1 alone (Ho et al.'s sigma_1^2 = beta_1, over 1 - beta_1). Where
 gains differ, signal_1^2 is their mean square. x0_hat is clipped where the restorer clips.
 
 Where the restorer learns a variance (kelvin.restoration.variance) it is that of the second Gaussian of
@@ -72,10 +72,10 @@ def bits_per_dimension(restorer: Restorer, images: torch.Tensor, grey_levels: in
                        ) -> Bound:
     """The bound for images (n, C, H, W) in [0, 1], on the restorer's device.
 
-    grey_levels: of the data set (its manifest tells), which the images must lie on to 8 bits. times:
+    grey_levels: of the data set (in its manifest), which the images must lie on to 8 bits. times:
     how many of t = 2..T are visited, one drawn from each of as many strata for each image, which leaves
     every expectation as it is; None: all of them. Every image and stratum has its own seeded noise,
-    whatever the batch. `progress` is told of the network's evaluations. KelvinError for processes and
+    whatever the batch. `progress` counts the network's evaluations. KelvinError for processes and
     priors without a bound (see `why_not`), and for images between the levels.
     """
     process = restorer.degradation
@@ -103,9 +103,9 @@ def one_batch(restorer: Restorer, x0: torch.Tensor, level: torch.Tensor, grey_le
 
     def restored(k: Sequence[int]) -> tuple[Restoration, torch.Tensor, torch.Tensor]:
         """Restoration, t and z at a time of each stratum in k; row j n + i is image i in stratum k[j]."""
-        drawn = [drawn_time(process, spans[j], seed, rows, x0.device) for j in k]
-        t, z = torch.cat([t for t, _ in drawn]), torch.cat([z for _, z in drawn])
-        x_t = process.degrade(x0.repeat(len(drawn), 1, 1, 1), t, z)
+        draws = [time_and_noise(process, spans[j], seed, rows, x0.device) for j in k]
+        t, z = torch.cat([t for t, _ in draws]), torch.cat([z for _, z in draws])
+        x_t = process.degrade(x0.repeat(len(draws), 1, 1, 1), t, z)
         progress(len(t))
         return restorer(x_t, t), t, z
 
@@ -114,8 +114,8 @@ def one_batch(restorer: Restorer, x0: torch.Tensor, level: torch.Tensor, grey_le
                     / (restorer.image.high - restorer.image.low), grey_levels).flatten(1).sum(1)
     steps, together = [torch.empty(0, n, dtype=torch.float64, device=x0.device)], max(1, batch // n)
     for k in (range(K)[first:first + together] for first in range(0, K, together)):
-        found, t, z = restored(k)
-        kl = step_kl(process, x0.repeat(len(k), 1, 1, 1), found.x0_hat, t, z, found.v)
+        restoration, t, z = restored(k)
+        kl = step_kl(process, x0.repeat(len(k), 1, 1, 1), restoration.x0_hat, t, z, restoration.v)
         steps.append(kl.view(len(k), n))
     T = torch.full((n,), process.steps, device=x0.device)
     lT = end_kl(process, x0, T, z[:n])
@@ -138,7 +138,7 @@ def strata(T: int, times: int | None) -> torch.Tensor:
     return torch.tensor(edges)
 
 
-def drawn_time(process: GaussianProcess, span: tuple[int, int], seed: tuple, rows: slice,
+def time_and_noise(process: GaussianProcess, span: tuple[int, int], seed: tuple, rows: slice,
                device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """A time of a stratum (its first, how many), uniform in it, and z for each image."""
     first, size = span
@@ -156,7 +156,7 @@ def step_kl(process: GaussianProcess, x0: torch.Tensor, x0_hat: torch.Tensor, t:
             z: torch.Tensor | None, v: torch.Tensor | None = None) -> torch.Tensor:
     """KL(q(x_{t-1} | x_t, x0) || p(x_{t-1} | x_t)) in nats, (n,), for t >= 2.
 
-    p is q(x_{t-1} | x_t, x0_hat), with the learned variance that v (n, C, H, W) says, where it is given.
+    p is q(x_{t-1} | x_t, x0_hat), with the learned variance of v (n, C, H, W), where there is one.
     """
     gap = process.to_basis(x0.double() - x0_hat.double())
     apart = (snr(process, t - 1, z) - snr(process, t, z)) * gap.square()  # squared, over beta-tilde

@@ -6,18 +6,18 @@ import torch
 
 from kelvin.degradations import ImageSpec
 
-RIDGES = [10.0**k for k in range(-20, 4)]  # tried, relative to the mean variance of a pixel
-WORSE = 1.01  # a smaller ridge is taken where its error is not above that of the best by more
+RIDGES = [10.0**k for k in range(-20, 4)]  # candidates, relative to the mean variance of a pixel
+WORSE = 1.01  # the smallest ridge within this factor of the least error is chosen
 
 
 class LinearRestorer:
     """x0_hat = (x_t - mean_t) W + mean_0, W by least squares on n training pairs at one t.
 
-    Of the ridges that float64 tells from none, the smallest whose leave-one-out error on these pairs
-    (in closed form) is within 1 % of the least: next to none where x_t determines x0, more where rounding
-    or noise would be amplified. image: x_t is first rounded to the 8 bits of its range, in fit and use;
-    None: x_t as it is. `ridge`: what was taken, relative to the mean variance of a pixel; `error`: its
-    leave-one-out RMSE, in the model's range.
+    Of the ridges that float64 can resolve, the smallest whose leave-one-out error on these pairs (in
+    closed form) is within 1 % of the least: tiny where x_t determines x0, larger where rounding or noise
+    would be amplified. image: x_t is first rounded to the 8 bits of its range, in fit and use; None: x_t
+    as it is. `ridge`: the choice, relative to the mean variance of a pixel; `error`: its leave-one-out
+    RMSE, in the model's range.
     """
 
     def __init__(self, x_t: torch.Tensor, x0: torch.Tensor, image: ImageSpec | None = None) -> None:
@@ -31,15 +31,15 @@ class LinearRestorer:
         scale = float(S.square().sum() / d) or 1.0
         least = float(torch.finfo(torch.float64).eps * max(n, d) * S[0]) ** 2  # below it S is rounding
         squared = S.square()
-        tried, found = [ridge for ridge in RIDGES if ridge * scale >= least], []
-        for ridge in tried:
-            kept = squared / (squared + ridge * scale)
-            free = 1 - 1 / n - U.square() @ kept  # 1 - leverage of each pair
-            residual = (Y - U @ (kept[:, None] * along)) / free[:, None]
-            found.append(torch.stack([free.min(), residual.square().mean().sqrt()]))
-        # the device is asked once, for all of them
-        rows = torch.stack(found).tolist() if found else []
-        errors = {ridge: error for ridge, (free, error) in zip(tried, rows, strict=True) if free > 1e-8}
+        ridges, scores = [ridge for ridge in RIDGES if ridge * scale >= least], []
+        for ridge in ridges:
+            shrinkage = squared / (squared + ridge * scale)
+            free = 1 - 1 / n - U.square() @ shrinkage  # 1 - leverage of each pair
+            residual = (Y - U @ (shrinkage[:, None] * along)) / free[:, None]
+            scores.append(torch.stack([free.min(), residual.square().mean().sqrt()]))
+        # one transfer from the device for all ridges
+        rows = torch.stack(scores).tolist() if scores else []
+        errors = {ridge: error for ridge, (free, error) in zip(ridges, rows, strict=True) if free > 1e-8}
         if not errors:  # one pair, or all alike: the mean is all there is
             errors = {RIDGES[-1]: float("nan")}
         best = min(errors.values())

@@ -1,5 +1,4 @@
-"""What the sample stage keeps of a trained run: samples, strips, restorations, its bound, study E's
-rows over t."""
+"""The sample stage of a run: samples, strips, restorations, likelihood bound, study E's rows over t."""
 
 from __future__ import annotations
 
@@ -39,7 +38,7 @@ from kelvin.datasets.store import PreparedStore
 from kelvin.degradations import HotProcess
 from kelvin.networks import Shape
 from kelvin.restoration import assemble
-from kelvin.restoration.guidance import asked_labels
+from kelvin.restoration.guidance import balanced_labels
 from kelvin.sampling import single_shot as single
 from kelvin.sampling.consistency import applies, consistency
 from kelvin.sampling.device import batch_size, ready
@@ -50,8 +49,8 @@ from kelvin.sampling.trajectories import Progress, decoding, encoding, error_at_
 
 LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
 STRIP_IMAGES = 4
-WATCHED = 32  # samples whose consistency is followed
-BRIGHT = 16  # samples whose brightness is followed
+WATCHED = 32  # samples whose consistency is measured
+BRIGHT = 16  # samples whose brightness is measured
 LINEAR_FIT = 5000  # training images at most that the linear restorer learns from
 
 
@@ -70,19 +69,19 @@ def sample_run(plan: SamplePlan, store: PreparedStore, model: Path, out: Path) -
         folder.write_samples(Samples({FOLDER: images[order]}))
         folder.write_cost({"nfe": {}, "seconds": {}})
         return
-    samples, cost = drawn(plan, store, ModelFolder(model), n)
+    samples, cost = draw_samples(plan, store, ModelFolder(model), n)
     folder.write_samples(samples)
     folder.write_cost(cost)
 
 
-def drawn(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: int) -> tuple[Samples, Cost]:
-    """n samples by every sampler and, by the first one, with the raw weights; sampling.many of its own.
+def draw_samples(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: int
+                 ) -> tuple[Samples, Cost]:
+    """n samples by every sampler; by the first one also with the raw weights, and sampling.many images.
 
-    A conditional run is asked for every class alike, with guidance 1; by its first sampler also with
-    other weights. Real images are restored, and their likelihood is bounded, without a class: as by any
-    other run. Of further averages of the weights the first sampler draws from the same starting states.
-    With `sampling.starts` the first sampler of each kind also starts, not from the prior, but from x_T of
-    held-out images or of the mean training image.
+    A conditional run draws every class equally often, at guidance 1; by its first sampler also at the
+    weights of sampling.guidance. Restorations and the likelihood use no class. With other averages of
+    the weights the first sampler draws from the same starting states. With `sampling.starts` the first
+    sampler of each kind also starts from x_T of held-out images or of the mean training image.
     """
     device = pick_device()
     store = split_for(store, plan.split, plan.fold, plan.replicate)
@@ -110,7 +109,7 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: int) ->
              for s in sections if s in first_of.values()}
     restoring = {s: sections[s] for s in options.restore_samplers or sections}
     classes = getattr(restorer.network, "classes", 0)
-    labels = asked_labels(max(n, options.many or 0), classes) if classes else None
+    labels = balanced_labels(max(n, options.many or 0), classes) if classes else None
     samples: dict[str, np.ndarray] = {}
     cost: Cost = {"nfe": {}, "seconds": {}}
     many = None
@@ -129,7 +128,7 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: int) ->
             samples[key] = as_uint8(images.images)
             cost["nfe"][key] = images.nfe
             cost["seconds"][key] = time.perf_counter() - began
-        if options.many:  # begins with the very images of the first sampler
+        if options.many:  # the first n are the images of the first sampler
             many = as_uint8(generate(restorer, sections[primary], options.many, seed,
                                      batch, device, bar.update, labels).images)
         encoded, decoded = strips(options.strip, restorer, sections, store, seed, device, labels)
@@ -148,7 +147,7 @@ def drawn(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: int) ->
 
 def on_cuda(restorer: assemble.Restorer, evaluated: int, device: torch.device, precision: str
             ) -> assemble.Restorer:
-    """The restorer as a GPU draws by it, in the precision that its training took."""
+    """The restorer, prepared for a GPU in the precision of its training."""
     shape = Shape(*restorer.image.shape)
     return ready(restorer, device, resolve(precision, device, restorer.network, shape), evaluated)
 
@@ -162,11 +161,11 @@ def bound(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedS
     test = head(store, "test", options.restore_images, device)
     levels = store.manifest["grey_levels"]
     times = min(options.bound_times, process.steps - 1)
-    found = bits_per_dimension(restorer, test.float() / 255, levels, (*seed, "bound"), times,
+    estimate = bits_per_dimension(restorer, test.float() / 255, levels, (*seed, "bound"), times,
                                batch_size(restorer, len(test) * times, options.batch, device))
-    return Bound(torch.stack([found.l0, found.lt, found.lT], 1).numpy(),
-                 ((found.first + found.last) / 2).numpy(),
-                 torch.stack([found.curve, found.error]).numpy(), levels)
+    return Bound(torch.stack([estimate.l0, estimate.lt, estimate.lT], 1).numpy(),
+                 ((estimate.first + estimate.last) / 2).numpy(),
+                 torch.stack([estimate.curve, estimate.error]).numpy(), levels)
 
 
 def starts(restorer: assemble.Restorer, n: int, seed: tuple) -> torch.Tensor:
@@ -176,8 +175,8 @@ def starts(restorer: assemble.Restorer, n: int, seed: tuple) -> torch.Tensor:
 
 def start_images(starts: list[str], store: PreparedStore | FoldView, n: int, plan: SamplePlan
                  ) -> dict[str, torch.Tensor]:
-    """Images in [0, 1] that samples start from, degraded to T: n held-out ones, of those that calibrate
-    as samples and are not compared with; the mean training image, the same for all."""
+    """Images in [0, 1] that samples start from, degraded to T. held-out: n test images, none of those
+    that samples are compared with; constant: the mean training image, the same for all."""
     out = {}
     if "held-out" in starts:
         test = store.split("test").first(plan.metrics.limit).images
@@ -220,7 +219,7 @@ def strips(count: int, restorer: assemble.Restorer, sections: dict, store: Prepa
     test = head(store, "test", STRIP_IMAGES, device)
     times, states = encoding(restorer, test.float() / 255, seed, count)
     encoded, decoded = Strip(np.array(times), as_uint8(states)), {}
-    drawing = restorer if labels is None else restorer.given(labels[:STRIP_IMAGES].to(device))
+    drawing = restorer if labels is None else restorer.conditional(labels[:STRIP_IMAGES].to(device))
     for name, section in sections.items():
         times, states = decoding(drawing, section, STRIP_IMAGES, seed, count, device)
         decoded[name] = Strip(np.array(times), as_uint8(states))
@@ -233,10 +232,10 @@ def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections:
     """Test images degraded to several times, and restored by every method."""
     test = head(store, "test", options.restore_images, device)
     fit = head(store, "train", LINEAR_FIT, device)
-    found = restore(restorer, sections, test.float() / 255, fit.float() / 255, seed,
+    result = restore(restorer, sections, test.float() / 255, fit.float() / 255, seed,
                     options.restore_times, progress)
-    return Restorations(np.array(found.times), test.cpu().numpy(), as_uint8(found.degraded),
-                        {name: as_uint8(images) for name, images in found.methods.items()},
+    return Restorations(np.array(result.times), test.cpu().numpy(), as_uint8(result.degraded),
+                        {name: as_uint8(images) for name, images in result.methods.items()},
                         store.split("test").first(len(test)).groups)
 
 
@@ -260,10 +259,10 @@ def single_shots(options: SamplingConfig, restorer: assemble.Restorer, store: Pr
         if len(held) < 2:
             continue
         truth = held.images
-        x_t, found = single.single_shot(restorer, torch.from_numpy(truth).to(device).float() / 255,
+        x_t, x0_hats = single.single_shot(restorer, torch.from_numpy(truth).to(device).float() / 255,
                                         (*seed, "at", part), at)
         out[part] = SingleShot(np.array(store.class_names)[held.labels], truth, as_uint8(x_t),
-                               {rule: as_uint8(x) for rule, x in found.items()}, held.groups)
+                               {rule: as_uint8(x) for rule, x in x0_hats.items()}, held.groups)
     return out
 
 
@@ -272,12 +271,13 @@ def brightness(options: SamplingConfig, restorer: assemble.Restorer, truth: np.n
     """Along ancestral sampling, beside held-out images `truth`; None for a process without noise."""
     if not isinstance(restorer.degradation, HotProcess):
         return None
-    visited, found = single.brightness(restorer, BRIGHT, (*seed, "brightness"), options.strip, device)
+    visited, curves = single.brightness(restorer, BRIGHT, (*seed, "brightness"), options.strip, device)
     return Brightness(
         np.array(visited), restorer.image.low, restorer.image.high, single.NEAR_BLACK,
         single.near_black(torch.from_numpy(truth) / 255).numpy(),
-        {way: Way(x.mean.numpy(), x.shown.numpy(), x.finite.numpy(), x.black.numpy(), as_uint8(x.first))
-         for way, x in found.items()})
+        {way: Way(x.mean.numpy(), x.unmapped.numpy(), x.finite.numpy(), x.black.numpy(),
+                  as_uint8(x.first))
+         for way, x in curves.items()})
 
 
 def head(store: PreparedStore | FoldView, part: str, n: int, device: torch.device) -> torch.Tensor:

@@ -87,8 +87,8 @@ def known_z(restorer: Restorer, state: State, x0_hat: torch.Tensor, t: torch.Ten
             ) -> torch.Tensor | None:
     """The z to keep: the state's own, or, where a part is hidden but follows from (x_t, x0_hat), that.
 
-    A prior knows its z. A restoration is told `degradation.public(z)` alone: it estimates the rest at
-    its first step and keeps that.
+    A state from the prior has its z. A restoration has `degradation.public(z)` alone: the rest is
+    estimated at its first step and then kept.
     """
     if state.hidden:
         return restorer.degradation.estimate_z(state.x, x0_hat, t, state.z)
@@ -213,8 +213,8 @@ def naive(restorer: Restorer, state: State, times: Sequence[int], random: Stream
     def step(state: State, t: torch.Tensor, s: torch.Tensor, is_last: bool) -> State:
         x0_hat = restorer(state.x, t).x0_hat
         if z == "fresh":
-            drawn = process.draw(random)
-            used = None if drawn is None else drawn.to(x0_hat.device)
+            fresh = process.draw(random)
+            used = None if fresh is None else fresh.to(x0_hat.device)
         else:
             used = chosen_z(restorer, state, x0_hat, t, z)
         return State(process.degrade(x0_hat, s, used), used)

@@ -1,5 +1,5 @@
 """Study E's measurements: single-shot restoration at many t by each rule, what ancestral sampling does to
-an image's brightness under each, and the sampler that is suspected of its black samples."""
+an image's brightness under each, and a sampler that may have caused its black samples."""
 
 from __future__ import annotations
 
@@ -50,27 +50,26 @@ def single_shot(restorer: Restorer, images: torch.Tensor, seed: tuple, at: Seque
     """
     degrade, decode = degrader(restorer, images, seed), restorer.image.decode
     degraded: list[torch.Tensor] = []
-    found: dict[str, list] = {rule: [] for rule in rules_of(restorer)}
+    x0_hats: dict[str, list] = {rule: [] for rule in rules_of(restorer)}
     for time in at:
         x_t = degrade(time)[0].x
         t = torch.full((len(images),), time, device=images.device)
         prediction = restorer.predict(x_t, t).float()
         degraded.append(decode(x_t))
-        for rule in found:
-            found[rule].append(decode(by_rule(restorer, rule, False).x0_hat(prediction, x_t, t)))
-    return torch.stack(degraded).cpu(), {rule: torch.stack(x).cpu() for rule, x in found.items()}
+        for rule in x0_hats:
+            x0_hats[rule].append(decode(by_rule(restorer, rule, False).x0_hat(prediction, x_t, t)))
+    return torch.stack(degraded).cpu(), {rule: torch.stack(x).cpu() for rule, x in x0_hats.items()}
 
 
 @dataclass(frozen=True)
 class Brightness:
     """Along ancestral sampling, of n images clipped to their range as when drawn: `mean`, 0 black, 1
-    white; `shown`, the mean where the network's range is drawn as if it were [0, 1]; `finite`, the share
-    of pixels that are finite numbers; `black`, the share of near-black pixels. Each (times, n).
-    `first`, (times, C, H, W) in [0, 1]: the first image. Not a number counts as black: so 8-bit images
-    draw it."""
+    white; `unmapped`, the mean where the network's range is drawn as if it were [0, 1]; `finite`, the
+    share of pixels that are finite numbers; `black`, the share of near-black pixels. Each (times, n).
+    `first`, (times, C, H, W) in [0, 1]: the first image. NaN counts as black, as in 8-bit images."""
 
     mean: torch.Tensor
-    shown: torch.Tensor
+    unmapped: torch.Tensor
     finite: torch.Tensor
     black: torch.Tensor
     first: torch.Tensor
@@ -82,7 +81,7 @@ def brightness(restorer: Restorer, n: int, seed: tuple, count: int, device: str 
     rule, nothing clipped; `<rule>, clipped`: x0_hat clipped to the range at every step; `<rule>, fed
     back`: x0_hat, not clipped, is taken for the next state (`fed_back`)."""
     visited: list[int] = []
-    found, image = {}, restorer.image
+    curves, image = {}, restorer.image
     rules = rules_of(restorer)
     ways = {way(rule): (rule, ANCESTRAL, False) for rule in rules}
     if len(rules) > 1:
@@ -90,11 +89,11 @@ def brightness(restorer: Restorer, n: int, seed: tuple, count: int, device: str 
         ways |= {way(rule, FED_BACK): (rule, FED, False) for rule in rules}
     for name, (rule, section, clip) in ways.items():
         visited, x = traced(by_rule(restorer, rule, clip), section, n, seed, count, device)
-        drawn = image.decode(x).nan_to_num(nan=0.0)
-        found[name] = Brightness(drawn.flatten(2).mean(2),
-                                 unmapped(drawn, image.low, image.high).flatten(2).mean(2),
-                                 x.isfinite().flatten(2).float().mean(2), near_black(drawn), drawn[:, 0])
-    return visited, found
+        images = image.decode(x).nan_to_num(nan=0.0)
+        curves[name] = Brightness(
+            images.flatten(2).mean(2), unmapped(images, image.low, image.high).flatten(2).mean(2),
+            x.isfinite().flatten(2).float().mean(2), near_black(images), images[:, 0])
+    return visited, curves
 
 
 def near_black(images: torch.Tensor) -> torch.Tensor:
@@ -110,10 +109,10 @@ def unmapped(images: torch.Tensor, low: float, high: float) -> torch.Tensor:
 @sampler("fed-back", GaussianProcess)
 def fed_back(restorer: Restorer, state: State, times: Sequence[int], random: Stream
              ) -> Iterator[State]:
-    """A mistake, kept to be shown: x_s is x0_hat itself plus the posterior's noise.
+    """A mistake, kept for comparison: x_s is x0_hat itself plus the posterior's noise.
 
-    A network told s meets an image without the noise of s, and a factor of the rule for x0_hat acts
-    anew at every step. Suspected of study E's black samples; whether it sampled so is not known.
+    At s the network then gets an image without the noise of s, and the factor of the rule for x0_hat acts
+    again at every step. A possible cause of study E's black samples; whether it sampled so is unknown.
     """
     process = restorer.degradation
 

@@ -19,7 +19,7 @@ from kelvin.sampling.samplers import check, times, unfit
 from kelvin.sampling.walk import Walk
 
 Progress = Callable[[int], Any]
-NEAR = 0.1  # nats of log-SNR from a time beyond which nothing is said between times
+NEAR = 0.1  # nats of log-SNR: values farther from every time are left out
 
 
 def silent(_: int) -> None:
@@ -71,7 +71,7 @@ def generate(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple
              device: str | torch.device = "cpu", progress: Progress = silent,
              labels: torch.Tensor | None = None, guidance: float = 1.0,
              start: torch.Tensor | None = None) -> Images:
-    """n new images from nothing but a seed; of the classes labels (n,), where they are given.
+    """n new images from a seed alone; of the classes labels (n,), where there are any.
 
     start: in place of the prior, images (n, C, H, W) in [0, 1], degraded to T; one image serves all.
     """
@@ -81,19 +81,19 @@ def generate(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple
         own = start if start is None or len(start) == 1 else start[first:]
         state = to(restorer.degradation.prior.draw(random) if own is None
                    else degraded_start(restorer, own, random), device)
-        asked = restorer if labels is None else restorer.given(
+        batch_restorer = restorer if labels is None else restorer.conditional(
             labels[first:first + random.n].to(device), guidance)
-        before = asked.evaluations
-        _, states = trajectory(asked, section, state, restorer.degradation.steps, random)
+        before = batch_restorer.evaluations
+        _, states = trajectory(batch_restorer, section, state, restorer.degradation.steps, random)
         out.append(restorer.image.decode(finite(last(states).x)).cpu())  # decoding hides infinity
-        evaluations += asked.evaluations - before
+        evaluations += batch_restorer.evaluations - before
         progress(len(out[-1]))
     return Images(torch.cat(out), evaluations // len(out))
 
 
 def degraded_start(restorer: Restorer, images: torch.Tensor, random: BlockRandom) -> State:
-    """x_T of the first of images (C, H, W) in [0, 1], or of the only one for all, with a z of its own for
-    each, told as a prior tells it."""
+    """x_T of the first random.n of images (n, C, H, W) in [0, 1], or of a single one for all; each has
+    its own z, as from a prior."""
     process = restorer.degradation
     x0 = restorer.image.encode(images[:random.n].to(process.device))
     x0 = x0.expand(random.n, -1, -1, -1)
@@ -122,14 +122,14 @@ def decoding(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple
 @torch.no_grad()
 def traced(restorer: Restorer, section: Mapping[str, Any], n: int, seed: tuple, count: int,
            device: str | torch.device = "cpu") -> tuple[list[int], torch.Tensor]:
-    """What `decoding` shows, in the model's range and not clipped."""
+    """As `decoding`, but in the model's range and not clipped."""
     random = BlockRandom(0, n, *seed)
     state = to(restorer.degradation.prior.draw(random), device)
     visited, states = trajectory(restorer, section, state, restorer.degradation.steps, random)
     wanted = {min(visited, key=lambda v, t=t: abs(v - t))
               for t in grid(restorer.degradation.steps, count)}
-    kept = [(visited[0], state.x), *((t, s.x) for t, s in at(wanted, visited, states))]
-    return [t for t, _ in kept], torch.stack([x for _, x in kept]).cpu()
+    frames = [(visited[0], state.x), *((t, s.x) for t, s in at(wanted, visited, states))]
+    return [t for t, _ in frames], torch.stack([x for _, x in frames]).cpu()
 
 
 @torch.no_grad()
@@ -146,11 +146,11 @@ def degrader(restorer: Restorer, images: torch.Tensor, seed: tuple
     """degrade(t) -> (State, stream for a sampler) of images in [0, 1]; the same z at every t."""
     x0, random = restorer.image.encode(images), BlockRandom(0, len(images), *seed)
     z = restorer.degradation.draw(random)
-    z, drawn = None if z is None else z.to(x0.device), random.state()
+    z, stream = None if z is None else z.to(x0.device), random.state()
 
     def degrade(t: int) -> tuple[State, BlockRandom]:
         random = BlockRandom(0, len(x0), *seed)
-        random.load(drawn)
+        random.load(stream)
         at = torch.full((len(x0),), t, device=x0.device)
         return State(restorer.degradation.degrade(x0, at, z), z), random
 
@@ -186,14 +186,15 @@ def restore(restorer: Restorer, sections: Mapping[str, Mapping[str, Any]], image
         degraded.append(decode(state.x))
         at = torch.full((len(images),), t, device=images.device)
         pairs = degrade_fit(t)[0].x, restorer.image.encode(fit_images)
-        found = {"one-shot": restorer(state.x, at).x0_hat, "linear": LinearRestorer(*pairs)(state.x),
-                 "linear-8-bit": LinearRestorer(*pairs, restorer.image)(state.x)}
-        process = restorer.degradation  # the noise that spoilt an image is not given away
+        restorations = {
+            "one-shot": restorer(state.x, at).x0_hat, "linear": LinearRestorer(*pairs)(state.x),
+            "linear-8-bit": LinearRestorer(*pairs, restorer.image)(state.x)}
+        process = restorer.degradation  # a restoration must not know the noise of its image
         state = State(state.x, process.public(state.z), hidden=process.can_estimate_z)
         for name, section in sections.items():
             if section["kind"] != "direct":  # direct is the one-shot restoration
-                found[name] = last(trajectory(restorer, section, state, t, random)[1]).x
-        for name, x in found.items():
+                restorations[name] = last(trajectory(restorer, section, state, t, random)[1]).x
+        for name, x in restorations.items():
             methods.setdefault(name, []).append(x)
         progress(1)
     return Restorations(chosen, torch.stack(degraded).cpu(), {

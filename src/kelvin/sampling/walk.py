@@ -1,5 +1,5 @@
 """The way of a sampler from x_T to x_0: one step, run operation by operation, or recorded once as a CUDA
-graph and replayed. Which of both is a rule of device and length, said once in the log."""
+graph and replayed. Device and number of steps decide; the log says which, once."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def say(sentence: str) -> None:
 class Walk(Iterator[State]):
     """The states at times[1:], one by one, or by `to` the one at a time farther on.
 
-    step: a function of what lies on the device, which it never asks for a number; from one call to the
-    next it remembers nothing but the state it returns. times: decreasing, the last 0. random: the
+    step: works on tensors of the device and reads no number back; from one call to the next it carries
+    nothing but the state it returns. times: decreasing, the last 0. random: the
     stream that the step draws from.
     """
 
@@ -56,7 +56,7 @@ class Walk(Iterator[State]):
     def __next__(self) -> State:
         if self.done == len(self.times) - 1:
             raise StopIteration
-        self.replayed = None  # it knows nothing of this step
+        self.replayed = None  # the graph does not contain this step
         x, (time_t, time_s) = self.state.x, self.times[self.done:self.done + 2]
         t, s = (torch.full((len(x),), time, device=x.device) for time in (time_t, time_s))
         self.state = self.step(self.state, t, s, time_s == 0)
@@ -65,7 +65,7 @@ class Walk(Iterator[State]):
 
     def to(self, time: int) -> State:
         """The state at one of the times. Steps of one kind, all but the first and the last, are replayed
-        where the rule allows it; what cannot be recorded is left out with a sentence."""
+        where the rule allows it; if recording fails, a warning is logged and they run one by one."""
         stop, last = self.times.index(time), len(self.times) - 1
         if not self.is_tried and self.done < min(stop, last - 1):
             self.replayed = self.recording(stop, last)
@@ -88,7 +88,7 @@ class Walk(Iterator[State]):
             self.is_tried = True
             return None
         before, now, evaluations = None, form(self.state), 0
-        while now != before:  # the first steps may make what the others carry along
+        while now != before:  # the first steps may add tensors to the state
             if self.done == min(stop, last - 1):
                 return None
             evaluated = self.restorer.evaluations
@@ -148,24 +148,24 @@ class Recordable:
         self.times = torch.tensor(walk.times[walk.done:], device=device)
         self.at = torch.zeros(1, dtype=torch.long, device=device)
         self.t, self.s = (torch.zeros(n, dtype=torch.long, device=device) for _ in range(2))
-        self.kept: dict[str, Any] = {
+        self.buffers: dict[str, Any] = {
             name: value.clone(memory_format=torch.contiguous_format)
             for name, value in tensors(walk.state).items()}
 
     @property
     def state(self) -> State:
-        return replace(self.first, **self.kept)
+        return replace(self.first, **self.buffers)
 
     def copied(self) -> State:
-        copies: dict[str, Any] = {name: value.clone() for name, value in self.kept.items()}
+        copies: dict[str, Any] = {name: value.clone() for name, value in self.buffers.items()}
         return replace(self.first, **copies)
 
     def put(self, state: State) -> None:
         for name, value in tensors(state).items():
-            self.kept[name].copy_(value)
+            self.buffers[name].copy_(value)
 
     def begin(self) -> None:
-        """As it was when the recording was begun."""
+        """Back to the state at the beginning of the recording."""
         self.put(self.first)
         self.random.load(self.stream)
         self.at.zero_()

@@ -1,4 +1,4 @@
-"""Statistics of real images: computed, kept under a key of what they depend on, or taken from a file."""
+"""Statistics of real images: computed, cached under a key of their inputs, or read from a file."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, Kelvi
 
 @dataclass(frozen=True)
 class Reference:
-    """moments: of all real images in an extractor's features. kept (k, d): those of a seeded choice."""
+    """moments: of all real images in an extractor's features. subset (k, d): features of a few."""
 
     moments: Moments
-    kept: np.ndarray
+    subset: np.ndarray
 
 
 class Cache:
-    """References of one set of real images (n, C, H, W); in a folder, or in no place at all (None)."""
+    """References of one set of real images (n, C, H, W); in a folder, or not stored (None)."""
 
     def __init__(self, folder: str | Path | None, images: np.ndarray) -> None:
         self.folder, self.images = None if folder is None else Path(folder), images
@@ -37,7 +37,7 @@ class Cache:
         self.data = digest.hexdigest()
 
     def reference(self, extractor: Extractor, most: int, seed: int) -> Reference:
-        """The statistics in an extractor's features, of at most `most` kept rows."""
+        """The statistics in an extractor's features, with features of at most `most` images."""
         key = fingerprint(self.data, extractor.hash, extractor.preprocessing, extractor.dim, most, seed)
         path = None if self.folder is None else self.folder / f"{extractor.name}-{key}.npz"
         if path is not None and path.exists() and (stored := _read(path, extractor.dim)):
@@ -45,32 +45,32 @@ class Cache:
         features = self._measured(extractor, most, seed)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_arrays(path, **features.moments.to_arrays(), kept=features.kept)
+            write_arrays(path, **features.moments.to_arrays(), kept=features.subset)
         return features
 
     def _measured(self, extractor: Extractor, most: int, seed: int) -> Reference:
         wanted = np.zeros(len(self.images), bool)
         wanted[np.random.default_rng(seed).permutation(len(self.images))[:most]] = True
-        kept, start = [], 0
+        subset, start = [], 0
 
         def batches() -> Iterator[np.ndarray]:
             nonlocal start
             for features in extractor.batches(self.images):
-                kept.append(features[wanted[start:start + len(features)]])
+                subset.append(features[wanted[start:start + len(features)]])
                 start += len(features)
                 yield features
 
-        return Reference(stream_moments(batches()), np.concatenate(kept))
+        return Reference(stream_moments(batches()), np.concatenate(subset))
 
 
 def _read(path: Path, dim: int) -> Reference | None:
-    """What was kept; None where the file is damaged, and it is made again."""
+    """A stored reference; None where the file is damaged: it is then computed anew."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             stored = Reference(Moments.from_arrays(arrays), np.asarray(arrays["kept"], np.float64))
     except UNREADABLE:
         return None
-    return stored if stored.moments.dim == stored.kept.shape[1] == dim else None
+    return stored if stored.moments.dim == stored.subset.shape[1] == dim else None
 
 
 def read_statistics(path: Path) -> Moments | None:

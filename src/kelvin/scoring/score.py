@@ -24,15 +24,15 @@ from kelvin.scoring.extractors import FEATURES, extractors
 from kelvin.scoring.images import Side, load_images, one_shape
 from kelvin.scoring.results import FeatureScore, Scores, SetScore
 
-COUNTLESS = 10**9  # images that published statistics are taken to be of: they carry no count
+COUNTLESS = 10**9  # assumed number of images behind published statistics, which carry no count
 LEAST = 10  # images of either side
-SHOWN = 64  # images of a set on the page
+EXAMPLES = 64  # images of a set on the page
 DRAWS = 15  # of real images, for the floor
-KEPT = 10_000  # real features for kernels and balls
+ROWS = 10_000  # real features for kernels and balls
 SUBSET, SUBSETS = 1000, 20  # of KID
 NEIGHBOURS = 3
 COPY_QUANTILE = 0.01
-COMPARED = 5_000  # real images among which copies are looked for; their own distances are the yardstick
+COMPARED = 5_000  # real images among which copies are sought, judged by their own distances
 
 
 def score(theirs: Sequence[Any] | Any, real: Any, resize: Side = None,
@@ -42,8 +42,8 @@ def score(theirs: Sequence[Any] | Any, real: Any, resize: Side = None,
 
     theirs: one source or a list of them; real: a source; each a folder, tar, zip, .npy or .npz, or a
     uint8 array (kelvin.scoring.images.load_images); real may be an .npz of mu and sigma as well. resize:
-    the size to bring all to. features: of pixels, random, imagenet and inception; None: all that there
-    are. cache: a folder where statistics of the real images are kept, under a key of data, extractor and
+    the size of all after resizing. features: of pixels, random, imagenet and inception; None: all that
+    are available. cache: a folder for statistics of the real images, under a key of data, extractor and
     preprocessing. KelvinError in one sentence for sets that cannot be compared.
     """
     sources = list(theirs) if isinstance(theirs, (list, tuple)) else [theirs]
@@ -55,28 +55,28 @@ def score_sources(sources: Sequence[Any], real: Any, resize: Side = None,
                   statistics: Path | None = None) -> tuple[Scores, dict[str, np.ndarray]]:
     """The scores, and the first images (at most 64, uint8) of every set by name, the real ones first.
 
-    statistics: a file to write mu and sigma of the real images to, in the one feature that is asked for.
+    statistics: a file to write mu and sigma of the real images to, in the one feature selected.
     """
-    asked = tuple(features) if features else None
-    unknown = [name for name in asked or () if name not in FEATURES]
+    selection = tuple(features) if features else None
+    unknown = [name for name in selection or () if name not in FEATURES]
     if unknown:
         raise KelvinError(f"features {unknown[0]!r} are unknown; choose from {', '.join(FEATURES)}")
-    if statistics is not None and (asked is None or len(asked) != 1):
+    if statistics is not None and (selection is None or len(selection) != 1):
         raise KelvinError("mu and sigma are of one feature: name it by --features")
     names, name = unlike([_name(source, i) for i, source in enumerate(sources)]), _name(real, -1)
     published = read_statistics(Path(real)) if isinstance(real, (str, Path)) else None
     sets = [load_images(source, resize) for source in sources]
-    shown = {of: images[:SHOWN] for of, images in zip(names, sets, strict=True)}
+    examples = {of: images[:EXAMPLES] for of, images in zip(names, sets, strict=True)}
     if published is not None:
-        return _against_statistics(published, name, dict(zip(names, sets, strict=True)), asked,
-                                   seed), shown
+        return _against_statistics(published, name, dict(zip(names, sets, strict=True)), selection,
+                                   seed), examples
     real_images = load_images(real, resize)
     one_shape([real_images, *sets], [name, *names])
     for images, of in zip([real_images, *sets], [name, *names], strict=True):
         if len(images) < LEAST:
             raise KelvinError(f"{of} holds {len(images)} images; at least {LEAST} are needed")
-    by_name, missing = extractors(real_images, len(real_images), asked or FEATURES,
-                                  asked is not None, seed)
+    by_name, missing = extractors(real_images, len(real_images), selection or FEATURES,
+                                  selection is not None, seed)
     if statistics is not None:
         if not by_name:
             raise KelvinError(missing.fid)
@@ -85,7 +85,7 @@ def score_sources(sources: Sequence[Any], real: Any, resize: Side = None,
     compared = np.random.default_rng(seed).permutation(len(real_images))[:COMPARED]
     some = real_images[np.sort(compared)]
     own = nearest(some, some, k=3)[0][:, 1:]  # the nearest of all is the image itself
-    references = {key: store.reference(extractor, KEPT, seed) for key, extractor in by_name.items()}
+    references = {key: store.reference(extractor, ROWS, seed) for key, extractor in by_name.items()}
     scores = [SetScore(of, len(images),
                        float(find_copies(nearest(images, some, k=2)[0], own, COPY_QUANTILE).mean()),
                        tuple(_by_features(key, by_name[key], references[key], images, seed)
@@ -93,7 +93,7 @@ def score_sources(sources: Sequence[Any], real: Any, resize: Side = None,
               for of, images in zip(names, sets, strict=True)]
     return Scores(name, len(real_images), real_images.shape[1:], tuple(scores), missing.fid,
                   missing.effnet), \
-        {f"{name} (real)": real_images[:SHOWN], **shown}
+        {f"{name} (real)": real_images[:EXAMPLES], **examples}
 
 
 def unlike(names: Sequence[str]) -> list[str]:
@@ -102,60 +102,61 @@ def unlike(names: Sequence[str]) -> list[str]:
 
 
 def _against_statistics(published: Moments, name: str, sets: Mapping[str, np.ndarray],
-                        asked: tuple[str, ...] | None, seed: int) -> Scores:
+                        selection: tuple[str, ...] | None, seed: int) -> Scores:
     """Frechet distances to mu and sigma alone, in the extractor that gives as many features."""
     first = next(iter(sets.values()))
-    names = tuple(f for f in asked or FEATURES if f != "pixels")  # fitted to images, which are not there
-    by_name, missing = extractors(first, COUNTLESS, names, asked is not None, seed)
+    names = tuple(f for f in selection or FEATURES if f != "pixels")  # these need the real images
+    by_name, missing = extractors(first, COUNTLESS, names, selection is not None, seed)
     fitting = {key: e for key, e in by_name.items() if e.dim == published.dim}
     if not fitting:
-        known = ", ".join(f"{key} has {e.dim}" for key, e in by_name.items()) or "none is here"
-        raise KelvinError(f"{name} has mu of {published.dim} features, which no extractor gives ({known})"
+        dims = ", ".join(f"{key} has {e.dim}" for key, e in by_name.items()) or "none is here"
+        raise KelvinError(f"{name} has mu of {published.dim} features, which no extractor gives ({dims})"
                           + "".join(f"; {why}" for why in (missing.effnet, missing.fid) if why))
     out = []
     for of, images in sets.items():
         scores = []
         for key, extractor in fitting.items():
-            x, known = _seen(extractor, published, extractor(images))
-            interval = frechet_interval(x, known, seed=seed)
-            scores.append(FeatureScore(key, frechet_from_features(x, known), interval.low_at_n,
+            x, real_moments = _project(extractor, published, extractor(images))
+            interval = frechet_interval(x, real_moments, seed=seed)
+            scores.append(FeatureScore(key, frechet_from_features(x, real_moments), interval.low_at_n,
                                        interval.high_at_n))
         out.append(SetScore(of, len(images), None, tuple(scores)))
     return Scores(name, 0, first.shape[1:], tuple(out), missing.fid, missing.effnet)
 
 
-def _seen(extractor: Extractor, reference: Moments, *features: np.ndarray) -> tuple[Any, ...]:
-    """Features (n, d), one after another, and the reference's moments, as Frechet distances see them."""
+def _project(extractor: Extractor, reference: Moments, *features: np.ndarray) -> tuple[Any, ...]:
+    """Features (n, d), one after another, and the reference's moments, as Frechet distances use them."""
     if extractor.components is None:
         return *features, reference
-    found = principal(reference, extractor.components)
-    return *map(found, features), found.moments(reference)
+    basis = principal(reference, extractor.components)
+    return *map(basis, features), basis.moments(reference)
 
 
 def _by_features(key: str, extractor: Extractor, reference: Reference, images: np.ndarray, seed: int
                  ) -> FeatureScore:
-    x, kept = extractor(images), reference.kept.astype(np.float64)
-    seen, seen_kept, known = _seen(extractor, reference.moments, x, kept)
-    interval = frechet_interval(seen, known, seed=seed)
-    floor, sd = _floor(seen_kept, len(x), seed)
-    k = kid(x, kept, subset_size=min(SUBSET, len(x), len(kept)), subsets=SUBSETS, seed=seed)
-    distances = (frechet_from_features(seen, known), interval.low_at_n, interval.high_at_n, floor, sd,
-                 k.value, k.low, k.high)
+    x, real_features = extractor(images), reference.subset.astype(np.float64)
+    projected, projected_real, real_moments = _project(extractor, reference.moments, x, real_features)
+    interval = frechet_interval(projected, real_moments, seed=seed)
+    floor, sd = _floor(projected_real, len(x), seed)
+    k = kid(x, real_features, subset_size=min(SUBSET, len(x), len(real_features)), subsets=SUBSETS,
+            seed=seed)
+    distances = (frechet_from_features(projected, real_moments), interval.low_at_n, interval.high_at_n,
+                 floor, sd, k.value, k.low, k.high)
     if key == IMAGENET:  # noise raises them there
         return FeatureScore(key, *distances)
-    inside, spread = balls(kept, x, NEIGHBOURS)
+    inside, spread = balls(real_features, x, NEIGHBOURS)
     return FeatureScore(key, *distances, inside.precision, inside.recall, spread.density,
                         spread.coverage)
 
 
-def _floor(kept: np.ndarray, n: int, seed: int) -> tuple[float | None, float | None]:
+def _floor(features: np.ndarray, n: int, seed: int) -> tuple[float | None, float | None]:
     """Mean and deviation over draws of n real images against the other half of them."""
-    order = np.random.default_rng(seed).permutation(len(kept))
-    held, rest = np.array_split(kept[order], 2)
+    order = np.random.default_rng(seed).permutation(len(features))
+    held, rest = np.array_split(features[order], 2)
     if n >= len(held):
         return None, None
-    known: Moments = moments(rest)
-    band = score_band(held, known, n, DRAWS, seed)
+    real_moments: Moments = moments(rest)
+    band = score_band(held, real_moments, n, DRAWS, seed)
     return band.mean, band.sd
 
 

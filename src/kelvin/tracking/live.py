@@ -46,14 +46,14 @@ def start() -> subprocess.Popen[bytes]:
 
 def follow(parent: int) -> None:
     """Look again and again, as long as the process `parent` is the parent of this one."""
-    follower, said = Follower(), ""
+    follower, last_error = Follower(), ""
     while os.getppid() == parent:
         try:
             follower.look()
         except KelvinError as error:  # of the store: it may come back
-            if str(error) != said:
+            if str(error) != last_error:
                 print(f"kelvin: curves of trainings in progress are not shown: {error}", file=sys.stderr)
-            said = str(error)
+            last_error = str(error)
         time.sleep(PAUSE)
 
 
@@ -62,26 +62,26 @@ class Follower:
     training."""
 
     def __init__(self) -> None:
-        self.shown: dict[str, tuple[int, bool]] = {}  # fingerprint -> rows and state that are shown
+        self.states: dict[str, tuple[int, bool]] = {}  # fingerprint -> rows and state that are shown
 
     def look(self) -> None:
         """Show what is new. KelvinError where the store refuses."""
-        now = [training for training in live.seen(root()) if training.rows]
+        now = [training for training in live.live_trainings(root()) if training.rows]
         new = [training for training in now
-               if self.shown.get(training.identity["fingerprint"]) != state(training)]
+               if self.states.get(training.identity["fingerprint"]) != state(training)]
         if not new:
             return
         with opened() as client:
             for training in new:
                 update(client, training)
-                self.shown[training.identity["fingerprint"]] = state(training)
+                self.states[training.identity["fingerprint"]] = state(training)
 
 
-def state(training: live.Seen) -> tuple[int, bool]:
+def state(training: live.LiveTraining) -> tuple[int, bool]:
     return len(training.rows), training.working
 
 
-def update(client: MlflowClient, training: live.Seen) -> None:
+def update(client: MlflowClient, training: live.LiveTraining) -> None:
     """The run of a training, with all its rows; no row is logged twice."""
     from mlflow.entities import Metric, RunTag
 
@@ -112,9 +112,9 @@ def update(client: MlflowClient, training: live.Seen) -> None:
             client.set_tag(run_id, BROKEN, "true")
 
 
-def run_of(identity: Tags, shown: dict[str, Tags]) -> tuple[str | None, Tags]:
+def run_of(identity: Tags, runs: dict[str, Tags]) -> tuple[str | None, Tags]:
     """The id and tags of the run with this identity; None where there is none."""
-    return next(((run_id, tags) for run_id, tags in shown.items() if identity.items() <= tags.items()),
+    return next(((run_id, tags) for run_id, tags in runs.items() if identity.items() <= tags.items()),
                 (None, {}))
 
 

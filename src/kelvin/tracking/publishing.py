@@ -35,10 +35,10 @@ def publish(active: Active) -> tuple[int, int]:
     """
     results = active.results()
     with opened() as client:
-        shown = runs_of(client, active.dataset)
-        missing = [result for result in results if not is_shown(result, shown)]
+        mlflow_runs = runs_of(client, active.dataset)
+        missing = [result for result in results if not is_shown(result, mlflow_runs)]
         for result in missing:
-            make(client, result, active, shown)
+            make(client, result, active, mlflow_runs)
     return len(missing), len(results) - len(missing)
 
 
@@ -52,8 +52,8 @@ def publish_missing() -> tuple[int, int]:
         return 0, 0
     if db is not None and db.exists():
         rehome(db)
-        shown = runs_in(db).get(active.dataset, {})
-        if all(is_shown(result, shown) for result in results):
+        mlflow_runs = runs_in(db).get(active.dataset, {})
+        if all(is_shown(result, mlflow_runs) for result in results):
             return 0, len(results)
     return publish(active)
 
@@ -74,12 +74,12 @@ def active_runs() -> Active:
                   {name: study.runs for name, study in house.studies.items()})
 
 
-def is_shown(result: Result, shown: dict[str, Tags]) -> bool:
+def is_shown(result: Result, mlflow_runs: dict[str, Tags]) -> bool:
     """Also where the same record stands there whole, and the data is absent here."""
     return any(result.identity.items() <= tags.items() and "content" in tags and
                (tags["content"] == result.content or
                 not result.complete and tags.get("record") == result.record_hash)
-               for tags in shown.values())
+               for tags in mlflow_runs.values())
 
 
 def is_replaced(result: Result, tags: Tags) -> bool:
@@ -89,7 +89,7 @@ def is_replaced(result: Result, tags: Tags) -> bool:
         or tags.get("dvc_exp_name") == os.environ.get("DVC_EXP_NAME"))
 
 
-def make(client: MlflowClient, result: Result, active: Active, shown: dict[str, Tags]) -> None:
+def make(client: MlflowClient, result: Result, active: Active, mlflow_runs: dict[str, Tags]) -> None:
     """One run of MLflow from one result, in place of those it replaces."""
     from mlflow.entities import Metric, Param, RunTag
 
@@ -97,11 +97,11 @@ def make(client: MlflowClient, result: Result, active: Active, shown: dict[str, 
     title, of = active.titles[run] or run, [n for n, runs in active.studies.items() if run in runs]
     now = int(time.time() * 1000)
     metrics = [Metric(key, value, now, 0) for key, value in result.final().items()]
-    going = next((run_id for run_id, old in shown.items()
+    going = next((run_id for run_id, old in mlflow_runs.items()
                   if result.identity.items() <= old.items() and LIVE in old), None)
     # a run that was shown while it trained has its losses already
-    drawn = int(shown[going][LIVE]) if going else 0
-    metrics += [Metric(f"epoch/{key}", value, now, epoch) for epoch, key, value in result.curves(drawn)]
+    epochs = int(mlflow_runs[going][LIVE]) if going else 0
+    metrics += [Metric(f"epoch/{key}", value, now, epoch) for epoch, key, value in result.curves(epochs)]
     params = [Param(key, value[:PARAM_LENGTH]) for key, value in result.parameters().items()]
     tags = result.words() | result.identity | {
         "title": title, "studies": ", ".join(of), "record": result.record_hash,
@@ -110,13 +110,13 @@ def make(client: MlflowClient, result: Result, active: Active, shown: dict[str, 
     tags |= origin()
     if not result.complete:
         tags["partial"] = "true"
-    for run_id in [run_id for run_id, old in shown.items()
+    for run_id in [run_id for run_id, old in mlflow_runs.items()
                    if is_replaced(result, old) and run_id != going]:
         client.delete_run(run_id)
-        del shown[run_id]
+        del mlflow_runs[run_id]
     if going:
         client.delete_tag(going, LIVE)  # half-made from here on, as any other
-        del shown[going]
+        del mlflow_runs[going]
         client.log_batch(going, tags=[RunTag(key, value) for key, value in tags.items()])
     seconds = result.details.get("cost", {}).get("train_seconds", 0)
     run_id = going or client.create_run(  # its duration in MLflow is the training's

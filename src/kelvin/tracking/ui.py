@@ -25,8 +25,8 @@ def ui(port: int) -> None:
     if uri.startswith("http"):
         raise KelvinError(f"MLFLOW_TRACKING_URI is a server already: open {uri} in a browser")
     refuse_taken(port)
-    made, kept = publish_missing()
-    print(f"{made} runs published, {kept} were there. Open {page(port)}", flush=True)
+    new, old = publish_missing()
+    print(f"{new} runs published, {old} were there. Open {page(port)}", flush=True)
     start()
     # one worker serves one person; four, and MLflow's job queues, take a gigabyte and a minute more
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
@@ -49,7 +49,7 @@ def refuse_taken(port: int) -> None:
 def page(port: int) -> str:
     """The address where charts compare the runs of the data set; MLflow's first page without any."""
     with opened() as client:  # it makes the database too: the server's workers would all do so at once
-        found = client.get_experiment_by_name(PREFIX + active_runs().dataset)
+        experiment = client.get_experiment_by_name(PREFIX + active_runs().dataset)
     address = f"http://{HOST}:{port}"
-    charts = f"/#/experiments/{found.experiment_id}/runs?compareRunsMode=CHART" if found else ""
+    charts = f"/#/experiments/{experiment.experiment_id}/runs?compareRunsMode=CHART" if experiment else ""
     return address + charts

@@ -35,11 +35,11 @@ def why_not_captured(options: TrainingConfig, device: torch.device, processes: i
 
 
 def updater(step: Step, updates: int, checkpoint: Checkpoint) -> Update:
-    """What does one update, over and over: the step itself, or its graph. Said once in the log.
+    """The function of one update: the step itself, or its CUDA graph. The log says which, once.
 
-    Whatever is not the plain step is tried first, on the step's own tensors, which are then put back;
-    what fails is left out with a sentence. A graph that took the device with it is not tried again when
-    the training is started anew (the checkpoint remembers).
+    All but the plain step is tried once first, on the step's own tensors, which are then put back; after
+    a failure, a warning is logged and the next simpler way is used. A graph that lost
+    the device is not tried again when the training is restarted (the checkpoint records it).
     """
     device = step.images.device
     eager = why_not_captured(step.options, device, step.accelerator.num_processes)
@@ -106,13 +106,13 @@ def restored(step: Step) -> Iterator[None]:
     """Put the training's tensors back, in place, as they were: a graph keeps their addresses. The random
     streams need no care: every epoch names its own."""
     optimizer, times = step.optimizer, step.times.state()
-    kept = [tensor.detach().clone() for tensor in tensors(step)]
+    copies = [tensor.detach().clone() for tensor in tensors(step)]
     before = {p: copy.deepcopy(state) for p, state in optimizer.state.items()}
     try:
         yield
     finally:
         with torch.no_grad():
-            for tensor, value in zip(tensors(step), kept, strict=True):
+            for tensor, value in zip(tensors(step), copies, strict=True):
                 tensor.copy_(value)
             for p, state in optimizer.state.items():
                 for key, value in state.items():  # its moments and their count begin at zero

@@ -24,7 +24,7 @@ class Times:
         return None
 
     def observe(self, t: torch.Tensor, losses: torch.Tensor) -> None:
-        """Nothing is kept."""
+        """Nothing to remember."""
 
     def state(self) -> dict[str, Any]:
         return {}
@@ -40,7 +40,7 @@ class ImportanceTimes(Times):
     E[L_t^2] is the mean over the last 10 squared costs of images. The paper keeps them for each of
     4000 t over 500,000 updates; a run of a few hundred updates would never fill T = 1000 of them, so
     that neighbouring t share one history: min(T, 64) bins of equal width, uniform inside. Uniform
-    until every bin is full. Every process is shown the same observations.
+    until every bin is full. Every process observes the same losses.
     """
 
     def __init__(self, steps: int, device: torch.device | str = "cpu") -> None:
@@ -50,7 +50,7 @@ class ImportanceTimes(Times):
                                    minlength=self.bins)
         self.first = 1 + self.size.cumsum(0) - self.size
         self.history = torch.zeros(self.bins, HISTORY, dtype=torch.float64, device=device)
-        self.seen = torch.zeros(self.bins, dtype=torch.long, device=device)
+        self.counts = torch.zeros(self.bins, dtype=torch.long, device=device)
 
     def bin_of(self, t: torch.Tensor) -> torch.Tensor:
         return (t - 1) * self.bins // self.steps
@@ -58,7 +58,7 @@ class ImportanceTimes(Times):
     def shares(self) -> torch.Tensor:
         """Probability of each bin, float64; of a time in it: that over the bin's size."""
         root = self.history.square().mean(1).sqrt()
-        if int(self.seen.min()) < HISTORY or not float(root.sum()) > 0:
+        if int(self.counts.min()) < HISTORY or not float(root.sum()) > 0:
             root = torch.ones_like(root)
         weights = self.size * root
         return weights / weights.sum()
@@ -69,8 +69,8 @@ class ImportanceTimes(Times):
         return self.first[k] + inside.long()
 
     def correction(self, t: torch.Tensor) -> torch.Tensor:
-        """1 / (T p_t) at times (n,), float32, on their device; as of the last draw if asked before
-        `observe`."""
+        """1 / (T p_t) at times (n,), float32, on their device; before `observe` still those of
+        the last draw."""
         factor = self.size / (self.steps * self.shares())
         return factor.float().to(t.device)[self.bin_of(t)]
 
@@ -80,19 +80,19 @@ class ImportanceTimes(Times):
         k, losses = self.bin_of(t.to(device)), losses.detach().to(device).double()
         order = torch.argsort(k, stable=True)
         k, losses = k[order], losses[order]
-        # among the batch's own of its bin
+        # of an image among those of the batch in its bin
         rank = torch.arange(len(k), device=device) - torch.searchsorted(k, k)
         count = torch.bincount(k, minlength=self.bins)
         last = rank >= count[k] - HISTORY
-        place = (self.seen[k] + rank) % HISTORY
+        place = (self.counts[k] + rank) % HISTORY
         self.history[k[last], place[last]] = losses[last]
-        self.seen += count
+        self.counts += count
 
     def state(self) -> dict[str, Any]:
-        return {"history": self.history.clone(), "seen": self.seen.clone()}
+        return {"history": self.history.clone(), "seen": self.counts.clone()}
 
     def load(self, state: dict[str, Any]) -> None:
-        self.history, self.seen = (state[key].to(self.size.device, copy=True)
+        self.history, self.counts = (state[key].to(self.size.device, copy=True)
                                    for key in ("history", "seen"))
 
 

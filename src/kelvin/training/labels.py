@@ -1,4 +1,4 @@
-"""The labels that training tells a network: some of them dropped, from a stream of their own."""
+"""Labels for training a conditional network: some dropped, by a random stream of their own."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import torch
 
 from kelvin.common.errors import KelvinError
 from kelvin.common.streams import derive_seed, stream_on
-from kelvin.restoration.guidance import asked_labels
+from kelvin.restoration.guidance import balanced_labels
 
 
 class NoLabels:
-    """Of an unconditional run: nothing is told, nothing is drawn."""
+    """Labels of an unconditional run: none, and no random draws."""
 
     sources: tuple[torch.Generator, ...] = ()  # the streams it draws from
 
     def start(self, epoch: int) -> None:
         """Nothing to seed."""
 
-    def drawn(self, index: torch.Tensor, share: slice) -> torch.Tensor | None:
+    def draw(self, index: torch.Tensor, share: slice) -> torch.Tensor | None:
         return None
 
     def held(self, split: str, part: slice) -> None:
         return None
 
-    def asked(self, n: int) -> None:
+    def for_samples(self, n: int) -> None:
         return None
 
 
@@ -55,16 +55,16 @@ class Labels(NoLabels):
         """Name the stream of this epoch."""
         self.sources[0].manual_seed(derive_seed(self.seed, "labels", epoch))
 
-    def drawn(self, index: torch.Tensor, share: slice = slice(None)) -> torch.Tensor:
+    def draw(self, index: torch.Tensor, share: slice = slice(None)) -> torch.Tensor:
         """Labels of the images `index` of the training set, dropped at the rate; this process's share."""
         source = self.sources[0]
-        drawn = torch.rand(len(index), generator=source, device=source.device).to(index.device)
-        return torch.where(drawn >= self.drop, self.train[index], self.classes)[share]
+        uniform = torch.rand(len(index), generator=source, device=source.device).to(index.device)
+        return torch.where(uniform >= self.drop, self.train[index], self.classes)[share]
 
     def held(self, split: str, part: slice) -> torch.Tensor:
         """True labels of images whose loss is evaluated: none is dropped."""
         return self.of[split][part]
 
-    def asked(self, n: int) -> torch.Tensor:
-        """Labels of n samples kept during training."""
-        return asked_labels(n, self.classes)
+    def for_samples(self, n: int) -> torch.Tensor:
+        """Labels of n samples drawn during training."""
+        return balanced_labels(n, self.classes)

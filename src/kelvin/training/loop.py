@@ -25,20 +25,20 @@ from kelvin.sampling.trajectories import degrader, generate, grid
 from kelvin.training.capturing import updater
 from kelvin.training.checkpoint import Checkpoint
 from kelvin.training.ema import EMA
+from kelvin.training.host_losses import HostLosses
 from kelvin.training.labels import NoLabels
 from kelvin.training.objective import Objective
-from kelvin.training.seen import Seen
 from kelvin.training.step import Step
 from kelvin.training.stopping import Verdict, judged
 
-SHOWN, SHOWN_TIMES = 8, 4  # images, and times up to T, of the reconstructions kept with the samples
+EXAMPLES, EXAMPLE_TIMES = 8, 4  # images, and times up to T, of reconstructions during training
 HELD = 1024  # images at most on which losses are evaluated after each epoch
 CHECK = 20  # updates between looks for NaN
 
 
 @dataclass
 class Trained:
-    """What training leaves: per-epoch history, samples kept at chosen epochs, seconds of training."""
+    """The result of training: per-epoch history, samples kept at chosen epochs, seconds of training."""
 
     history: list[dict[str, float]] = field(default_factory=list)
     epochs: list[int] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Trainer:
                          self.accelerator, precision)
         self.step.trains(self.network, self.optimizer, self.bare, [self.ema, *self.more])
         self.update: Callable[[], None] = self.step
-        self.result, self.shown = Trained(), self.shown_images()
+        self.result, self.examples = Trained(), self.example_images()
         self.best: dict[str, Any] = {}  # weights of the best epoch, where training may stop early
 
     def learning_rate(self, update: int) -> float:
@@ -138,19 +138,19 @@ class Trainer:
         rates = [self.learning_rate(before + b) for b in range(self.batches)]
         self.step.start(epoch, rates)
         self.network.train()
-        seen = Seen(self.step.losses, lambda losses: self.accelerator.reduce(losses, "mean"))
+        losses = HostLosses(self.step.losses, lambda part: self.accelerator.reduce(part, "mean"))
         for done in range(1, self.batches + 1):
             self.update()
             if done % CHECK == 0 or done == self.batches:
-                first = before + 1 + len(seen.values)
-                self.check_finite(seen.ask(done), first)
-                if seen.values:
-                    bar.set_postfix(epoch=epoch, loss=f"{seen.values[-1]:.4f}", refresh=False)
+                first = before + 1 + len(losses.values)
+                self.check_finite(losses.ask(done), first)
+                if losses.values:
+                    bar.set_postfix(epoch=epoch, loss=f"{losses.values[-1]:.4f}", refresh=False)
             bar.update()
-        first = before + 1 + len(seen.values)
-        self.check_finite(seen.rest(), first)
+        first = before + 1 + len(losses.values)
+        self.check_finite(losses.rest(), first)
         return {"epoch": epoch, "updates": epoch * self.batches, "lr": rates[-1],
-                "running_loss": float(np.mean(seen.values)),
+                "running_loss": float(np.mean(losses.values)),
                 "grad_norm": float(self.step.norms.mean())}
 
     def run(self, name: str = "train", live: Live | None = None) -> Trained:
@@ -199,7 +199,7 @@ class Trainer:
         return losses
 
     def verdict(self) -> Verdict | None:
-        """What early stopping says of the epochs so far; None where it is off, or before the first."""
+        """Early stopping's verdict on the epochs so far; None where it is off, or before the first."""
         stop, losses = self.config.training.stop, [r["val_loss_ema"] for r in self.result.history]
         return judged(losses, stop.patience, stop.gain) if stop and losses else None
 
@@ -220,26 +220,26 @@ class Trainer:
             return
         self.restorer.network = self.ema.network
         sampling = self.config.sampling
-        drawn = generate(self.restorer, self.sampler, sampling.epoch_images,
+        samples = generate(self.restorer, self.sampler, sampling.epoch_images,
                          (self.seed, "epoch samples"), sampling.batch, self.accelerator.device,
-                         labels=self.labels.asked(sampling.epoch_images))
+                         labels=self.labels.for_samples(sampling.epoch_images))
         self.result.epochs.append(epoch)
-        self.result.samples.append(torch.from_numpy(as_uint8(drawn.images)))
+        self.result.samples.append(torch.from_numpy(as_uint8(samples.images)))
         self.result.reconstructions.append(self.reconstructions())
 
-    def shown_images(self) -> dict[str, torch.Tensor]:
+    def example_images(self) -> dict[str, torch.Tensor]:
         """Held-out images `truth` (n, C, H, W) uint8, `times` (R,), and `states` (R, n, C, H, W)."""
-        truth = self.held["val"][:SHOWN]
+        truth = self.held["val"][:EXAMPLES]
         degrade = degrader(self.restorer, truth.float() / 255, (self.seed, "reconstructions"))
-        times = grid(self.restorer.degradation.steps, SHOWN_TIMES)[1:]
+        times = grid(self.restorer.degradation.steps, EXAMPLE_TIMES)[1:]
         return {"truth": truth.cpu(), "times": torch.tensor(times),
                 "states": torch.stack([degrade(t)[0].x for t in times])}
 
     @torch.no_grad()
     def reconstructions(self) -> torch.Tensor:
-        """One-shot restorations of the shown images, (R, n, C, H, W) uint8."""
+        """One-shot restorations of the example images, (R, n, C, H, W) uint8."""
         restored = []
-        for t, x_t in zip(self.shown["times"].tolist(), self.shown["states"], strict=True):
+        for t, x_t in zip(self.examples["times"].tolist(), self.examples["states"], strict=True):
             at = torch.full((len(x_t),), t, device=x_t.device)
             restored.append(self.restorer.image.decode(self.restorer(x_t, at).x0_hat))
         return torch.from_numpy(as_uint8(torch.stack(restored)))
@@ -269,7 +269,7 @@ class Trainer:
 
 
 def cures(options: TrainingConfig) -> list[str]:
-    """What a run may change, as its keys in params.yaml; nothing that is set already."""
+    """Remedies, as keys in params.yaml; none that is set already."""
     clip = [] if options.grad_clip else ["training.grad_clip = 1.0"]
     return [f"a lower training.lr (now {options.lr:g})",
             f"a longer training.warmup (now {options.warmup:g})", *clip]

@@ -34,12 +34,12 @@ def training_memory(network: nn.Module, shape: Shape, batch: int) -> Memory:
     """
     there = copy.deepcopy(network).to("meta").train()
     weights = {p.untyped_storage()._cdata for p in there.state_dict(keep_vars=True).values()}
-    kept: dict[int, torch.Tensor] = {}
+    activations: dict[int, torch.Tensor] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         key = tensor.untyped_storage()._cdata
         if key not in weights:
-            kept[key] = tensor  # held, so that no later storage takes its name
+            activations[key] = tensor  # a reference: no later storage gets the same key
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -52,4 +52,5 @@ def training_memory(network: nn.Module, shape: Shape, batch: int) -> Memory:
 
     parameters = size(there.parameters())
     buffers = size(there.buffers())
-    return Memory(5 * parameters + 2 * buffers, sum(t.untyped_storage().nbytes() for t in kept.values()))
+    return Memory(5 * parameters + 2 * buffers,
+                  sum(t.untyped_storage().nbytes() for t in activations.values()))

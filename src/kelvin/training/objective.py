@@ -1,4 +1,4 @@
-"""What a training batch costs: weighted errors of the target, and the terms that are added to them."""
+"""The training loss of a batch: weighted errors of the target, and the terms that are added to them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from kelvin.training.weightings import build_weights, check_weighting, loss_per_
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """A batch and what the network said of it; images (n, C, H, W), t long (n,)."""
+class PredictedBatch:
+    """A batch and the network's prediction for it; images (n, C, H, W), t long (n,)."""
 
     prediction: torch.Tensor
     x0: torch.Tensor
@@ -29,7 +29,7 @@ class Predicted:
 
 class Objective:
     """The loss of a batch: the mean over its images of weight_t times the target's error, times a
-    correction where times are drawn by importance; plus what does not fall apart into images.
+    correction where times are drawn by importance; plus the terms that are computed over the batch.
 
     Where the variance is learned, each image also costs training.vlb times T L_{t-1} in bits per
     dimension, whose gradient stops at the variance: x0_hat gets none of it (Nichol and Dhariwal 2021,
@@ -51,32 +51,32 @@ class Objective:
         self.weights = build_weights(
             weighting, restorer.degradation, restorer.parameterisation).to(device)
 
-    def losses(self, made: Predicted) -> torch.Tensor:
+    def losses(self, batch: PredictedBatch) -> torch.Tensor:
         """Error of each image's target, (n,), not weighted."""
-        target = self.restorer.target(made.x0, made.z, made.x_t, made.t)
-        return loss_per_image(self.options.loss, made.prediction, target)
+        target = self.restorer.target(batch.x0, batch.z, batch.x_t, batch.t)
+        return loss_per_image(self.options.loss, batch.prediction, target)
 
-    def per_image(self, made: Predicted) -> torch.Tensor:
+    def per_image(self, batch: PredictedBatch) -> torch.Tensor:
         """Cost of each image, (n,)."""
-        costs = self.weights[made.t] * self.losses(made)
-        return costs if made.v is None else costs + self.options.vlb * self.bound(made)
+        costs = self.weights[batch.t] * self.losses(batch)
+        return costs if batch.v is None else costs + self.options.vlb * self.bound(batch)
 
-    def bound(self, made: Predicted) -> torch.Tensor:
+    def bound(self, batch: PredictedBatch) -> torch.Tensor:
         """T L_{t-1} in bits per dimension, (n,), 0 at t = 1; a function of v alone."""
         process = self.restorer.degradation
-        x0_hat = self.restorer.x0_hat(made.prediction.detach().float(), made.x_t, made.t)
-        nats = step_kl(process, made.x0, x0_hat, made.t.clamp(min=2), made.z, made.v)
-        bits = nats / (made.x0[0].numel() * math.log(2))
-        return (process.steps * bits * (made.t > 1)).float()
+        x0_hat = self.restorer.x0_hat(batch.prediction.detach().float(), batch.x_t, batch.t)
+        nats = step_kl(process, batch.x0, x0_hat, batch.t.clamp(min=2), batch.z, batch.v)
+        bits = nats / (batch.x0[0].numel() * math.log(2))
+        return (process.steps * bits * (batch.t > 1)).float()
 
-    def together(self, made: Predicted, costs: torch.Tensor, correction: torch.Tensor | None = None
+    def together(self, batch: PredictedBatch, costs: torch.Tensor, correction: torch.Tensor | None = None
                  ) -> torch.Tensor:
-        """The loss, from the cost of each image and what its time's probability calls for, (n,)."""
+        """The loss, from the cost of each image and the correction of its time's probability, (n,)."""
         loss = (costs if correction is None else correction * costs).mean()
         mmd = self.options.mmd
         if mmd.weight:
-            x0_hat = self.restorer.x0_hat(made.prediction.float(), made.x_t, made.t)
-            loss = loss + mmd.weight * batch_mmd(x0_hat, made.x0, mmd.multiples)
+            x0_hat = self.restorer.x0_hat(batch.prediction.float(), batch.x_t, batch.t)
+            loss = loss + mmd.weight * batch_mmd(x0_hat, batch.x0, mmd.multiples)
         return loss
 
 

@@ -27,12 +27,12 @@ Tensors = dict[str, torch.Tensor]
 
 
 class Pretrainer(Trainer):
-    """One training that keeps its EMA weights after each asked number of epochs, in `kept`.
+    """A training that keeps its EMA weights after each of several numbers of epochs, in `snapshots`.
 
     The rate stays constant after the warm-up, which is as long as the run's own would be on these
-    images: whatever the largest number of epochs, fewer of them are a cut of the same trajectory. EMA
-    weights are kept, since they are the ones that a trained model is used with; raw weights of a
-    constant rate still hold the noise of the last batches.
+    images: a shorter pre-training is the beginning of a longer one. EMA weights are kept, since a
+    trained model is used with them; raw weights of a constant rate still hold the noise of the last
+    batches.
     """
 
     phase = "pre-training"
@@ -44,7 +44,7 @@ class Pretrainer(Trainer):
         super().__init__(longest, restorer, train, held, seed, {}, precision, checkpoint)
         self.warm_up = run.training.warmup * self.batches * run.training.epochs
         self.wanted = set(epochs)
-        self.kept: dict[int, dict] = {}
+        self.snapshots: dict[int, dict] = {}
 
     def learning_rate(self, update: int) -> float:
         rate = self.config.training.lr
@@ -53,34 +53,34 @@ class Pretrainer(Trainer):
     def epoch(self, epoch: int, bar: tqdm) -> dict[str, float]:
         row = super().epoch(epoch, bar)
         if epoch in self.wanted:
-            self.kept[epoch] = {name: tensor.detach().cpu().clone().contiguous()
+            self.snapshots[epoch] = {name: tensor.detach().cpu().clone().contiguous()
                                 for name, tensor in self.ema.network.state_dict().items()}
         return row
 
     def keep_samples(self, epoch: int) -> None:
-        """None: weights are all that is wanted."""
+        """None: only weights are needed."""
 
     def state(self, epoch: int) -> dict[str, Any]:
-        return super().state(epoch) | {"kept": self.kept}
+        return super().state(epoch) | {"kept": self.snapshots}
 
     def resume(self) -> int:
         first = super().resume()
         if first > 1:
-            self.kept = self.checkpoint.load()["kept"]
+            self.snapshots = self.checkpoint.load()["kept"]
         return first
 
 
 def digest(tensors: Mapping[str, torch.Tensor]) -> str:
     """SHA-256 over names, shapes and values."""
-    found = hashlib.sha256()
+    checksum = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        found.update(f"{name}{tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+        checksum.update(f"{name}{tuple(tensor.shape)}".encode())
+        checksum.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return checksum.hexdigest()
 
 
 def made_for(run: RunConfig, shape: Shape) -> dict[str, Any]:
-    """What weights must have been made with to mean the same in this run."""
+    """The configuration that pre-trained weights must share with the run."""
     return {**{key: getattr(run, key).model_dump() for key in FITS},
             "image": {"channels": shape.channels, "height": shape.height, "width": shape.width}}
 
@@ -95,7 +95,7 @@ def load_start(folder: Path, name: str, run: RunConfig, shape: Shape, network: t
                ) -> Note:
     """Put pre-trained weights into the network; returns the note beside them.
 
-    Only weights are taken: process and prior are fitted to the run's own images, and the optimizer
+    Only weights are loaded: process and prior are fitted to the run's own images, and the optimizer
     starts afresh. KelvinError where the weights are missing, damaged, or were made for another network,
     degradation, pixel range, image size or pre-training.
     """

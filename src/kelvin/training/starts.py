@@ -1,7 +1,7 @@
 """What each training starts from: nothing, weights pre-trained on other images, images to blend towards.
 
 Runs that differ in the number of epochs of their pre-training only (or in the classes they go on to
-learn) share one training, which is kept after each of those numbers.
+learn) share one training, whose weights are saved after each of those numbers.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ OWN = {"sampling", "classes", "pretrain", "prior"}  # in which sharing runs may 
 
 def make_starts(plan: PretrainPlan, store: PreparedStore, out: Path) -> list[str]:
     """Write `out`/<run>-<replicate>/ for every training: start.json, and weights.safetensors or
-    blend.npz where it starts from some. What is there and up to date stays; returns what was made."""
-    known = {*plan.scratch, *(start.name for start in plan.starts)}
+    blend.npz where it starts from some. What is up to date stays; returns the runs made anew."""
+    names = {*plan.scratch, *(start.name for start in plan.starts)}
     for entry in out.iterdir() if out.exists() else ():
         if entry.is_symlink() or entry.is_file():  # nobody's start: its target is left alone
             entry.unlink()
-        elif entry.name not in known:
+        elif entry.name not in names:
             shutil.rmtree(entry)
     for name in plan.scratch:
         shutil.rmtree(out / name, ignore_errors=True)
@@ -47,16 +47,16 @@ def make_starts(plan: PretrainPlan, store: PreparedStore, out: Path) -> list[str
     groups: dict[str, list[Start]] = {}
     for start in plan.starts:
         groups.setdefault(shared(plan, start, store), []).append(start)
-    made = []
+    runs = []
     for mark, members in groups.items():
         if not all(up_to_date(out / member.name, mark, member) for member in members):
             make(plan, store, mark, members, out)
-            made.append(members[0].run)
-    return made
+            runs.append(members[0].run)
+    return runs
 
 
 def shared(plan: PretrainPlan, start: Start, store: PreparedStore) -> str:
-    """Names a start but for the number of epochs; equal for runs that can share it."""
+    """Fingerprint of a start without its number of epochs; equal for runs that can share it."""
     import torch
 
     from kelvin.common.hardware import pick_device
@@ -131,7 +131,7 @@ def pretrain(plan: PretrainPlan, store: PreparedStore, mark: str, members: list[
         return
     for member in members:
         wanted, folder = member.config.pretrain, out / member.name
-        checksum = save_start(folder, trainer.kept[wanted.epochs])
+        checksum = save_start(folder, trainer.snapshots[wanted.epochs])
         StartFolder(folder).write_note({
             "pretrain": wanted.model_dump(), "fingerprint": mark, "sha256": checksum,
             "updates": wanted.epochs * trainer.batches, "images": len(train),

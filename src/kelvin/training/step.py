@@ -1,4 +1,4 @@
-"""One update of a training: a function of what lies on the device, which it never asks for a number.
+"""One update of a training, on tensors of the device alone: no number is read back.
 
 So it can be run operation by operation, or recorded once as a CUDA graph and replayed
 (kelvin.training.capturing): the definition is the same.
@@ -19,7 +19,7 @@ from kelvin.training.batches import mirrored
 from kelvin.training.ema import EMA
 from kelvin.training.importance import times_of
 from kelvin.training.labels import NoLabels
-from kelvin.training.objective import Objective, Predicted
+from kelvin.training.objective import Objective, PredictedBatch
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -48,7 +48,7 @@ class Step:
         self.times = times_of(options.times, restorer.degradation.steps, self.source.device)
         self.order = torch.zeros(self.batches, options.batch, dtype=torch.long, device=device)
         self.at = torch.zeros(1, dtype=torch.long, device=device)  # the batch that comes next
-        # a CUDA kernel reads its rate in 32 bits; a CPU's takes the number that params.yaml means
+        # a CUDA kernel reads its rate in 32 bits; a CPU's takes the number of params.yaml exactly
         kind = torch.float32 if device.type == "cuda" else torch.float64
         self.rates = torch.zeros(self.batches, dtype=kind, device=device)
         self.rate = torch.zeros((), dtype=kind, device=device)
@@ -57,7 +57,7 @@ class Step:
 
     def trains(self, network: torch.nn.Module, optimizer: AcceleratedOptimizer, bare: torch.nn.Module,
                averages: Sequence[EMA]) -> None:
-        """What it updates: network is called, and bare the same without what wraps it."""
+        """Set what is updated: `network` is called; `bare` is the same without wrappers."""
         self.network, self.optimizer, self.bare, self.averages = network, optimizer, bare, averages
         self.shares = torch.zeros(self.batches, len(averages), device=self.images.device)
         self.hold_rate()
@@ -98,20 +98,20 @@ class Step:
         x0 = self.restorer.image.encode(images.float() / 255)
         return x0, None if z is None else z[self.share].to(device), t[self.share].to(device)
 
-    def predicted(self, network: torch.nn.Module, x0: torch.Tensor, z: torch.Tensor | None,
-                  t: torch.Tensor, labels: torch.Tensor | None = None) -> Predicted:
-        """What the network says of a batch, under autocast."""
+    def predict(self, network: torch.nn.Module, x0: torch.Tensor, z: torch.Tensor | None,
+                  t: torch.Tensor, labels: torch.Tensor | None = None) -> PredictedBatch:
+        """The network's prediction for a batch, under autocast."""
         self.restorer.network = network
         x_t = self.restorer.degradation.degrade(x0, t, z).contiguous(
             memory_format=self.precision.memory_format)
         with self.precision.autocast(self.images.device):
             prediction, v = self.restorer.predict_both(x_t, t, labels)
-        return Predicted(prediction.float(), x0, z, x_t, t, v)
+        return PredictedBatch(prediction.float(), x0, z, x_t, t, v)
 
     def losses_of(self, network: torch.nn.Module, x0: torch.Tensor, z: torch.Tensor | None,
                   t: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Loss of each image, (n,), not weighted."""
-        return self.objective.losses(self.predicted(network, x0, z, t, labels))
+        return self.objective.losses(self.predict(network, x0, z, t, labels))
 
     def of_all(self, t: torch.Tensor, costs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Times and costs of the whole batch, in one order on every process."""
@@ -123,9 +123,9 @@ class Step:
         index = self.order.index_select(0, self.at)[0]
         self.rate.copy_(self.rates.index_select(0, self.at)[0])
         x0, z, t = self.batch(index)
-        made = self.predicted(self.network, x0, z, t, self.labels.drawn(index, self.share))
-        costs, correction = self.objective.per_image(made), self.times.correction(t)
-        loss = self.objective.together(made, costs, correction)
+        batch = self.predict(self.network, x0, z, t, self.labels.draw(index, self.share))
+        costs, correction = self.objective.per_image(batch), self.times.correction(t)
+        loss = self.objective.together(batch, costs, correction)
         if self.accelerator.num_processes > 1:  # gradients are averaged; shares may differ by an image
             loss = loss * (len(t) * self.accelerator.num_processes / options.batch)
         self.accelerator.backward(loss)

@@ -1,4 +1,4 @@
-"""A run trained: weights, fitted process, history, samples at chosen epochs."""
+"""Train a run: weights, fitted process, history, samples at chosen epochs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from kelvin import networks
 from kelvin.artifacts.live import Live
-from kelvin.artifacts.models import Kept, ModelFolder
+from kelvin.artifacts.models import EpochSamples, ModelFolder
 from kelvin.common.files import as_uint8, project_root
 from kelvin.common.hardware import hardware, pick_device, resolve
 from kelvin.config.digest import fingerprint
@@ -29,8 +29,8 @@ from kelvin.training.pretraining import load_start
 def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> None:
     """Train, and write the model's folder (kelvin.artifacts.models).
 
-    start: the folder of what it starts from (kelvin.training.starts). The checkpoint stays until the
-    result is recorded (kelvin.training.checkpoint.forget).
+    start: the folder of its initial weights or blend (kelvin.training.starts). The checkpoint stays until
+    the result is recorded (kelvin.training.checkpoint.forget).
     """
     run, shape, device = plan.config, assemble.shape_of(store), pick_device()
     if plan.bounded:
@@ -59,10 +59,10 @@ def train_run(plan: TrainPlan, store: PreparedStore, out: Path, start: Path) -> 
     for average in trainer.more:
         assemble.save(model.average(average.decay), average.network, restorer, run, shape)
     model.write_history(result.history)
-    model.write_kept(Kept(
+    model.write_epoch_samples(EpochSamples(
         np.array(result.epochs), torch.stack(result.samples).numpy(),
-        torch.stack(result.reconstructions).numpy(), trainer.shown["times"].numpy(),
-        trainer.shown["truth"].numpy(), as_uint8(restorer.image.decode(trainer.shown["states"]))))
+        torch.stack(result.reconstructions).numpy(), trainer.examples["times"].numpy(),
+        trainer.examples["truth"].numpy(), as_uint8(restorer.image.decode(trainer.examples["states"]))))
     model.write_config({**identity, "source": "train", "config": run.model_dump(), "data": data,
                         "start": pretrained})
     model.write_process(about_process(restorer.degradation, fitted))

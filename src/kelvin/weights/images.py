@@ -148,18 +148,18 @@ def arranged(images: torch.Tensor, shape: Shape) -> torch.Tensor:
     channels, height, width = shape
     own = tuple(images.shape)
     if images.ndim in (3, 4) and own[-3:] == shape:
-        found = images.reshape(-1, *shape)
+        batch = images.reshape(-1, *shape)
     elif images.ndim in (3, 4) and own[-3:] == (height, width, channels):
-        found = images.movedim(-1, -3).reshape(-1, *shape)
+        batch = images.movedim(-1, -3).reshape(-1, *shape)
     elif channels == 1 and images.ndim in (2, 3) and own[-2:] == (height, width):
-        found = images.reshape(-1, *shape)
+        batch = images.reshape(-1, *shape)
     else:
         raise KelvinError(f"images of the shape {own} were given, but these weights are of "
                           f"{words(shape)} images: bring them to "
                           f"(n, {channels}, {height}, {width}) first")
-    if not len(found):
+    if not len(batch):
         raise KelvinError(f"an array of the shape {own} has no image; give one at least")
-    return found
+    return batch
 
 
 def words(shape: Sequence[int]) -> str:

@@ -47,15 +47,15 @@ class Published:
     def sample(self, n: int, seed: int = 0, labels: Labels = None, guidance: float = 1.0,
                sampler: Section | str | None = None, steps: int | str | None = None) -> Samples:
         """n new images from nothing but a seed."""
-        drawn = generate(self.restorer, self.section(sampler, steps), n, (seed, "samples"), BATCH,
+        result = generate(self.restorer, self.section(sampler, steps), n, (seed, "samples"), BATCH,
                          labels=classes(labels, n), guidance=guidance)
-        return Samples(drawn.images.numpy())
+        return Samples(result.images.numpy())
 
     def trajectory(self, n: int = 8, count: int = 8, seed: int = 0, labels: Labels = None,
                    guidance: float = 1.0, sampler: Section | str | None = None,
                    steps: int | str | None = None) -> Trajectory:
         """The first n of `sample`, at about `count` + 1 times on their way from x_T to x_0."""
-        restorer = self.given(classes(labels, n), guidance)
+        restorer = self.conditional(classes(labels, n), guidance)
         times, images = decoding(restorer, self.section(sampler, steps), n, (seed, "samples"), count)
         return Trajectory(times, images.numpy())
 
@@ -65,12 +65,12 @@ class Published:
         the same at every t."""
         self.check_time(t, 0)
         image, process = self.restorer.image, self.restorer.degradation
-        x0, made, randomness = unit_images(images, image.shape), [], []
+        x0, parts, randomness = unit_images(images, image.shape), [], []
         for span, random in batches(len(x0), seed, "degrade"):
             z = process.draw(random)
-            made.append(image.to_unit(process.degrade(image.encode(x0[span]), at(t, random.n), z)))
+            parts.append(image.to_unit(process.degrade(image.encode(x0[span]), at(t, random.n), z)))
             randomness += [] if z is None else [z]
-        return Degraded(finite(torch.cat(made)).float().numpy(), t,
+        return Degraded(finite(torch.cat(parts)).float().numpy(), t,
                         torch.cat(randomness) if randomness else None)
 
     @torch.no_grad()
@@ -93,14 +93,14 @@ class Published:
         elif section["kind"] != "direct" and self.needs_z():
             raise KelvinError(f"{type(process).__name__} takes away what these images do not show "
                               "(z): give what degrade returned, or restore by the sampler direct")
-        named, made = classes(labels, len(x)), []
+        named, parts = classes(labels, len(x)), []
         for span, random in batches(len(x), seed, "restore"):
             own = None if z is None else process.public(z[span])
             state = State(self.restorer.image.encode(x[span]), own, hidden=process.can_estimate_z)
-            restorer = self.given(None if named is None else named[span], guidance)
+            restorer = self.conditional(None if named is None else named[span], guidance)
             states = trajectory(restorer, section, state, t, random)[1]
-            made.append(self.restorer.image.decode(finite(last(states).x)))
-        return Samples(torch.cat(made).numpy())
+            parts.append(self.restorer.image.decode(finite(last(states).x)))
+        return Samples(torch.cat(parts).numpy())
 
     def needs_z(self) -> bool:
         """Whether a restoration must be told a part of z."""
@@ -108,8 +108,8 @@ class Published:
         z = process.draw(BlockRandom(0, 1, "z"))
         return z is not None and process.public(z) is not None
 
-    def given(self, labels: torch.Tensor | None, guidance: float) -> Restorer:
-        return self.restorer if labels is None else self.restorer.given(labels, guidance)
+    def conditional(self, labels: torch.Tensor | None, guidance: float) -> Restorer:
+        return self.restorer if labels is None else self.restorer.conditional(labels, guidance)
 
     def check_time(self, t: int, first: int) -> None:
         steps = self.restorer.degradation.steps
@@ -214,9 +214,9 @@ def whole(prior: Tensors) -> Tensors:
     by their number."""
     if "count" not in prior:
         return prior
-    found = prior["directions"].float()
-    missing = torch.zeros(len(found), int(prior["count"]) - found.shape[1])
-    return {"mean": prior["mean"], "directions": torch.cat([found, missing], 1)}
+    directions = prior["directions"].float()
+    missing = torch.zeros(len(directions), int(prior["count"]) - directions.shape[1])
+    return {"mean": prior["mean"], "directions": torch.cat([directions, missing], 1)}
 
 
 def load(path: str | Path) -> Published:

@@ -40,8 +40,8 @@ def choose_classes(class_names: Sequence[str], classes: Sequence[int | str]) -> 
     chosen = []
     for wish in classes:
         wish = wish if isinstance(wish, int) else unicodedata.normalize("NFC", wish)
-        known = range(len(class_names)) if isinstance(wish, int) else class_names
-        if wish not in known:
+        choices = range(len(class_names)) if isinstance(wish, int) else class_names
+        if wish not in choices:
             raise KelvinError(
                 f"classes: {wish!r} is no class here; choose from {_listing(class_names)} "
                 f"or indices 0 to {len(class_names) - 1}"
@@ -109,5 +109,5 @@ def as_array(image: Image.Image) -> np.ndarray:
 
 
 def _listing(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:12]))
-    return shown if len(names) <= 12 else f"{shown}, ... ({len(names)} in all)"
+    text = ", ".join(map(repr, names[:12]))
+    return text if len(names) <= 12 else f"{text}, ... ({len(names)} in all)"

@@ -155,11 +155,11 @@ def _set_raw_mode(image: Image.Image, raw_mode: str) -> None:
 
 def _refuse_transparent(samples: np.ndarray | None, alpha: np.ndarray | None, key: Any,
                         highest: int) -> None:
-    seen = alpha is not None and (alpha < highest).any()
+    is_transparent = alpha is not None and (alpha < highest).any()
     if key is not None:
         same = samples == np.array(key if len(key) == 3 else key[0])
-        seen = seen or (same.all(axis=-1) if len(key) == 3 else same).any()
-    if seen:
+        is_transparent = is_transparent or (same.all(axis=-1) if len(key) == 3 else same).any()
+    if is_transparent:
         raise ValueError("has transparent pixels")
 
 

@@ -80,19 +80,19 @@ def load_source(spec: Images, roots: Sequence[Path], room: Path | None = None,
 
 def reordered(raw: RawData, order: np.ndarray) -> RawData:
     """The same images in another order."""
-    given = None if raw.given_test is None else raw.given_test[order]
+    test = None if raw.given_test is None else raw.given_test[order]
     return replace(raw, images=raw.images[order], labels=raw.labels[order], groups=raw.groups[order],
-                   given_test=given)
+                   given_test=test)
 
 
 def load_embedded(name: str) -> RawData:
     """What scikit-learn itself holds: `digits`, or `photos`."""
-    known = {"digits": load_digits, "photos": load_photos}
-    if name not in known:
+    loaders = {"digits": load_digits, "photos": load_photos}
+    if name not in loaders:
         raise KelvinError(
-            f"sklearn data set {name!r} is unknown; choose from {', '.join(known)}"
+            f"sklearn data set {name!r} is unknown; choose from {', '.join(loaders)}"
         )
-    return known[name]()
+    return loaders[name]()
 
 
 def load_digits() -> RawData:
@@ -113,12 +113,12 @@ def load_photos() -> RawData:
     """520 RGB tiles, 32x32, side by side from scikit-learn's two photographs (classes)."""
     import sklearn.datasets
 
-    found = sklearn.datasets.load_sample_images()
-    tiles = [_tiles(photo) for photo in found.images]
+    photos = sklearn.datasets.load_sample_images()
+    tiles = [_tiles(photo) for photo in photos.images]
     return RawData(
         images=np.concatenate(tiles),
         labels=np.repeat(np.arange(len(tiles)), [len(part) for part in tiles]),
-        class_names=[Path(name).stem for name in found.filenames],
+        class_names=[Path(name).stem for name in photos.filenames],
         groups=np.arange(sum(map(len, tiles)), dtype=np.int64),
     )
 
@@ -137,8 +137,8 @@ def find_folder(path: str | None, roots: Sequence[Path]) -> Path:
     projects = [root.parents[1] for root in roots if root.parts[-2:] == _DOWNLOADS.parts]
     bases = list(dict.fromkeys([*roots, Path.cwd(), *projects]))
     for base in bases:
-        if found := spelt(base / at_home(path, "path")):
-            return found
+        if folder := spelt(base / at_home(path, "path")):
+            return folder
     raise KelvinError(
         f"folder, tar or zip {path!r} was not found under {', '.join(map(str, bases))}; "
         "put it there or set KELVIN_DATA=<folder> to the folder that holds it"

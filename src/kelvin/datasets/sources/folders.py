@@ -19,7 +19,7 @@ from kelvin.datasets.sources.reading import Troubles, in_file, in_memory, read_i
 from kelvin.datasets.sources.tables import read_table
 
 log = logging.getLogger("kelvin")
-_SHOWN = 5  # names in a line
+_LISTED = 5  # names in a line
 _LOOSE = ("give all", "one size (--resize)", "one number of channels (grey or RGB)")  # no entry's
 Check = Callable[[RawData], object]
 
@@ -53,22 +53,23 @@ def load_folder(path: Path, spec: Images, room: Path | None = None, check: Check
         if spec.on_error == "refuse":
             _refuse(broken, spec.path, advice)
         troubles = layout.foreign | broken
-        kept = [item for item, fine in zip(items, good, strict=True) if fine]
-        checksum = tree.checksum([item.file for item in kept])
-        described = outline if spec.on_error == "refuse" else _described(kept, class_names, spec, tree)
+        good_items = [item for item, fine in zip(items, good, strict=True) if fine]
+        checksum = tree.checksum([item.file for item in good_items])
+        described = outline if spec.on_error == "refuse" else _described(
+            good_items, class_names, spec, tree)
     return replace(
         described,
         images=images,
         checksums={spec.path: checksum},
         skipped=_listing(troubles),
         left_out=_listing(layout.left_out),
-        files=[printable(item.file) for item in kept],
+        files=[printable(item.file) for item in good_items],
         images_file=room,
     )
 
 
 def _described(items: Sequence[Item], class_names: list[str], spec: Images, tree: Tree) -> RawData:
-    """All that names and tables say of these images; KelvinError where a class or a group lacks."""
+    """Labels and groups of these images, by names and tables; KelvinError where one is missing."""
     labels = np.array([class_names.index(item.class_name) for item in items], np.int64)
     _refuse_empty_classes(labels, class_names, spec.path)
     groups = file_groups([item.file for item in items], [item.inside for item in items], spec.groups,
@@ -84,7 +85,7 @@ def _described(items: Sequence[Item], class_names: list[str], spec: Images, tree
 
 
 def shuffled(items: Sequence[Item], seed: int) -> list[Item]:
-    """A tree lists class by class; whoever takes the first images of a split must get all classes."""
+    """In seeded order: a tree lists class by class, but the head of a split must show all classes."""
     # RandomState's stream is frozen by numpy's policy (NEP 19): the order outlives an upgrade.
     return [items[i] for i in np.random.RandomState(seed).permutation(len(items))]
 
@@ -114,11 +115,11 @@ def load_folder_images(
 
 
 def log_left_out(where: str, left_out: Sequence[Mapping[str, str]]) -> None:
-    """One line on what was left out because no picture is lost by it; none where there is nothing."""
+    """Log one line on files left out that are no pictures; none where there are none."""
     if left_out:
-        shown = ", ".join(f"{entry['file']!r} {entry['why']}" for entry in left_out[:_SHOWN])
-        more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
-        log.info("%s: left out, no picture: %s%s", where, shown, more)
+        names = ", ".join(f"{entry['file']!r} {entry['why']}" for entry in left_out[:_LISTED])
+        more = f" and {len(left_out) - _LISTED} more" if len(left_out) > _LISTED else ""
+        log.info("%s: left out, no picture: %s%s", where, names, more)
 
 
 def _listing(reasons: Mapping[str, str]) -> list[dict[str, str]]:

@@ -80,16 +80,16 @@ def _by_pattern(inside: Sequence[str], pattern: Any) -> list[tuple[str, ...]]:
             f"groups: pattern {pattern!r} has no parentheses; put them round what names the object"
         )
     matches = [compiled.search(name) for name in inside]
-    keys = [None if found is None or None in found.groups() else found.groups() for found in matches]
+    keys = [None if match is None or None in match.groups() else match.groups() for match in matches]
     _refuse_missing(inside, keys, f"pattern {pattern!r} finds no object in")
     return keys
 
 
 def _by_table(files: Sequence[str], inside: Sequence[str], table: Any, tree: Tree) -> list[str]:
-    found = read_table(table, tree, "group", "groups")
-    rows = found.find({name: (name, part) for name, part in zip(files, inside, strict=True)})
-    keys = [found.values[rows[name]] if name in rows else None for name in files]
-    _refuse_missing(files, keys, f"{found.place} has no row for")
+    group_table = read_table(table, tree, "group", "groups")
+    rows = group_table.find({name: (name, part) for name, part in zip(files, inside, strict=True)})
+    keys = [group_table.values[rows[name]] if name in rows else None for name in files]
+    _refuse_missing(files, keys, f"{group_table.place} has no row for")
     return keys
 
 

@@ -89,10 +89,10 @@ def read_layout(tree: Tree, where: str, labels: Table | None = None) -> Layout:
         Item(
             file=name,
             inside=normal("/".join(placed[name][level:])),
-            class_name=found,
+            class_name=label,
             held_out=bool(splits) and splits[placed[name][0]] == held_out,
         )
-        for name, found in class_of.items()
+        for name, label in class_of.items()
     ]
     return Layout(items, sorted(set(class_of.values()), key=natural_key), foreign, left_out)
 
@@ -165,12 +165,12 @@ def _labelled(
     placed: Mapping[str, Sequence[str]], level: int, labels: Table, foreign: Troubles
 ) -> dict[str, str]:
     """{file: label}; a file without a row, and a row without a file, become foreign."""
-    found = labels.find({name: (name, "/".join(parts), "/".join(parts[level:]))
+    rows = labels.find({name: (name, "/".join(parts), "/".join(parts[level:]))
                          for name, parts in placed.items()})  # fmt: skip
-    if not found:
+    if not rows:
         raise KelvinError(f"labels: {labels.place} names no picture here, which would be like "
                           f"{printable(next(iter(placed), 'cat/1.png'))!r}; correct its column file")
-    unused = labels.unused(found)
-    foreign |= {name: f"has no row in {labels.place}" for name in placed if name not in found}
+    unused = labels.unused(rows)
+    foreign |= {name: f"has no row in {labels.place}" for name in placed if name not in rows}
     foreign |= dict.fromkeys(unused, f"has a row in {labels.place} and names no picture here, or several")
-    return {name: normal(labels.values[row]) for name, row in found.items()}
+    return {name: normal(labels.values[row]) for name, row in rows.items()}

@@ -31,7 +31,7 @@ _BROKEN = (
 # Pillow logs what is wrong with a TIFF, and raises it too: the sentence with the file's name is enough.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 _BLOCK = 32  # rows moved at once, and files read ahead of the decoders
-_SHOWN = 1000  # fewer images than that take no time worth a bar
+_BAR_FROM = 1000  # fewer images than that take no time worth a bar
 
 PICTURES = "PNG, JPEG, BMP, TIFF or WebP"
 # What makes images alike: a verb, and what it is done to where sizes and where channels differ.
@@ -75,15 +75,15 @@ def read_images(
     with (
         warnings.catch_warnings(),
         ThreadPoolExecutor(workers) as pool,
-        progress_bar(len(names), "decode", "image", disable=len(names) < _SHOWN) as bar,
+        progress_bar(len(names), "decode", "image", disable=len(names) < _BAR_FROM) as bar,
     ):
         # Pillow's warnings name no file, and concern what is not read (comments, dates).
         warnings.filterwarnings("ignore", module=r"PIL\.")
         for start in range(0, len(ordered), _BLOCK):
             block = ordered[start : start + _BLOCK]
             contents = [_content(tree, name) for name in block]
-            found = pool.map(lambda content: _pixels(content, image_size, channels), contents)
-            for name, pixels in zip(block, found, strict=True):
+            results = pool.map(lambda content: _pixels(content, image_size, channels), contents)
+            for name, pixels in zip(block, results, strict=True):
                 if isinstance(pixels, str):
                     broken[name] = pixels
                     continue

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kelvin.common.errors import KelvinError
-from kelvin.config.sentences import shown
+from kelvin.config.sentences import excerpt
 from kelvin.datasets.sources.archives import Tree
 from kelvin.datasets.sources.walk import printable, spelt
 
@@ -28,12 +28,12 @@ class Table:
         A file's own name counts only where no other file has it. Files without a row are missing.
         """
         own = {file: file.split("/")[-1] for file in names}
-        spellings = {file: [*given, own[file], own[file].rpartition(".")[0]]
-                     for file, given in names.items()}  # fmt: skip
-        often = [Counter(known[i] for known in spellings.values()) for i in (-2, -1)]
+        spellings = {file: [*aliases, own[file], own[file].rpartition(".")[0]]
+                     for file, aliases in names.items()}  # fmt: skip
+        often = [Counter(forms[i] for forms in spellings.values()) for i in (-2, -1)]
         rows = {}
-        for file, known in spellings.items():
-            sure = [*known[:-2], *(name for name, count in zip(known[-2:], often, strict=True)
+        for file, forms in spellings.items():
+            sure = [*forms[:-2], *(name for name, count in zip(forms[-2:], often, strict=True)
                                    if count[name] == 1)]  # fmt: skip
             row = next((key for key in map(_key, sure) if key in self.values), None)
             if row is not None:
@@ -93,14 +93,14 @@ def _values(header: list[str], rows: Iterable[list[str]], column: str, key: str,
         if len(row) > len(header) and any(cell.strip() for cell in row[len(header):]):
             # A comma within a label cuts it, unless it is in quotes.
             raise KelvinError(
-                f"{key}: {place} has a row of {len(row)} cells under {len(header)} columns: {shown(row)}"
-                "; put a cell that holds the separator in quotes"
+                f"{key}: {place} has a row of {len(row)} cells under {len(header)} columns: "
+                f"{excerpt(row)}; put a cell that holds the separator in quotes"
             )
         cells = dict(zip(header, row, strict=False))
         name, value = _key(cells.get("file", "")), cells.get(column, "").strip()
         if not name or not value:
             raise KelvinError(
-                f"{key}: {place} has a row without file or {column}: {shown(row)}; complete it"
+                f"{key}: {place} has a row without file or {column}: {excerpt(row)}; complete it"
             )
         if values.setdefault(name, value) != value:
             raise KelvinError(

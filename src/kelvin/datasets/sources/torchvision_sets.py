@@ -73,9 +73,9 @@ def _files(published: Any) -> dict[str, str | None]:
         meta = [published.meta["filename"], published.meta["md5"]]
         listed = [*published.train_list, *published.test_list, meta]
         return {f"{published.base_folder}/{file}": md5 for file, md5 in listed}
-    known = UNPACKED_MD5.get(name, {})
+    md5s = UNPACKED_MD5.get(name, {})
     unpacked = [Path(packed).stem for packed, _ in published.resources]
-    return {f"{name}/raw/{file}": known.get(file) for file in unpacked}
+    return {f"{name}/raw/{file}": md5s.get(file) for file in unpacked}
 
 
 def _missing(published: Any, root: Path) -> list[str]:
@@ -131,21 +131,21 @@ def _verify(published: Any, root: Path) -> dict[str, str]:
         archive = path.with_name(path.name + ".gz")
         if md5 is None and archive.is_file():
             md5 = _unpacked_md5(archive, packed[archive.name])
-        found = file_hash(path, "md5")
-        if md5 not in (None, found):
+        digest = file_hash(path, "md5")
+        if md5 not in (None, digest):
             raise KelvinError(
-                f"{path}: its md5 is {found} where {md5} is published; the file is damaged, "
+                f"{path}: its md5 is {digest} where {md5} is published; the file is damaged, "
                 "remove it and fetch it again"
             )
-        checksums[file] = f"md5:{found}"
+        checksums[file] = f"md5:{digest}"
     return checksums
 
 
 def _unpacked_md5(archive: Path, published_md5: str) -> str:
-    found = file_hash(archive, "md5")
-    if found != published_md5:
+    digest = file_hash(archive, "md5")
+    if digest != published_md5:
         raise KelvinError(
-            f"{archive}: its md5 is {found} where {published_md5} is published; the file is "
+            f"{archive}: its md5 is {digest} where {published_md5} is published; the file is "
             "damaged, remove it and fetch it again"
         )
     return hashlib.md5(gzip.decompress(archive.read_bytes()), usedforsecurity=False).hexdigest()

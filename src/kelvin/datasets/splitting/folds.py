@@ -67,12 +67,12 @@ def make_folds(labels: np.ndarray, groups: np.ndarray, k: int, seed: int) -> Fol
     """
     if k < 2:
         raise KelvinError(f"folds: k = {k} holds nothing out; choose 2 or more, or folds: null")
-    found = len(np.unique(groups))
-    if found < k:
-        fewer = f"k up to {found}, " if found > 1 else ""
+    count = len(np.unique(groups))
+    if count < k:
+        fewer = f"k up to {count}, " if count > 1 else ""
         raise KelvinError(
-            f"folds: k = {k}, but the images outside the test part form only {found} "
-            f"group{'s' * (found > 1)}; choose {fewer}other groups, or folds: null"
+            f"folds: k = {k}, but the images outside the test part form only {count} "
+            f"group{'s' * (count > 1)}; choose {fewer}other groups, or folds: null"
         )
     makers = {"grouped": _grouped, "stratified": _stratified, "leaky": _leaky}
     kinds = {

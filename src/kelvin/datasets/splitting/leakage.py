@@ -96,7 +96,7 @@ def compare(
     distance, nearest = nearest_across(looks, side, chosen)
     near = distance < NEAR
     order = np.argsort(distance, kind="stable")[: min(_PAIRS, int(near.sum()))]
-    found = {
+    check = {
         "split": name,
         "groups": len(np.unique(groups)),
         "images": len(side),
@@ -107,7 +107,7 @@ def compare(
         "median_distance": float(np.median(distance)),
         "nearest_pairs": [[int(chosen[i]), int(nearest[i]), float(distance[i])] for i in order],
     }
-    return found | {"finding": finding(found)}
+    return check | {"finding": finding(check)}
 
 
 def nearest_across(
@@ -138,7 +138,7 @@ def finding(check: dict) -> str:
     shared, identical, near = (
         check["shared_groups"], check["identical_images"], check["near_duplicates"]
     )  # fmt: skip
-    known = "no groups known" if groups == images else f"{shared} of {groups} groups on both sides"
+    grouping = "no groups known" if groups == images else f"{shared} of {groups} groups on both sides"
     if identical or near > _A_FEW * queries:
         verdict = "leaks: what is held out is shown on the other side"
     elif shared:
@@ -148,7 +148,7 @@ def finding(check: dict) -> str:
     else:
         verdict = "no leak found"
     return (
-        f"{check['split']}: {known}, {identical} identical images, near-duplicates of {near} in "
+        f"{check['split']}: {grouping}, {identical} identical images, near-duplicates of {near} in "
         f"{queries} held-out images (median distance {check['median_distance']:.3g}); {verdict}"
     )
 

@@ -74,12 +74,12 @@ def make_group_split(
         if not size:
             continue
         wanted, reached = _count(size, int(sizes[order].sum()), part), np.cumsum(sizes[order])
-        taken = 1 + int(np.abs(reached - wanted).argmin())
-        if taken >= len(order):
+        count = 1 + int(np.abs(reached - wanted).argmin())
+        if count >= len(order):
             raise KelvinError(f"{part}: {size} takes all of the {len(order)} groups that are left; "
                               "choose less, more groups, or split_by: images")
-        split[np.isin(group, order[:taken]) & (split != TEST)] = number
-        order = order[taken:]
+        split[np.isin(group, order[:count]) & (split != TEST)] = number
+        order = order[count:]
     for part, number in (("training", TRAIN), ("test", TEST)):
         lost = np.setdiff1d(np.unique(labels), labels[split == number])
         if len(lost):

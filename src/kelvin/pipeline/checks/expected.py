@@ -69,15 +69,16 @@ def without_decoding(spec: Images, roots: Sequence[Path]) -> RawData | None:
 
 def published_set(spec: Images) -> RawData | None:
     """A set of torchvision, downloaded or not; None where its class names or its order would matter."""
-    known = PUBLISHED.get(spec.name)
-    if known is None or spec.groups is not None or any(isinstance(c, str) for c in spec.classes or ()):
+    published = PUBLISHED.get(spec.name)
+    if published is None or spec.groups is not None \
+            or any(isinstance(c, str) for c in spec.classes or ()):
         return None
-    names = [str(label) for label in range(len(known.train))]
+    names = [str(label) for label in range(len(published.train))]
     chosen = choose_classes(names, spec.classes or range(len(names)))
     parts = [np.repeat(np.arange(len(chosen)), [counts[c] for c in chosen])
-             for counts in (known.train, known.test)]
+             for counts in (published.train, published.test)]
     labels = np.concatenate(parts)
-    return without_pixels(spec, known.shape, labels, [names[c] for c in chosen],
+    return without_pixels(spec, published.shape, labels, [names[c] for c in chosen],
                           np.arange(len(labels)), np.repeat([False, True], [len(part) for part in parts]))
 
 

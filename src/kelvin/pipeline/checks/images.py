@@ -34,7 +34,7 @@ from kelvin.features.imagenet import NAME as IMAGENET
 from kelvin.features.imagenet import absent
 from kelvin.networks import Shape
 from kelvin.pipeline.checks.run import lines_of, refuse_other_than_degradation
-from kelvin.sampling.folder_run import found_folder
+from kelvin.sampling.folder_run import find_folder
 from kelvin.training.memory_count import training_memory
 
 LEAST = 8                # samples from which an interval is made (kelvin.metrics.intervals)
@@ -57,8 +57,8 @@ def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = N
                     built: dict[str, list[str]] | None = None) -> list[str]:
     """A line for everything that cannot be trained or measured on these images; [] where all can.
 
-    memory: bytes of the machine, None for no bound. built: what an earlier call knows of networks and
-    processes. A fault that several runs share is one line.
+    memory: bytes of the machine, None for no bound. built: results of
+    an earlier call for networks and processes. A fault that several runs share is one line.
     """
     lines = lines_of(lambda: settled_metrics(checked.metrics, manifest))
     if lines:
@@ -159,8 +159,8 @@ def taught_faults(judge: ClassifierConfig, classes: int) -> Iterator[str]:
 
 def run_faults(run: CheckedRun, written: CheckedMetrics, metrics: CheckedMetrics, manifest: Manifest,
                shape: Shape, built: dict[str, list[str]], memory: int | None) -> list[str]:
-    """What the images do not bear of one run, each line without `runs.<name>.`; `built`: what is known of
-    networks and processes that other runs share."""
+    """What the images do not bear of one run, each line without `runs.<name>.`; `built`: results of
+    checks of networks and processes, which other runs share."""
     sizes = manifest["sizes"]
     if run.classes is not None:
         if lines := class_faults(run.classes, manifest):
@@ -180,7 +180,7 @@ def run_faults(run: CheckedRun, written: CheckedMetrics, metrics: CheckedMetrics
 
 def folder_faults(path: str, n: int) -> list[str]:
     """Of a run's folder of images: that it is not there, or holds fewer than the n that are scored."""
-    folder = found_folder(path, [Path("."), project_root()])
+    folder = find_folder(path, [Path("."), project_root()])
     if folder is None:
         return [f"path = {path!r} is not there; it must be a folder of images (or a tar or zip of one), "
                 "relative to the project's root"]
@@ -196,9 +196,9 @@ def folder_faults(path: str, n: int) -> list[str]:
 
 def class_faults(classes: list[int], manifest: Manifest) -> list[str]:
     """Classes that are not there, or leave a part without an image."""
-    known = len(manifest["classes"])
-    if unknown := [i for i in classes if i >= known]:
-        return [f"classes names {unknown[0]}, but the data set has {known}, 0 to {known - 1}"]
+    count = len(manifest["classes"])
+    if unknown := [i for i in classes if i >= count]:
+        return [f"classes names {unknown[0]}, but the data set has {count}, 0 to {count - 1}"]
     return [f"classes = {classes} leaves no {part} image; name more classes" for part in PARTS
             if not any(manifest["classes"][i][part] for i in classes)]
 
@@ -231,8 +231,8 @@ def count_faults(run: CheckedRun, metrics: CheckedMetrics, sizes: Mapping[str, i
         yield (f"sampling.epoch_images = {sampling.epoch_images} is less than metrics.small.images = "
                f"{metrics.small.images}, which are scored of them")
     outside = sizes["train"] + (0 if run.split == "given" else sizes["validation"])
-    taken = min(outside, training.images or outside)
-    yield from training_faults(training.batch, run.prior.model_dump(), taken)
+    count = min(outside, training.images or outside)
+    yield from training_faults(training.batch, run.prior.model_dump(), count)
     restored = min(sampling.restore_times, run.schedule.model_dump().get("steps", 1)) \
         * sampling.restore_images
     for key, images in (("many", sampling.many or 0), ("restore_times", restored)):
@@ -241,14 +241,14 @@ def count_faults(run: CheckedRun, metrics: CheckedMetrics, sizes: Mapping[str, i
                    f"images, but this machine has {size(memory)}; lower it")
 
 
-def training_faults(batch: int, prior: Mapping[str, Any], taken: int, of: str = "") -> Iterator[str]:
-    """What `taken` training images do not fill; of: words that say which images those are."""
-    if batch > taken:
-        yield (f"training.batch = {batch} is more than the {taken} training images{of}: no batch would "
+def training_faults(batch: int, prior: Mapping[str, Any], count: int, of: str = "") -> Iterator[str]:
+    """What `count` training images do not fill; of: words that name these images."""
+    if batch > count:
+        yield (f"training.batch = {batch} is more than the {count} training images{of}: no batch would "
                "be full")
     components = prior.get("components")
-    if isinstance(components, int) and components > taken:
-        yield f"prior.components = {components} is more than the {taken} training images{of}"
+    if isinstance(components, int) and components > count:
+        yield f"prior.components = {components} is more than the {count} training images{of}"
 
 
 def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, list[str]],

@@ -93,10 +93,10 @@ def unread_options(params: Params) -> list[str]:
             run = params.resolved(name, scale)[0]
             if run is None:
                 continue
-            told = [line for line in option_faults(name, run) if " is not a known parameter" not in line
+            faults = [line for line in option_faults(name, run) if " is not a known parameter" not in line
                     and " is missing" not in line]
-            written = places(params.layers(name, scale)) if told else {}
-            lines += [in_its_layer(line, written) for line in told]
+            written = places(params.layers(name, scale)) if faults else {}
+            lines += [in_its_layer(line, written) for line in faults]
     return lines
 
 

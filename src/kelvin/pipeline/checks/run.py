@@ -10,7 +10,7 @@ from kelvin import degradations, networks
 from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params
 from kelvin.config.schema import RunConfig
-from kelvin.config.sentences import shown
+from kelvin.config.sentences import excerpt
 from kelvin.degradations import ImageSpec
 from kelvin.restoration.parameterisation import PARAMETERISATIONS
 from kelvin.restoration.parameterisation import check as check_parameterisation
@@ -64,7 +64,7 @@ def number_faults(section: Mapping[str, Any], where: str) -> list[str]:
                 why = f"it should be 0 or at least {LEAST:g}, which float32 tells from 0"
             else:
                 continue
-            lines.append(f"{where}.{key} = {shown(value)}: {why}")
+            lines.append(f"{where}.{key} = {excerpt(value)}: {why}")
             break
     return lines
 

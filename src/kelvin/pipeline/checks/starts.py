@@ -20,16 +20,16 @@ def start_faults(starts: Sequence[Start], own: Manifest | None, environ: Mapping
     to a small data set. Images of another size or number of channels are no fault: they are brought to
     the run's (kelvin.datasets.sources.convert).
     """
-    known: dict[str, Manifest | None | KelvinError] = {}
+    manifests: dict[str, Manifest | None | KelvinError] = {}
 
     def manifest(source: RawImages) -> Manifest | None:
         """What the raw files of another data set say; KelvinError where they are not there."""
-        if source.dataset not in known:
+        if source.dataset not in manifests:
             try:
-                known[source.dataset] = expected_manifest(source.images, environ)
+                manifests[source.dataset] = expected_manifest(source.images, environ)
             except KelvinError as error:
-                known[source.dataset] = error
-        entry = known[source.dataset]
+                manifests[source.dataset] = error
+        entry = manifests[source.dataset]
         if isinstance(entry, KelvinError):
             raise entry
         return entry
@@ -62,8 +62,8 @@ def pretrain_faults(start: Start, manifest: Manifest, protocol: MetricsCount) ->
     if protocol.bounded:
         run = settled_pretraining(run, protocol.limit, manifest)
     outside = of_classes(manifest, pretrain.classes)["sizes"]["train"]
-    taken = min(outside, run.training.images or outside)
+    count = min(outside, run.training.images or outside)
     chosen = {"pretrain.dataset": pretrain.dataset, "pretrain.classes": pretrain.classes}
     parts = [f"{key} = {value!r}" for key, value in chosen.items() if value is not None]
     of = f" of {' and '.join(parts)}" if parts else " that it is pre-trained on"
-    yield from training_faults(run.training.batch, run.prior.model_dump(), taken, of)
+    yield from training_faults(run.training.batch, run.prior.model_dump(), count, of)

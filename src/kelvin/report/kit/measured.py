@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from kelvin.metrics.measures import MEASURES, Measure, Shown, Table
+from kelvin.metrics.measures import MEASURES, Measure, Place, Table
 from kelvin.report.kit.table import Column, Row, fixed, number, span, with_error
 
 BEST = {"lower": "min", "higher": "max", "": ""}  # what is bold, where anything is
@@ -49,7 +49,7 @@ def columns(table: Table) -> list[Column]:
     return [shown_as(measure, place) for measure, place in MEASURES.columns(table)]
 
 
-def shown_as(measure: Measure, place: Shown) -> Column:
+def shown_as(measure: Measure, place: Place) -> Column:
     own = column(measure.key, place.spread, place.bold)
     if place.beside:
         one, other = own.show, column(place.beside).show

@@ -70,7 +70,7 @@ def drawn_figure(name: str, run: Run) -> Figure:
     names = list(ways(run))
     bright = run.first.samples.brightness
     times = [str(t) for t in bright.times]
-    panel = pictures.table("", [list(bright.ways[way].drawn) for way in names],
+    panel = pictures.table("", [list(bright.ways[way].image) for way in names],
                            [title(way) for way in names], times)
     return pictures.show(f"{name}-ancestral", f"{run.title}: one ancestral sample over t by each "
                          "way, from the same noise. Not a number is drawn black.", [panel], 1)

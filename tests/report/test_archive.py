@@ -7,7 +7,7 @@ import pytest
 
 from kelvin.common.errors import KelvinError
 from kelvin.config.plan import plan_path
-from kelvin.pipeline import kept, record
+from kelvin.pipeline import archive, record
 from kelvin.report.build import build
 
 RUNS = ("tied-noise", "tied-blur", "guided")
@@ -33,10 +33,10 @@ def pages(folder):
 def test_a_page_drawn_from_what_is_kept_is_the_same_page(made, tmp_path, monkeypatch):
     build(made.plan)
     first = pages(made.root)
-    assert kept.pack(made.root, tmp_path / "one.tar.xz") and kept.pack(made.root, tmp_path / "two.tar.xz")
+    assert archive.pack(made.root, tmp_path / "one.tar.xz") and archive.pack(made.root, tmp_path / "two.tar.xz")
     assert (tmp_path / "one.tar.xz").read_bytes() == (tmp_path / "two.tar.xz").read_bytes()
     fresh = tmp_path / "fresh"
-    kept.unpack(tmp_path / "one.tar.xz", fresh)
+    archive.unpack(tmp_path / "one.tar.xz", fresh)
     assert not list(fresh.rglob("*.safetensors"))
     monkeypatch.chdir(fresh)
     build(made.plan)
@@ -44,10 +44,10 @@ def test_a_page_drawn_from_what_is_kept_is_the_same_page(made, tmp_path, monkeyp
 
 
 def test_images_that_no_page_shows_turn_black_in_their_places(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(kept, "FIRST", 4)
-    monkeypatch.setattr(kept, "OTHERS", 2)
-    kept.pack(made.root, tmp_path / "small.tar.xz")
-    kept.unpack(tmp_path / "small.tar.xz", tmp_path / "fresh")
+    monkeypatch.setattr(archive, "FIRST", 4)
+    monkeypatch.setattr(archive, "OTHERS", 2)
+    archive.pack(made.root, tmp_path / "small.tar.xz")
+    archive.unpack(tmp_path / "small.tar.xz", tmp_path / "fresh")
     path = "data/samples/digits/tied-noise-0/samples.npz"
     with np.load(made.root / path) as whole, np.load(tmp_path / "fresh" / path) as part:
         names = [name for name in part.files if name.startswith("samples/")]
@@ -57,12 +57,12 @@ def test_images_that_no_page_shows_turn_black_in_their_places(made, tmp_path, mo
 
 
 def test_too_large_is_not_kept_and_damaged_is_one_sentence(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(kept, "MOST", 10)
-    assert not kept.pack(made.root, tmp_path / "large.tar.xz")
+    monkeypatch.setattr(archive, "MOST", 10)
+    assert not archive.pack(made.root, tmp_path / "large.tar.xz")
     assert not (tmp_path / "large.tar.xz").exists()
     (tmp_path / "damaged.tar.xz").write_bytes(b"no archive")
     with pytest.raises(KelvinError, match="damaged.tar.xz is damaged"):
-        kept.unpack(tmp_path / "damaged.tar.xz", tmp_path / "fresh")
+        archive.unpack(tmp_path / "damaged.tar.xz", tmp_path / "fresh")
 
 
 def test_redraw_replaces_the_pages_and_keeps_the_rest(made, tmp_path, monkeypatch):
@@ -75,10 +75,10 @@ def test_redraw_replaces_the_pages_and_keeps_the_rest(made, tmp_path, monkeypatc
     (target / "record.json").write_text(about)
     with pytest.raises(KelvinError, match="holds no results.tar.xz"):
         record.redraw("digits-folds")
-    kept.pack(made.root, target / kept.ARCHIVE)
-    before = (target / kept.ARCHIVE).read_bytes()
+    archive.pack(made.root, target / archive.ARCHIVE)
+    before = (target / archive.ARCHIVE).read_bytes()
     (target / "index.html").write_text("of an earlier version")
     assert record.redraw("digits-folds") == target.relative_to(made.root)
     assert "<h1>Record: T (digits)</h1>" in (target / "index.html").read_text()
-    assert (target / kept.ARCHIVE).read_bytes() == before
+    assert (target / archive.ARCHIVE).read_bytes() == before
     assert (target / "tables/generation.csv").exists() and (target / "metrics.json").exists()

@@ -1,7 +1,7 @@
-"""What a record keeps of its results: all that a page is drawn from, in one small archive.
+"""The archive of a record: the results that its page is drawn from, in one small file.
 
-Weights stay out, and so do the arrays of samples.npz that no page shows. Of samples, the images that may
-be shown stay, and the others turn black: their places, and so every index, are as they were.
+Weights and the arrays of samples.npz that no page shows are left out. Samples that no page shows turn
+black, so that the index of every other image stays.
 """
 
 from __future__ import annotations
@@ -84,29 +84,30 @@ def contents(project: Path, plan: ReportPlan) -> Iterator[tuple[Path, bytes]]:
 
 
 def pictures(project: Path, files: RunFolders, nearest: Iterable[int]) -> Iterator[tuple[Path, bytes]]:
-    """The samples and what training kept, of one training."""
+    """The samples of one training, and those drawn during it."""
     path = SampleFolder(files.samples).samples_file
     with np.load(project / path) as file:
         arrays = {name: file[name] for name in file.files if not name.startswith(UNSEEN)}
     labels = arrays.get("labels")
-    asked = [] if labels is None else [int(np.argmax(labels == k)) for k in np.unique(labels)]
-    drawn = [name for name in arrays if name.startswith("samples/")]
-    for name in drawn:
-        shown = range(FIRST) if name == drawn[0] else range(OTHERS)
-        arrays[name] = only(arrays[name], [*shown, *asked, *(nearest if name == drawn[0] else ())])
+    first_of_class = [] if labels is None else [int(np.argmax(labels == k)) for k in np.unique(labels)]
+    samples = [name for name in arrays if name.startswith("samples/")]
+    for name in samples:
+        places = range(FIRST) if name == samples[0] else range(OTHERS)
+        arrays[name] = only(arrays[name], [*places, *first_of_class,
+                                           *(nearest if name == samples[0] else ())])
     for name in (name for name in arrays if name.startswith(("restore/", "restore_degraded"))):
         arrays[name] = arrays[name] * (np.arange(arrays[name].shape[1]) < 1)[:, None, None, None]
     yield path, bytes_of(**arrays)
-    path = ModelFolder(files.model).kept().file.path
+    path = ModelFolder(files.model).epoch_samples().file.path
     if (project / path).exists():
         with np.load(project / path) as file:
             yield path, bytes_of(**{name: file[name] for name in file.files})
 
 
-def only(images: np.ndarray, shown: Iterable[int]) -> np.ndarray:
+def only(images: np.ndarray, indices: Iterable[int]) -> np.ndarray:
     """The images at these places, the others black."""
     out = np.zeros_like(images)
-    places = [k for k in set(map(int, shown)) if k < len(images)]
+    places = [k for k in set(map(int, indices)) if k < len(images)]
     out[places] = images[places]
     return out
 
