@@ -6,7 +6,7 @@ import sys
 import pytest
 from tracked import EPOCHS, add_result, client, runs
 
-from kelvin.artifacts.live import Live, seen
+from kelvin.artifacts.live import Live, live_trainings
 from kelvin.tracking.live import BROKEN, LIVE, Follower, beside_a_server
 from kelvin.tracking.publishing import publish_missing
 
@@ -30,12 +30,12 @@ def test_a_reader_sees_whole_rows_and_whether_the_training_works(tmp_path):
         file.add(rows(3, 3)[0])
         file.file.write('{"epoch": 4, "trai')
         file.file.flush()
-        found, = seen(tmp_path)
+        found, = live_trainings(tmp_path)
         assert (found.identity, found.rows, found.working) == (IDENTITY, rows(1, 3), True)
-    assert list(seen(tmp_path)) == [] and not live.path.exists()
+    assert list(live_trainings(tmp_path)) == [] and not live.path.exists()
     with pytest.raises(KeyboardInterrupt), live.opened(rows(1, 2)):
         raise KeyboardInterrupt
-    found, = seen(tmp_path)
+    found, = live_trainings(tmp_path)
     assert found.rows == rows(1, 2) and not found.working
 
 

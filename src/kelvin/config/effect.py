@@ -41,7 +41,7 @@ def committed(path: Path) -> dict[str, Any] | None:
     without git, or before the first commit."""
     try:
         result = subprocess.run(["git", "show", f"HEAD:./{path.name}"], cwd=path.resolve().parent,
-                               capture_output=True, text=True, encoding="utf-8")
+                                capture_output=True, text=True, encoding="utf-8")
     except (FileNotFoundError, UnicodeDecodeError):
         return None
     if result.returncode != 0 or result.stdout == path.read_text(encoding="utf-8"):

@@ -93,8 +93,8 @@ def name_faults(house: House, raw: Mapping[str, Any]) -> list[str]:
         lines.append(f"blend and dataset both name {h.dataset!r}: morphing needs images of another data "
                      "set")
     for key, names, defined in (("dataset", [h.dataset], datasets), ("blend", [h.blend], datasets),
-                              ("scale", [h.scale], scales), ("active", h.active, all_runs),
-                              ("every", h.every, raw["samplers"])):
+                                ("scale", [h.scale], scales), ("active", h.active, all_runs),
+                                ("every", h.every, raw["samplers"])):
         lines += [f"{key} names {name!r}, which is not defined; known are {choices(name, defined)}"
                   for name in names if name not in defined]
     for study, entry in h.studies.items():
@@ -104,7 +104,7 @@ def name_faults(house: House, raw: Mapping[str, Any]) -> list[str]:
         listed = [] if entry.runs == "all" else entry.runs or []
         samplers = [name for names in entry.samplers.values() for name in names]
         for kind, names, defined in (("runs", listed, runs), ("studies", entry.studies, studies),
-                                   ("samplers", samplers, raw["samplers"])):
+                                     ("samplers", samplers, raw["samplers"])):
             lines += [f"records.{record}.{kind} names {name!r}, which is not in {kind}"
                       for name in names if name not in defined]
         lines += [f"records.{record}.samplers is of {name!r}, which is none of its runs"

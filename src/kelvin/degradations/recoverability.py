@@ -53,7 +53,7 @@ class Moments:
         times = times.cpu()
         if isinstance(process, HotProcess):
             values = self.noise(process.signal.cpu()[times],
-                               process.noise.cpu()[times].square() + rounding(process.image))
+                                process.noise.cpu()[times].square() + rounding(process.image))
         else:
             parts = times.split(max(1, SLICE // self.x0.numel()))
             values = torch.cat([self.measured(process, part) for part in parts])

@@ -74,7 +74,7 @@ def extractors(config: ReferenceConfig, judge: Judge, shape: tuple[int, int, int
     count: of the reference images. KelvinError where metrics.extractors lists a missing `imagenet`.
     """
     by_name = {"classifier": Extractor("classifier", judge.record["features"], "pixels to [-1, 1]",
-                                     judge.record["hash"], lambda images: judge(images)[0])}
+                                       judge.record["hash"], lambda images: judge(images)[0])}
     for k, other in enumerate(judge.others, 1):
         by_name[f"{OTHER}{k}"] = Extractor(
             f"{OTHER}{k}", other.record["features"], "pixels to [-1, 1]", other.record["hash"],
@@ -153,7 +153,7 @@ def load(folder: Path, config: ReferenceConfig, store: PreparedStore, judge: Jud
     about, projection = files.about(), files.projection()
     stored = {name: files.statistics(name) for name in about["extractors"]}
     by_name, missing = extractors(config, judge, store.images.shape[1:], data_root, projection,
-                                about["reference_n"])
+                                  about["reference_n"])
     if set(by_name) != set(stored):
         odd = sorted(set(by_name) ^ set(stored))[0]
         why = missing.effnet if odd == IMAGENET else missing.fid

@@ -226,7 +226,7 @@ MEASURES = Measures((
     Measure("class_entropy", "entropy", CLASSES, "", 0, unit="nats", every=True,
             of=lambda s: s.classes.entropy,
             places=(Place("generation", LAST, "entropy [evenness]", beside="class_evenness",
-                         cell="{} [{}]"),)),
+                          cell="{} [{}]"),)),
     Measure("class_evenness", "evenness", CLASSES, "", 0, 1, headline=True, every=True,
             of=lambda s: s.classes.evenness,
             places=(Place("samplers", LAST), Place("compact"), Place("calibration"),

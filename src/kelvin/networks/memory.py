@@ -44,7 +44,7 @@ class Live(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         inputs = {x.untyped_storage()._cdata for x in tree_leaves((args, kwargs))
-                 if isinstance(x, torch.Tensor)}  # a view of a weight is not new
+                  if isinstance(x, torch.Tensor)}  # a view of a weight is not new
         for tensor in tree_leaves(out):
             if isinstance(tensor, torch.Tensor):
                 storage = tensor.untyped_storage()

@@ -139,7 +139,7 @@ def strata(T: int, times: int | None) -> torch.Tensor:
 
 
 def time_and_noise(process: GaussianProcess, span: tuple[int, int], seed: tuple, rows: slice,
-               device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+                   device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """A time of a stratum (its first, how many), uniform in it, and z for each image."""
     first, size = span
     random = BlockRandom(rows.start, rows.stop, *seed, "bound", first).on(device)

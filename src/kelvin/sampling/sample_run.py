@@ -162,7 +162,7 @@ def bound(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedS
     levels = store.manifest["grey_levels"]
     times = min(options.bound_times, process.steps - 1)
     estimate = bits_per_dimension(restorer, test.float() / 255, levels, (*seed, "bound"), times,
-                               batch_size(restorer, len(test) * times, options.batch, device))
+                                  batch_size(restorer, len(test) * times, options.batch, device))
     return Bound(torch.stack([estimate.l0, estimate.lt, estimate.lT], 1).numpy(),
                  ((estimate.first + estimate.last) / 2).numpy(),
                  torch.stack([estimate.curve, estimate.error]).numpy(), levels)
@@ -233,7 +233,7 @@ def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections:
     test = head(store, "test", options.restore_images, device)
     fit = head(store, "train", LINEAR_FIT, device)
     result = restore(restorer, sections, test.float() / 255, fit.float() / 255, seed,
-                    options.restore_times, progress)
+                     options.restore_times, progress)
     return Restorations(np.array(result.times), test.cpu().numpy(), as_uint8(result.degraded),
                         {name: as_uint8(images) for name, images in result.methods.items()},
                         store.split("test").first(len(test)).groups)
@@ -260,7 +260,7 @@ def single_shots(options: SamplingConfig, restorer: assemble.Restorer, store: Pr
             continue
         truth = held.images
         x_t, x0_hats = single.single_shot(restorer, torch.from_numpy(truth).to(device).float() / 255,
-                                        (*seed, "at", part), at)
+                                          (*seed, "at", part), at)
         out[part] = SingleShot(np.array(store.class_names)[held.labels], truth, as_uint8(x_t),
                                {rule: as_uint8(x) for rule, x in x0_hats.items()}, held.groups)
     return out

@@ -38,8 +38,8 @@ def updater(step: Step, updates: int, checkpoint: Checkpoint) -> Update:
     """The function of one update: the step itself, or its CUDA graph. The log says which, once.
 
     All but the plain step is tried once first, on the step's own tensors, which are then put back; after
-    a failure, a warning is logged and the next simpler way is used. A graph that lost
-    the device is not tried again when the training is restarted (the checkpoint records it).
+    a failure, a warning is logged and the next simpler way is used. A graph that lost the device is not
+    tried again when the training is restarted (the checkpoint records it).
     """
     device = step.images.device
     eager = why_not_captured(step.options, device, step.accelerator.num_processes)

@@ -93,7 +93,7 @@ class ImportanceTimes(Times):
 
     def load(self, state: dict[str, Any]) -> None:
         self.history, self.counts = (state[key].to(self.size.device, copy=True)
-                                   for key in ("history", "seen"))
+                                     for key in ("history", "seen"))
 
 
 def times_of(kind: str, steps: int, device: torch.device | str = "cpu") -> Times:

@@ -221,8 +221,8 @@ class Trainer:
         self.restorer.network = self.ema.network
         sampling = self.config.sampling
         samples = generate(self.restorer, self.sampler, sampling.epoch_images,
-                         (self.seed, "epoch samples"), sampling.batch, self.accelerator.device,
-                         labels=self.labels.for_samples(sampling.epoch_images))
+                           (self.seed, "epoch samples"), sampling.batch, self.accelerator.device,
+                           labels=self.labels.for_samples(sampling.epoch_images))
         self.result.epochs.append(epoch)
         self.result.samples.append(torch.from_numpy(as_uint8(samples.images)))
         self.result.reconstructions.append(self.reconstructions())

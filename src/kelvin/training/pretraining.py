@@ -54,7 +54,7 @@ class Pretrainer(Trainer):
         row = super().epoch(epoch, bar)
         if epoch in self.wanted:
             self.snapshots[epoch] = {name: tensor.detach().cpu().clone().contiguous()
-                                for name, tensor in self.ema.network.state_dict().items()}
+                                     for name, tensor in self.ema.network.state_dict().items()}
         return row
 
     def keep_samples(self, epoch: int) -> None:

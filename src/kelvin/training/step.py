@@ -99,7 +99,7 @@ class Step:
         return x0, None if z is None else z[self.share].to(device), t[self.share].to(device)
 
     def predict(self, network: torch.nn.Module, x0: torch.Tensor, z: torch.Tensor | None,
-                  t: torch.Tensor, labels: torch.Tensor | None = None) -> PredictedBatch:
+                t: torch.Tensor, labels: torch.Tensor | None = None) -> PredictedBatch:
         """The network's prediction for a batch, under autocast."""
         self.restorer.network = network
         x_t = self.restorer.degradation.degrade(x0, t, z).contiguous(

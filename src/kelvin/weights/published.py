@@ -48,7 +48,7 @@ class Published:
                sampler: Section | str | None = None, steps: int | str | None = None) -> Samples:
         """n new images from nothing but a seed."""
         result = generate(self.restorer, self.section(sampler, steps), n, (seed, "samples"), BATCH,
-                         labels=classes(labels, n), guidance=guidance)
+                          labels=classes(labels, n), guidance=guidance)
         return Samples(result.images.numpy())
 
     def trajectory(self, n: int = 8, count: int = 8, seed: int = 0, labels: Labels = None,

@@ -166,7 +166,7 @@ def _labelled(
 ) -> dict[str, str]:
     """{file: label}; a file without a row, and a row without a file, become foreign."""
     rows = labels.find({name: (name, "/".join(parts), "/".join(parts[level:]))
-                         for name, parts in placed.items()})  # fmt: skip
+                        for name, parts in placed.items()})  # fmt: skip
     if not rows:
         raise KelvinError(f"labels: {labels.place} names no picture here, which would be like "
                           f"{printable(next(iter(placed), 'cat/1.png'))!r}; correct its column file")

@@ -94,7 +94,7 @@ def unread_options(params: Params) -> list[str]:
             if run is None:
                 continue
             faults = [line for line in option_faults(name, run) if " is not a known parameter" not in line
-                    and " is missing" not in line]
+                      and " is missing" not in line]
             written = places(params.layers(name, scale)) if faults else {}
             lines += [in_its_layer(line, written) for line in faults]
     return lines
