@@ -1,4 +1,4 @@
-"""What evaluation leaves: a run's record and details, and the calibration that gives both a scale."""
+"""The results of evaluation: a run's record and details, and the calibration that gives both a scale."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ IDENTITY = ("run", "replicate", "dataset", "scale", "fingerprint")  # what a rec
 
 
 class RowWords(TypedDict, total=False):
-    """What is no number in a row of measures: what it is of, why a value is null, and lists."""
+    """Keys of a row of measures that are no numbers: names, reasons for null values, lists."""
 
     title: str
     sampler: str
@@ -38,7 +38,7 @@ Row = Annotated[dict[str, Any], Numbers(RowWords)]
 
 
 class RecordWords(RowWords):
-    """What is no number in a run's record, beside what is none in a row."""
+    """Keys of a run's record that are no numbers, besides those of a row."""
 
     run: str
     replicate: int

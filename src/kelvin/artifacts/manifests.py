@@ -1,4 +1,4 @@
-"""What manifest.json of a prepared data set says."""
+"""manifest.json of a prepared data set."""
 
 from __future__ import annotations
 

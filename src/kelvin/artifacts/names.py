@@ -1,4 +1,4 @@
-"""Keys that results are stored under, in one place: built here and taken apart here."""
+"""The keys of stored results, built and parsed in this one place."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def averaged(sampler: str, decay: float) -> str:
 
 
 def weight_of(name: str) -> float | None:
-    """The guidance weight that a name of samples says; None where it says none."""
+    """The guidance weight in a name of samples; None where it has none."""
     _, mark, weight = name.partition(GUIDED)
     return float(weight) if mark else None
 
 
 def decay_of(name: str) -> float | None:
-    """The decay of the average that a name of samples says; None where it says none."""
+    """The decay of the average in a name of samples; None where it has none."""
     _, mark, decay = name.partition(AVERAGED)
     return float(decay) if mark else None
 
@@ -35,7 +35,7 @@ def started(sampler: str, start: str) -> str:
 
 
 def start_of(name: str) -> str | None:
-    """What a name of samples says that they start from; None where it is the prior."""
+    """The start in a name of samples; None where it is the prior."""
     _, mark, start = name.partition(STARTED)
     return start if mark else None
 
@@ -50,6 +50,6 @@ def way(rule: str, how: str = NOTHING_CLIPPED) -> str:
 
 
 def rule_and_how(name: str) -> tuple[str, str]:
-    """`way` taken apart."""
+    """The rule and the treatment of x0_hat in a `way`."""
     rule, _, how = name.partition(", ")
     return rule, how

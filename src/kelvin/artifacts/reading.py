@@ -1,4 +1,4 @@
-"""Files read with care: one that is missing, cut short or damaged is one sentence with its cure."""
+"""Reading of files: one that is missing, cut short or damaged gives one sentence with its cure."""
 
 from __future__ import annotations
 

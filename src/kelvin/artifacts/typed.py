@@ -1,4 +1,4 @@
-"""Whether a tree of JSON is of the types that its reader names; a sentence for the first that is not."""
+"""Types of a tree of JSON: one sentence for the first value that is not of the type its reader names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Numbers:
 
 
 def type_fault(value: Any, kind: Any, at: str = "") -> str | None:
-    """What of a tree of JSON is missing or of another type than `kind`; None where nothing is.
+    """The first value of a tree of JSON that is missing or not of type `kind`; None where all fit.
 
     kind: of Any, str, int, float (which a whole number is, too), bool, None, unions, list[...],
     dict[str, ...], a TypedDict, whose further keys may be of any type, or Annotated with Numbers.

@@ -1,1 +1,1 @@
-"""What every part stands on; none of it knows of images or diffusion."""
+"""Shared foundations: files, git, devices, random streams; nothing of images or diffusion."""

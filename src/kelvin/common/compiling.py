@@ -1,4 +1,4 @@
-"""Compiled networks, kept for the next process."""
+"""Compiled networks, cached for the next process."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 
 def compiled(network: nn.Module, **options: Any) -> nn.Module:
-    """The network compiled at its first call; what was compiled is kept in the project's scratch folder,
-    so that it is done once for a shape (TORCHINDUCTOR_CACHE_DIR names another). options: those of
-    torch.compile."""
+    """The network, compiled at its first call. The code is cached in the project's scratch folder (or in
+    TORCHINDUCTOR_CACHE_DIR), so that each shape is compiled once. options: those of torch.compile."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(project_root() / ".kelvin" / "inductor"))
     return cast("nn.Module", torch.compile(network, **options))

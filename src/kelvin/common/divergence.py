@@ -1,4 +1,4 @@
-"""Trainings whose numbers are no longer finite: refused in one sentence, before anything is kept."""
+"""Trainings whose numbers are no longer finite: refused in one sentence, before anything is saved."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def diverged(phase: str, what: str, *cures: str) -> KelvinError:
 
 
 def not_finite(row: Mapping[str, float], *networks: nn.Module) -> str | None:
-    """What is not a finite number among an epoch's row of history.csv and the weights after it; None
-    where all are."""
+    """The first number that is not finite, of an epoch's row of history.csv and the weights after it;
+    None where all are finite."""
     for name, words in WORDS.items():
         if name in row and not np.isfinite(row[name]):
             return f"{words} is {row[name]}"

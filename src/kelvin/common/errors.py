@@ -1,4 +1,4 @@
-"""The one exception that speaks to a user, and what the machine refuses."""
+"""The one exception whose text is for users, and errors of the operating system."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REFUSED = {
 
 
 class KelvinError(ValueError):
-    """A mistake a user can put right: one sentence saying what is wrong, where, what would be right."""
+    """A mistake that a user can correct, in one sentence: what is wrong, where, what would be right."""
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def rounded(value: Any) -> Any:
-    """Floats to 6 significant digits: what a metric means, and no more than a machine repeats."""
+    """Floats to 6 significant digits: enough for a metric, and the same from run to run."""
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

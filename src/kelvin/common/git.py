@@ -1,4 +1,4 @@
-"""Questions to git."""
+"""The output of git commands."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ def recorded(work: Callable[[], None], before: Callable[[], object],
              sources: Iterable[torch.Generator] = ()) -> Callable[[], None]:
     """`work` as one CUDA graph; torch's own error where it cannot be recorded.
 
-    work reads and writes tensors that stay where they are, and asks the device for nothing. before: puts
-    them back; called before each call of work here, and after the last. sources: generators of the
+    work reads and writes tensors at fixed addresses, and reads no number back. before: puts them
+    back; called before each call of work here, and after the last. sources: generators of the
     device that work draws from, besides torch's own.
     """
     stream = torch.cuda.Stream()
@@ -40,16 +40,16 @@ def works(device: torch.device) -> bool:
     """Does the device still compute? A bad address leaves CUDA unusable for the rest of the process."""
     try:
         return float(torch.ones(1, device=device).sum()) == 1.0
-    except Exception:  # of whatever kind: it is asked after a failure, which its caller tells
+    except Exception:  # of any kind: this is called after a failure, which the caller reports
         return False
 
 
 def mark() -> Path:
-    """A file in the project's scratch folder: there a graph lost the device under this torch."""
+    """A file in the project's scratch folder: it says that a graph lost the device under this torch."""
     return project_root() / ".kelvin" / f"lost-by-a-graph-torch-{torch.__version__}"
 
 
 def note_lost() -> None:
-    """Remember that a graph lost the device: none is tried again until somebody deletes the mark."""
+    """Write the mark that a graph lost the device: none is tried again until it is deleted."""
     mark().parent.mkdir(parents=True, exist_ok=True)
     mark().touch()

@@ -1,6 +1,6 @@
-"""What a process computes on: its device, precision and memory layout, memory and threads.
+"""Device, precision, memory layout and threads of a process.
 
-bf16 and channels_last are taken where measurements say so (docs/devices.md).
+bf16 and channels_last are used where measurements showed a gain (docs/devices.md).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Precision:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def autocast(self, device: torch.device) -> AbstractContextManager:
-        """What the network's forward pass runs under; it changes nothing in fp32."""
+        """The context of the network's forward pass; it changes nothing in fp32."""
         return torch.autocast(device.type, torch.bfloat16) if self.mixed == "bf16" else nullcontext()
 
 
@@ -61,7 +61,7 @@ def has_bf16(device: torch.device) -> bool:
 def rule(wanted: str, device: str, native: bool, shape: Shape, contiguous: bool = False) -> Precision:
     """Precision and layout by device and shape, from the table in docs/devices.md.
 
-    wanted: training.precision; fp32 and bf16 are taken at their word. `auto` takes bf16 where the
+    wanted: training.precision; fp32 and bf16 mean themselves. `auto` is bf16 where the
     hardware multiplies it (`native`), on CPUs for images of 28x28 pixels or more. channels_last is for
     CUDA alone, and not for a network in fp32 that wants `contiguous` images.
     """
@@ -71,9 +71,9 @@ def rule(wanted: str, device: str, native: bool, shape: Shape, contiguous: bool 
 
 
 def resolve(wanted: str, device: torch.device, network: torch.nn.Module, shape: Shape) -> Precision:
-    """What the rule says of a network on images of a shape.
+    """The rule's precision for a network on images of a shape.
 
-    A network that computes its convolutions itself in contiguous layout says so by an attribute
+    A network that computes its convolutions itself in contiguous layout has an attribute
     `contiguous = True`.
     """
     return rule(wanted, device.type, has_bf16(device), shape, getattr(network, "contiguous", False))
@@ -99,7 +99,7 @@ def pick_device() -> torch.device:
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env
 
-    # PartialState does not read the variable, and finds no other process unless it is told `cpu`
+    # PartialState does not read the variable, and finds other CPU processes only with `cpu`
     refuse_lone_launch(os.environ)
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
     return PartialState(cpu=on_cpu).device
@@ -117,7 +117,7 @@ def refuse_lone_launch(environ: Mapping[str, str]) -> None:
 
 
 def make_accelerator() -> Accelerator:
-    """What moves a training to its device and its processes, without a precision of its own.
+    """accelerate's object that moves a training to its device and processes, without mixed precision.
 
     KelvinError where other code of this process made accelerate's state with mixed precision.
     """
@@ -137,7 +137,7 @@ def keep_freed_memory() -> bool:
     """Ask glibc to keep freed blocks for the next request; False where there is no glibc.
 
     By default it hands large ones back to the kernel, which then zeroes their pages anew for every
-    large tensor of every step. The process stays as large as it was at its largest. Call it once,
+    large tensor of every step. The process keeps its peak size. Call it once,
     before the first large tensor.
     """
     try:

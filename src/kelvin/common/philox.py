@@ -1,7 +1,7 @@
 """Random numbers by counting: Philox4x32-10 (Salmon et al. 2011), on any device.
 
-A number is a function of a seed, an image, a draw and a place in it, so that nothing hangs on which
-images are drawn together, and a device draws without the host.
+A number is a function of a seed, an image, a draw and a place in it: it does not depend on which images
+are drawn together, and a device draws without the host.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ImageRandom:
         return words.flatten(1)[:, :count]
 
     def state(self) -> torch.Tensor:
-        """Where the stream stands, for `load`."""
+        """The position of the stream, for `load`."""
         return self.draws.clone()
 
     def load(self, state: torch.Tensor) -> None:

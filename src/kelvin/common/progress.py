@@ -1,4 +1,4 @@
-"""What a process says of its progress: a log, and one bar for everything that takes time."""
+"""Progress of a process: a log, and one bar for everything that takes time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders for the time of one piece of work, which no kill leaves behind for good."""
+"""Temporary folders; those of a killed process are removed by the next one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
 
 
 def remove_if_dead(folder: Path) -> None:
-    """Remove a scratch folder whose owner lives no more; anything else is left alone."""
+    """Remove a scratch folder whose owner no longer runs; anything else stays."""
     with suppress(OSError):
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
             return

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: both end a command by KeyboardInterrupt, which is not lost."""
+"""Ctrl-C and SIGTERM: both end a command by KeyboardInterrupt, and none is lost."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _heard: list[int] = []
 
 def catch() -> None:
     """From now on both raise KeyboardInterrupt: the first at once, and again every two seconds until
-    `heard` is called, since Python drops one that meets a finaliser. Later ones do nothing: what is
-    being stopped is not disturbed. A signal that the starter ignores (nohup) stays ignored."""
+    `heard` is called, since Python drops one that meets a finaliser. Later signals do nothing, so that
+    the command can stop in order. A signal that the starter ignores (nohup) stays ignored."""
     if threading.current_thread() is threading.main_thread():
         for number in STOPS:
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -26,7 +26,7 @@ def catch() -> None:
 
 
 def _end() -> None:
-    """The exit status, which Python makes its own where the signal met a module that calls exec."""
+    """Exit with `status`: Python exits with another one where the signal met a module that calls exec."""
     if _seen:
         sys.stdout.flush()
         os._exit(status())
@@ -36,7 +36,7 @@ def _stop(number: int, _: object) -> None:
     for other in STOPS:
         signal.signal(other, signal.SIG_IGN)
     _seen.append(number)
-    sys.unraisablehook = lambda _: None  # finalisers of what is half-made complain
+    sys.unraisablehook = lambda _: None  # finalisers of half-built objects complain
     signal.signal(signal.SIGALRM, _again)
     signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
     raise KeyboardInterrupt
@@ -47,7 +47,7 @@ def _again(*_: object) -> None:
 
 
 def heard() -> None:
-    """The KeyboardInterrupt has arrived where it is dealt with."""
+    """Call it where the KeyboardInterrupt is handled."""
     if _seen:
         signal.setitimer(signal.ITIMER_REAL, 0)
         _heard.append(_seen[0])

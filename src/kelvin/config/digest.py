@@ -1,4 +1,4 @@
-"""Short names for what decides a result: its parameters, and the code that a stage can reach."""
+"""Digests of all that decides a result: its parameters, and the code that a stage can reach."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 PACKAGE = Path(__file__).parents[1]
-# what no result depends on: the resolved parameters stand in the plan, an error or a check ends the
-# stage; and the package's own __init__, which loads published weights
+# modules that no result depends on: the plan holds the resolved parameters, an error or a check ends the
+# stage, and the package's own __init__ loads published weights
 LEFT_OUT = ("kelvin.config", "kelvin.common.errors", "kelvin.pipeline.checks")
 
 

@@ -30,7 +30,7 @@ def excerpt(value: Any) -> str:
 
 
 def choices(name: Any, candidates: Iterable[str]) -> str:
-    """The names that are known, for the end of a sentence: the nearest ones where there are many."""
+    """The candidates, for the end of a sentence: the nearest to `name` where there are many."""
     names = sorted(candidates)
     if len(names) <= LISTED:
         return ", ".join(names)

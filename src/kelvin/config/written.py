@@ -18,7 +18,7 @@ STAND_INS = {"seed": 0, "threads": 1, "replicates": [0], "classifier": {}, "metr
 
 
 def house(raw: Any, lines: list[str]) -> House | None:
-    """The file, without the entries that are wrong; `lines` gets what is wrong with them.
+    """The file without its wrong entries; `lines` gets their faults.
 
     None where nothing else can be checked: dataset, scale or the like is missing or undefined.
     """
@@ -82,7 +82,7 @@ def without(raw: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
 
 
 def name_faults(house: House, raw: Mapping[str, Any]) -> list[str]:
-    """What is named in one place and defined in none, or named twice.
+    """Names that are used but not defined, or listed twice.
 
     raw: the whole file; an entry that it has and `house` has not is wrong, not undefined.
     """

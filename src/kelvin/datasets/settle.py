@@ -1,4 +1,4 @@
-"""What only the prepared images can tell: values that params.yaml leaves open, settled by rules."""
+"""Values that params.yaml leaves open, settled by rules from the prepared images."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def settled_images(metrics: MetricsConfig | MetricsCount, manifest: Manifest) ->
 
 
 def sample_size(metrics: MetricsConfig | MetricsCount, manifest: Manifest, test: int) -> int:
-    """n of a run that is held against `test` of the test images; KelvinError where the floor needs more.
+    """n of a run that is compared with `test` of the test images; KelvinError where the floor needs more.
 
     A number that was settled by a rule counts for all classes: a run of some gets its share of it.
     """
@@ -146,5 +146,5 @@ def of_classes(manifest: Manifest, classes: list[int] | None) -> Manifest:
 
 
 def counted(images: int, limit: int | None) -> int:
-    """The images of a part that the protocol takes."""
+    """How many images of a part the protocol uses."""
     return images if limit is None else min(images, limit)

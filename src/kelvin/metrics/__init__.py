@@ -1,1 +1,1 @@
-"""Measures of images and features; nothing here knows a model."""
+"""Measures of images and features; nothing here uses a model."""

@@ -1,4 +1,4 @@
-"""Are samples of the class that was asked for? A classifier's word, with Wilson's interval."""
+"""Are samples of the requested class? By a classifier, with Wilson's interval."""
 
 import numpy as np
 from scipy.special import ndtri
@@ -20,7 +20,7 @@ def wilson_interval(hits: int, n: int, level: float = 0.95) -> tuple[float, floa
 
 def asked_accuracy(probabilities: np.ndarray, labels: np.ndarray, level: float = 0.95) -> dict[str,
                    float]:
-    """Share of images whose most probable class, of probabilities (n, K), is the label asked (n,).
+    """Share of images whose most probable class, of probabilities (n, K), is the requested label (n,).
 
     {asked_accuracy, asked_accuracy_low, asked_accuracy_high}. The classifier's own accuracy on real
     test images is the yardstick: above it samples are easier to classify than real images.

@@ -18,7 +18,7 @@ from scipy.special import ndtr
 from kelvin.common.errors import KelvinError
 from kelvin.metrics.nearest import Near, Neighbours
 
-WITHIN = 2000  # training images at most whose nearest neighbours are the yardstick
+WITHIN = 2000  # training images, at most, whose nearest neighbours set the scale
 COPYING = -2.0  # C_T below which samples count as copied; honest ones fall there in 2.3 % of cases
 
 

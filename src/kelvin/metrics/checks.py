@@ -1,4 +1,4 @@
-"""The gate: whatever reaches a metric has the right range, shape, finiteness and count."""
+"""Checks of a metric's input: range, shape, finiteness and count."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What may stand in one table: records at one n, of one reference, seen by one extractor."""
+"""Which records may stand in one table: those of equal n, reference and extractor."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a run must pass before its degradation is compared with another: four gates.
+"""The four gates that a run must pass before its degradation is compared with another.
 
 A network that restores worse than least squares, that more training would still change, whose
-degradation is not the one asked for, or that was trained too few times says nothing about degradations.
+degradation is not as wanted, or that was trained too few times says nothing about degradations.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def budget_gate(updates: tuple[int, int], before: Sequence[float], after: Sequen
 
 def severity_gate(clamped_from: int | None, left: float | None = None, wanted: float | None = None
                   ) -> Gate:
-    """Is the degradation as severe as asked at every t? clamped_from: the first t at which it is not.
+    """Is the degradation as severe as wanted at every t? clamped_from: the first t at which it is not.
 
     left, wanted: shares of the signal variance at T, for the sentence.
     """

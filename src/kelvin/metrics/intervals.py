@@ -1,4 +1,4 @@
-"""How far a Frechet distance may be trusted: a jackknife that knows the value is biased.
+"""Uncertainty of a Frechet distance: a jackknife that allows for its bias.
 
 A percentile bootstrap is of no use here: resampling adds the bias a second time, and the interval
 excludes its own estimate (tested). Instead groups of rows are left out:

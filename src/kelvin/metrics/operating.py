@@ -1,4 +1,4 @@
-"""How often the verdict rule is wrong, and how often it finds what is there: by simulation.
+"""How often the verdict rule is wrong, and how often it detects a true difference: by simulation.
 
     python -m kelvin.metrics.operating
 

@@ -37,12 +37,12 @@ from kelvin.pipeline.release import publish_best
 from kelvin.pipeline.throwaway import temporary_copy
 
 CONTENTS = (METRICS, COST, "index.html", "tables")
-# kept where there is one: what the page is drawn from, if it is small, and real beside drawn images
+# copied where they exist: the results that the page is drawn from, if small, and the picture of samples
 OPTIONAL = {ARCHIVE: ARCHIVE, "figures/overview.png": "overview.png"}
 
 
 def possible(config: Params, names: list[str]) -> tuple[list[str], dict[str, str]]:
-    """The runs that this data set's images can carry, and why the others cannot."""
+    """The runs that are possible on this data set's images, and why the others are not."""
     image_shape = PreparedStore(config.folders.prepared).images.shape[1:]
     runs, refused = [], {}
     for name in names:
@@ -70,7 +70,7 @@ def runs_of(config: Params, what: str) -> list[str]:
 
 
 def record(what: str, jobs: str) -> Path:
-    """Run it and keep its record; KelvinError when the pipeline fails."""
+    """Run the pipeline and write its record; KelvinError where it fails."""
     config = params.load()
     if what not in config.house.records:
         raise KelvinError(f"records has no entry {what!r}; known are {', '.join(config.house.records)}")
@@ -119,7 +119,7 @@ def record(what: str, jobs: str) -> Path:
 
 
 class About(TypedDict):
-    """record.json, as far as its page shows it."""
+    """The keys of record.json that its page shows."""
 
     title: str
     command: str

@@ -1,7 +1,7 @@
 """Curves of trainings in progress, in MLflow from their first epoch; `track` finishes their runs.
 
 `kelvin ui` starts `python -m kelvin.tracking.live` beside its server; so does `kelvin repro` where
-MLFLOW_TRACKING_URI names one. Trainings know nothing of it (kelvin.artifacts.live).
+MLFLOW_TRACKING_URI names one. Trainings do not depend on it (kelvin.artifacts.live).
 """
 
 from __future__ import annotations
@@ -58,11 +58,10 @@ def follow(parent: int) -> None:
 
 
 class Follower:
-    """Brings MLflow's runs of trainings up to date. Nothing of MLflow is imported before there is a
-    training."""
+    """Brings MLflow's runs of trainings up to date; imports MLflow only once there is a training."""
 
     def __init__(self) -> None:
-        self.states: dict[str, tuple[int, bool]] = {}  # fingerprint -> rows and state that are shown
+        self.states: dict[str, tuple[int, bool]] = {}  # fingerprint -> rows and state in MLflow
 
     def look(self) -> None:
         """Show what is new. KelvinError where the store refuses."""

@@ -1,4 +1,4 @@
-"""From results to runs of MLflow: what is missing, and how one is made."""
+"""From results to runs of MLflow: which are missing, and how one is made."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PARAM_LENGTH, DIGEST_LENGTH = 6000, 36  # and of one value
 
 
 def publish(active: Active) -> tuple[int, int]:
-    """Show every result that MLflow does not show yet; (runs made, runs kept).
+    """Publish every result that MLflow does not have yet; (new runs, old runs).
 
     Raises KelvinError for a damaged record, a number that is not finite, a store that refuses.
     """
@@ -99,7 +99,7 @@ def make(client: MlflowClient, result: Result, active: Active, mlflow_runs: dict
     metrics = [Metric(key, value, now, 0) for key, value in result.final().items()]
     going = next((run_id for run_id, old in mlflow_runs.items()
                   if result.identity.items() <= old.items() and LIVE in old), None)
-    # a run that was shown while it trained has its losses already
+    # a run that was published while it trained has its losses already
     epochs = int(mlflow_runs[going][LIVE]) if going else 0
     metrics += [Metric(f"epoch/{key}", value, now, epoch) for epoch, key, value in result.curves(epochs)]
     params = [Param(key, value[:PARAM_LENGTH]) for key, value in result.parameters().items()]

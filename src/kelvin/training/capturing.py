@@ -95,7 +95,7 @@ def captured(step: Step) -> Update:
 
 
 def tensors(step: Step) -> Iterator[torch.Tensor]:
-    """What an update writes and the next one reads, but for the optimizer's own."""
+    """The tensors that an update writes and the next one reads, without the optimizer's."""
     for network in (step.bare, *(average.network for average in step.averages)):
         yield from network.state_dict(keep_vars=True).values()
     yield from (step.losses, step.norms, step.rate)

@@ -42,7 +42,7 @@ class Checkpoint:
         self._trial = folder / f"{fingerprint}.trial"
 
     def load(self) -> dict[str, Any] | None:
-        """What `save` wrote last; None where nothing was."""
+        """The last state that `save` wrote; None where there is none."""
         if not self.path.exists():
             return None
         try:
@@ -64,7 +64,7 @@ class Checkpoint:
         self._trial.unlink(missing_ok=True)
 
     def note_failed_trial(self) -> None:
-        """Remember that a faster way to train lost the device."""
+        """Record that a faster way to train lost the device."""
         self._trial.touch()
 
     def had_failed_trial(self) -> bool:

@@ -50,7 +50,7 @@ def fit_linear(restorer: Restorer, x0: torch.Tensor) -> None:
 
 
 def about_process(process: Degradation, x0: torch.Tensor) -> Process:
-    """What is said of a fitted process: the signal variance left at every t, and at some the share that
+    """The record of a fitted process: the signal variance left at every t, and at some the share that
     linear least squares gets back from 8 bits (kelvin.degradations.recoverability); where severity is
     tied to a noise schedule, by what (`tie`), the values wanted, and from which t on they are out of
     reach.

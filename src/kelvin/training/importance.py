@@ -69,8 +69,8 @@ class ImportanceTimes(Times):
         return self.first[k] + inside.long()
 
     def correction(self, t: torch.Tensor) -> torch.Tensor:
-        """1 / (T p_t) at times (n,), float32, on their device; before `observe` still those of
-        the last draw."""
+        """1 / (T p_t) at times (n,), float32, on their device; before `observe` still those
+        of the last draw."""
         factor = self.size / (self.steps * self.shares())
         return factor.float().to(t.device)[self.bin_of(t)]
 
@@ -97,5 +97,5 @@ class ImportanceTimes(Times):
 
 
 def times_of(kind: str, steps: int, device: torch.device | str = "cpu") -> Times:
-    """What training.times names, for a process of T = steps; drawn by a stream of that device."""
+    """The Times of training.times, for a process of T = steps; drawn by a stream of that device."""
     return ImportanceTimes(steps, device) if kind == "importance" else Times(kind, steps)

@@ -1,4 +1,4 @@
-"""What each training starts from: nothing, weights pre-trained on other images, images to blend towards.
+"""The start of each training: nothing, weights pre-trained on other images, images to blend towards.
 
 Runs that differ in the number of epochs of their pre-training only (or in the classes they go on to
 learn) share one training, whose weights are saved after each of those numbers.
@@ -69,7 +69,7 @@ def shared(plan: PretrainPlan, start: Start, store: PreparedStore) -> str:
 
 
 def up_to_date(folder: Path, mark: str, member: Start) -> bool:
-    """Whether the folder is this start's and whole: what is damaged is made again."""
+    """Whether the folder holds this start and is whole: a damaged one is made again."""
     from kelvin.training.pretraining import digest
 
     start, wanted = StartFolder(folder), member.config.pretrain
@@ -161,7 +161,7 @@ def source_images(plan: PretrainPlan, store: PreparedStore, start: Start, shape:
 
 @contextmanager
 def prepared(source: RawImages) -> Iterator[PreparedStore]:
-    """Another data set, prepared for the occasion in a temporary folder."""
+    """Another data set, prepared in a temporary folder."""
     from kelvin.datasets.preparation import prepare
 
     with scratch_folder("kelvin-") as scratch:

@@ -15,7 +15,7 @@ class Verdict:
 
 
 def judged(losses: Sequence[float], patience: int, gain: float = 0.0) -> Verdict:
-    """What the validation losses of epochs 1, 2, ... say so far; at least one loss.
+    """The verdict on the validation losses of epochs 1, 2, ... so far; at least one loss.
 
     An epoch is better when it lies more than `gain` below the best before it,
     as Keras' EarlyStopping has it; training stops after `patience` epochs in a row that were not.

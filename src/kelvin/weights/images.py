@@ -1,4 +1,4 @@
-"""Images as users have them (pictures, arrays, tensors), and as weights give them back."""
+"""Images from users (pictures, arrays, tensors), and images that models return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small published weights: one safetensors file that knows its network, process, prior and sampler."""
+"""Small published weights: one safetensors file with network, process, prior and sampler."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Published:
 
     def sample(self, n: int, seed: int = 0, labels: Labels = None, guidance: float = 1.0,
                sampler: Section | str | None = None, steps: int | str | None = None) -> Samples:
-        """n new images from nothing but a seed."""
+        """n new images from a seed alone."""
         result = generate(self.restorer, self.section(sampler, steps), n, (seed, "samples"), BATCH,
                           labels=classes(labels, n), guidance=guidance)
         return Samples(result.images.numpy())
@@ -79,8 +79,8 @@ class Published:
                 guidance: float = 1.0) -> Samples:
         """x_0 of images that are degraded to t in 1..T, each by the sampler from there.
 
-        images: what `degrade` returned, or degraded images from elsewhere. Noise in them is not told to
-        the sampler; which pixels a mask took away is, so that there it must be what `degrade` returned.
+        images: what `degrade` returned, or degraded images from elsewhere. The sampler does not get
+        their noise, but it gets which pixels a mask removed: there give what `degrade` returned.
         The sampler `direct` restores in one shot.
         """
         self.check_time(t, 1)
@@ -103,7 +103,7 @@ class Published:
         return Samples(torch.cat(parts).numpy())
 
     def needs_z(self) -> bool:
-        """Whether a restoration must be told a part of z."""
+        """Whether a restoration needs a part of z."""
         process = self.restorer.degradation
         z = process.draw(BlockRandom(0, 1, "z"))
         return z is not None and process.public(z) is not None
@@ -118,7 +118,7 @@ class Published:
                               f"{first} to {steps}")
 
     def section(self, sampler: Section | str | None, steps: int | str | None) -> Section:
-        """The entry of `samplers` that is meant; trajectories check it."""
+        """The entry of `samplers` to use; trajectories check it."""
         chosen = self.sampler if sampler is None else sampler
         if chosen is None:
             raise KelvinError("these weights name no sampler, since they were not published: give one, "

@@ -1,4 +1,4 @@
-"""A CSV that says something of each file: its columns are `file` and one more."""
+"""A CSV with a value for each file: its columns are `file` and one more."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""k folds of a data set, drawn once and kept beside its store, so that every run holds out the same.
+"""k folds of a data set, drawn once and stored beside it, so that every run holds out the same.
 
 The folds divide the development part: the training images, then the validation images, each in
 the store's order. The test part is never in a fold. Three kinds:
@@ -31,7 +31,7 @@ FILE = "folds.json"
 
 @dataclass(frozen=True)
 class Folds:
-    """What folds.json holds: the number of folds, their seed, and each image's fold by kind."""
+    """The contents of folds.json: the number of folds, their seed, and each image's fold by kind."""
 
     k: int
     seed: int

@@ -1,7 +1,7 @@
 """Does a split show in one part what it holds out in another?
 
 Three signs: groups on both sides; identical images on both sides; near-duplicates on both sides, by
-a perceptual distance, since an object may be known to no label. The distance of image a to image b
+a perceptual distance, since an object may have no label. The distance of image a to image b
 is the root mean square of the difference of their 8x8 area averages (each channel), over the standard
 deviation of a's own: 0 for the same picture, about 1.4 for unrelated ones, and the same under any
 change of contrast. Queries are a seeded subsample; what they are compared with is not.
@@ -28,7 +28,7 @@ _PAIRS = 5
 
 @dataclass(frozen=True)
 class Looks:
-    """What the check knows of n images: 8x8 averages float32 (n, d) around their common mean, the
+    """Features of n images for the check: 8x8 averages float32 (n, d) around their common mean, the
     standard deviation (n,) of each, and a hash (n,) of all its pixels."""
 
     averages: np.ndarray
@@ -39,7 +39,7 @@ class Looks:
 def check_leakage(
     images: np.ndarray, groups: np.ndarray, parts: np.ndarray, folds: Folds | None, seed: int
 ) -> dict:
-    """What leakage.json holds: a check of the test part, of the validation part, of every kind of fold.
+    """The contents of leakage.json: checks of the test part, the validation part, and each kind of fold.
 
     images uint8 (n, C, H, W), read in blocks; groups, parts (n,) as in the store.
     """
