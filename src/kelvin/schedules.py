@@ -55,7 +55,7 @@ class NoiseSchedule:
 
 
 def tie_of(section: Mapping[str, Any], where: str = "schedule") -> str:
-    """What severity is tied by."""
+    """The quantity that severity is tied by."""
     tie = section.get("tie", TIES[0])
     if tie not in TIES:
         raise KelvinError(f"{where}.tie = {tie!r}: it should be {' or '.join(TIES)}")

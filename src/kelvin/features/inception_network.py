@@ -1,4 +1,4 @@
-"""InceptionV3 as FID knows it: torchvision's blocks, with the three places where TensorFlow differs.
+"""InceptionV3 as FID uses it: torchvision's blocks, with the three places where TensorFlow differs.
 
 Szegedy et al. 2016, as ported by the file that Heusel et al. 2017 published their FID with. Against
 torchvision's network: average pools leave the padding out of their count, the very last block takes

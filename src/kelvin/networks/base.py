@@ -1,4 +1,4 @@
-"""What every network is: (x, time) -> an image of the same shape. Nothing here knows of diffusion."""
+"""The interface of all networks: (x, time) -> an image of the same shape."""
 
 from __future__ import annotations
 

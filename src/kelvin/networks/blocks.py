@@ -31,7 +31,7 @@ class GroupNorm(nn.GroupNorm):
 
 
 def is_channels_last(x: torch.Tensor) -> bool:
-    """Does x (n, C, H, W) lie so, and not contiguously as well (as images of one channel or pixel do)?"""
+    """Is x (n, C, H, W) in channels_last layout alone? Images of one channel or pixel are contiguous too."""
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
@@ -54,7 +54,7 @@ def norm(channels: int, groups: int = 8) -> nn.GroupNorm:
 
 
 def dropout(share: float) -> nn.Module:
-    """Dropout; without a share nothing, which draws no random numbers."""
+    """Dropout; for a share of 0 the identity, which draws no random numbers."""
     return nn.Dropout(share) if share else nn.Identity()
 
 

@@ -1,4 +1,4 @@
-"""What a network is told besides the image and the time: nothing, or a class."""
+"""Conditioning of a network, besides image and time: none, or a class."""
 
 from __future__ import annotations
 

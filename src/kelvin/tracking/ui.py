@@ -48,7 +48,7 @@ def refuse_taken(port: int) -> None:
 
 def page(port: int) -> str:
     """The address where charts compare the runs of the data set; MLflow's first page without any."""
-    with opened() as client:  # it makes the database too: the server's workers would all do so at once
+    with opened() as client:  # makes the database too, which the server's workers would all do at once
         experiment = client.get_experiment_by_name(PREFIX + active_runs().dataset)
     address = f"http://{HOST}:{port}"
     charts = f"/#/experiments/{experiment.experiment_id}/runs?compareRunsMode=CHART" if experiment else ""

@@ -20,7 +20,7 @@ _UPRIGHT = {
 
 @dataclass(frozen=True)
 class Directory:
-    """What is read of a TIFF header and its first directory.
+    """Entries of a TIFF header and its first directory.
 
     orientation 1..8, and the offset of its entry (None without one); more: whether another directory,
     in a TIFF file another picture, follows.
@@ -77,7 +77,7 @@ def without_metadata(content: bytes) -> tuple[bytes, int]:
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """The picture as it is meant to be seen."""
+    """The picture, turned upright."""
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 

@@ -86,7 +86,7 @@ def reordered(raw: RawData, order: np.ndarray) -> RawData:
 
 
 def load_embedded(name: str) -> RawData:
-    """What scikit-learn itself holds: `digits`, or `photos`."""
+    """scikit-learn's own images: `digits` or `photos`."""
     loaders = {"digits": load_digits, "photos": load_photos}
     if name not in loaders:
         raise KelvinError(

@@ -1,4 +1,4 @@
-"""What the names of Fruits-360 say (Muresan and Oltean, 2018): fruit and variety.
+"""Class names of Fruits-360 (Muresan and Oltean, 2018): fruit and variety.
 
 A class is one physical fruit on a turntable. Early editions call its folder `Apple Red 1`, later ones
 also `apple_red_1`; a file is `<frame>_100.jpg`, `r_<frame>_100.jpg` (turned about a second axis),

@@ -1,4 +1,4 @@
-"""What the files of a tree are: pictures with class and part, and what is no picture.
+"""The files of a tree: pictures, with class and part, and other files.
 
 Understood layouts, each also inside enclosing folders: `<class>/...`, `<split>/<class>/...` (also with
 one folder between, `train/images/<class>/...`), pictures with no class folder at all, and any of them
@@ -64,7 +64,7 @@ class Layout:
 
 
 def read_layout(tree: Tree, where: str, labels: Table | None = None) -> Layout:
-    """What each file is. KelvinError where there is no picture, or no training part."""
+    """Class and part of every picture. KelvinError where there is no picture, or no training part."""
     names, foreign, left_out = sort_files(tree, where)
     depth = _enclosing([name.split("/") for name in names])
     inside = {name: name.split("/")[depth:] for name in names}

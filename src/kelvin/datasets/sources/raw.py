@@ -1,4 +1,4 @@
-"""What a source hands over, before it is split and stored."""
+"""The data of a source, before they are split and stored."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

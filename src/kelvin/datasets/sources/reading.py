@@ -31,7 +31,7 @@ _BROKEN = (
 # Pillow logs what is wrong with a TIFF, and raises it too: the sentence with the file's name is enough.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 _BLOCK = 32  # rows moved at once, and files read ahead of the decoders
-_BAR_FROM = 1000  # fewer images than that take no time worth a bar
+_BAR_FROM = 1000  # images: fewer are too quick for a bar
 
 PICTURES = "PNG, JPEG, BMP, TIFF or WebP"
 # What makes images alike: a verb, and what it is done to where sizes and where channels differ.
@@ -45,7 +45,7 @@ def in_memory(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def in_file(path: Path) -> Allocate:
-    """Rooms for uint8 arrays in this .npy file, mapped into memory: pages are written, none is kept."""
+    """uint8 arrays in this .npy file, mapped into memory: their pages are written out, not held."""
 
     def allocate(shape: tuple[int, ...]) -> np.ndarray:
         return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)

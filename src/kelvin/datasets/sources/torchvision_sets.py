@@ -1,4 +1,4 @@
-"""The four published sets that torchvision knows: found, else downloaded, and always checked."""
+"""The four published sets of torchvision: found on disk or downloaded, and always checked."""
 
 import gzip
 import hashlib

@@ -1,4 +1,4 @@
-"""What lies below a folder. Links are followed; what a system leaves behind is named, not entered."""
+"""The files below a folder. Links are followed; a system's own folders are listed, not entered."""
 
 import os
 import unicodedata
