@@ -31,7 +31,7 @@ class GroupNorm(nn.GroupNorm):
 
 
 def is_channels_last(x: torch.Tensor) -> bool:
-    """Is x (n, C, H, W) in channels_last layout alone? Images of one channel or pixel are contiguous too."""
+    """Is x (n, C, H, W) in channels_last layout alone? Images of one channel or pixel are both."""
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
