@@ -104,7 +104,7 @@ class Degradation(ABC):
         return {}
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:  # noqa: B027
-        """Put back the tensors of `tensors`."""
+        """Load the fitted tensors."""
 
     def draw(self, random: Random) -> torch.Tensor | None:
         """The process's randomness for `random.n` images; None for a deterministic process."""
@@ -167,4 +167,4 @@ class Prior(ABC):
         return {}
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:  # noqa: B027
-        """Put back the tensors of `tensors`."""
+        """Load the fitted tensors."""

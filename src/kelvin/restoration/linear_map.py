@@ -26,7 +26,7 @@ def tensors(process: Degradation) -> dict[str, torch.Tensor]:
 
 
 def load(process: Degradation, saved: dict[str, torch.Tensor]) -> None:
-    """Put back the maps of `tensors`."""
+    """Load the maps."""
     if saved:
         put(process, saved["weights"], saved["offsets"])
 

@@ -57,8 +57,8 @@ def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = N
                     built: dict[str, list[str]] | None = None) -> list[str]:
     """A line for everything that cannot be trained or measured on these images; [] where all can.
 
-    memory: bytes of the machine, None for no bound. built: results of
-    an earlier call for networks and processes. A fault that several runs share is one line.
+    memory: bytes of the machine, None for no bound. built: results of an earlier call for networks
+    and processes. A fault that several runs share is one line.
     """
     lines = lines_of(lambda: settled_metrics(checked.metrics, manifest))
     if lines:
