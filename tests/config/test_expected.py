@@ -95,7 +95,7 @@ def test_what_is_not_there_or_cannot_be_split_is_a_sentence(fruit):
     ({"test": 99}, "test: 99 means 99 images of 20"),
     ({"validation": 17}, "validation: 17 means 17 images of 16"),
     ({"folds": {"k": 17, "seed": 0}}, "folds: k = 17, but the images outside the test part form only 16"),
-    ({"folds": {"k": 9, "seed": 0}}, "folds: k = 9 leaves folds of 1 of the 16 images outside"),
+    ({"folds": {"k": 9, "seed": 0}}, "folds: k = 9 comes to a grouped fold of 1 of the 16 imag"),
     ({"classes": ["pear"], "test": 2, "validation": 1}, "validation: 1 comes to 1 image, but the dista"),
     ({"classes": ["pear"], "test": 0.99}, "test: 0.99 means 8 images of 8 in 1 classes")])
 def test_a_split_that_cannot_be_is_told_by_the_plan_and_by_prepare_before_decoding(

@@ -104,6 +104,63 @@ def test_a_tar_behind_a_tar_is_not_dropped(make_tar):
         pass
 
 
+def test_a_tar_of_the_first_format_behind_a_tar_is_seen(make_tar):
+    """It has no word that tells it from other bytes, but the checksum of its headers."""
+    first, second = make_tar({"a.png": b"x"}, "1.tar"), make_tar({"b.png": b"y"}, "2.tar")
+    old = bytearray(second.read_bytes())
+    old[257:265], old[148:156] = bytes(8), b" " * 8
+    old[148:156] = b"%06o\0 " % sum(old[:512])
+    second.write_bytes(old)
+    with open_tree(second) as tree:
+        assert tree.files == ["b.png"]
+    first.write_bytes(first.read_bytes() + old)
+    with pytest.raises(KelvinError, match="another tar follows its end"), open_tree(first):
+        pass
+
+
+def test_a_zip_before_a_zip_is_not_dropped(make_zip):
+    first, second = make_zip({"a.png": b"x"}, "1.zip"), make_zip({"b.png": b"y"}, "2.zip")
+    second.write_bytes(first.read_bytes() + second.read_bytes())
+    with pytest.raises(KelvinError, match="another zip stands before it"), open_tree(second):
+        pass
+
+
+@pytest.mark.parametrize("behind", [b"\n", b"garbage" * 9, bytes(5000)])
+@pytest.mark.parametrize("comment", [b"", b"a comment"])
+def test_bytes_behind_a_zip_change_nothing(make_zip, behind, comment):
+    path = make_zip({"a.png": b"x"})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = comment
+    path.write_bytes(path.read_bytes() + behind)
+    with open_tree(path) as tree:
+        assert tree.read("a.png") == b"x"
+
+
+def test_a_wrong_checksum_in_the_table_of_a_zip_is_seen(make_zip):
+    path = make_zip({"a.png": b"x"})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + 16] ^= 1  # APPNOTE 4.3.12
+    path.write_bytes(content)
+    with open_tree(path) as tree, pytest.raises(zipfile.BadZipFile, match="Bad CRC-32"):
+        tree.read("a.png")
+
+
+@pytest.mark.parametrize("piece", [700, 5000])
+def test_a_gzip_of_several_members_is_one_tar(make_tar, piece):
+    """As parallel packers write it; the checksum of each member is compared."""
+    content = make_tar(NOISE, "t.tar").read_bytes()
+    members = [gzip.compress(content[:piece]), gzip.compress(content[piece:])]
+    path = make_tar({}, "t.tar.gz")
+    path.write_bytes(b"".join(members))
+    with open_tree(path) as tree:
+        assert {name: tree.read(name) for name in tree.files} == NOISE
+    damaged = bytearray(members[0])
+    damaged[-8] ^= 1  # RFC 1952: its CRC-32
+    path.write_bytes(damaged + members[1])
+    with pytest.raises(KelvinError, match="CRC check failed"), open_tree(path):
+        pass
+
+
 OTHER = {
     "picture": (b"\x89PNG\r\n\x1a\n" + bytes(600), "is one PNG picture; name the folder"),
     "jpeg": (b"\xff\xd8\xff\xe0" + bytes(600), "is one JPEG picture"),
@@ -219,6 +276,13 @@ def test_linked_folders_are_followed(make_tree, kind):
     with open_tree(root) as tree:
         assert sorted(tree.files) == sorted(["cat/1.png", f"{link}/2.png", f"{link}/sub/3.png"])
         assert tree.read(f"{link}/sub/3.png") == b"z"
+
+
+def test_the_folder_itself_is_no_folder_of_the_tree(make_tar):
+    """`tar cf pictures.tar .` packs it as ./"""
+    root, inside = _member("./", tarfile.DIRTYPE), _member("./a", tarfile.DIRTYPE)
+    with open_tree(make_tar({"./": root, "./a": inside, "./a/1.png": b"x"})) as tree:
+        assert tree.folders == ["a"] and tree.files == ["a/1.png"]
 
 
 @pytest.mark.parametrize("target", [".", "..", "cat", "cat/deep"])

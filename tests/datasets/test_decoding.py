@@ -10,7 +10,7 @@ from PIL import Image
 
 from kelvin.datasets.sources.archives import open_tree
 from kelvin.datasets.sources.decoding import decode
-from kelvin.datasets.sources.exif import read_directory
+from kelvin.datasets.sources.exif import read_directory, without_metadata
 from kelvin.datasets.sources.reading import read_images
 
 GREY, COLOUR, PALETTE, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 3, 4, 6
@@ -186,6 +186,27 @@ def test_a_palettes_transparency(alpha):
         assert decode(content, None, None)[:, 0, 0].tolist() == [3, 4, 5]
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_colour_that_the_palette_lacks_is_refused(bits):
+    highest = (1 << bits) - 1
+    colours = np.arange(3 * (highest + 1)) % 251
+    samples = np.full((8, 8), highest)
+    whole = png(samples, bits, PALETTE, _chunk(b"PLTE", bytes(colours.tolist())))
+    assert decode(whole, None, None)[:, 0, 0].tolist() == colours[-3:].tolist()
+    with pytest.raises(ValueError, match="a colour that its palette does not hold"):
+        decode(png(samples, bits, PALETTE, _chunk(b"PLTE", bytes(colours[:-3].tolist()))), None, None)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16])
+def test_signed_pixels_of_a_tiff_are_refused(kind, tmp_path):
+    """Their 0 is in the middle, where a picture's is black."""
+    import tifffile
+
+    tifffile.imwrite(tmp_path / "x.tif", np.arange(96, dtype=kind).reshape(8, 12))
+    with pytest.raises(ValueError, match="signed pixels|16 bits a channel in mode I"):
+        decode((tmp_path / "x.tif").read_bytes(), None, None)
+
+
 def test_a_damaged_checksum_of_pixels_is_seen():
     content = png(np.zeros((4, 4), int), 8, GREY)
     at = content.index(b"IEND") - 5  # the last byte of the CRC before it
@@ -210,6 +231,15 @@ def exif(order="<", orientation=6, kind=3, count=1, beside=()):
     for tag, entry_kind, entry_count, field in sorted(entries):
         out += struct.pack(f"{order}HHI", tag, entry_kind, entry_count) + field
     return out + bytes(4) + bytes(range(64))
+
+
+def bigtiff(order, orientation, more):
+    """The header and first directory of a BigTIFF (its specification, version 0.3)."""
+    entries = [(0x100, 3, 1, 12)] + ([] if orientation is None else [(0x112, 3, 1, orientation)])
+    out = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HHHQQ", 43, 8, 0, 16, len(entries))
+    for tag, kind, count, value in entries:
+        out += struct.pack(f"{order}HHQHHI", tag, kind, count, value, 0, 0)
+    return out + struct.pack(f"{order}Q", more << 40)
 
 
 BASE = Image.fromarray(np.arange(96, dtype=np.uint8).reshape(8, 12) * 2)
@@ -242,6 +272,40 @@ def test_every_orientation_of_tiff(order, orientation):
     samples = np.arange(96).reshape(8, 12) * 514
     content = tiff(samples, order, (274, 3, orientation))
     assert np.array_equal(decode(content, None, None)[0], SEEN[orientation](samples // 257))
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("orientation", [None, *SEEN])
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_bigtiff_is_read_as_a_tiff(order, orientation, more):
+    """Its counts and offsets have 64 bits; several pictures are refused."""
+    known = None if orientation is None else orientation
+    content = bigtiff(order, known, more)
+    directory = read_directory(content)
+    assert (directory.orientation, directory.more) == (orientation or 1, bool(more))
+    plain, _ = without_metadata(content)
+    assert read_directory(plain).orientation == 1 and len(plain) == len(content)
+
+
+@pytest.mark.parametrize("orientation", SEEN)
+def test_every_orientation_of_bigtiff(orientation, tmp_path):
+    tags, file = Image.Exif(), io.BytesIO()
+    tags[0x112] = orientation
+    BASE.save(file, "TIFF", exif=tags, big_tiff=True)
+    assert file.getvalue()[:4] == b"II+\0"
+    assert np.array_equal(decode(file.getvalue(), None, None)[0], SEEN[orientation](np.asarray(BASE)))
+
+
+def test_several_pictures_in_a_bigtiff_are_refused():
+    file = io.BytesIO()
+    BASE.save(file, "TIFF", save_all=True, append_images=[BASE], big_tiff=True)
+    with pytest.raises(ValueError, match="holds several pictures"):
+        decode(file.getvalue(), None, None)
+
+
+@pytest.mark.parametrize("end", range(0, 48, 3))
+def test_a_cut_bigtiff_has_no_directory_or_one(end):
+    assert read_directory(bigtiff("<", 6, 1)[:end]).orientation in (1, 6)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])

@@ -132,6 +132,24 @@ def test_a_folder_between_split_and_classes_is_no_class(load, picture, folders):
     assert dict(zip(_values(raw), raw.given_test.tolist(), strict=True)) == {0: 0, 1: 0, 2: 1}
 
 
+@pytest.mark.parametrize("between", ["train", "test"])
+def test_a_folder_between_one_split_and_its_classes_is_no_class(load, picture, between):
+    parts = [("train", "cat"), ("train", "dog"), ("test", "cat"), ("test", "dog")]
+    raw = load({f"{part}/{'images/' * (part == between)}{name}/{i}.png": picture(i)
+                for i, (part, name) in enumerate(parts)})  # fmt: skip
+    assert raw.class_names == ["cat", "dog"]
+    assert dict(zip(_values(raw), raw.labels.tolist(), strict=True)) == {0: 0, 1: 1, 2: 0, 3: 1}
+    assert dict(zip(_values(raw), raw.given_test.tolist(), strict=True)) == {0: 0, 1: 0, 2: 1, 3: 1}
+
+
+def test_a_split_of_one_class_keeps_it(load, picture):
+    """Its folders below the class are no classes."""
+    raw = load({"train/cat/1.png": picture(1), "train/dog/2.png": picture(2),
+                "test/cat/deep/3.png": picture(3)})  # fmt: skip
+    assert raw.class_names == ["cat", "dog"]
+    assert dict(zip(_values(raw), raw.labels.tolist(), strict=True)) == {1: 0, 2: 1, 3: 0}
+
+
 @pytest.mark.parametrize("link", ["test", "train/dog", "val"])
 def test_a_linked_split_or_class_counts(make_tree, make_spec, picture, tmp_path, link):
     parts = [("train", "cat"), ("train", "dog"), ("test", "cat"), ("val", "cat")]

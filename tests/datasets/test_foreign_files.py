@@ -71,6 +71,8 @@ HARMLESS = {
     "data/cat/Thumbs.db": ["data/cat/Thumbs.db"],
     "data/cat/Thumbs.db:encryptable": ["data/cat/Thumbs.db:encryptable"],
     "found.000/": ["found.000/file0001.chk"],
+    "FOUND.017/": ["FOUND.017/1.png"],
+    "data/cat/1.png:Zone.Identifier": ["data/cat/1.png:Zone.Identifier"],
     "data/desktop.ini": ["data/desktop.ini"],
     "LICENSE": ["LICENSE"],
     "data/README": ["data/README"],

@@ -119,6 +119,24 @@ def test_folds_that_cannot_be_drawn_name_the_data_set(make_spec, make_tree, pict
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]
 
 
+def test_a_grouped_fold_of_one_image_is_refused_before_decoding(
+    make_spec, make_tree, picture, tmp_path, monkeypatch
+):
+    """30 of 32 images outside the test part are of one object: two of three folds hold one each."""
+    names = [f"{part}/{'ab'[i % 2]}/{i}.png"
+             for part, n in (("train", 32), ("test", 8)) for i in range(n)]
+    rows = [f"{name},{'whole' if i < 30 else i}" for i, name in enumerate(names)]
+    table = "\n".join(["file,group", *rows]).encode()
+    make_tree(dict.fromkeys(names, picture()) | {"g.csv": table})
+    monkeypatch.setattr("kelvin.datasets.sources.folders.read_images",
+                        lambda *_, **__: pytest.fail("decoded"))
+    spec = make_spec(groups={"csv": "g.csv"}, folds=SimpleNamespace(k=3, seed=0))
+    with pytest.raises(KelvinError, match=r"^datasets\.mine: folds: k = 3 comes to a grouped fold of 1 "
+                                          r"of the 32 images .* at least 2; lower k, other groups, or"):
+        prepare("mine", spec, {"KELVIN_DATA": str(tmp_path)}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_was_left_out_is_listed_once_and_makes_no_other_data_set(
     make_spec, make_tree, picture, tmp_path, caplog
 ):

@@ -85,7 +85,26 @@ def test_black_images_have_no_mmd_where_few_held_out_ones_are_beside_them(made):
     protocols = [replace(made[0], n=n) for n in (200, 100)]
     found = [p.more(p.samples(black[:p.n], made[0].scale(p.n))) for p in protocols]
     assert [found[0][key] for key in ("mmd", "mmd_p")] == [None, None]
+    assert "most of the rows are equal" in found[0]["mmd_why"] and "mmd_why" not in found[1]
     assert found[1]["mmd"] > 0 and 0 < found[1]["mmd_p"] <= 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_every_value_that_is_null_has_its_reason(made, count):
+    """Classes may leave one validation image, and a few samples no debiased distance."""
+    from dataclasses import replace
+
+    whole, _, store = made
+    images = store.split("test").images
+    judged = replace(whole, validation_images=store.split("validation").images[:count])
+    few, many = (judged.score(judged.samples(images[:n], whole.scale(n)))[0] for n in (16, 239))
+    for record in (few, many):
+        nulls = {key for key, value in record.items() if value is None}
+        assert all(f"{key.removesuffix('_low').removesuffix('_high')}_why" in record for key in nulls)
+        assert ("fmd_validation_why" in record) == (record["fmd_validation"] is None) == (count < 2)
+        assert count > 1 or record["fmd_validation_why"].endswith(f"images, and there are {count}")
+    assert few["fmd_debiased"] is None and "16 rows" in few["fmd_debiased_why"]
+    assert many["fmd_debiased"] is not None and "fmd_debiased_why" not in many
 
 
 def test_a_verdict_is_of_the_median_classifier_and_choices_are_by_validation_images(made):

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from kelvin.common.files import read_json
-from kelvin.report.aggregate import costs, metrics
+from kelvin.report.aggregate import costs, metrics, over_seeds
 from kelvin.report.parts.tables import generation_table, samplers_table
 from kelvin.report.results import collect
 
@@ -43,6 +43,16 @@ def test_replicates_are_aggregated(project):
     assert found["samplers"]["raw"]["fmd"] == pytest.approx(np.mean(FMD) + 1)
     assert not any("seconds" in key for key in found)
     assert costs(results)["ddpm-default"]["train_seconds"] == 1.5
+
+
+@pytest.mark.parametrize("null", [0, 1])
+def test_a_value_that_one_seed_lacks_is_null_with_that_seeds_reason(null):
+    """The keys beside the value differ: its error, or why there is none."""
+    whole = {"fmd": 2.0, "bits_per_dim": 3.0, "bits_per_dim_se": 0.1}
+    other = {"fmd": 4.0, "bits_per_dim": None, "bits_why": "too large"}
+    found = over_seeds([other, whole] if null == 0 else [whole, other], 0.95)
+    assert found["bits_per_dim"] is None and found["bits_why"] == "too large"
+    assert found["bits_per_dim_se"] is None and found["fmd"] == 3.0
 
 
 def test_a_copier_is_never_the_best(project):

@@ -32,6 +32,9 @@ class RowWords(TypedDict, total=False):
     fid_why: str | None
     effnet_why: str | None
     bits_why: str | None
+    fmd_debiased_why: str | None
+    fmd_validation_why: str | None
+    mmd_why: str | None
 
 
 Row = Annotated[dict[str, Any], Numbers(RowWords)]

@@ -68,9 +68,12 @@ def divide(raw: RawData, spec: Images) -> tuple[np.ndarray, folding.Folds | None
         return split, None
     rows = folding.development_rows(split)
     folds = folding.make_folds(raw.labels[rows], raw.groups[rows], spec.folds.k, spec.folds.seed)
-    if len(rows) < 2 * folds.k:
-        raise KelvinError(f"folds: k = {folds.k} leaves folds of 1 of the {len(rows)} images outside the "
-                          "test part, but a distance needs at least 2; lower k, or set folds to null")
+    for kind in folding.KINDS:
+        if (least := np.bincount(folds.fold(kind), minlength=folds.k).min()) < 2:
+            cure = "lower k, other groups" if len(rows) >= 2 * folds.k else "lower k"
+            raise KelvinError(f"folds: k = {folds.k} comes to a {kind} fold of {least} of the "
+                              f"{len(rows)} images outside the test part, but a distance needs at least 2"
+                              f"; {cure}, or set folds to null")
     return split, folds
 
 

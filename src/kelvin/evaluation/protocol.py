@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from kelvin.features.reference import OTHER, Reference
 from kelvin.metrics.fmd import Scale, Score, make_scale, small_scale
 from kelvin.metrics.frechet import frechet_from_features
 from kelvin.metrics.measures import MEASURES
+from kelvin.metrics.mmd import NO_SCALE
 from kelvin.metrics.moments import Moments, moments
 from kelvin.metrics.nearest import Neighbours
 from kelvin.metrics.samples import Samples
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 JUDGE = "classifier"
 # further Frechet distances: {extractor: record key}; measures with an interval are KID
 DISTANCES = {m.extractor: m.key for m in MEASURES.within("agreement") if m.extractor and not m.spread}
+
+
+def reasons(record: Mapping[str, Any], why: Mapping[str, str | None]) -> dict[str, str | None]:
+    """{<key>_why: why it is null} of the measures that are null in the record."""
+    return {f"{key}_why": text for key, text in why.items() if record[key] is None}
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,8 @@ class Protocol:
         record = {"n": len(samples.images), **MEASURES.of(samples, every=True),
                   "fmd_by_classifier": by_seed, "fmd_median": float(np.median(by_seed)),
                   "fmd_validation": self.against_validation(samples.features)}
+        record |= reasons(record, {"fmd_debiased": samples.interval.why,
+                                   "fmd_validation": self.validation_why})
         memory = samples.memory
         order = np.argsort(memory.distance, kind="stable")[:8]
         return record, {"histogram": samples.classes.histogram.tolist(),
@@ -137,13 +145,21 @@ class Protocol:
     @cached_property
     def validation(self) -> Moments | None:
         images = self.validation_images
-        return None if images is None or len(images) < 2 else moments(self.judge(images)[0])
+        return None if images is None or self.validation_why else moments(self.judge(images)[0])
+
+    @property
+    def validation_why(self) -> str | None:
+        """Why there is no distance to the validation images; None where there is one."""
+        found = 0 if self.validation_images is None else len(self.validation_images)
+        return None if found > 1 else \
+            f"a distance needs at least 2 validation images, and there are {found}"
 
     def more(self, samples: Samples) -> dict[str, Any]:
         """Measures of a run's first sampler only; null, with the reason, where weights are missing."""
-        return {"fid": None, "kid_effnet": None, "fd_effnet": None,
-                **MEASURES.of(samples, every=False),
-                "fid_why": self.fid_why, "effnet_why": self.effnet_why}
+        record = {"fid": None, "kid_effnet": None, "fd_effnet": None,
+                  **MEASURES.of(samples, every=False),
+                  "fid_why": self.fid_why, "effnet_why": self.effnet_why}
+        return record | reasons(record, {"mmd": NO_SCALE})
 
     @cached_property
     def train_features(self) -> np.ndarray:

@@ -17,6 +17,9 @@ TILE = 1024  # rows and columns of the kernel matrix that exist at one time
 MEDIAN_ROWS = 2000  # as many rows give the median distance
 
 
+NO_SCALE = "MMD's median distance is 0: most of the rows are equal, so there is no scale for its kernel"
+
+
 class NoScale(KelvinError):
     """Most rows are equal: their median distance is 0, and a kernel has no bandwidth."""
 
@@ -103,8 +106,7 @@ def _median_distance(pooled: np.ndarray, rng: np.random.Generator) -> float:
     median = float(np.sqrt(np.median(_squared_distances(some, some)[above])))
     # what equal rows leave is rounding, a hundred-millionth of the size of the rows
     if median <= 1e-7 * float(np.sqrt((some**2).sum(1).max())):
-        raise NoScale("MMD's median distance is 0: most of the rows are equal, so there is no scale "
-                          "for its kernel")
+        raise NoScale(NO_SCALE)
     return median
 
 

@@ -52,8 +52,11 @@ def run_record(run: Run, level: float) -> dict[str, Any]:
 def over_seeds(records: list[dict[str, Any]], level: float) -> dict[str, Any]:
     """Means over records; numbers that vary get `_sd`, measures `over_seeds` a t interval."""
     out: dict[str, Any] = {}
-    for key in records[0]:
-        values = [record[key] for record in records]
+    for key in dict.fromkeys(key for record in records for key in record):
+        values = [record.get(key) for record in records]
+        if key.endswith("_why"):  # there is one where a value is null
+            out[key] = next(filter(None, values), None)
+            continue
         if key.endswith(("_low", "_high")) and key.rsplit("_", 1)[0] in INTERVALS:
             continue  # an interval over images says nothing about seeds
         out[key] = middle(values)

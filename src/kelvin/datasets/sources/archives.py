@@ -30,7 +30,7 @@ from kelvin.datasets.sources.walk import (
 
 LARGEST = 1 << 30  # bytes of one picture file: more is no picture, or a bomb
 _CHUNK = 1 << 20
-_END_RECORD = 22  # bytes at the end of a zip, before its comment
+_END_RECORD, _LONGEST_COMMENT = 22, 1 << 16  # bytes at the end of a zip
 _LONGEST = 100  # letters of a library's own message
 _SWELLING = 200  # an archive that claims more than this times its size, and than LARGEST, is a bomb
 _KINDS = ".tar, .tar.gz, .tar.bz2, .tar.xz or .zip"
@@ -123,7 +123,7 @@ class ArchiveTree:
             outer = "/".join(clean.parts[: odd + 1])
             self.left_out[f"{outer}/" if odd < len(folders) else outer] = reason(clean.parts[odd])
         elif is_folder:
-            self.folders.append(clean.as_posix())
+            self.folders += [clean.as_posix()] if clean.parts else []  # not the whole, `./`
         else:
             self.members[clean.as_posix()] = member
 
@@ -157,7 +157,7 @@ class TarTree(ArchiveTree):
         # A compressed stream compares its checksum at its very end.
         while piece := self.tar.fileobj.read(_CHUNK):
             blocks = range(0, len(piece), tarfile.BLOCKSIZE)
-            if any(piece[i + 257 : i + 262] == b"ustar" for i in blocks):
+            if any(_is_header(piece[i : i + tarfile.BLOCKSIZE]) for i in blocks):
                 raise tarfile.ReadError("another tar follows its end")
 
 
@@ -183,10 +183,15 @@ class ZipTree(ArchiveTree):
     def _refuse_short_table(self) -> None:
         # zipfile trusts the table's lengths; the record behind it counts the members (APPNOTE 4.3.16).
         with self.path.open("rb") as file:
-            file.seek(-_END_RECORD - len(self.archive.comment), os.SEEK_END)
-            (count,) = struct.unpack_from("<H", file.read(_END_RECORD), 10)
-        if count not in (len(self.archive.infolist()), 0xFFFF):
-            raise zipfile.BadZipFile(f"{len(self.archive.infolist())} of {count} members are listed")
+            file.seek(-min(self.path.stat().st_size, _END_RECORD + _LONGEST_COMMENT), os.SEEK_END)
+            end = file.read()
+        (count,) = struct.unpack_from("<H", end, end.rfind(b"PK\5\6") + 10)
+        members = self.archive.infolist()
+        if count not in (len(members), 0xFFFF):
+            raise zipfile.BadZipFile(f"{len(members)} of {count} members are listed")
+        # It also takes the last of several archives in one file for the whole.
+        if min((member.header_offset for member in members), default=0) > 0:
+            raise zipfile.BadZipFile("another zip stands before it")
 
     def read(self, name: str) -> bytes:
         size = self.members[name].file_size
@@ -236,6 +241,15 @@ def file_hash(path: Path, algorithm: str) -> str:
         while piece := file.read(_CHUNK):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def _is_header(block: bytes) -> bool:
+    """Is this block of a tar the header of a member, by its own checksum?"""
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def _head(path: Path) -> bytes:

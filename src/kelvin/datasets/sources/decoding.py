@@ -23,7 +23,9 @@ from kelvin.datasets.sources.exif import exif_orientation, read_directory, uprig
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 _GREY, _COLOUR = ("1", "L", "LA"), ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")
 _DEEP = ("I;16", "I;16B", "I;16L")
-_BITS, _INVERTED, _PLANAR = 258, 262, 284  # TIFF tags: BitsPerSample, Photometric..., PlanarConfiguration
+# TIFF tags: BitsPerSample, PhotometricInterpretation, PlanarConfiguration, SampleFormat
+_BITS, _INVERTED, _PLANAR, _FORMAT = 258, 262, 284, 339
+_SIGNED = 2  # of SampleFormat
 # The other byte of a 16-bit sample: Pillow's name of the order of bytes, reversed.
 _OTHER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
@@ -48,10 +50,12 @@ def decode(content: bytes, image_size: int | Sequence[int] | None, channels: int
 
 @dataclass(frozen=True)
 class _Depth:
-    """Of a PNG: bits a sample and the one grey level or colour that is transparent, if any."""
+    """Of a PNG: bits a sample, the one grey level or colour that is transparent, if any, and the colours
+    of its palette."""
 
     bits: int
     key: tuple[int, ...] | None
+    colours: int
 
 
 def _read_depth(content: bytes) -> _Depth | None:
@@ -59,7 +63,7 @@ def _read_depth(content: bytes) -> _Depth | None:
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         return None
     bits = colour = key = None
-    start = 8
+    start, colours = 8, 256
     while start + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, start)
         body = content[start + 8 : start + 8 + length]
@@ -69,13 +73,15 @@ def _read_depth(content: bytes) -> _Depth | None:
             raise ValueError(f"chunk {kind.decode('latin-1')!r} is cut or damaged: its CRC is another")
         if kind == b"IHDR":
             bits, colour = body[8], body[9]
+        elif kind == b"PLTE":
+            colours = len(body) // 3
         elif kind == b"tRNS" and colour in (0, 2):
             mask = (1 << bits) - 1  # PNG 1.2, 4.2.1.1: only the low bits count
             key = tuple(value & mask for value in struct.unpack(f">{1 if colour == 0 else 3}H", body))
         elif kind == b"IEND":
             break
         start += 12 + length
-    return None if bits is None else _Depth(bits, key)
+    return None if bits is None else _Depth(bits, key, colours)
 
 
 def _open(content: bytes) -> Image.Image:
@@ -102,6 +108,10 @@ def _plain(image: Image.Image, depth: _Depth | None, content: bytes) -> Image.Im
         return _eight_bits(samples, (1 << bits) - 1)
     if image.mode not in _GREY + _COLOUR:
         raise ValueError(f"has pixels of mode {image.mode}, not grey or colour of 8 or 16 bits")
+    if depth and image.mode == "P" and np.asarray(image).max() >= depth.colours:
+        raise ValueError("has pixels of a colour that its palette does not hold")
+    if image.format == "TIFF" and _SIGNED in np.atleast_1d(image.tag_v2.get(_FORMAT, 1)):
+        raise ValueError("has signed pixels, of which 0 is no black")
     if key is not None:
         step = 255 // ((1 << bits) - 1)  # Pillow spreads 1, 2 and 4 bits over 0..255
         samples = np.asarray(image.convert("L" if len(key) == 1 else "RGB"))

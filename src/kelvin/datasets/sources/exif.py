@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-_TAG, _ENTRY = 0x112, 12  # bytes of an entry: tag, type, count, value
+_TAG = 0x112
 _INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
 _TURN = Image.Transpose
 # What brings a picture upright that was stored so; 1 is upright.
@@ -16,6 +16,22 @@ _UPRIGHT = {
     2: _TURN.FLIP_LEFT_RIGHT, 3: _TURN.ROTATE_180, 4: _TURN.FLIP_TOP_BOTTOM, 5: _TURN.TRANSPOSE,
     6: _TURN.ROTATE_270, 7: _TURN.TRANSVERSE, 8: _TURN.ROTATE_90,
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Widths:
+    """Of a TIFF's numbers: their letters in `struct`, the bytes of an entry (tag, type, count, value),
+    and where the first offset stands in the file and the value in an entry."""
+
+    offset: str
+    entries: str
+    entry: int
+    first: int
+    value: int
+
+
+# by the number behind the order of bytes: TIFF 6.0, and BigTIFF, which counts in 64 bits
+_FORMATS = {42: _Widths("I", "H", 12, 4, 8), 43: _Widths("Q", "Q", 20, 8, 12)}
 
 
 @dataclass(frozen=True)
@@ -29,23 +45,25 @@ class Directory:
     orientation: int = 1
     entry: int | None = None
     more: bool = False
+    widths: _Widths = _FORMATS[42]
 
 
 def read_directory(tiff: bytes) -> Directory:
     """The first directory of TIFF bytes; an orientation that is damaged or not 1..8 is taken as 1."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     try:
-        magic, start = struct.unpack_from(f"{order}HI", tiff, 2)
-        (count,) = struct.unpack_from(f"{order}H", tiff, start)
-    except struct.error:
+        widths = _FORMATS[struct.unpack_from(f"{order}H", tiff, 2)[0]]
+        (start,) = struct.unpack_from(f"{order}{widths.offset}", tiff, widths.first)
+        (count,) = struct.unpack_from(f"{order}{widths.entries}", tiff, start)
+    except (struct.error, KeyError, OverflowError):
         return Directory()
-    if magic != 42:
-        return Directory()
-    offsets = range(start + 2, min(start + 2 + count * _ENTRY, len(tiff) - _ENTRY + 1), _ENTRY)
+    start += struct.calcsize(f"={widths.entries}")
+    end = start + count * widths.entry
+    offsets = range(start, min(end, len(tiff) - widths.entry + 1), widths.entry)
     entry = next((i for i in offsets if struct.unpack_from(f"{order}H", tiff, i) == (_TAG,)), None)
-    end = start + 2 + count * _ENTRY
-    more = tiff[end : end + 4] not in (b"", bytes(4))
-    return Directory(1 if entry is None else _orientation(tiff, entry, order), entry, more)
+    more = any(tiff[end : end + struct.calcsize(f"={widths.offset}")])
+    orientation = 1 if entry is None else _orientation(tiff, entry, order, widths)
+    return Directory(orientation, entry, more, widths)
 
 
 def exif_orientation(info: dict) -> int:
@@ -70,9 +88,10 @@ def without_metadata(content: bytes) -> tuple[bytes, int]:
         return content, 1
     order = "little" if content.startswith(b"II") else "big"
     plain = bytearray(content)
-    for place, size, value in ((2, 2, 3), (4, 4, 1), (8, 2, 1), (10, 2, 0)):  # SHORT, one of them, 1
-        at = directory.entry + place
-        plain[at : at + size] = value.to_bytes(size, order)
+    value = directory.widths.value
+    for place, size, number in ((2, 2, 3), (4, value - 4, 1), (value, 2, 1), (value + 2, 2, 0)):
+        at = directory.entry + place  # SHORT, one of them, 1
+        plain[at : at + size] = number.to_bytes(size, order)
     return bytes(plain), directory.orientation
 
 
@@ -99,11 +118,11 @@ def _plain_jpeg(content: bytes) -> tuple[bytes, int]:
     return bytes(plain), orientation or 1
 
 
-def _orientation(tiff: bytes, entry: int, order: str) -> int:
-    kind, count = struct.unpack_from(f"{order}HI", tiff, entry + 2)
+def _orientation(tiff: bytes, entry: int, order: str, widths: _Widths) -> int:
+    kind, count = struct.unpack_from(f"{order}H{widths.offset}", tiff, entry + 2)
     if kind not in _INTEGERS or count != 1:
         return 1
-    (value,) = struct.unpack_from(order + _INTEGERS[kind], tiff, entry + 8)
+    (value,) = struct.unpack_from(order + _INTEGERS[kind], tiff, entry + widths.value)
     return value if value in _UPRIGHT else 1
 
 

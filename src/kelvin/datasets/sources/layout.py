@@ -12,7 +12,7 @@ Any other file is foreign: it may be a picture in a format that is not read.
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ _TEXT_NAMES = re.compile(
     r"makefile|checksums|(md5|sha1|sha256|sha512)sums?)([._-].*)?", re.I)
 _SYSTEM_FILES = ("thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini",
                  "icon\r")
+_BESIDE = (":zone.identifier", "@synoeastream", "@synoresource")  # of a file, as a file of its own
 _SPLITS = {
     "train": "train", "training": "train",
     "test": "test", "testing": "test",
@@ -75,20 +76,21 @@ def read_layout(tree: Tree, where: str, labels: Table | None = None) -> Layout:
         if splits and parts[0] not in splits
     }
     placed = {name: parts for name, parts in inside.items() if name not in foreign}
-    level = 1 + _enclosing([parts[1:] for parts in placed.values()]) if splits else 0
-    flat = {name for name, parts in placed.items() if len(parts) == level + 1}
+    levels = _levels(placed.values()) if splits else {}
+    below = {name: parts[levels.get(parts[0], 0):] for name, parts in placed.items()}
+    flat = {name for name, parts in below.items() if len(parts) == 1}
     if labels is not None:
-        class_of = _labelled(placed, level, labels, foreign)
+        class_of = _labelled(placed, below, labels, foreign)
     elif len(flat) == len(placed):
         class_of = dict.fromkeys(placed, _NO_CLASS)
     else:
         foreign |= dict.fromkeys(flat, "lies beside class folders, in none of them")
-        class_of = {name: class_name(placed[name][level]) for name in placed if name not in flat}
+        class_of = {name: class_name(below[name][0]) for name in placed if name not in flat}
     held_out = "test" if "test" in splits.values() else "validation"
     items = [
         Item(
             file=name,
-            inside=normal("/".join(placed[name][level:])),
+            inside=normal("/".join(below[name])),
             class_name=label,
             held_out=bool(splits) and splits[placed[name][0]] == held_out,
         )
@@ -131,7 +133,7 @@ def normal(name: str) -> str:
 
 def _is_harmless(name: str) -> bool:
     own = name.split("/")[-1]
-    return (own.lower() in _SYSTEM_FILES or own.lower().endswith(_TEXTS)
+    return (own.lower() in _SYSTEM_FILES or own.lower().endswith(_TEXTS + _BESIDE)
             or _TEXT_NAMES.fullmatch(own) is not None)
 
 
@@ -150,6 +152,23 @@ def _enclosing(parts: Sequence[Sequence[str]]) -> int:
     return depth
 
 
+def _levels(placed: Collection[Sequence[str]]) -> dict[str, int]:
+    """{split folder: how deep its class folders lie}: below what encloses the classes of all splits, and
+    of one alone (train/images/cat beside test/cat)."""
+    depth, tops = 1 + _enclosing([parts[1:] for parts in placed]), {parts[0] for parts in placed}
+
+    def folders(chosen: Collection[str], level: int) -> set[str]:
+        return {class_name(parts[level]) for parts in placed
+                if parts[0] in chosen and len(parts) > level + 1}
+
+    levels = dict.fromkeys(tops, depth)
+    for top in tops:
+        own, others = folders({top}, depth), folders(tops - {top}, depth)
+        if len(own) == 1 and not own & others and folders({top}, depth + 1) & others:
+            levels[top] += 1
+    return levels
+
+
 def _split_of(tops: set[str], where: str) -> dict[str, str]:
     """{folder: split} where the top folders are splits, {} where they are classes."""
     splits = {top: _SPLITS[top.casefold()] for top in tops if top.casefold() in _SPLITS}
@@ -162,10 +181,11 @@ def _split_of(tops: set[str], where: str) -> dict[str, str]:
 
 
 def _labelled(
-    placed: Mapping[str, Sequence[str]], level: int, labels: Table, foreign: Troubles
+    placed: Mapping[str, Sequence[str]], below: Mapping[str, Sequence[str]], labels: Table,
+    foreign: Troubles,
 ) -> dict[str, str]:
     """{file: label}; a file without a row, and a row without a file, become foreign."""
-    rows = labels.find({name: (name, "/".join(parts), "/".join(parts[level:]))
+    rows = labels.find({name: (name, "/".join(parts), "/".join(below[name]))
                         for name, parts in placed.items()})  # fmt: skip
     if not rows:
         raise KelvinError(f"labels: {labels.place} names no picture here, which would be like "

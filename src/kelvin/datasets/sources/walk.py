@@ -1,6 +1,7 @@
 """The files below a folder. Links are followed; a system's own folders are listed, not entered."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from kelvin.common.errors import KelvinError
 # Folders that an operating system, a server or an editor makes; compared without case.
 SYSTEM_FOLDERS = frozenset({
     "__macosx", "@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot",
-    "lost+found", "lost.dir", "found.000", "$recycle.bin", "recycler",
+    "lost+found", "lost.dir", "$recycle.bin", "recycler",
     "system volume information", "network trash folder", "temporary items", "__pycache__", "cvs",
 })  # fmt: skip
+_FOUND = re.compile(r"found\.[0-9]{3}")  # by chkdsk
 
 
 FILE, FOLDER, LEFT_OUT = "file", "folder", "left out"
@@ -73,7 +75,7 @@ def is_hidden(part: str) -> bool:
 
 
 def is_system_folder(part: str) -> bool:
-    return part.casefold() in SYSTEM_FOLDERS
+    return part.casefold() in SYSTEM_FOLDERS or _FOUND.fullmatch(part.casefold()) is not None
 
 
 def _admit(names: dict[tuple[int, int], str], path: str, name: str, root: Path) -> None:
