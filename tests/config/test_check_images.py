@@ -19,7 +19,8 @@ from kelvin.config.resolve import Params, read
 from kelvin.config.schema import ClassifierConfig
 from kelvin.features import imagenet
 from kelvin.pipeline import planning
-from kelvin.pipeline.checks.images import judge_faults, manifest_faults
+from kelvin.pipeline.checks.images import manifest_faults
+from kelvin.pipeline.checks.judges import judge_faults
 from kelvin.pipeline.checks.params import faults
 from kelvin.pipeline.planning import write_plan
 
@@ -77,6 +78,10 @@ AT = "runs.ddpm-default.scales.laptop"
      "runs.ddpm-default.sampling.epoch_images = 600 must be less than the 540 test images"),
     ([(f"{AT}.training", {"batch": 2000})],
      "runs.ddpm-default.training.batch = 2000 is more than the 1077 training images"),
+    ([("runs.ddpm-default.split", "leaky"), (f"{AT}.training", {"batch": 1006})],  # of 1257, a fifth held
+     "runs.ddpm-default.training.batch = 1006 is more than the 1005 training images"),
+    ([("runs.ddpm-default.split", "stratified"), (f"{AT}.sampling", {"starts": ["held-out"]})],
+     "runs.ddpm-default.sampling.starts names held-out, which needs 270 images (metrics.images), but a"),
     ([("runs.ddpm-default.classes", [10])],
      "runs.ddpm-default.classes names 10, but the data set has 10, 0 to 9"),
     ([("runs.ddpm-default.classes", [3]), (f"{AT}.sampling", {"restore_images": 20, "epoch_images": 32})],

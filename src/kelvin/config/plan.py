@@ -114,6 +114,7 @@ class CheckedSampling(Section):
     restore_images: int
     restore_times: int
     many: int | None
+    starts: list[str]
 
 
 class CheckedRun(ModelConfig):
@@ -132,6 +133,7 @@ class Checked(Section):
 
     metrics: CheckedMetrics
     runs: dict[Name, CheckedRun]
+    folds: Count | None  # how many the data set has
 
 
 class PretrainPlan(StagePlan):

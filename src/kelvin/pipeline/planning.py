@@ -163,7 +163,8 @@ class Planner:
 
     def checked(self) -> Checked:
         """What the first stage that knows the images and the runs refuses."""
-        return Checked(metrics=part(CheckedMetrics, self.params.metrics),
+        folds = self.params.images.folds
+        return Checked(metrics=part(CheckedMetrics, self.params.metrics), folds=folds and folds.k,
                        runs={name: part(CheckedRun, self.params.run(name)) for name in self.house.active})
 
 
@@ -237,7 +238,8 @@ def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mappi
     there, or that cannot be read, is left to `prepare`, the first stage."""
     from kelvin.datasets.sources.find import data_roots
     from kelvin.pipeline.checks.expected import manifest_of, without_decoding
-    from kelvin.pipeline.checks.images import judge_faults, manifest_faults, physical_memory
+    from kelvin.pipeline.checks.images import manifest_faults, physical_memory
+    from kelvin.pipeline.checks.judges import judge_faults
     from kelvin.pipeline.checks.params import in_protocol_layer
     from kelvin.pipeline.checks.starts import start_faults
 

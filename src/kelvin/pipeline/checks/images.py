@@ -16,22 +16,17 @@ from kelvin import degradations, networks
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import project_root
 from kelvin.config.plan import Checked, CheckedMetrics, CheckedRun
-from kelvin.config.schema import ClassifierConfig, ReferenceConfig
 from kelvin.datasets.settle import (
     Manifest,
     counted,
     of_classes,
     sample_size,
-    settled_classifier,
     settled_metrics,
     settled_run,
 )
 from kelvin.datasets.sources.archives import open_tree
 from kelvin.datasets.sources.layout import sort_files
 from kelvin.degradations import ImageSpec
-from kelvin.features.classifier_network import map_side, pool_side
-from kelvin.features.imagenet import NAME as IMAGENET
-from kelvin.features.imagenet import absent
 from kelvin.networks import Shape
 from kelvin.pipeline.checks.run import lines_of, refuse_other_than_degradation
 from kelvin.sampling.folder_run import find_folder
@@ -69,7 +64,7 @@ def manifest_faults(checked: Checked, manifest: Manifest, memory: int | None = N
     lines += shape_faults(metrics, sizes["train"] + sizes["validation"], shape)
     built = {} if built is None else built
     lines += shared_faults((name, line) for name, run in checked.runs.items() for line in run_faults(
-        run, checked.metrics, metrics, manifest, shape, built, memory))
+        run, checked.metrics, metrics, manifest, shape, built, memory, checked.folds))
     return list(dict.fromkeys(lines))
 
 
@@ -124,43 +119,11 @@ def shape_faults(metrics: CheckedMetrics, reference: int, shape: Shape) -> Itera
                f"{metrics.pixel_dim} images, but {fitted} lie outside the test set; lower it")
 
 
-def judge_faults(classifier: ClassifierConfig, metrics: ReferenceConfig, manifest: Manifest | None
-                 ) -> list[str]:
-    """What the networks that judge cannot be had for on these images; manifest: None where not known."""
-    shape = count = None
-    lines: list[str] = []
-    if manifest is not None:
-        sizes, shape = manifest["sizes"], tuple(manifest["image_shape"])
-        count = counted(sizes["train"] + sizes["validation"], metrics.limit)
-        try:
-            judge = settled_classifier(classifier, metrics.limit, manifest)
-            lines += taught_faults(judge, len(manifest["classes"]))
-        except KelvinError as error:
-            lines += str(error).splitlines()
-        else:
-            pool = pool_side(judge.channels, judge.features)
-            side = map_side(judge.channels, min(shape[1:]))
-            if pool > side:
-                last = judge.channels[-1]
-                lines.append(f"classifier.features = {judge.features} pools {last} channels to {pool}x"
-                             f"{pool}, but images of {shape[1]}x{shape[2]} leave {side}x{side}; take at "
-                             f"most {last * side**2}")
-    if IMAGENET in metrics.extractors and (why := absent(shape, count)):
-        lines.append(f"metrics.extractors names {IMAGENET}, but {why.rstrip('.')}")
-    return lines
-
-
-def taught_faults(judge: ClassifierConfig, classes: int) -> Iterator[str]:
-    """Of a classifier that is shown fewer images than there are classes to be told apart."""
-    if (judge.images or classes) < classes:
-        yield (f"classifier.images = {judge.images} is less than the {classes} classes that it is to "
-               "tell apart; raise it, or set it to null for all")
-
-
 def run_faults(run: CheckedRun, written: CheckedMetrics, metrics: CheckedMetrics, manifest: Manifest,
-               shape: Shape, built: dict[str, list[str]], memory: int | None) -> list[str]:
+               shape: Shape, built: dict[str, list[str]], memory: int | None, folds: int | None
+               ) -> list[str]:
     """What the images do not bear of one run, each line without `runs.<name>.`; `built`: results of
-    checks of networks and processes, which other runs share."""
+    checks of networks and processes, which other runs share; folds: how many the data set has."""
     sizes = manifest["sizes"]
     if run.classes is not None:
         if lines := class_faults(run.classes, manifest):
@@ -174,7 +137,8 @@ def run_faults(run: CheckedRun, written: CheckedMetrics, metrics: CheckedMetrics
         return folder_faults(run.path, sample_size(written, manifest, sizes["test"]))
     if metrics.bounded:
         run = settled_run(run, metrics.limit, of_classes(manifest, run.classes))
-    return [*count_faults(run, metrics, sizes, prod(manifest["image_shape"]), memory),
+    return [*count_faults(run, metrics, sizes, prod(manifest["image_shape"]), memory, folds),
+            *held_out_faults(run, sample_size(written, manifest, sizes["test"]), sizes, folds),
             *model_faults(run, shape, len(manifest["classes"]), built, memory)]
 
 
@@ -220,7 +184,7 @@ def class_protocol(written: CheckedMetrics, metrics: CheckedMetrics, test: int, 
 
 
 def count_faults(run: CheckedRun, metrics: CheckedMetrics, sizes: Mapping[str, int], pixels: int,
-                 memory: int | None) -> Iterator[str]:
+                 memory: int | None, folds: int | None) -> Iterator[str]:
     """Numbers of images that the parts do not hold, or the memory does not."""
     held, sampling, training = counted(sizes["test"], metrics.limit), run.sampling, run.training
     for key in ("restore_images", "epoch_images"):
@@ -230,7 +194,9 @@ def count_faults(run: CheckedRun, metrics: CheckedMetrics, sizes: Mapping[str, i
     if metrics.small.images > sampling.epoch_images:
         yield (f"sampling.epoch_images = {sampling.epoch_images} is less than metrics.small.images = "
                f"{metrics.small.images}, which are scored of them")
-    outside = sizes["train"] + (0 if run.split == "given" else sizes["validation"])
+    outside = sizes["train"]
+    if run.split != "given" and folds:
+        outside += sizes["validation"] - even_fold(sizes, folds)
     count = min(outside, training.images or outside)
     yield from training_faults(training.batch, run.prior.model_dump(), count)
     restored = min(sampling.restore_times, run.schedule.model_dump().get("steps", 1)) \
@@ -239,6 +205,21 @@ def count_faults(run: CheckedRun, metrics: CheckedMetrics, sizes: Mapping[str, i
         if memory and images * pixels * 4 > memory:
             yield (f"sampling.{key} = {getattr(sampling, key)} needs {size(images * pixels * 4)} for its "
                    f"images, but this machine has {size(memory)}; lower it")
+
+
+def even_fold(sizes: Mapping[str, int], folds: int) -> int:
+    """Images of a fold at most; of grouped folds one may have more."""
+    return ceil((sizes["train"] + sizes["validation"]) / folds)
+
+
+def held_out_faults(run: CheckedRun, n: int, sizes: Mapping[str, int], folds: int | None
+                    ) -> Iterator[str]:
+    """Of samples that start from held-out images: that a fold, which is what its run holds out, has fewer
+    than n."""
+    if "held-out" in run.sampling.starts and run.split in ("stratified", "leaky") and folds \
+            and even_fold(sizes, folds) < n:
+        yield (f"sampling.starts names held-out, which needs {n} images (metrics.images), but a fold has "
+               f"{even_fold(sizes, folds)}; leave it out, or lower metrics.images")
 
 
 def training_faults(batch: int, prior: Mapping[str, Any], count: int, of: str = "") -> Iterator[str]:
