@@ -97,6 +97,35 @@ def test_what_cannot_be_compared_is_one_sentence(real, theirs, sentence):
         kelvin.score(theirs, real, features=("pixels",))
 
 
+@pytest.mark.parametrize("name", ["set.npy", "set.npz"])
+def test_a_damaged_array_is_one_sentence_wherever_it_is_damaged(tmp_path, name):
+    images, path = drawn(3, 12), tmp_path / name
+    np.savez_compressed(path, images) if name == "set.npz" else np.save(path, images)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 7):
+        cut, flipped = whole[:at], bytearray(whole)
+        flipped[at] ^= 32
+        for content in (cut, flipped):
+            path.write_bytes(content)
+            try:
+                found = load_images(path)
+            except KelvinError as error:
+                assert "\n" not in str(error) and str(path) in str(error)
+            else:  # a date, or a pixel, since an .npy file has no checksum
+                assert name == "set.npy" or np.array_equal(found, images)
+
+
+@pytest.mark.parametrize("odd", ["mu", "sigma"])
+def test_published_statistics_that_are_not_finite_are_refused(tmp_path, odd):
+    arrays = {"mu": np.zeros(4), "sigma": np.eye(4)}
+    np.savez(tmp_path / "good.npz", **arrays)
+    assert read_statistics(tmp_path / "good.npz").dim == 4
+    arrays[odd].flat[0] = np.nan
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(KelvinError, match="should be finite"):
+        read_statistics(tmp_path / "bad.npz")
+
+
 def test_unknown_features_are_refused(real):
     with pytest.raises(KelvinError, match="'pixel' are unknown"):
         kelvin.score(real, real, features=("pixel",))
@@ -112,8 +141,12 @@ def test_the_cache_gives_the_same_and_knows_other_images(real, tmp_path, monkeyp
     monkeypatch.setattr(Cache, "_measured", None)  # nothing is measured again
     assert kelvin.score(drawn(1), real, features=FEATURES, cache=tmp_path) == plain
     monkeypatch.undo()
-    files[0].write_bytes(files[0].read_bytes()[:100])  # damaged: made again
-    assert kelvin.score(drawn(1), real, features=FEATURES, cache=tmp_path) == plain
+    whole = files[0].read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 64  # a number within it
+    for damaged in (whole[:100], flipped):  # made again
+        files[0].write_bytes(damaged)
+        assert kelvin.score(drawn(1), real, features=FEATURES, cache=tmp_path) == plain
     kelvin.score(drawn(1), drawn(9, 120), features=("pixels",), cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
 

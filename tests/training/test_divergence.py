@@ -74,6 +74,18 @@ def test_weights_and_buffers_of_every_network_are_looked_at(name, which):
     assert not_finite({}, *networks) == "weights are not finite"
 
 
+@pytest.mark.parametrize("which", ["bare", "ema", "further"])
+def test_the_weights_of_every_average_are_looked_at_after_an_epoch(params, tmp_path, which):
+    """Of a further average no loss is taken."""
+    one = make(config(params, ema_more=[0.5]), tmp_path, precision=FP32)
+    assert one.held_losses(1, {})["val_loss"] > 0
+    network = {"bare": one.bare, "ema": one.ema.network, "further": one.more[0].network}[which]
+    with torch.no_grad():
+        next(network.parameters()).view(-1)[0] = math.inf
+    with pytest.raises(KelvinError, match="^training diverged: .* after epoch 1 of 4; try"):
+        one.held_losses(1, {})
+
+
 @pytest.mark.parametrize(("clip", "advised"), [(1.0, False), (None, True)])
 def test_what_is_set_already_is_not_advised(params, tmp_path, clip, advised):
     one = make(config(params, grad_clip=clip), tmp_path, precision=FP32)

@@ -1,6 +1,7 @@
 """Published weights in use: images in any form, the process's own degrade, the sampler itself."""
 
 import dataclasses
+import zlib
 
 import numpy as np
 import pytest
@@ -273,7 +274,9 @@ def test_kelvin_restore_brings_a_photo_to_size_where_it_is_asked_to(tmp_path, mo
 
 @pytest.mark.parametrize("words, sentence", [
     (("nothing.png", "--t", "3"), "nothing.png is not there"),
-    (("text.png", "--t", "3"), "text.png cannot be read as a picture"),
+    (("text.png", "--t", "3"), "text.png cannot be read as a picture: it is no readable PNG"),
+    (("odd.png", "--t", "3"), "odd.png cannot be read as a picture: it is no usable image"),
+    ((".", "--t", "3"), "cannot be read .Is a directory."),
     (("photo.png", "--t", "300"), "t = 300 is no time"),
     (("photo.png", "--t", "3", "--sampler", "ddim"), "samplers.ddim.eta is missing"),
     (("photo.png", "--t", "3", "-o", "out.gif"), "out.gif should end in .png")])
@@ -281,6 +284,10 @@ def test_kelvin_restore_refuses_in_a_sentence(tmp_path, monkeypatch, words, sent
     monkeypatch.chdir(tmp_path)
     picture("photo.png")
     (tmp_path / "text.png").write_text("no picture")
+    content = (tmp_path / "photo.png").read_bytes()  # grey, as which its palette is missing
+    header = content[12:25] + b"\3" + content[26:29]
+    (tmp_path / "odd.png").write_bytes(
+        content[:12] + header + zlib.crc32(header).to_bytes(4, "big") + content[33:])
     with pytest.raises(KelvinError, match=sentence):
         invoke("restore", COLD, *words)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,7 @@ from kelvin.common.files import write_arrays
 from kelvin.config.digest import fingerprint
 from kelvin.features.extractor import Extractor
 from kelvin.metrics.moments import Moments, stream_moments
-
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, KelvinError)
+from kelvin.scoring.arrays import UNREADABLE, npz_array, npz_names
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,9 @@ class Cache:
 def _read(path: Path, dim: int) -> Reference | None:
     """A stored reference; None where the file is damaged: it is then computed anew."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            stored = Reference(Moments.from_arrays(arrays), np.asarray(arrays["kept"], np.float64))
-    except UNREADABLE:
+        arrays = {name: npz_array(path, name) for name in npz_names(path)}
+        stored = Reference(Moments.from_arrays(arrays), np.asarray(arrays["kept"], np.float64))
+    except (*UNREADABLE, KelvinError):
         return None
     return stored if stored.moments.dim == stored.subset.shape[1] == dim else None
 
@@ -81,13 +79,13 @@ def read_statistics(path: Path) -> Moments | None:
     if path.suffix.lower() != ".npz" or not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if not {"mu", "sigma"} <= set(arrays.files):
-                return None
-            mu, sigma = (np.asarray(arrays[key], np.float64) for key in ("mu", "sigma"))
+        if not {"mu", "sigma"} <= set(npz_names(path)):
+            return None
+        mu, sigma = (np.asarray(npz_array(path, key), np.float64) for key in ("mu", "sigma"))
     except UNREADABLE as error:
         raise KelvinError(f"{path} cannot be read ({error})") from error
-    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)) or not np.isfinite(sigma).all():
+    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)) \
+            or not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
         raise KelvinError(f"{path}: mu {mu.shape} and sigma {sigma.shape} should be finite, (d,) and "
                           "(d, d)")
     return Moments(0, mu, sigma)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kelvin.common.errors import KelvinError
-from kelvin.datasets.sources.decoding import decode
+from kelvin.datasets.sources.reading import pixels_of
 from kelvin.weights.images import Samples, sheet, unit_images
 from kelvin.weights.published import Published
 
@@ -22,11 +22,14 @@ def restore_photo(model: Published, photo: Path, t: int, out: Path, is_clean: bo
     """
     channels, height, width = model.restorer.image.shape
     try:
-        pixels = decode(photo.read_bytes(), (height, width) if is_resized else None, channels)
+        content = photo.read_bytes()
     except FileNotFoundError as error:
         raise KelvinError(f"{photo} is not there") from error
-    except (OSError, ValueError, SyntaxError) as error:  # of the system, of Pillow
-        raise KelvinError(f"{photo} cannot be read as a picture: {error}") from error
+    except OSError as error:
+        raise KelvinError(f"{photo} cannot be read ({error.strerror})") from error
+    pixels = pixels_of(content, (height, width) if is_resized else None, channels)
+    if isinstance(pixels, str):
+        raise KelvinError(f"{photo} cannot be read as a picture: it {pixels}")
     if pixels.shape[1:] != (height, width):
         raise KelvinError(f"{photo} has {pixels.shape[2]}x{pixels.shape[1]} pixels, but these weights "
                           f"are of {width}x{height}: add --resize, or resize it first")

@@ -82,7 +82,7 @@ def read_images(
         for start in range(0, len(ordered), _BLOCK):
             block = ordered[start : start + _BLOCK]
             contents = [_content(tree, name) for name in block]
-            results = pool.map(lambda content: _pixels(content, image_size, channels), contents)
+            results = pool.map(lambda content: pixels_of(content, image_size, channels), contents)
             for name, pixels in zip(block, results, strict=True):
                 if isinstance(pixels, str):
                     broken[name] = pixels
@@ -139,7 +139,7 @@ def _unusable(error: Exception) -> str:
     return f"is no usable image ({text or type(error).__name__})"
 
 
-def _pixels(
+def pixels_of(
     content: bytes | str, image_size: int | Sequence[int] | None, channels: int | None
 ) -> np.ndarray | str:
     """uint8 (C, H, W), or why there are none."""
