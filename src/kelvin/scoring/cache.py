@@ -14,7 +14,7 @@ from kelvin.common.files import write_arrays
 from kelvin.config.digest import fingerprint
 from kelvin.features.extractor import Extractor
 from kelvin.metrics.moments import Moments, stream_moments
-from kelvin.scoring.arrays import UNREADABLE, npz_array, npz_names
+from kelvin.scoring.images import UNREADABLE
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Cache:
 def _read(path: Path, dim: int) -> Reference | None:
     """A stored reference; None where the file is damaged: it is then computed anew."""
     try:
-        arrays = {name: npz_array(path, name) for name in npz_names(path)}
-        stored = Reference(Moments.from_arrays(arrays), np.asarray(arrays["kept"], np.float64))
+        with np.load(path, allow_pickle=False) as arrays:
+            stored = Reference(Moments.from_arrays(arrays), np.asarray(arrays["kept"], np.float64))
     except (*UNREADABLE, KelvinError):
         return None
     return stored if stored.moments.dim == stored.subset.shape[1] == dim else None
@@ -79,9 +79,10 @@ def read_statistics(path: Path) -> Moments | None:
     if path.suffix.lower() != ".npz" or not path.is_file():
         return None
     try:
-        if not {"mu", "sigma"} <= set(npz_names(path)):
-            return None
-        mu, sigma = (np.asarray(npz_array(path, key), np.float64) for key in ("mu", "sigma"))
+        with np.load(path, allow_pickle=False) as arrays:
+            if not {"mu", "sigma"} <= set(arrays.files):
+                return None
+            mu, sigma = (np.asarray(arrays[key], np.float64) for key in ("mu", "sigma"))
     except UNREADABLE as error:
         raise KelvinError(f"{path} cannot be read ({error})") from error
     if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)) \

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kelvin.common.errors import KelvinError
 from kelvin.datasets.sources.convert import convert_images
 from kelvin.datasets.sources.folders import load_folder_images
-from kelvin.scoring.arrays import UNREADABLE, npz_array, npz_names
 
 CHANNELS = (1, 3)
+# what damaged .npy and .npz files raise
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, NotImplementedError, RuntimeError,
+              zipfile.BadZipFile, zlib.error)  # fmt: skip
 Side = int | tuple[int, int] | None
 
 
@@ -40,14 +45,15 @@ def load_images(source: Path | str | np.ndarray, resize: Side = None, channels: 
 def _array(path: Path) -> np.ndarray:
     """The array of an .npy or .npz file; nothing pickled is read."""
     try:
-        if path.suffix.lower() == ".npy":
-            with path.open("rb") as file:
-                return np.lib.format.read_array(file, allow_pickle=False)
-        names = npz_names(path)
-        if len(names) != 1 and "arr_0" not in names:
-            raise KelvinError(f"{path} holds the arrays {', '.join(names)}; images should be its "
-                              "only one, or arr_0")
-        return npz_array(path, names[0] if len(names) == 1 else "arr_0")
+        loaded: Any = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            names = loaded.files
+            if len(names) != 1 and "arr_0" not in names:
+                raise KelvinError(f"{path} holds the arrays {', '.join(names)}; images should be its "
+                                  "only one, or arr_0")
+            return np.asarray(loaded[names[0] if len(names) == 1 else "arr_0"])
     except FileNotFoundError as error:
         raise KelvinError(f"{path} is not there") from error
     except UNREADABLE as error:
