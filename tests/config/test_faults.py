@@ -204,6 +204,13 @@ def test_a_file_of_no_keys_is_told_so(raw):
         Params(raw)
 
 
+@pytest.mark.parametrize(("key", "name"), [
+    (None, "None"), (math.nan, "nan"), ((1, "b"), "(1, 'b')"), (3, "3"), (True, "True")])
+def test_a_key_that_is_no_text_is_named(key, name):
+    lines = faults({**copy.deepcopy(RAW), key: 2})
+    assert lines[0].startswith(f"{name}: a name has at most 80 letters"), lines
+
+
 @pytest.mark.parametrize(("content", "said"), [
     ("title: Grün\n".encode("latin-1"), r"params.yaml is not UTF-8: byte 0xfc at position 9"),
     ("a: 1\n".encode("utf-16"), "params.yaml is not UTF-8: byte 0xff at position 0"),

@@ -55,6 +55,8 @@ def place(complaint: Mapping[str, Any], raw: Any) -> Place:
     """Where in `raw` the complaint points: its location without pydantic's own names of types."""
     parts: list[Any] = []
     for part in complaint["loc"]:  # "constrained-int", "literal['all']" ... are nowhere in raw
+        if isinstance(raw, Mapping):  # a key that is no text is located by its text or its number
+            part = next((key for key in raw if key == part or str(key) == part), part)
         if isinstance(raw, Mapping) and part in raw or \
                 isinstance(raw, list) and isinstance(part, int) and part < len(raw):
             raw = raw[part]
