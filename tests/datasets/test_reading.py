@@ -41,7 +41,8 @@ def test_many_files_in_the_order_of_their_names(make_tar, picture, tmp_path):
     assert np.array_equal(good, np.arange(150) % 7 > 0) and set(broken) == set(np.array(names)[::7])
 
 
-MODES = {"palette": ("P", 3), "cmyk": ("CMYK", (10, 20, 30, 40)), "grey": ("L", 99), "one bit": ("1", 1)}
+MODES = {"palette": ("P", (9, 8, 7)), "cmyk": ("CMYK", (10, 20, 30, 40)), "grey": ("L", 99),
+         "one bit": ("1", 1)}
 
 
 @pytest.mark.parametrize("mode", MODES)
