@@ -138,7 +138,7 @@ def run_faults(run: CheckedRun, written: CheckedMetrics, metrics: CheckedMetrics
     if metrics.bounded:
         run = settled_run(run, metrics.limit, of_classes(manifest, run.classes))
     return [*count_faults(run, metrics, sizes, prod(manifest["image_shape"]), memory, folds),
-            *held_out_faults(run, sample_size(written, manifest, sizes["test"]), sizes, folds),
+            *held_out_faults(run, metrics.images, sizes, folds),
             *model_faults(run, shape, len(manifest["classes"]), built, memory)]
 
 
@@ -212,10 +212,11 @@ def even_fold(sizes: Mapping[str, int], folds: int) -> int:
     return ceil((sizes["train"] + sizes["validation"]) / folds)
 
 
-def held_out_faults(run: CheckedRun, n: int, sizes: Mapping[str, int], folds: int | None
+def held_out_faults(run: CheckedRun, images: int | float, sizes: Mapping[str, int], folds: int | None
                     ) -> Iterator[str]:
     """Of samples that start from held-out images: that a fold, which is what its run holds out, has fewer
-    than n."""
+    than the protocol's `images` come to."""
+    n = round(images * sizes["test"]) if isinstance(images, float) else images
     if "held-out" in run.sampling.starts and run.split in ("stratified", "leaky") and folds \
             and even_fold(sizes, folds) < n:
         yield (f"sampling.starts names held-out, which needs {n} images (metrics.images), but a fold has "
