@@ -37,6 +37,13 @@ def png(samples, bits, colour, *more):
                      _chunk(b"IDAT", zlib.compress(content)), _chunk(b"IEND", b"")])  # fmt: skip
 
 
+def with_pixels(samples, content, interlaced):
+    """An 8-bit grey PNG whose pixel stream is `content`, filter bytes among them."""
+    header = struct.pack(">IIBBBBB", samples.shape[1], samples.shape[0], 8, GREY, 0, 0, interlaced)
+    return b"".join([b"\x89PNG\r\n\x1a\n", _chunk(b"IHDR", header),
+                     _chunk(b"IDAT", zlib.compress(content)), _chunk(b"IEND", b"")])  # fmt: skip
+
+
 def tiff(samples, order, *more):
     """An uncompressed 16-bit TIFF of one strip, samples (H, W) or (H, W, C); more: (tag, type, value)."""
     samples = np.asarray(samples)
@@ -80,6 +87,26 @@ def deep():
         return samples[..., 0] if channels == 1 else samples
 
     return make
+
+
+@pytest.mark.parametrize("height, width", [(1, 1), (2, 5), (5, 2), (8, 8), (9, 13)])
+@pytest.mark.parametrize("interlaced", [0, 1])
+def test_a_png_without_its_last_rows_is_refused(height, width, interlaced):
+    """Whole, with a row fewer, and half; a stream that ends at the end of a row is drawn black by Pillow.
+    Interlaced rows by the pattern of PNG 1.2, 2.6, written out."""
+    pattern = ["16462646", "77777777", "56565656", "77777777",
+               "36463646", "77777777", "56565656", "77777777"]  # fmt: skip
+    samples = np.random.default_rng(height * width).integers(1, 255, (height, width), dtype=np.uint8)
+    rows = [b"\0" + row.tobytes() for row in samples]
+    if interlaced:
+        rows = [b"\0" + bytes(row) for number in "1234567" for y in range(height)
+                if (row := [samples[y, x] for x in range(width) if pattern[y % 8][x % 8] == number])]
+    whole = with_pixels(samples, b"".join(rows), interlaced)
+    assert np.array_equal(decode(whole, None, None)[0], samples)
+    for count in {len(rows) - 1, len(rows) // 2}:
+        content = b"".join(rows[:count])
+        with pytest.raises((ValueError, OSError), match="bytes of its pixels|truncated"):
+            decode(with_pixels(samples, content, interlaced), None, None)
 
 
 @pytest.mark.parametrize("colour", CHANNELS)

@@ -26,6 +26,9 @@ _DEEP = ("I;16", "I;16B", "I;16L")
 # TIFF tags: BitsPerSample, PhotometricInterpretation, PlanarConfiguration, SampleFormat
 _BITS, _INVERTED, _PLANAR, _FORMAT = 258, 262, 284, 339
 _SIGNED = 2  # of SampleFormat
+# Of each pass of an interlaced PNG: x and y of its first pixel, and the steps to the next (PNG 1.2, 2.6).
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+          (0, 1, 1, 2))  # fmt: skip
 # The other byte of a 16-bit sample: Pillow's name of the order of bytes, reversed.
 _OTHER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
@@ -42,6 +45,8 @@ def decode(content: bytes, image_size: int | Sequence[int] | None, channels: int
     with _open(content) as image:
         _refuse_several(image, content)
         image.load()
+        if depth:
+            depth.refuse_short()
         plain = _plain(image, depth, content)
         if image.format in ("PNG", "WEBP"):
             orientation = exif_orientation(image.info)
@@ -50,20 +55,38 @@ def decode(content: bytes, image_size: int | Sequence[int] | None, channels: int
 
 @dataclass(frozen=True)
 class _Depth:
-    """Of a PNG: bits a sample, the one grey level or colour that is transparent, if any, and the colours
-    of its palette."""
+    """Of a PNG: its header, the one grey level or colour that is transparent, if any, the colours of its
+    palette, and its compressed pixels."""
 
-    bits: int
+    header: bytes
     key: tuple[int, ...] | None
     colours: int
+    pixels: bytes
+
+    @property
+    def bits(self) -> int:
+        """Bits a sample."""
+        return self.header[8]
+
+    def refuse_short(self) -> None:
+        """ValueError where pixels are missing: Pillow would leave whole rows black."""
+        width, height, bits, colour, interlaced = struct.unpack(">IIBBxxB", self.header)
+        passes = [(-(-(width - x) // across), -(-(height - y) // down))
+                  for x, y, across, down in (_ADAM7 if interlaced else ((0, 0, 1, 1),))]
+        samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+        whole = sum(rows * (1 + (columns * samples * bits + 7) // 8)
+                    for columns, rows in passes if columns > 0 and rows > 0)
+        held = len(zlib.decompressobj().decompress(self.pixels, whole))
+        if held < whole:
+            raise ValueError(f"holds {held:,} of the {whole:,} bytes of its pixels")
 
 
 def _read_depth(content: bytes) -> _Depth | None:
     """From a PNG's header; None for other formats. ValueError where a chunk is not what was written."""
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         return None
-    bits = colour = key = None
-    start, colours = 8, 256
+    header, bits, colour, key = None, 0, -1, None
+    start, colours, pixels = 8, 256, []
     while start + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, start)
         body = content[start + 8 : start + 8 + length]
@@ -72,7 +95,9 @@ def _read_depth(content: bytes) -> _Depth | None:
         if (kind[:1].isupper() or kind == b"tRNS") and checksum != zlib.crc32(kind + body).to_bytes(4):
             raise ValueError(f"chunk {kind.decode('latin-1')!r} is cut or damaged: its CRC is another")
         if kind == b"IHDR":
-            bits, colour = body[8], body[9]
+            header, bits, colour = body, body[8], body[9]
+        elif kind == b"IDAT":
+            pixels.append(body)
         elif kind == b"PLTE":
             colours = len(body) // 3
         elif kind == b"tRNS" and colour in (0, 2):
@@ -81,7 +106,7 @@ def _read_depth(content: bytes) -> _Depth | None:
         elif kind == b"IEND":
             break
         start += 12 + length
-    return None if bits is None else _Depth(bits, key, colours)
+    return None if header is None else _Depth(header, key, colours, b"".join(pixels))
 
 
 def _open(content: bytes) -> Image.Image:
