@@ -34,9 +34,9 @@ SPREADS = {
     "tied-noise after 224 updates": (0.078, 0.096, 0.169),
     "tied-blur-noise after 224 updates": (0.087, 0.065, 0.140),
     "tied-blur after 224 updates": (0.203, 0.185, 0.165),
-    "tied-noise after 4,480 updates": (0.240, 0.048, 0.084),
-    "tied-blur-noise after 4,480 updates": (0.170, 0.081, 0.153),
-    "tied-blur after 4,480 updates": (0.150, 0.053, 0.120)}
+    "tied-noise after 8,960 updates": (0.268, 0.063, 0.196),
+    "tied-blur-noise after 8,960 updates": (0.090, 0.068, 0.225),
+    "tied-blur after 8,960 updates": (0.162, 0.128, 0.180)}
 PAGE = tuple(SPREADS)[-3:]  # of the longest training: the first is the baseline
 MEASURES = ("fmd", "fd_pixels", "fd_random")
 CONTRASTS = len(PAGE) - 1  # on a page

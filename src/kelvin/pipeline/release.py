@@ -89,13 +89,14 @@ def verdict_results(root: Path = Path(".")) -> str:
     wins, tested, undecided, *rest = sentences(verdict)
     gates = next(s for s in rest if s.startswith(("Gates: ", "Every run passes")))
     prior = next(s for s in rest if s.startswith("The prior's part"))
+    flagged = [s for s in rest if "flagged as a copier" in s or "below the floor" in s]
     return "\n\n".join([
         f"[`hot-cold-tuning`]({link(tuning)}). {rates}",
         rows_of(tuning / "tables/hot-and-cold-declared.md"),
         f"[`hot-cold-digits`]({link(verdict)}). {wins}", tested, undecided,
         rows_of(verdict / "tables/hot-and-cold-contrasts.md"), gates,
         rows_of(verdict / "tables/hot-and-cold-gates.md"), prior,
-        rows_of(verdict / "tables/hot-and-cold-starts.md")])
+        rows_of(verdict / "tables/hot-and-cold-starts.md"), *flagged])
 
 
 def sentences(record: Path) -> list[str]:
