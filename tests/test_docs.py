@@ -118,7 +118,8 @@ def test_the_readmes_contrasts_with_noise_are_those_of_its_record():
               for row in rows(tables / "hot-and-cold-starts.csv")}
     assert starts["Gaussian noise"] > 1
     assert f"blur has {100 * (1 - starts['blur']):.0f} % less, noise no less" in text
-    flagged = [s for s in read_json(tables / "findings.json")["hot-and-cold"] if "flagged as a copier" in s]
+    findings = read_json(tables / "findings.json")["hot-and-cold"]
+    flagged = [s for s in findings if "flagged as a copier" in s]
     assert len(flagged) == 1 and flagged[0].startswith("“blur and noise, epochs")
     train = read_json(tables.parent / "record.json")["data"]["sizes"]["train"]
     assert f"blur with noise is flagged as a copier of its {train:,} training images" in text

@@ -179,15 +179,15 @@ def test_equal_degradations_are_told_apart_on_at_most_one_page_in_twenty(seeds):
     assert 0.02 < operating.false_positives(seeds) <= 0.05
 
 
-def test_the_family_alone_would_be_wrong_three_times_as_often():
-    """Without Holm's correction the same pages exceed 5 %: the simulation can fail."""
+def test_without_holms_correction_a_page_would_be_wrong_more_often():
+    """Pages of five equal contrasts exceed 5 % twice over: the simulation can fail."""
     rng = np.random.default_rng(0)
-    spreads = [operating.SPREADS[name] for name in operating.PAGE]
+    spreads = [operating.SPREADS[operating.PAGE[1]]] * 6
     wrong = 0
     for _ in range(500):
         draws = [operating.normal_draws(rng, 5, sd) for sd in spreads]
         wrong += any(welch(draws[0][:, 0], b[:, 0]).p < 0.05 for b in draws[1:])
-    assert wrong / 500 > 0.07
+    assert wrong / 500 > 0.1
 
 
 def test_a_difference_of_ten_percent_is_rarely_called_none():
