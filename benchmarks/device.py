@@ -105,7 +105,8 @@ def ours(name: str, way: str, size: Size, folder: Path) -> Rate:
     one = trainer(NETWORKS[name], size, folder)
     step, device = one.step, one.images.device
     if way == "compiled graph":
-        step.network = compiled(step.network)
+        # one size: after a row that drew samples it would be compiled anew, for sizes of any kind
+        step.network = compiled(step.network, dynamic=False)
     settled(device)
     started = time.perf_counter()
     update = tried(step, (lambda step: step) if way == "launched" else captured)

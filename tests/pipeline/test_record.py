@@ -1,16 +1,19 @@
 """Recorded studies: which runs and seeds they take, and which the data cannot carry."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT
 
 from kelvin import networks
 from kelvin.common.errors import KelvinError
+from kelvin.common.hardware import hardware
 from kelvin.config.resolve import Params, load, read
 from kelvin.datasets.sources.raw import RawData
 from kelvin.datasets.store import write_store
@@ -199,3 +202,11 @@ def test_minutes_of_every_call_with_the_same_settings_are_kept(tmp_path):
     assert record.earlier(path, {}, ["a"], [0]) == record.earlier(path, ask[0], ["a"], [0, 1]) == []
     path.write_text(json.dumps({**of, "minutes": 27.1}))
     assert record.earlier(path, *ask) == [27.1]
+
+
+def test_other_machines_that_trained_are_named():
+    here = hardware(torch.device("cpu"))
+    costs = {"a": {"hardware": "NVIDIA H100"}, "b": {"hardware": here}, "c": {"hardware": "NVIDIA H100"},
+             "d": {}}
+    assert record.hardware_of(costs) == f"trained on NVIDIA H100; {here}, {os.cpu_count()} cores"
+    assert record.hardware_of({"b": {"hardware": here}}) == f"{here}, {os.cpu_count()} cores"

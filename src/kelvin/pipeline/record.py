@@ -103,7 +103,8 @@ def record(what: str, jobs: str) -> Path:
             "set": entry.set,
             "vary": entry.vary, "runs": names,
             "left_out": refused, "replicates": entry.replicates, "jobs": int(jobs),
-            "data": {key: manifest[key] for key in ("image_shape", "sizes")}, "hardware": hardware_name(),
+            "data": {key: manifest[key] for key in ("image_shape", "sizes")},
+            "hardware": hardware_of(read_json(copy / REPORTS / COST)),
             "minutes": [*before, round((time.monotonic() - started) / 60, 1)],
             "note": "minutes are those of each call with these settings, the last one last: stages that "
                     "DVC's cache held were not made again"}
@@ -206,10 +207,14 @@ def earlier(path: Path, settings: Mapping[str, Any], runs: list[str], replicates
     return minutes if isinstance(minutes, list) else [minutes]
 
 
-def hardware_name() -> str:
+def hardware_of(costs: Mapping[str, Mapping[str, Any]]) -> str:
+    """This machine; before it those that trained, where they are others. costs: by run."""
     import torch
 
-    return f"{hardware(torch.device('cpu'))}, {os.cpu_count()} cores"
+    here = hardware(torch.device("cpu"))
+    trained = dict.fromkeys(cost["hardware"] for cost in costs.values() if "hardware" in cost)
+    return "; ".join([*(f"trained on {name}" for name in trained if name != here),
+                      f"{here}, {os.cpu_count()} cores"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
