@@ -1,5 +1,7 @@
 """Weight files: what is saved comes back, what does not fit is refused, the README's example draws."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -67,8 +69,13 @@ def tied(params, tmp_path):
     return untrained(params, "tied-blur", images, tmp_path / "tied.safetensors")
 
 
-def test_a_file_too_large_has_its_prior_in_half_precision(tied, tmp_path, monkeypatch):
+def test_a_file_too_large_has_its_prior_then_its_network_in_half_precision(tied, tmp_path,
+                                                                           monkeypatch):
     """The same images come of it, to a tenth of a grey level."""
+    torch.manual_seed(0)  # an untrained network says zero, whatever its precision
+    fresh = read_weights(tied)
+    write_weights(tied, replace(fresh, network={name: tensor + 0.03 * torch.randn_like(tensor)
+                                                for name, tensor in fresh.network.items()}))
     path, sampler = tmp_path / "cold.safetensors", {"kind": "improved", "steps": 10, "z": "kept"}
     publish(tied, sampler, {}, path)
     exact, size = load(path), path.stat().st_size
@@ -80,6 +87,15 @@ def test_a_file_too_large_has_its_prior_in_half_precision(tied, tmp_path, monkey
     assert path.stat().st_size < size - 64 * 64 * 4 + 64 * 40 * 2 + 500
     np.testing.assert_allclose(load(path).sample(9).images, exact.sample(9).images, rtol=0,
                                atol=0.1 / 255)
+    half_prior, small = load(path).sample(9).images, path.stat().st_size
+    monkeypatch.setattr(published, "LIMIT", small - 1)  # then the network too: to a grey level
+    publish(tied, sampler, {}, path)
+    stored = read_weights(path).network
+    assert {tensor.dtype for tensor in stored.values()} == {torch.half}
+    network = load(path).restorer.network
+    assert {p.dtype for p in network.parameters()} == {torch.float}
+    assert path.stat().st_size < small - 2 * sum(p.numel() for p in network.parameters()) + 500
+    assert 0 < 255 * np.abs(load(path).sample(9).images - half_prior).max() < 1
     monkeypatch.setattr(published, "LIMIT", 1000)
     with pytest.raises(KelvinError, match="make a file of .* bytes, and at most 1,000 are published"):
         publish(tied, sampler, {}, path)

@@ -182,18 +182,27 @@ def publish(weights: Path, sampler: Section, about: Mapping[str, Any], path: Pat
     """Copy trained weights to `path` with their sampler and where they come from.
 
     The same weights make the same bytes, so the repository does not grow by them. Where the file would
-    be larger than LIMIT, a fitted prior's directions go in half precision (see `halved`); KelvinError,
-    and no file, where that does not suffice.
+    be larger than LIMIT, a fitted prior's directions go in half precision (see `halved`), and then the
+    network's weights too: 11 bits, more than bf16 computes with. KelvinError, and no file, where that
+    does not suffice.
     """
     trained = read_weights(weights)
     about = {**trained.about, "sampler": dict(sampler), "about": dict(about)}
-    for prior in (trained.prior, halved(trained.prior)):
-        write_weights(path, replace(trained, prior=prior, about=about))
+    small = halved(trained.prior)
+    for prior, network in ((trained.prior, trained.network), (small, trained.network),
+                           (small, in_precision(trained.network, torch.half))):
+        write_weights(path, replace(trained, prior=prior, network=network, about=about))
         if (size := path.stat().st_size) <= LIMIT:
             return
     path.unlink()
     raise KelvinError(f"{weights} make a file of {size:,} bytes, and at most {LIMIT:,} are published: "
                       "take a run with a smaller network")
+
+
+def in_precision(tensors: Tensors, dtype: torch.dtype) -> Tensors:
+    """Those that are floating point, in another precision."""
+    return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+            for name, tensor in tensors.items()}
 
 
 def halved(prior: Tensors) -> Tensors:
@@ -226,7 +235,8 @@ def load(path: str | Path) -> Published:
     """
     path = Path(path)
     weights = read_weights(path)
-    weights = replace(weights, prior=whole(weights.prior))
+    weights = replace(weights, prior=whole(weights.prior),
+                      network=in_precision(weights.network, torch.float))
     restorer = assemble.restored(weights, path)
     return Published(restorer, weights.about["run"], weights.about.get("sampler"),
                      weights.about.get("about", {}))
