@@ -19,7 +19,7 @@ from kelvin.config.resolve import Params, load
 from kelvin.metrics.measures import MEASURES, Place
 from kelvin.weights import publish
 
-VERDICT = ("digits-hot-cold/tuning", "digits-hot-cold/verdict")  # records under reports/reference
+VERDICT = ("digits-hot-cold/tuning", "digits-hot-cold/verdict", "mnist-hot-cold")  # in reports/reference
 
 
 def best_runs(metrics: Mapping[str, Any], kinds: Sequence[str] = ("hot", "cold")) -> dict[str, str]:
@@ -84,19 +84,21 @@ def bias_table(bias: Bias) -> str:
 
 def verdict_results(root: Path = Path(".")) -> str:
     """docs/hot-and-cold.md's results: the sentences and tables of the records that tune and decide."""
-    tuning, verdict = (root / RECORDED / folder for folder in VERDICT)
+    tuning, verdict, mnist = (root / RECORDED / folder for folder in VERDICT)
     rates = next(s for s in sentences(tuning) if s.startswith("Learning rate"))
     wins, tested, undecided, *rest = sentences(verdict)
     gates = next(s for s in rest if s.startswith(("Gates: ", "Every run passes")))
     prior = next(s for s in rest if s.startswith("The prior's part"))
     flagged = [s for s in rest if "flagged as a copier" in s or "below the floor" in s]
     return "\n\n".join([
-        f"[`hot-cold-tuning`]({link(tuning)}). {rates}",
+        f"[`hot-cold-tuning`]({link(VERDICT[0])}). {rates}",
         rows_of(tuning / "tables/hot-and-cold-declared.md"),
-        f"[`hot-cold-digits`]({link(verdict)}). {wins}", tested, undecided,
+        f"[`hot-cold-digits`]({link(VERDICT[1])}). {wins}", tested, undecided,
         rows_of(verdict / "tables/hot-and-cold-contrasts.md"), gates,
         rows_of(verdict / "tables/hot-and-cold-gates.md"), prior,
-        rows_of(verdict / "tables/hot-and-cold-starts.md"), *flagged])
+        rows_of(verdict / "tables/hot-and-cold-starts.md"), *flagged,
+        f"[`hot-cold-mnist`]({link(VERDICT[2])}). {sentences(mnist)[0]}", *sentences(mnist)[1:4],
+        rows_of(mnist / "tables/hot-and-cold-contrasts.md")])
 
 
 def sentences(record: Path) -> list[str]:
@@ -104,9 +106,9 @@ def sentences(record: Path) -> list[str]:
     return read_json(record / "tables" / "findings.json", f"kelvin record {record.name}")["hot-and-cold"]
 
 
-def link(record: Path) -> str:
-    """To its page, from docs/."""
-    return f"../reports/reference/{'/'.join(record.parts[-2:])}/index.html"
+def link(folder: str) -> str:
+    """To the page of a record, from docs/."""
+    return f"../{(RECORDED / folder).as_posix()}/index.html"
 
 
 def rows_of(path: Path) -> str:
