@@ -208,5 +208,7 @@ def test_other_machines_that_trained_are_named():
     here = hardware(torch.device("cpu"))
     costs = {"a": {"hardware": "NVIDIA H100"}, "b": {"hardware": here}, "c": {"hardware": "NVIDIA H100"},
              "d": {}}
-    assert record.hardware_of(costs) == f"trained on NVIDIA H100; {here}, {os.cpu_count()} cores"
-    assert record.hardware_of({"b": {"hardware": here}}) == f"{here}, {os.cpu_count()} cores"
+    own = f"{here}, {os.cpu_count()} cores"
+    assert record.hardware_of(costs) == f"trained on NVIDIA H100 and {here}; {own}"
+    assert record.hardware_of({"a": {"hardware": "NVIDIA H100"}}) == f"trained on NVIDIA H100; {own}"
+    assert record.hardware_of({"b": {"hardware": here}}) == own

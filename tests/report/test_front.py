@@ -90,8 +90,10 @@ def test_with_one_seed_the_figure_is_of_a_record_and_the_page_says_so(project):
 def test_a_record_says_which_it_is(project):
     made = project(["tied-noise"])
     made.add("tied-noise")
-    about = {"title": "A & B", "folder": "a/b", "command": "make record NAME=x", "commit": "abc"}
+    about = {"title": "A & B", "folder": "a/b", "command": "make record NAME=x", "commit": "abc",
+             "seconds": "of nine runs side by side"}
     build(made.plan, record=about)
     page = (made.root / "reports/index.html").read_text()
     assert "<h1>Record: A &amp; B (digits)</h1>" in page and "commit abc" in page
+    assert "wall-clock seconds on the hardware named, of nine runs side by side." in page
     assert 'href="../../../index.html"' in page  # from reports/reference/a/b

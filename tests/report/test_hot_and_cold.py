@@ -38,7 +38,8 @@ def test_the_best_sampler_is_the_one_that_another_record_declared(grid):
     assert best.place == (BEST, 50) and best.kinds == ("naive", "improved")
     assert best.ratio == pytest.approx(0.8 / 1.5)
     tested = study.findings()[1]
-    assert "The record tuner declared each one's best sampler on other seeds." in tested
+    assert ("The record tuner declared each one's best sampler, by trainings of its own data set, "
+            "length and seeds.") in tested
     assert "these very seeds" not in tested
 
 

@@ -71,7 +71,7 @@ def tied(params, tmp_path):
 
 def test_a_file_too_large_has_its_prior_then_its_network_in_half_precision(tied, tmp_path,
                                                                            monkeypatch):
-    """The same images come of it, to a tenth of a grey level."""
+    """The same images come of it, to a tenth of a grey level and then to a whole one."""
     torch.manual_seed(0)  # an untrained network says zero, whatever its precision
     fresh = read_weights(tied)
     write_weights(tied, replace(fresh, network={name: tensor + 0.03 * torch.randn_like(tensor)
@@ -92,6 +92,8 @@ def test_a_file_too_large_has_its_prior_then_its_network_in_half_precision(tied,
     publish(tied, sampler, {}, path)
     stored = read_weights(path).network
     assert {tensor.dtype for tensor in stored.values()} == {torch.half}
+    large = published.in_half({"a": torch.tensor([7e4, 1.0]), "b": torch.ones(1, dtype=torch.double)})
+    assert large["a"].dtype == torch.float and large["b"].dtype == torch.double
     network = load(path).restorer.network
     assert {p.dtype for p in network.parameters()} == {torch.float}
     assert path.stat().st_size < small - 2 * sum(p.numel() for p in network.parameters()) + 500

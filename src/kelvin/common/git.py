@@ -12,3 +12,10 @@ def git(*arguments: str) -> str:
     except OSError:
         return ""
     return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
+def revision() -> str:
+    """The commit's short hash, and whether what results depend on was edited since; empty without git."""
+    edited = git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages", "params.yaml")
+    commit = git("log", "-1", "--format=%h")
+    return commit + ", edited since" * bool(commit and edited)

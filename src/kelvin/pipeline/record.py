@@ -24,7 +24,7 @@ from kelvin.artifacts.folders import COST, METRICS, RECORDED, REPORTS, DatasetFo
 from kelvin.common import signals
 from kelvin.common.errors import KelvinError, refused_by_system
 from kelvin.common.files import read_json, write_json
-from kelvin.common.git import git
+from kelvin.common.git import git, revision
 from kelvin.common.hardware import hardware
 from kelvin.common.scratch import scratch_folder
 from kelvin.config import resolve as params
@@ -86,7 +86,7 @@ def record(what: str, jobs: str) -> Path:
     values: dict[str, Any] = {**entry.set, "active": names, "replicates": entry.replicates}
     target = RECORDED / entry.folder
     refuse_foreign(target, what)
-    cache, started = Path(".dvc/cache").resolve(), time.monotonic()
+    cache, started, code = Path(".dvc/cache").resolve(), time.monotonic(), revision()
     with temporary_copy(Path.cwd(), values) as (copy, environment):
         params.load(copy / "params.yaml")  # what it sets may be wrong: say so before any work
         (copy / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n", encoding="utf-8")
@@ -99,7 +99,7 @@ def record(what: str, jobs: str) -> Path:
         manifest = read_json(copy / DatasetFolders(values.get("dataset", config.house.dataset)).manifest)
         about = {
             "command": f"make record NAME={what}", "title": entry.title, "folder": entry.folder,
-            "commit": git("log", "-1", "--format=%h"), "date": git("log", "-1", "--format=%cs"),
+            "commit": code, "date": git("log", "-1", "--format=%cs"),
             "set": entry.set,
             "vary": entry.vary, "runs": names,
             "left_out": refused, "replicates": entry.replicates, "jobs": int(jobs),
@@ -208,12 +208,12 @@ def earlier(path: Path, settings: Mapping[str, Any], runs: list[str], replicates
 
 
 def hardware_of(costs: Mapping[str, Mapping[str, Any]]) -> str:
-    """This machine; before it those that trained, where they are others. costs: by run."""
+    """The machines that trained, where one of them is not this; then this one. costs: by run."""
     import torch
 
     here = hardware(torch.device("cpu"))
-    trained = dict.fromkeys(cost["hardware"] for cost in costs.values() if "hardware" in cost)
-    return "; ".join([*(f"trained on {name}" for name in trained if name != here),
+    trained = list(dict.fromkeys(cost["hardware"] for cost in costs.values() if "hardware" in cost))
+    return "; ".join([*[f"trained on {' and '.join(trained)}"] * any(name != here for name in trained),
                       f"{here}, {os.cpu_count()} cores"])
 
 

@@ -83,27 +83,32 @@ def bias_table(bias: Bias) -> str:
 
 
 def verdict_results(root: Path = Path(".")) -> str:
-    """docs/hot-and-cold.md's results: the sentences and tables of the records that tune and decide."""
+    """docs/hot-and-cold.md's results: sentences and tables of its records."""
     tuning, verdict, mnist = (root / RECORDED / folder for folder in VERDICT)
+    on_mnist = sentences(mnist)
     rates = next(s for s in sentences(tuning) if s.startswith("Learning rate"))
     wins, tested, undecided, *rest = sentences(verdict)
-    gates = next(s for s in rest if s.startswith(("Gates: ", "Every run passes")))
     prior = next(s for s in rest if s.startswith("The prior's part"))
     flagged = [s for s in rest if "flagged as a copier" in s or "below the floor" in s]
     return "\n\n".join([
         f"[`hot-cold-tuning`]({link(VERDICT[0])}). {rates}",
         rows_of(tuning / "tables/hot-and-cold-declared.md"),
         f"[`hot-cold-digits`]({link(VERDICT[1])}). {wins}", tested, undecided,
-        rows_of(verdict / "tables/hot-and-cold-contrasts.md"), gates,
+        rows_of(verdict / "tables/hot-and-cold-contrasts.md"), gates_of(rest),
         rows_of(verdict / "tables/hot-and-cold-gates.md"), prior,
         rows_of(verdict / "tables/hot-and-cold-starts.md"), *flagged,
-        f"[`hot-cold-mnist`]({link(VERDICT[2])}). {sentences(mnist)[0]}", *sentences(mnist)[1:4],
-        rows_of(mnist / "tables/hot-and-cold-contrasts.md")])
+        f"[`hot-cold-mnist`]({link(VERDICT[2])}). {on_mnist[0]}", *on_mnist[1:3],
+        rows_of(mnist / "tables/hot-and-cold-contrasts.md"), gates_of(on_mnist),
+        rows_of(mnist / "tables/hot-and-cold-gates.md")])
+
+
+def gates_of(findings: Sequence[str]) -> str:
+    return next(s for s in findings if s.startswith(("Gates: ", "Every run passes")))
 
 
 def sentences(record: Path) -> list[str]:
     """Those of the study on hot and cold, of a record's page."""
-    return read_json(record / "tables" / "findings.json", f"kelvin record {record.name}")["hot-and-cold"]
+    return read_json(record / "tables" / "findings.json", "kelvin record")["hot-and-cold"]
 
 
 def link(folder: str) -> str:

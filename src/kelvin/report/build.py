@@ -46,7 +46,7 @@ def build(plan: ReportPlan, out: Path = REPORTS, record: Mapping[str, Any] | Non
     studies = answers(results, numbers, seconds)
     most = max(len(study.runs) for study in studies)
     sections = [Section.of(study) for study in studies if study.is_large(most)]
-    common = common_tables(results, numbers, seconds)
+    common = common_tables(results, numbers, seconds, (record or {}).get("seconds", ""))
     write_tables(out / "tables", common, sections)
     with Folder(out / "curves") as folder:
         for name, rows in curves.files(results).items():
@@ -122,14 +122,14 @@ def write_figures(out: Path, figures: Sequence[Figure]) -> None:
             (folder / f"{number:02d}-{name}.png").write_bytes(images[name])
 
 
-def common_tables(results: Results, numbers: Mapping[str, Row], seconds: Mapping[str, Row]
-                  ) -> dict[str, Table]:
-    """{name: table} of all runs."""
+def common_tables(results: Results, numbers: Mapping[str, Row], seconds: Mapping[str, Row],
+                  of: str = "") -> dict[str, Table]:
+    """{name: table} of all runs. of: what a record says of its seconds."""
     over_t = restoration.restoration_rows(results)
     restored = (restoration.restoration_table, restoration.restoration_over_t_table)
     candidates = [tables.generation_table(results, numbers), tables.samplers_table(results),
                   histograms.table(results), *(make(over_t) for make in restored if over_t),
-                  likelihood.table(results), tables.cost_table(results, seconds) if seconds else None]
+                  likelihood.table(results), tables.cost_table(results, seconds, of) if seconds else None]
     return {table.name: table for table in candidates if table}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kelvin.common.git import git
+from kelvin.common.git import git, revision
 from kelvin.report.kit.style import (
     BAND,
     WIDTH,
@@ -207,11 +207,9 @@ def believe(results: Results) -> str:
 def made_by(costs: Mapping[str, Row], record: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """(title, text) of commit, date, hardware and precision; a record has its own commit and date."""
     commit, date = ((record.get("commit", ""), record.get("date", "")) if record else
-                    (git("log", "-1", "--format=%h"), git("log", "-1", "--format=%cs")))
-    edited = not record and git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages",
-                                "params.yaml")
+                    (revision(), git("log", "-1", "--format=%cs")))
     machines = dict.fromkeys(machine(cost, "hardware") for cost in costs.values())
-    facts = {"commit": commit + ", edited since" * bool(commit and edited), "date": date,
+    facts = {"commit": commit, "date": date,
              "hardware": "; ".join(machines),
              "precision": ", ".join(dict.fromkeys(c["precision"] for c in costs.values()))}
     return [(key, value) for key, value in facts.items() if value]

@@ -182,16 +182,14 @@ def publish(weights: Path, sampler: Section, about: Mapping[str, Any], path: Pat
     """Copy trained weights to `path` with their sampler and where they come from.
 
     The same weights make the same bytes, so the repository does not grow by them. Where the file would
-    be larger than LIMIT, a fitted prior's directions go in half precision (see `halved`), and then the
-    network's weights too: 11 bits, more than bf16 computes with. KelvinError, and no file, where that
-    does not suffice.
+    be larger than LIMIT, a fitted prior's directions go in half precision (see `halved`), and where that
+    does not suffice the network's weights too. KelvinError, and no file, where the file is still larger.
     """
     trained = read_weights(weights)
     about = {**trained.about, "sampler": dict(sampler), "about": dict(about)}
-    small = halved(trained.prior)
-    for prior, network in ((trained.prior, trained.network), (small, trained.network),
-                           (small, in_precision(trained.network, torch.half))):
-        write_weights(path, replace(trained, prior=prior, network=network, about=about))
+    small = replace(trained, prior=halved(trained.prior))
+    for tried in (trained, small, replace(small, network=in_half(trained.network))):
+        write_weights(path, replace(tried, about=about))
         if (size := path.stat().st_size) <= LIMIT:
             return
     path.unlink()
@@ -199,10 +197,11 @@ def publish(weights: Path, sampler: Section, about: Mapping[str, Any], path: Pat
                       "take a run with a smaller network")
 
 
-def in_precision(tensors: Tensors, dtype: torch.dtype) -> Tensors:
-    """Those that are floating point, in another precision."""
-    return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor
-            for name, tensor in tensors.items()}
+def in_half(network: Tensors) -> Tensors:
+    """Weights in half precision (11 bits) where they are float32 and within its range."""
+    most = torch.finfo(torch.half).max
+    return {name: tensor.half() if tensor.dtype == torch.float and bool((tensor.abs() <= most).all())
+            else tensor for name, tensor in network.items()}
 
 
 def halved(prior: Tensors) -> Tensors:
@@ -235,8 +234,7 @@ def load(path: str | Path) -> Published:
     """
     path = Path(path)
     weights = read_weights(path)
-    weights = replace(weights, prior=whole(weights.prior),
-                      network=in_precision(weights.network, torch.float))
+    weights = replace(weights, prior=whole(weights.prior))
     restorer = assemble.restored(weights, path)
     return Published(restorer, weights.about["run"], weights.about.get("sampler"),
                      weights.about.get("about", {}))

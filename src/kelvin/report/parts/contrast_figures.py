@@ -117,8 +117,8 @@ def over_flops(name: str, arms: Sequence[Arm]) -> Figure | None:
     axes.set(xlabel="training, TFLOPs (forward and backward, all updates)", ylabel="FMD")
     logarithmic(axes)
     return finish(figure, name, "FMD over the cost of training: each degradation with the learning rate "
-                  "and by the sampler of its lowest FMD against the validation images. Bars: range over "
-                  "training seeds.")
+                  "and by the sampler that FMD against validation images declared for it. Bars: range "
+                  "over training seeds.")
 
 
 def over_rates(name: str, arms: Sequence[Arm]) -> Figure | None:

@@ -99,8 +99,8 @@ def tested(page: Page, seeds: Sequence[int]) -> str:
     if None in tuners:
         choices.append("each one's best sampler")
     declared = [tuner for tuner in tuners if tuner]
-    before = f" The record {listed(declared)} declared each one's best sampler on other seeds." \
-        if declared else ""
+    before = f" The record {listed(declared)} declared each one's best sampler, by trainings of its " \
+        "own data set, length and seeds." if declared else ""
     how = f" FMD against the validation images, on these very seeds, chose {listed(choices)}." \
         if choices else ""
     conditions = dict.fromkeys(f"{named(page.titles[side])}: {end(why)}" for e in page.effects

@@ -78,7 +78,8 @@ def samplers_table(results: Results) -> Table:
                  page=("sampler", "weights", "NFE", "normalised", "nearest", "flag"))
 
 
-def cost_table(results: Results, costs: Mapping[str, Row]) -> Table:
+def cost_table(results: Results, costs: Mapping[str, Row], seconds: str = "") -> Table:
+    """seconds: what else the seconds are of, such as runs side by side."""
     rows = []
     for name, cost in costs.items():
         run = results.every[name]
@@ -97,7 +98,8 @@ def cost_table(results: Results, costs: Mapping[str, Row]) -> Table:
                shared.value("sample_ms", "ms / sample"),
                Column("hardware", lambda r: machine(r, "hardware", "precision"))]
     return Table("cost", "What each run cost: one image's forward pass, the sampler of the table of "
-                 "generation, and wall-clock seconds on the hardware named. Training memory: counted, "
+                 f"generation, and wall-clock seconds on the hardware named{seconds and f', {seconds}'}. "
+                 "Training memory: counted, "
                  "for one fp32 step (weights, gradients, Adam, EMA, activations that autograd keeps).",
                  columns, rows, page=("parameters", "updates", "training, s", "training memory, MiB",
                                       "sampler", "NFE", "ms / sample"))

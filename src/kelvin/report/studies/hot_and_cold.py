@@ -91,8 +91,9 @@ class HotAndCold(Study):
                         else f"{digits(100 * r['detectable'])} %")]
         return Table(f"{self.name}-contrasts", f"Every degradation against {named(self.baseline)}, "
                      "within one sampler and number of network evaluations an image; best: each by the "
-                     "sampler of its lowest FMD against the validation images. Ratio: FMD of the first "
-                     "over that of the second, of geometric means over training seeds; FMD is the median "
+                     "sampler that was declared for it, by FMD against validation images. Ratio: FMD of "
+                     "the first over that of the second, of geometric means over training seeds; FMD is "
+                     "the median "
                      "over the judging classifiers, whose own ratios lie between the numbers under "
                      "“by classifier”. Verdict: docs/hot-and-cold.md; all rows are one family. "
                      "Detectable rise: of FMD, found in 4 of 5 such experiments at the family's "
