@@ -31,6 +31,10 @@ def test_ratios_are_told_with_interval_seeds_sampler_and_verdict():
     assert both.effect == "FMD × 0.70 and 1.80" and "Warm against noise" in both.sentence
     many = front.ratios([CONTRAST | {"ratio": ratio} for ratio in (1.1, 0.5, 2.5, 1.4)], "").answer
     assert many.effect == "FMD × 0.50 and 2.50" and "lowest and the highest" in many.sentence
+    ties = front.ratios([CONTRAST | {"tie": tie} for tie in ("variance", "recoverability")], "")
+    assert [line.title for line in ties.lines] == [
+        f"blur, tied by {how}, best: DDIM against Algorithm 2"
+        for how in ("the variance left", "recoverability")]
 
 
 def test_levels_need_several_seeds_and_both_families():

@@ -19,7 +19,8 @@ from kelvin.config.resolve import Params, load
 from kelvin.metrics.measures import MEASURES, Place
 from kelvin.weights import publish
 
-VERDICT = ("digits-hot-cold/tuning", "digits-hot-cold/verdict", "mnist-hot-cold")  # in reports/reference
+VERDICT = ("digits-hot-cold/tuning", "digits-hot-cold/verdict", "digits-hot-cold/tyings",
+           "mnist-hot-cold")  # under reports/reference
 
 
 def best_runs(metrics: Mapping[str, Any], kinds: Sequence[str] = ("hot", "cold")) -> dict[str, str]:
@@ -84,8 +85,8 @@ def bias_table(bias: Bias) -> str:
 
 def verdict_results(root: Path = Path(".")) -> str:
     """docs/hot-and-cold.md's results: sentences and tables of its records."""
-    tuning, verdict, mnist = (root / RECORDED / folder for folder in VERDICT)
-    on_mnist = sentences(mnist)
+    tuning, verdict, tyings, mnist = (root / RECORDED / folder for folder in VERDICT)
+    both, on_mnist = sentences(tyings), sentences(mnist)
     rates = next(s for s in sentences(tuning) if s.startswith("Learning rate"))
     wins, tested, undecided, *rest = sentences(verdict)
     prior = next(s for s in rest if s.startswith("The prior's part"))
@@ -97,7 +98,9 @@ def verdict_results(root: Path = Path(".")) -> str:
         rows_of(verdict / "tables/hot-and-cold-contrasts.md"), gates_of(rest),
         rows_of(verdict / "tables/hot-and-cold-gates.md"), prior,
         rows_of(verdict / "tables/hot-and-cold-starts.md"), *flagged,
-        f"[`hot-cold-mnist`]({link(VERDICT[2])}). {on_mnist[0]}", *on_mnist[1:3],
+        f"[`hot-cold-tyings`]({link(VERDICT[2])}). {both[0]}", *both[1:3],
+        rows_of(tyings / "tables/hot-and-cold-contrasts.md", "best: "),
+        f"[`hot-cold-mnist`]({link(VERDICT[3])}). {on_mnist[0]}", *on_mnist[1:3],
         rows_of(mnist / "tables/hot-and-cold-contrasts.md"), gates_of(on_mnist),
         rows_of(mnist / "tables/hot-and-cold-gates.md")])
 
@@ -116,10 +119,11 @@ def link(folder: str) -> str:
     return f"../{(RECORDED / folder).as_posix()}/index.html"
 
 
-def rows_of(path: Path) -> str:
-    """A table of Markdown without its caption."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return "\n".join(line for line in lines if line.startswith("|"))
+def rows_of(path: Path, part: str = "") -> str:
+    """A table of Markdown without its caption; of its rows those that hold `part`."""
+    head, rule, *rows = [line for line in path.read_text(encoding="utf-8").splitlines()
+                         if line.startswith("|")]
+    return "\n".join([head, rule, *(row for row in rows if part in row)])
 
 
 def write_between(path: Path, mark: str, text: str) -> None:

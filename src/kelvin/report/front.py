@@ -23,6 +23,7 @@ from kelvin.report.kit.style import (
 from kelvin.report.kit.table import Row, number
 from kelvin.report.kit.titles import sampler_words
 from kelvin.report.kit.words import listed, machine, named
+from kelvin.report.parts.arms import TIED
 from kelvin.report.recorded import Recorded
 from kelvin.report.results import Results, Run
 from kelvin.report.studies.iterations import ONE, iterated
@@ -74,6 +75,9 @@ def ratios(rows: Sequence[Row], source: str) -> Forest | None:
         return None
     most = max(row["nfe"] for row in rows)
     rows = [row for row in rows if row["nfe"] == most]
+    if len({row.get("tie") for row in rows}) > 1:  # then what all are held against is left to the caption
+        rows = [{**row, "title": f"{row['title'].partition(' against ')[0]}, tied by {TIED[row['tie']]}"}
+                for row in rows]
     lines = [Line(f"{row['title']}, {row['sampler']}", row["ratio"], row["ratio_low"], row["ratio_high"])
              for row in rows]
     ends = sorted(rows, key=lambda row: row["ratio"])
