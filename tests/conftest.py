@@ -22,9 +22,11 @@ LONG = ("test_plan_repro.py", "test_pipeline.py", "test_dask.py", "test_as_dvc.p
         "test_killed_stage.py", "test_refusals.py", "test_fruits_study.py", "test_kills.py")
 # what `make check` leaves to `make test`: whole rooms that start processes, train or draw, and long files
 SLOW_ROOMS = ("pipeline", "report", "tracking", "training")
-SLOW = (*LONG, "test_acceptance.py", "test_check_images.py", "test_fuzz.py", "test_imagenet.py",
-        "test_inception.py",
-        "test_oracles.py", "test_plan.py", "test_properties.py", "test_tied.py")
+SLOW = (*LONG, "test_acceptance.py", "test_check_images.py", "test_conditioning.py", "test_faults.py",
+        "test_fuzz.py", "test_imagenet.py", "test_inception.py", "test_intervals.py", "test_lazy.py",
+        "test_oracles.py", "test_params.py", "test_plan.py", "test_properties.py",
+        "test_recoverability.py", "test_rules.py", "test_settle.py", "test_tied.py", "test_vary.py",
+        "test_walk.py")
 
 
 @pytest.hookimpl(tryfirst=True)
