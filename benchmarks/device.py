@@ -38,7 +38,8 @@ SECONDS = 280.0  # no row is begun after them
 NETWORKS = {  # those of docs/devices.md
     "cnn 16,32,64,32,16": {"kind": "cnn", "hidden": [16, 32, 64, 32, 16], "kernel": 7},
     "unet 64 (1,2,2)": {"kind": "unet", "channels": 64, "multipliers": [1, 2, 2], "blocks": 2},
-    "unet 32 (1,2,4)": {"kind": "unet", "channels": 32, "multipliers": [1, 2, 4], "blocks": 2}}
+    "unet 32 (1,2,4)": {"kind": "unet", "channels": 32, "multipliers": [1, 2, 4], "blocks": 2},
+    "unet 24 (1,2,2)": {"kind": "unet", "channels": 24, "multipliers": [1, 2, 2], "blocks": 1}}
 SAMPLED = "unet 64 (1,2,2)"
 WAYS = ("launched", "graph", "compiled graph")
 

@@ -43,6 +43,12 @@ def test_the_best_sampler_is_the_one_that_another_record_declared(grid):
     assert "these very seeds" not in tested
 
 
+def test_a_record_may_have_declared_the_samplers_of_some(grid):
+    tested = grid(EPOCHS, budgets(0.8), samplers={HOT: ["naive-50"]}).findings()[1]
+    assert "The record tuner declared the best sampler of those that it has, by trainings" in tested
+    assert "on these very seeds, chose the best sampler of the others." in tested
+
+
 def test_a_contrast_is_of_the_median_over_classifiers_and_is_welchs(grid):
     study = grid(EPOCHS, budgets(0.9))
     e = study.page.effects[0]

@@ -96,11 +96,12 @@ def tested(page: Page, seeds: Sequence[int]) -> str:
         choices.append("what was tuned")
     best = any(e.place[0] == BEST for e in page.effects)
     tuners = list(dict.fromkeys(arm.tuner for arm in page.sides.values())) if best else []
-    if None in tuners:
-        choices.append("each one's best sampler")
     declared = [tuner for tuner in tuners if tuner]
-    before = f" The record {listed(declared)} declared each one's best sampler, by trainings of its " \
-        "own data set, length and seeds." if declared else ""
+    if None in tuners:
+        choices.append("the best sampler of the others" if declared else "each one's best sampler")
+    whose = "the best sampler of those that it has" if None in tuners else "each one's best sampler"
+    before = f" The record {listed(declared)} declared {whose}, by trainings of its own data set, " \
+        "length and seeds." if declared else ""
     how = f" FMD against the validation images, on these very seeds, chose {listed(choices)}." \
         if choices else ""
     conditions = dict.fromkeys(f"{named(page.titles[side])}: {end(why)}" for e in page.effects
