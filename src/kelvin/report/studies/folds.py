@@ -41,7 +41,7 @@ class Folds(Study):
         return [self.loss_figure(), *lines, *rows,
                 strips.decoding_figure(name, self.trained, "Generation: two new images of each run from "
                                        "x_T (left) to the sample, every T/10."),
-                *ancestral.figures(name, self.trained)]
+                self.samples(), *ancestral.figures(name, self.trained)]
 
     def tables(self) -> list[Table | None]:
         """Of each run: SSIM by fold, SSIM by rule, and ancestral sampling."""
