@@ -37,6 +37,13 @@ def options_model(part: Callable) -> type[BaseModel]:
     return create_model(part.__name__, __config__=config, **fields)
 
 
+@cache
+def with_shared(part: Callable, shared: tuple[tuple[str, Any], ...]) -> type[BaseModel]:
+    """The model of a part's options and of those that its section must have besides, name and type."""
+    return create_model(part.__name__, __base__=options_model(part),
+                        **{name: (kind, ...) for name, kind in shared})
+
+
 class Registry:
     """What a `kind` in params.yaml may name; a user's own part is named as `module:name`."""
 
@@ -86,10 +93,7 @@ class Registry:
         """
         options = {key: value for key, value in section.items() if key != "kind"}
         part = self.find(section["kind"], where)
-        model = options_model(part)
-        if shared:
-            fields = {name: (kind, ...) for name, kind in shared.items()}
-            model = create_model(part.__name__, __base__=model, **fields)
+        model = with_shared(part, tuple(shared.items())) if shared else options_model(part)
         try:
             return part, dict(model.model_validate(options))
         except ValidationError as error:
