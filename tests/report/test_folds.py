@@ -45,6 +45,16 @@ def test_best_of_a_row_is_bold():
     assert [[bold for _, bold in row] for row in rmse.cells()] == [[False, True, False]] * 2
 
 
+def test_study_e_s_figure_stands_beside_ours():
+    """Mean over folds of SSIM at t = 50: (0.5 + 0.6) / 2."""
+    text = single_shot.study_e(run("leaky", [1.0, 2.0], 0.5), (3, 64, 48))
+    assert "at 64×48 pixels to an SSIM of 0.550 (4 images of 2 folds); study E gave 0.704" in text
+    other = run("leaky", [1.0], 0.5)
+    for row in other.first.details["over_time"]:
+        row["t"] += 1
+    assert single_shot.study_e(other, (3, 64, 64)) == ""
+
+
 @pytest.mark.parametrize("gap, verdict", [(0.5, "lower"), (0.0, "no significant difference"),
                                           (-0.5, "higher")])
 def test_five_folds_give_a_verdict(gap, verdict):

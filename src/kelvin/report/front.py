@@ -154,16 +154,20 @@ def forest_figure(forest: Forest, floor: float) -> Figure:
 def distance_to_real(best: Sequence[Run], results: Results, metrics: Mapping[str, Row]) -> Answer:
     """The lowest FMD of each family, beside the FMD of real images."""
     rows = {run.family: metrics[run.name] for run in best}
-    about = results.calibration
+    about, gaussian = results.calibration, results.calibration["rows"]["pixel-gaussian"]["fmd"]
     over = "images" if len(results.replicates) == 1 else "training seeds"
+    worse = [family for family, row in rows.items() if row["fmd"] >= gaussian]
+    first = (f"A Gaussian fitted to the pixels (FMD {number(gaussian)}) is nearer to real images than "
+             f"the best {listed(worse)} run. " if worse else "")
     return Answer(
         "How near do samples come to real images?",
         ", ".join(f"{family} {number(row['fmd'])}" for family, row in rows.items()),
         f"{100 * results.plan.metrics.confidence:.0f} % intervals over {over} "
         f"{listed([span(row) for row in rows.values()])}; {count(results)}; "
         f"{listed([sampler_words(run.record['sampler']) for run in best])}",
-        f"The lowest FMD of each family; {about['n']:,} held-out real images have "
-        f"{number(about['floor'])}, black ones {number(about['ceiling'])}." + differ(best))
+        f"{first}The lowest FMD of each family; {about['n']:,} held-out real images have "
+        f"{number(about['floor'])}, a Gaussian fitted to the pixels {number(gaussian)}, black images "
+        f"{number(about['ceiling'])}." + differ(best))
 
 
 def differ(best: Sequence[Run]) -> str:

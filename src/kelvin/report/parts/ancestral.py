@@ -102,7 +102,8 @@ def table(name: str, run: Run) -> Table | None:
 
 
 def findings(run: Run) -> list[str]:
-    """Sentences: which ways end dark, which only where the range is not mapped back, which overflow."""
+    """At most three sentences: which ways end dark, which only where the range is not mapped back, which
+    overflow or are wholly black."""
     last = ends(run)
     if not last:
         return []
@@ -114,31 +115,18 @@ def findings(run: Run) -> list[str]:
     def listing(some: list[str], key: str = "brightness") -> str:
         return "; ".join(f"{title(way)} ({number(last[way][key])})" for way in some) or "none"
 
-    shares = "; ".join(f"{title(way)} {share(row)} and {share(last[f'{way}, clipped'])}"
-                       for way, row in last.items() if f"{way}, clipped" in last)
+    exact = "" if "exact" in rest else (
+        "; the exact rule fails too, but not with x0_hat clipped" if "exact, clipped" in rest else
+        "; the exact rule fails too, so the network does, and its other ways are not to blame")
     out = [f"Ancestral sampling of {named(run.title)}, mean brightness of {first['n']} images of "
-           f"replicate {run.first.index} (real images {number(first['real'])}). Dark, below "
-           f"{100 * BLACK:.0f} % of that: {listing(black)}. Not dark, whatever the figure shows "
-           f"them to be: {listing(rest)}."]
-    if shares:
-        out.append(f"Near-black pixels (real images {share(first, 'real_black')}) without and with "
-                   f"x0_hat clipped: {shares}.")
-    if "exact" not in rest:
-        out.append("The exact rule is among those that fail: " + (
-            "with x0_hat clipped it does not." if "exact, clipped" in rest else
-            "the network itself does, and its other ways are not to blame by these numbers."))
+           f"replicate {run.first.index} (real images {number(first['real'])}): dark, below "
+           f"{100 * BLACK:.0f} % of that, by {listing(black)}; not dark by {listing(rest)}{exact}."]
     if first["real_shown"] != first["real"] and rest:
         new = [way for way in rest if dark(last[way], "shown", "real_shown")]
-        out.append("Drawn without mapping the network's range back to [0, 1] (below 0 is black), real "
-                   f"images have {number(first['real_shown'])}; of those not dark before, dark: "
-                   f"{listing(new, 'shown')}; not dark: "
-                   f"{listing([way for way in rest if way not in new], 'shown')}.")
-    if overflown:
-        overflow_words = "; ".join(
-            f"{title(way)} ({share(last[way], 'finite')} of pixels finite, brightness "
-            f"{number(last[way]['brightness'])})" for way in overflown)
-        out.append(f"Overflowing, and not a number is drawn black: {overflow_words}.")
-    wholly = [title(way) for way, row in last.items() if row["brightness"] == 0]
-    out.append(f"Wholly black: {'; '.join(wholly) or 'none'}. Whether study E sampled in one of these "
-               "ways is not known.")
+        out.append("Of those, drawn without mapping the network's range back to [0, 1] (real images "
+                   f"{number(first['real_shown'])}), turn dark: {listing(new, 'shown')}.")
+    parts = "; ".join(f"{title(way)} ({share(last[way], 'finite')} of pixels finite)" for way in overflown)
+    wholly = "; ".join(title(way) for way, row in last.items() if row["brightness"] == 0)
+    out.append(f"Overflow, drawn black: {parts or 'none'}; wholly black: {wholly or 'none'}; whether "
+               "study E sampled in one of these ways is not known.")
     return out

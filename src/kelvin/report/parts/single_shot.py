@@ -11,6 +11,7 @@ from kelvin.artifacts.names import CLIPPED, FED_BACK, NOTHING_CLIPPED, rule_and_
 from kelvin.metrics.measures import MEASURES as ALL
 from kelvin.report.kit.style import WIDTH, Figure, chart, finish, look
 from kelvin.report.kit.table import Column, Row, Table, number, with_error
+from kelvin.report.kit.words import named
 from kelvin.report.results import Run
 
 PARTS = {"test": "held-out images", "seen": "the test split's images of objects trained on"}
@@ -20,6 +21,7 @@ MEANING = {"exact": "exact rule", "study-e": "study E's scaler", "unscaled": "fa
 HOW = {NOTHING_CLIPPED: "nothing clipped", CLIPPED: "x0_hat clipped",
        FED_BACK: "x0_hat taken for the next state"}
 EXACT = "exact"
+STUDY_E = (50, 0.704)  # t and the best SSIM of study E's table, of one evaluation on Fruits-360 at 100x100
 KNOW = {"ssim": " SSIM: uniform window of {} pixels, data range 1, mean over channels.",
         "psnr": " PSNR of an image is capped at 48.1 dB, one grey level in every pixel."}
 
@@ -28,6 +30,18 @@ def title(way: str) -> str:
     """A rule, and what was done with x0_hat, in words."""
     rule, how = rule_and_how(way)
     return MEANING.get(rule, rule) + (f", {HOW[how]}" if how else "")
+
+
+def study_e(run: Run, shape: tuple[int, ...]) -> str:
+    """SSIM at study E's best t beside what it gave there; "" where the run has no row of that t."""
+    t, theirs = STUDY_E
+    rows = [row for fold in over_time(run, "test") for row in fold if row["t"] == t]
+    if not rows:
+        return ""
+    ours = float(np.mean([row["ssim"] for row in rows]))
+    return (f"One evaluation at t = {t} restores held-out images of {named(run.title)} at "
+            f"{shape[1]}×{shape[2]} pixels to an SSIM of {number(ours)} ({rows[0]['n']} images of "
+            f"{len(rows)} fold{'s' * (len(rows) > 1)}); study E gave {theirs} at 100×100, by its own rule.")
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,9 @@ class Folds(Study):
             out.append(harm(runs["grouped"], runs["leaky"], self.level))
         if self.trained:
             out.append(stopping(self.trained))
+        shape = self.results.store.manifest["image_shape"]
+        if self.results.plan.images.groups == "folder":  # study E's own kind of images
+            out += [text for run in self.trained if (text := single_shot.study_e(run, shape))]
         for run in self.trained:
             out += rule_cost(run) + ancestral.findings(run)
         return out
