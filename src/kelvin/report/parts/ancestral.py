@@ -125,7 +125,8 @@ def findings(run: Run) -> list[str]:
         new = [way for way in rest if dark(last[way], "shown", "real_shown")]
         out.append("Of those, drawn without mapping the network's range back to [0, 1] (real images "
                    f"{number(first['real_shown'])}), turn dark: {listing(new, 'shown')}.")
-    parts = "; ".join(f"{title(way)} ({share(last[way], 'finite')} of pixels finite)" for way in overflown)
+    parts = "; ".join(f"{title(way)} ({share(last[way], 'finite')} of pixels finite)"
+                      for way in overflown)
     wholly = "; ".join(title(way) for way, row in last.items() if row["brightness"] == 0)
     out.append(f"Overflow, drawn black: {parts or 'none'}; wholly black: {wholly or 'none'}; whether "
                "study E sampled in one of these ways is not known.")
