@@ -56,14 +56,16 @@ def test_a_sampler_in_words(name, words):
 
 
 @pytest.mark.parametrize("gaussian, first", [
-    (9.0, "The lowest FMD"), (7.0, "A Gaussian fitted to the pixels (FMD 7.00) is nearer to real images than the best cold"),
+    (9.0, "The lowest FMD"),
+    (7.0, "A Gaussian fitted to the pixels (FMD 7.00) is nearer to real images than the best cold run"),
     (6.0, "A Gaussian fitted to the pixels (FMD 6.00) is nearer to real images than the best hot and cold")])
 def test_a_gaussian_that_is_nearer_comes_first(gaussian, first):
     best = [SimpleNamespace(name=family, family=family, record={"sampler": "ddim-50", "updates": 1})
             for family in ("hot", "cold")]
     results = SimpleNamespace(
         replicates=[0], plan=SimpleNamespace(metrics=SimpleNamespace(confidence=0.95)),
-        calibration={"rows": {"pixel-gaussian": {"fmd": gaussian}}, "n": 270, "floor": 0.4, "ceiling": 90.0})
+        calibration={"rows": {"pixel-gaussian": {"fmd": gaussian}}, "n": 270, "floor": 0.4,
+                     "ceiling": 90.0})
     answer = front.distance_to_real(best, results, {"hot": LEVEL, "cold": LEVEL | {"fmd": 8.0}})
     assert answer.effect == "hot 6.00, cold 8.00" and answer.sentence.startswith(first)
 

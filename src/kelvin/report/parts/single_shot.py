@@ -21,7 +21,7 @@ MEANING = {"exact": "exact rule", "study-e": "study E's scaler", "unscaled": "fa
 HOW = {NOTHING_CLIPPED: "nothing clipped", CLIPPED: "x0_hat clipped",
        FED_BACK: "x0_hat taken for the next state"}
 EXACT = "exact"
-STUDY_E = (50, 0.704)  # t and the best SSIM of study E's table, of one evaluation on Fruits-360 at 100x100
+STUDY_E = (50, 0.704)  # t and SSIM: the best of study E's table, one evaluation on Fruits-360 at 100x100
 KNOW = {"ssim": " SSIM: uniform window of {} pixels, data range 1, mean over channels.",
         "psnr": " PSNR of an image is capped at 48.1 dB, one grey level in every pixel."}
 
@@ -41,7 +41,8 @@ def study_e(run: Run, shape: tuple[int, ...]) -> str:
     ours = float(np.mean([row["ssim"] for row in rows]))
     return (f"One evaluation at t = {t} restores held-out images of {named(run.title)} at "
             f"{shape[1]}×{shape[2]} pixels to an SSIM of {number(ours)} ({rows[0]['n']} images of "
-            f"{len(rows)} fold{'s' * (len(rows) > 1)}); study E gave {theirs} at 100×100, by its own rule.")
+            f"{len(rows)} fold{'s' * (len(rows) > 1)}); study E gave {theirs} at 100×100, by its own "
+            "rule.")
 
 
 @dataclass(frozen=True)
