@@ -58,7 +58,7 @@ def test_a_sampler_in_words(name, words):
 @pytest.mark.parametrize("gaussian, first", [
     (9.0, "The lowest FMD"),
     (7.0, "A Gaussian fitted to the pixels (FMD 7.00) is nearer to real images than the best cold run"),
-    (6.0, "A Gaussian fitted to the pixels (FMD 6.00) is nearer to real images than the best hot and cold")])
+    (6.0, "A Gaussian fitted to the pixels (FMD 6.00) is nearer to real images than the best hot and")])
 def test_a_gaussian_that_is_nearer_comes_first(gaussian, first):
     best = [SimpleNamespace(name=family, family=family, record={"sampler": "ddim-50", "updates": 1})
             for family in ("hot", "cold")]
