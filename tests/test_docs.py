@@ -10,18 +10,14 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from kelvin.artifacts.folders import RECORDED
 from kelvin.common.files import read_json
 from kelvin.evaluation.protocol import DISTANCES, JUDGE
 from kelvin.features.inception import RESIZES
 from kelvin.metrics import gates, operating, verdict
 from kelvin.metrics.measures import MEASURES
-from kelvin.pipeline.release import (
-    best_runs,
-    bias_table,
-    calibration_table,
-    verdict_results,
-    write_between,
-)
+from kelvin.pipeline import hot_and_cold
+from kelvin.pipeline.release import best_runs, bias_table, calibration_table, write_between
 from kelvin.report.kit import table
 
 METRICS = ROOT / "docs" / "metrics.md"
@@ -168,18 +164,53 @@ def test_results_of_hot_and_cold_are_those_of_its_records():
     """Exact: `kelvin publish` writes them."""
     text = (ROOT / "docs" / "hot-and-cold.md").read_text(encoding="utf-8")
     written = re.search(r"<!-- results -->\n(.*?)\n<!-- /results -->", text, re.S)[1]
-    assert written == verdict_results(ROOT)
+    assert written == hot_and_cold.results(ROOT)
+    assert len(text.split()) <= 1300  # two pages and a table
+
+
+def test_what_hot_and_cold_says_of_its_results_follows_from_them():
+    text = " ".join((ROOT / "docs" / "hot-and-cold.md").read_text(encoding="utf-8").split())
+    mnist, digits, tyings = (ROOT / RECORDED / folder for folder in hot_and_cold.JUDGED)
+    ratios = {name: [row for record in (mnist, digits, tyings)
+                     for row in rows(record / "tables" / "hot-and-cold-contrasts.csv")
+                     if row["sampler"].startswith("best") and row["nfe"] == "50"
+                     and row["title"] == f"{name} against Gaussian noise"]
+              for name in ("blur", "blur and noise")}
+    assert [len(found) for found in ratios.values()] == [4, 4]  # two records, and one under two tyings
+    assert all(float(row["ratio"]) < 1 for row in ratios["blur and noise"])
+    assert all(float(row["ratio"]) > 1 for row in ratios["blur"])
+    assert [float(row["ratio_low"]) < 1 for row in ratios["blur"]] == [False, False, True, True]
+    assert "is below 1 in every row, that of blur above 1 (after 1,600 updates" in text
+    outcomes = {row["outcome"] for found in ratios.values() for row in found}
+    assert outcomes == {verdict.NONE} and "Nothing is decided." in text
+    sizes = [read_json(record / "record.json")["data"]["sizes"]["train"] for record in (digits, mnist)]
+    runs = [read_json(record / "metrics.json").values() for record in (digits, mnist)]
+    assert f"passes over {sizes[0]:,} images" in text and round(sizes[1] / sizes[0]) == 50
+    longest = max(run["updates"] for run in runs[0])
+    assert f"{longest:,} are {longest // (sizes[0] // 128):,} passes" in text  # batches of 128
+    for run, of in zip(runs, ("Digits: a U-Net of", "MNIST:"), strict=True):
+        (parameters,) = {record["parameters"] for record in run}
+        assert f"{of} {parameters:,} parameters" in text
+    rmse = {(row["method"], row["t"]): float(row["rmse"])
+            for row in rows(mnist / "tables" / "restoration_over_t.csv")
+            if row["run"].startswith("tied-blur_")}
+    better = [t for t in ("25", "50", "75", "100") if rmse["one-shot", t] < rmse["linear-8-bit", t]]
+    assert better == ["50", "75", "100"] and "better than least squares from t = 50 on" in text
+    assert f"in {100 * operating.false_positives(5):.1f} % (5 seeds)" in text
+    powers = [int(line.split("|")[3].split()[0]) for line in operating.table().splitlines()[2:]]
+    low, high = min(powers), max(powers)  # 20 % is found, 5 seeds
+    assert f"depends on the spread over seeds, from {low} % to {high} %." in text
 
 
 def test_error_rates_of_the_verdict_rule_are_those_simulated():
     """Exact: python -m kelvin.metrics.operating prints what stands between the marks."""
-    text = (ROOT / "docs" / "hot-and-cold.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")
     for mark, expected in (("errors", operating.errors()), ("power", operating.table())):
         assert re.search(rf"<!-- {mark} -->\n(.*?)\n<!-- /{mark} -->", text, re.S)[1] == expected
 
 
 def test_constants_of_the_verdict_rule_are_those_of_the_code():
-    text = " ".join((ROOT / "docs" / "hot-and-cold.md").read_text(encoding="utf-8").split())
+    text = " ".join((ROOT / "docs" / "verdict.md").read_text(encoding="utf-8").split())
     for sentence in (
             f"at most {gates.FACTOR} times that of linear least squares",
             f"moves log FMD by less than {100 * gates.MOVE:.0f} %",

@@ -112,7 +112,7 @@ def detectable(seeds: int, sd: float, family: int = CONTRASTS) -> float:
 
 
 def table(spreads: Mapping[str, Sequence[float]] = SPREADS) -> str:
-    """Markdown, as docs/hot-and-cold.md shows it."""
+    """Markdown, as docs/verdict.md shows it."""
     lines = ["| spread of | s.d. of log FMD | 20 % is found | by FMD alone | found in 4 of 5 "
              "| equal ones called so |", "|---|---|---|---|---|---|"]
     for name, spread in spreads.items():
@@ -125,7 +125,7 @@ def table(spreads: Mapping[str, Sequence[float]] = SPREADS) -> str:
 
 
 def errors() -> str:
-    """Markdown, as docs/hot-and-cold.md shows it."""
+    """Markdown, as docs/verdict.md shows it."""
     rates = {n: (100 * false_positives(n), 100 * false_equalities(n)) for n in (5, 10)}
     return "\n".join(f"- {n} seeds: {false:.1f} % of the pages. Of two degradations that differ by "
                      f"exactly 10 % the rule says no difference in {equal:.1f} % of the contrasts."

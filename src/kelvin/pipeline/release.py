@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from kelvin.artifacts.evaluations import Bias, read_calibration
-from kelvin.artifacts.folders import METRICS, RECORDED, REPORTS
+from kelvin.artifacts.folders import METRICS, REPORTS
 from kelvin.artifacts.models import ModelFolder
 from kelvin.artifacts.reading import read_json
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import write_text
 from kelvin.config.resolve import Params, load
 from kelvin.metrics.measures import MEASURES, Place
+from kelvin.pipeline import hot_and_cold
 from kelvin.weights import publish
-
-VERDICT = ("digits-hot-cold/tuning", "digits-hot-cold/verdict", "digits-hot-cold/tyings",
-           "mnist-hot-cold")  # under reports/reference
 
 
 def best_runs(metrics: Mapping[str, Any], kinds: Sequence[str] = ("hot", "cold")) -> dict[str, str]:
@@ -83,49 +81,6 @@ def bias_table(bias: Bias) -> str:
     return "\n".join(lines)
 
 
-def verdict_results(root: Path = Path(".")) -> str:
-    """docs/hot-and-cold.md's results: sentences and tables of its records."""
-    tuning, verdict, tyings, mnist = (root / RECORDED / folder for folder in VERDICT)
-    both, on_mnist = sentences(tyings), sentences(mnist)
-    rates = next(s for s in sentences(tuning) if s.startswith("Learning rate"))
-    wins, tested, undecided, *rest = sentences(verdict)
-    prior = next(s for s in rest if s.startswith("The prior's part"))
-    flagged = [s for s in rest if "flagged as a copier" in s or "below the floor" in s]
-    return "\n\n".join([
-        f"[`hot-cold-tuning`]({link(VERDICT[0])}). {rates}",
-        rows_of(tuning / "tables/hot-and-cold-declared.md"),
-        f"[`hot-cold-digits`]({link(VERDICT[1])}). {wins}", tested, undecided,
-        rows_of(verdict / "tables/hot-and-cold-contrasts.md"), gates_of(rest),
-        rows_of(verdict / "tables/hot-and-cold-gates.md"), prior,
-        rows_of(verdict / "tables/hot-and-cold-starts.md"), *flagged,
-        f"[`hot-cold-tyings`]({link(VERDICT[2])}). {both[0]}", *both[1:3],
-        rows_of(tyings / "tables/hot-and-cold-contrasts.md", "best: "),
-        f"[`hot-cold-mnist`]({link(VERDICT[3])}). {on_mnist[0]}", *on_mnist[1:3],
-        rows_of(mnist / "tables/hot-and-cold-contrasts.md"), gates_of(on_mnist),
-        rows_of(mnist / "tables/hot-and-cold-gates.md")])
-
-
-def gates_of(findings: Sequence[str]) -> str:
-    return next(s for s in findings if s.startswith(("Gates: ", "Every run passes")))
-
-
-def sentences(record: Path) -> list[str]:
-    """Those of the study on hot and cold, of a record's page."""
-    return read_json(record / "tables" / "findings.json", "kelvin record")["hot-and-cold"]
-
-
-def link(folder: str) -> str:
-    """To the page of a record, from docs/."""
-    return f"../{(RECORDED / folder).as_posix()}/index.html"
-
-
-def rows_of(path: Path, part: str = "") -> str:
-    """A table of Markdown without its caption; of its rows those that hold `part`."""
-    head, rule, *rows = [line for line in path.read_text(encoding="utf-8").splitlines()
-                         if line.startswith("|")]
-    return "\n".join([head, rule, *(row for row in rows if part in row)])
-
-
 def write_between(path: Path, mark: str, text: str) -> None:
     """Replace what stands between <!-- mark --> and <!-- /mark --> in a file."""
     whole = path.read_text(encoding="utf-8")
@@ -162,7 +117,7 @@ def main() -> None:
     write_between(Path("docs/metrics.md"), "calibration", calibration_table(calibration))
     write_between(Path("docs/metrics.md"), "bias", bias_table(calibration["bias"]))
     print("docs/metrics.md: tables of calibration")
-    write_between(Path("docs/hot-and-cold.md"), "results", verdict_results())
+    write_between(Path("docs/hot-and-cold.md"), "results", hot_and_cold.results())
     print("docs/hot-and-cold.md: results of its records")
 
 

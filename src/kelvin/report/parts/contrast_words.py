@@ -133,7 +133,8 @@ def not_decided(page: Page) -> str:
         power = (f" Where it is inconclusive, a rise of FMD by "
                   f"{low if low == high else f'{low} % to {high}'} % would have been found in 4 of 5 "
                   "such experiments.")
-    return (f"Not decided: {len(left)} of {len(ends)} contrasts "
+    each_tie = ", each under both tyings," if len(page.ties) > 1 else ""
+    return (f"Not decided: {len(left)} of {len(ends)} contrasts{each_tie} "
             f"({listed([f'{n} {LEFT[word]}' for word, n in why.items()])}), of "
             f"{listed(each)}.{power}")
 

@@ -95,7 +95,7 @@ class HotAndCold(Study):
                      "the first over that of the second, of geometric means over training seeds; FMD is "
                      "the median "
                      "over the judging classifiers, whose own ratios lie between the numbers under "
-                     "“by classifier”. Verdict: docs/hot-and-cold.md; all rows are one family. "
+                     "“by classifier”. Verdict: docs/verdict.md; all rows are one family. "
                      "Detectable rise: of FMD, found in 4 of 5 such experiments at the family's "
                      "strictest level.", heads, rows)
 
