@@ -13,10 +13,11 @@ from kelvin.report.build import build
 RUNS = ("tied-noise", "tied-blur", "guided")
 
 
-@pytest.fixture
-def made(project):
-    made = project(RUNS)
-    for run in RUNS:
+@pytest.fixture(params=[RUNS, ("ddpm-default", "fold-grouped", "fold-leaky")], ids=["varied", "plain"])
+def made(request, project):
+    """Of runs whose variety is measured, and of others: of these fewer images are kept."""
+    made = project(request.param)
+    for run in request.param:
         made.add(run)
     path = made.root / plan_path("report")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,12 +49,41 @@ def test_images_that_no_page_shows_turn_black_in_their_places(made, tmp_path, mo
     monkeypatch.setattr(archive, "OTHERS", 2)
     archive.pack(made.root, tmp_path / "small.tar.xz")
     archive.unpack(tmp_path / "small.tar.xz", tmp_path / "fresh")
-    path = "data/samples/digits/tied-noise-0/samples.npz"
+    run = made.plan.active[0]
+    path = f"data/samples/digits/{run}-0/samples.npz"
     with np.load(made.root / path) as whole, np.load(tmp_path / "fresh" / path) as part:
         names = [name for name in part.files if name.startswith("samples/")]
         for name, count in zip(names, (4, *[2] * len(names)), strict=False):
             assert (part[name][:count] == whole[name][:count]).all() and not part[name][count:].any()
-        assert (part["prior"] == whole["prior"]).all()  # its spread is a number of the page
+        # the spread of x_T is a number of the page where a study measures it
+        assert (part["prior"] == whole["prior"]).all() == (run == "tied-noise")
+    images = "data/prepared/digits/images.npy"
+    parts = np.load(made.root / "data/prepared/digits/split.npy")
+    kept = np.load(tmp_path / "fresh" / images)[parts == 2].any((1, 2, 3))
+    assert kept[:4].all() and kept[4:].any() == (run == "tied-noise")
+
+
+def test_of_restorations_over_t_the_first_image_of_each_class_is_kept(made, tmp_path):
+    """And of an epoch's samples the 16 that a figure shows."""
+    samples = made.root / f"data/samples/digits/{made.plan.active[0]}-0/samples.npz"
+    epochs = made.root / f"data/models/digits/{made.plan.active[0]}-0/samples.npz"
+    with np.load(samples) as file:
+        arrays = dict(file)
+    ones = np.ones((3, 5, 1, 8, 8), np.uint8)
+    np.savez(samples, **arrays, **{"at/test/kinds": np.array(["b", "a", "b", "c", "a"]),
+                                   "at/test/truth": ones[0], "at/test/degraded": ones,
+                                   "at/test/rule/exact": ones})
+    np.savez(epochs, samples=np.ones((2, 20, 1, 8, 8), np.uint8), epochs=np.arange(2))
+    archive.pack(made.root, tmp_path / "small.tar.xz")
+    archive.unpack(tmp_path / "small.tar.xz", tmp_path / "fresh")
+    with np.load(tmp_path / "fresh" / samples.relative_to(made.root)) as part:
+        assert part["at/test/truth"].all((1, 2, 3)).tolist() == [True, True, False, True, False]
+        for name in ("degraded", "rule/exact"):
+            kept = part[f"at/test/{name}"].any((2, 3, 4))
+            assert kept.tolist() == [[True, True, False, True, False]] * 3
+    with np.load(tmp_path / "fresh" / epochs.relative_to(made.root)) as part:
+        assert part["samples"].any((2, 3, 4)).sum(1).tolist() == [16, 16]
+        assert part["epochs"].tolist() == [0, 1]
 
 
 def test_too_large_is_not_kept_and_damaged_is_one_sentence(made, tmp_path, monkeypatch):

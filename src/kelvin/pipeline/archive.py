@@ -22,11 +22,12 @@ from kelvin.artifacts.samples import SampleFolder
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_json
 from kelvin.config.plan import ReportPlan, plan_path
+from kelvin.report.studies.base import Study, studies
 
 ARCHIVE = "results.tar.xz"
 MOST = 8 * 2**20  # bytes of an archive: what git may hold of one record
-# samples that a page shows of a run's first sampler, and of each other one; one image restored
-FIRST, OTHERS = 96, 20
+# samples that a page shows of a run's first sampler, of each other one, of an epoch; one image restored
+FIRST, OTHERS, EPOCH = 96, 20, 16
 UNSEEN = ("many", "log_snr", "gate_", "consistency", "bound", "near_black", "brightness_black")
 
 
@@ -63,6 +64,9 @@ def contents(project: Path, plan: ReportPlan) -> Iterator[tuple[Path, bytes]]:
              folders.manifest,
              *(folders.prepared / f"{name}.npy" for name in ("labels", "groups", "split"))]
     near: set[int] = set()
+    kinds = [cast(type[Study], studies.find(study.kind)) for study in plan.studies.values()
+             if set(study.runs) & set(plan.active)]
+    varied = any(kind.variety for kind in kinds)
     for run in plan.active:
         for i, index in enumerate(plan.replicates):
             files = folders.run(run, index)
@@ -74,20 +78,24 @@ def contents(project: Path, plan: ReportPlan) -> Iterator[tuple[Path, bytes]]:
             if i == 0:  # pictures are of the first training alone
                 nearest = read_json(project / details.details_file).get("nearest", {})
                 near.update(nearest.get("nearest_training", []))
-                yield from pictures(project, files, nearest.get("nearest_sample", []))
+                yield from pictures(project, files, nearest.get("nearest_sample", []), varied)
     for path in whole:
         yield path, (project / path).read_bytes()
     images = np.load(project / folders.prepared / "images.npy")
     parts = np.load(project / folders.prepared / "split.npy")
     train, test = np.flatnonzero(parts == 0), np.flatnonzero(parts == 2)
-    yield folders.prepared / "images.npy", bytes_of(only(images, [*train[sorted(near)], *test]))
+    shown = [*train[sorted(near)], *(test if varied else test[:FIRST])]
+    yield folders.prepared / "images.npy", bytes_of(only(images, shown))
 
 
-def pictures(project: Path, files: RunFolders, nearest: Iterable[int]) -> Iterator[tuple[Path, bytes]]:
-    """The samples of one training, and those drawn during it."""
+def pictures(project: Path, files: RunFolders, nearest: Iterable[int], varied: bool
+             ) -> Iterator[tuple[Path, bytes]]:
+    """The samples of one training, and those drawn during it. varied: a study reads all of x_T."""
     path = SampleFolder(files.samples).samples_file
     with np.load(project / path) as file:
         arrays = {name: file[name] for name in file.files if not name.startswith(UNSEEN)}
+    if not varied and "prior" in arrays:
+        arrays["prior"] = only(arrays["prior"], range(OTHERS))
     labels = arrays.get("labels")
     first_of_class = [] if labels is None else [int(np.argmax(labels == k)) for k in np.unique(labels)]
     samples = [name for name in arrays if name.startswith("samples/")]
@@ -97,11 +105,18 @@ def pictures(project: Path, files: RunFolders, nearest: Iterable[int]) -> Iterat
                                            *(nearest if name == samples[0] else ())])
     for name in (name for name in arrays if name.startswith(("restore/", "restore_degraded"))):
         arrays[name] = arrays[name] * (np.arange(arrays[name].shape[1]) < 1)[:, None, None, None]
+    for kinds in [name for name in arrays if name.startswith("at/") and name.endswith("/kinds")]:
+        part, shown = kinds.removesuffix("kinds"), np.unique(arrays[kinds], return_index=True)[1]
+        arrays[f"{part}truth"] = only(arrays[f"{part}truth"], shown)
+        for name in [name for name in arrays if name.startswith((f"{part}degraded", f"{part}rule/"))]:
+            arrays[name] = np.stack([only(images, shown) for images in arrays[name]])
     yield path, bytes_of(**arrays)
     path = ModelFolder(files.model).epoch_samples().file.path
     if (project / path).exists():
         with np.load(project / path) as file:
-            yield path, bytes_of(**{name: file[name] for name in file.files})
+            arrays = {name: file[name] for name in file.files}
+        arrays["samples"] = np.stack([only(images, range(EPOCH)) for images in arrays["samples"]])
+        yield path, bytes_of(**arrays)
 
 
 def only(images: np.ndarray, indices: Iterable[int]) -> np.ndarray:

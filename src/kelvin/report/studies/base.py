@@ -28,6 +28,7 @@ class Study:
     least = 3  # runs that it compares at least: with fewer it is one line of the page
     ranked = False  # its findings open with the ranking by FMD, and not with its own answer
     tested = True  # its runs are tested against its first one
+    variety = False  # its numbers are taken of all test images and of all that its runs start from
 
     def __init__(self, study: StudyResults, results: Results, records: Mapping[str, Row],
                  costs: Mapping[str, Row]) -> None:

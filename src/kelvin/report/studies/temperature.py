@@ -75,6 +75,8 @@ def target(run: Run) -> str:
 
 @studies.register("temperature")
 class Temperature(Study):
+    variety = True
+
     def figures(self) -> list[Figure | None]:
         return [self.plane_figure(), self.variance_figure(), *strips.figures(self.name, self.trained),
                 curves.fmd_figure(self.name, self.trained), self.samples(),
