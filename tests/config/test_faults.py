@@ -5,11 +5,13 @@ import math
 
 import pytest
 from conftest import ROOT
-from helpers import with_values
+from helpers import plans, with_values
 
 from kelvin.common.errors import KelvinError
+from kelvin.config.plan import plan_path
 from kelvin.config.registry import Registry
 from kelvin.config.resolve import Params, read
+from kelvin.pipeline.checks.images import size_faults
 from kelvin.pipeline.checks.params import check, checked_params, faults
 
 RAW = read(ROOT / "params.yaml")
@@ -50,6 +52,19 @@ CLEAN = {"epoch_sampler": "ddim-all", "samplers": ["ddim-all"]}
      "runs.tied-blur.degradation.sigma_start is 2 times sigma, but a width grows from sigma_start to "),
     ([("active", ["tied-heat"]), ("runs.tied-heat.degradation.sigma_start", 1.5)],
      "runs.tied-heat.degradation.sigma_start is 2 times sigma, but a width grows from sigma_start to "),
+    ([("scales.laptop.run.network.blocks", 1000)],
+     "scales.laptop.run.network.blocks = 1000: at most 64 layers can be built"),
+    ([("runs.arch-conv.network.convolutions", 60_000)],
+     "runs.arch-conv.network.convolutions = 60000: at most 64 layers can be built"),
+    ([("runs.arch-cnn.network.hidden", [8] * 5000)],
+     "runs.arch-cnn.network.hidden has 5,000 entries: at most 64 are layers of a network that can be"),
+    ([("runs.blur-strong.schedule.steps", 100_000)],
+     "runs.blur-strong.schedule.steps = 100000: at most 10,000 can be held in memory"),
+    ([("runs.blur-strong.degradation.kernel", 10_000.0)],
+     "runs.blur-strong.degradation.kernel = 10000.0: it should be at most 100 image widths: a wider one"),
+    ([("metrics.kid.degree", 64)], "metrics.kid.degree = 64: at most 10, since powers above it can over"),
+    ([("runs.ddpm-default.training.weight_decay", 1e6)],
+     "runs.ddpm-default.training.weight_decay = 1e+06 times training.lr = 0.002 is 1 or more: an update"),
     ([("runs.tied-fog.degradation.decay", 50.0)],
      "runs.tied-fog.degradation.decay = 50.0: input should be less than or equal to 8"),
     ([("runs.ddpm-default.training", {"images": 1, "batch": 1})],
@@ -267,3 +282,31 @@ def test_a_name_cannot_be_registered_twice():
     registry.register("a")(test_check_tells_all_lines_too)
     with pytest.raises(KelvinError, match="thing 'a' is registered twice: by test_check_tells"):
         registry.register("a")(edited)
+
+
+@pytest.mark.parametrize("seed", [20_240_101, 2**31 - 1])
+def test_a_seed_of_31_bits_is_planned(seed):
+    """A date is a seed; the sum with a replicate's has 32 bits."""
+    params = Params(edited(("seed", seed), ("replicates", [seed]), ("active", ["ddpm-default"])))
+    train = plans(params)[plan_path("train", "ddpm-default", str(seed))]
+    assert train.seed == 2 * seed and train.replicate == seed
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    ("runs:\n  a: &r {training: *r}\n", "runs.a.training is an alias of what it stands in"),
+    ("runs: " + "[" * 5000 + "]" * 5000, "is nested more than 20 levels deep"),
+    ("a: " + "{a: " * 30 + "1" + "}" * 30, "a.a.a.a is nested more than 20 levels deep")])
+def test_a_file_without_end_is_one_sentence(tmp_path, text, sentence):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(KelvinError) as refused:
+        read(tmp_path / "params.yaml")
+    assert sentence in str(refused.value) and "\n" not in str(refused.value)
+    (tmp_path / "params.yaml").write_text("a: &r {b: 1}\nc: *r\nd: [*r, *r]\n")
+    assert read(tmp_path / "params.yaml") == {"a": {"b": 1}, "c": {"b": 1}, "d": [{"b": 1}] * 2}
+
+
+def test_images_beyond_the_memory_are_told_by_their_key():
+    manifest = {"sizes": {"train": 1000, "test": 24}, "image_shape": [3, 4096, 4096], "classes": []}
+    (line,) = size_faults("mine", manifest, 2**30)
+    assert line.startswith("datasets.mine.image_size: 1,024 images of 4096x4096 pixels take 192 GiB, but")
+    assert size_faults("mine", manifest, 2**40) == size_faults("mine", manifest, None) == []

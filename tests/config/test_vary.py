@@ -68,7 +68,9 @@ def test_a_value_above_a_scale_of_the_run_holds():
     ({"training.lr": []}, "training.lr should list values, each once"),
     ({"training.lr": [0.1, 0.1]}, "training.lr should list values, each once"),
     ({"sampling.samplers": [["ddim-5"]]}, "is neither a number nor a word"),
-    ({"training.epochs": list(range(1, 400))}, "records.tuning.vary makes 798 runs; at most 500")])
+    ({"training.epochs": list(range(1, 400))}, "records.tuning.vary makes 798 runs; at most 500"),
+    ({f"training.{key}": list(range(2, 1000)) for key in ("epochs", "batch", "sample_every", "images")},
+     "records.tuning.vary makes 1,984,047,936,032 runs; at most 500")])
 def test_faults_of_a_grid_name_its_key(vary, sentence):
     raw = with_record(vary)
     if vary.keys() == {"restorer.parameterisation"}:  # held to of active runs

@@ -9,7 +9,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from kelvin import degradations
 from kelvin.common.streams import BatchRandom, generator
 from kelvin.degradations import ImageSpec
-from kelvin.sampling.linear import LinearRestorer
+from kelvin.sampling.linear import LinearRestorer, fit_count
 
 
 def pairs(n=60, side=3, noise=0.3, seed=0):
@@ -46,6 +46,26 @@ def test_the_ridge_taken_is_scikit_learns_and_its_error_that_of_a_slow_loop():
         found = Ridge(alpha, solver="svd").fit(X[rest], Y[rest]).predict(X[i:i + 1])
         squares.append((found - Y[i]) ** 2)
     assert ours.error == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-8)
+
+
+@pytest.mark.parametrize("noise", [0.01, 3.0])
+def test_a_large_image_has_its_ridge_from_a_part_of_its_pixels(monkeypatch, noise):
+    """The ridge that all pixels give, and the same predictions; the error within 5 % of theirs."""
+    from kelvin.sampling import linear
+
+    x_t, x0 = pairs(60, side=18, noise=noise)
+    assert x0[0].numel() > 256
+    whole = LinearRestorer(x_t, x0)
+    monkeypatch.setattr(linear, "EXACT", 256)
+    monkeypatch.setattr(linear, "SOME", 100)
+    part = LinearRestorer(x_t, x0)
+    assert part.ridge == whole.ridge and torch.equal(part(x_t), whole(x_t))
+    assert part.error == pytest.approx(whole.error, rel=0.05) and part.error != whole.error
+
+
+def test_larger_images_are_fitted_to_fewer():
+    """n^2 d, what singular values cost, stays that of 5,000 MNIST images."""
+    assert [fit_count(d) for d in (64, 784, 3072, 12_288)] == [5000, 5000, 2551, 1275]
 
 
 def test_a_singular_problem_is_still_solved():

@@ -126,6 +126,49 @@ def test_published_statistics_that_are_not_finite_are_refused(tmp_path, odd):
         read_statistics(tmp_path / "bad.npz")
 
 
+@pytest.mark.parametrize(("mu", "sigma", "sentence"), [
+    (np.zeros(4), -np.eye(4), "negative eigenvalue -1"),
+    (np.zeros(4), np.eye(4) + np.eye(4, k=1), "is not symmetric"),
+    (np.full(4, 1e300), np.eye(4), "no features have them"),
+    (np.zeros(4, complex), np.eye(4), "mu is complex128"),
+    (np.zeros(4, bool), np.eye(4), "mu is bool")])
+def test_published_statistics_that_are_no_covariance_are_refused(tmp_path, mu, sigma, sentence):
+    np.savez(tmp_path / "bad.npz", mu=mu, sigma=sigma)
+    with pytest.raises(KelvinError, match=sentence):
+        read_statistics(tmp_path / "bad.npz")
+
+
+def test_statistics_of_single_precision_and_full_of_zeros_are_read(tmp_path):
+    """A covariance of fewer images than features, rounded to float32: eigenvalues a little below 0."""
+    sigma = np.cov(np.random.default_rng(0).standard_normal((20, 64)), rowvar=False).astype(np.float32)
+    assert np.linalg.eigvalsh(sigma.astype(np.float64))[0] < 0
+    np.savez(tmp_path / "good.npz", mu=np.zeros(64, np.float32), sigma=sigma)
+    assert read_statistics(tmp_path / "good.npz").dim == 64
+
+
+@pytest.mark.parametrize("use", [
+    lambda x: kelvin.score([], x), lambda x: kelvin.score(None, x), lambda x: kelvin.score(3, x),
+    lambda x: kelvin.score([[1]], x), lambda x: kelvin.score(x, None),
+    lambda x: kelvin.score(x, x, seed=-1),
+    lambda x: kelvin.score(x, x, seed="x"), lambda x: kelvin.score(x, x, resize=0),
+    lambda x: kelvin.score(x, x, resize=1.5), lambda x: kelvin.score(x, x, resize=(4, 6, 3)),
+    lambda x: kelvin.score(x, x, resize=10**8), lambda x: kelvin.score("a" * 5000, x),
+    lambda x: kelvin.score(np.zeros((20, 8, 0), np.uint8), x), lambda x: kelvin.score(np.ma.array(x), x)])
+def test_what_is_no_set_of_images_is_one_sentence(real, use):
+    with pytest.raises(KelvinError) as refused:
+        use(real)
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 500
+
+
+def test_statistics_of_statistics_are_refused(real, tmp_path):
+    np.savez(tmp_path / "t.npz", mu=np.zeros(4), sigma=np.eye(4))
+    np.save(tmp_path / "a.npy", real)
+    done = CliRunner().invoke(app, [
+        "score", str(tmp_path / "a.npy"), str(tmp_path / "t.npz"), "--features", "random", "--statistics",
+        str(tmp_path / "out.npz")])
+    assert isinstance(done.exception, KelvinError) and "holds mu and sigma itself" in str(done.exception)
+
+
 def test_unknown_features_are_refused(real):
     with pytest.raises(KelvinError, match="'pixel' are unknown"):
         kelvin.score(real, real, features=("pixel",))

@@ -306,3 +306,36 @@ def test_kelvin_bench_is_the_checkouts(tmp_path, monkeypatch):
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks/bench.py").write_text("import sys; sys.exit(len(sys.argv))")
     invoke("bench", "a", "b", status=3)
+
+
+@pytest.mark.parametrize("use", [
+    lambda m: m.sample(0), lambda m: m.sample(-1), lambda m: m.sample(1.5), lambda m: m.sample("3"),
+    lambda m: m.sample(True), lambda m: m.sample(2, seed="x"), lambda m: m.sample(2, seed=None),
+    lambda m: m.sample(2, seed=-1), lambda m: m.sample(2, guidance=float("nan")),
+    lambda m: m.sample(2, guidance="x"), lambda m: m.sample(2, labels=[None, 1]),
+    lambda m: m.sample(2, labels=[0.5, 1]), lambda m: m.sample(2, labels=1.0),
+    lambda m: m.sample(2, sampler={"kind": 3}), lambda m: m.trajectory(0),
+    lambda m: m.trajectory(2, count=0), lambda m: m.sample(1).save("a.txt"),
+    lambda m: m.sample(1).save("a"), lambda m: m.sample(1).save("a.png", scale=0),
+    lambda m: m.sample(1).save("not-there/a.png"), lambda m: m.trajectory(1).save("a.npz")])
+def test_what_no_call_can_mean_is_one_sentence(tmp_path, monkeypatch, use):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KelvinError) as refused:
+        use(load(COLD))
+    assert "\n" not in str(refused.value) and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [
+    ("sample", COLD, "-n", "2", "-o", "not-there/a.png"), ("sample", COLD, "--seed", "-1"),
+    ("restore", COLD, "a.png", "--t", "3", "-o", "not-there/b.png"),
+    ("score", "a.npy", "b.npy", "--html", "not-there/x.html"),
+    ("score", "a.npy", "b.npy", "--statistics", "s.txt"), ("score", "a.npy", "b.npy", "--seed", "-1"),
+    ("score", "a.npy", "b.npy", "--resize", "100000000")])
+def test_a_place_that_is_not_there_is_told_before_the_work(tmp_path, monkeypatch, words):
+    from kelvin.weights.published import Published
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Published, "sample", lambda *_: pytest.fail("it drew first"))
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, (KelvinError, SystemExit)) and done.exit_code
+    assert not list(tmp_path.iterdir())

@@ -148,3 +148,41 @@ def test_weights_of_another_shape_are_refused(saved, params):
     tensors = {k: v for k, v in load_file(saved).items() if not k.startswith(("prior.", "degradation."))}
     with pytest.raises(KelvinError, match=r"tensor '.*' is \(.*\) in the file but \(.*\) in the network"):
         assemble.load_weights(network, tensors, saved)
+
+
+def rewritten(path, change):
+    """The published cold weights, with a change of their parts, at `path`."""
+    weights = read_weights(ROOT / "weights/cold.safetensors")
+    write_weights(path, change(weights))
+    return path
+
+
+def described(**changes):
+    return lambda w: replace(w, about={**w.about, **changes})
+
+
+def of_run(**changes):
+    return lambda w: replace(w, about={**w.about, "run": {**w.about["run"], **changes}})
+
+
+@pytest.mark.parametrize("change", [
+    lambda w: replace(w, process={}), lambda w: replace(w, prior={}),
+    lambda w: replace(w, process={key: value for key, value in w.process.items() if key != "variance"}),
+    lambda w: replace(w, process={key: value[:-1].clone() for key, value in w.process.items()}),
+    lambda w: replace(w, prior={**w.prior, "mean": w.prior["mean"][:-1].clone()}),
+    lambda w: replace(w, prior={**w.prior, "directions": w.prior["directions"][:-1].clone()}),
+    lambda w: replace(w, prior={**w.prior, "directions": w.prior["directions"].half(),
+                                "count": torch.tensor(-5)}),
+    lambda w: replace(w, network={key: value.long() for key, value in w.network.items()}),
+    lambda w: replace(w, network={key: value * torch.nan for key, value in w.network.items()}),
+    described(run=None), described(run="x"), described(run=[]), described(shape=None),
+    described(shape=[1, 8]), described(shape=[1, 8.0, 8]), described(shape=[1, -8, 8]),
+    described(shape=["1", 8, 8]), described(classes=-1), described(sampler=3), described(sampler=[1]),
+    described(about=3), of_run(schedule=None), of_run(network=3), of_run(restorer={"low": 5}),
+    of_run(degradation={"kind": "gaussian-blur"})])
+def test_damaged_weights_are_refused_in_one_sentence(tmp_path, change):
+    path = rewritten(tmp_path / "w.safetensors", change)
+    with pytest.raises(KelvinError) as refused:
+        load(path)
+    assert "w.safetensors" in str(refused.value) and "pydantic" not in str(refused.value)
+    assert "\n" not in str(refused.value) and "training.lr" not in str(refused.value)

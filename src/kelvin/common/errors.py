@@ -12,7 +12,10 @@ REFUSED = {
     errno.EDQUOT: "make room, and run it again", errno.EMFILE: "raise the limit by ulimit -n",
     errno.ENOTDIR: "a file lies where a folder is needed: move it away",
     errno.EISDIR: "a folder lies where a file is needed: move it away",
-    errno.EEXIST: "a file lies where a folder is needed: move it away"}
+    errno.EEXIST: "a file lies where a folder is needed: move it away",
+    errno.ENOENT: "make its folder first, or name one that is there",
+    errno.ENAMETOOLONG: "take a shorter name", errno.ELOOP: "its links lead in a circle"}
+LONGEST = 200  # letters of a path that a sentence shows
 
 
 class KelvinError(ValueError):
@@ -28,4 +31,5 @@ def refused_by_system() -> Iterator[None]:
         if error.errno not in REFUSED:
             raise
         place = next((str(name) for name in (error.filename2, error.filename) if name), "a file")
+        place = place if len(place) <= LONGEST else f"{place[:LONGEST]}..."
         raise KelvinError(f"{place}: {error.strerror}; {REFUSED[error.errno]}") from error

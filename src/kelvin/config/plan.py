@@ -28,7 +28,7 @@ from kelvin.config.schema import (
     SmallProtocol,
     TrainedRun,
 )
-from kelvin.config.values import Count, Index, Kinded, Name, Section
+from kelvin.config.values import Count, Index, Kinded, Name, Section, Seed, SeedSum
 
 FOLDER = DATA / "plan"
 ABOUT = "record.json"  # of a recorded study, in its folder
@@ -69,7 +69,7 @@ class StagePlan(Plan):
 class ClassifierPlan(StagePlan):
     classifier: ClassifierConfig
     limit: Annotated[int, Field(ge=8)] | None  # test images that its accuracy is measured on
-    seed: Index
+    seed: Seed
 
 
 class ReferencePlan(StagePlan):
@@ -84,7 +84,7 @@ class Start(Section):
     """What one training starts from: other images to blend towards, weights to pre-train."""
 
     run: Name
-    replicate: Index
+    replicate: Seed
     config: TrainedRun
     source: RawImages | None  # of the images to pre-train on; null: the data set itself
     blend: RawImages | None  # of the images that a morphing run blends towards
@@ -139,7 +139,7 @@ class Checked(Section):
 class PretrainPlan(StagePlan):
     """scratch: the trainings that start from nothing but a seed."""
 
-    seed: Index
+    seed: Seed
     scratch: list[str]
     starts: list[Start]
     checked: Checked
@@ -147,8 +147,8 @@ class PretrainPlan(StagePlan):
 
 class ReplicatePlan(StagePlan):
     run: Name
-    replicate: Index
-    seed: Index  # of this replicate
+    replicate: Seed
+    seed: SeedSum  # of this replicate
 
     @property
     def name(self) -> str:
@@ -183,7 +183,7 @@ class SamplePlan(ReplicatePlan):
     sampling: SamplingConfig
     samplers: dict[Name, Kinded]
     metrics: MetricsCount
-    seed_of_subsample: Index
+    seed_of_subsample: Seed
 
 
 class EvaluatePlan(ReplicatePlan):
@@ -222,7 +222,7 @@ class ReportPlan(Plan):
     dataset: Name
     scale: Name
     active: list[Name]
-    replicates: list[Index]
+    replicates: list[Seed]
     runs: dict[Name, RunConfig]
     varied: dict[Name, Varied] = {}
     studies: dict[Name, Study]
@@ -244,7 +244,7 @@ class ReportPlan(Plan):
 
 class TrackPlan(Plan):
     dataset: Name
-    replicates: list[Index]
+    replicates: list[Seed]
     studies: dict[Name, list[Name]]  # the runs of each
     titles: dict[Name, str]  # of active runs
 

@@ -24,6 +24,7 @@ from kelvin.config.sentences import Place, choices, dotted, sentences
 from kelvin.config.vary import Variant
 from kelvin.config.written import house, variants
 
+DEEPEST = 20  # levels of params.yaml; a value that anybody would write has six
 PROTOCOL: tuple[tuple[str, type[BaseModel]], ...] = (("classifier", ClassifierConfig),
                                                      ("metrics", MetricsConfig))
 
@@ -35,7 +36,11 @@ def read(path: Path | str = "params.yaml") -> dict[str, Any]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
+        return without_circles(YAML(typ="safe").load(Path(path).read_text(encoding="utf-8")), str(path))
+    except KelvinError:
+        raise
+    except RecursionError as error:
+        raise KelvinError(f"{path} is nested more than {DEEPEST} levels deep") from error
     except FileNotFoundError as error:
         raise KelvinError(f"{path} is not there: run from the project's root") from error
     except UnicodeDecodeError as error:
@@ -47,6 +52,27 @@ def read(path: Path | str = "params.yaml") -> dict[str, Any]:
                           f"{error.problem_mark.line + 1}; keep one of them") from error
     except (YAMLError, ValueError) as error:
         raise KelvinError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def without_circles(loaded: Any, path: str) -> Any:
+    """What was loaded; KelvinError where an anchor holds itself, or where it is nested without end."""
+    above: list[int] = []
+
+    def walk(value: Any, key: tuple[Any, ...]) -> None:
+        if not isinstance(value, (dict, list)):
+            return
+        if id(value) in above:
+            raise KelvinError(f"{path}: {dotted(key)} is an alias of what it stands in, without end; "
+                              "write its values out")
+        if len(key) > DEEPEST:
+            raise KelvinError(f"{path}: {dotted(key[:4])} is nested more than {DEEPEST} levels deep")
+        above.append(id(value))
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            walk(part, (*key, name))
+        above.pop()
+
+    walk(loaded, ())
+    return loaded
 
 
 def lineage(name: str, runs: Mapping[str, RunLayers]) -> list[str]:

@@ -12,7 +12,7 @@ from kelvin.config.values import FITS, Count, Index, Name, Positive, Section, We
 class KernelDistance(Section):
     """KID: kernel (gamma <a, b> + coef0)^degree, gamma null for 1 / features; seeded subsets."""
 
-    degree: Annotated[int, Field(ge=1), at_most(64, "powers above it overflow")]
+    degree: Annotated[int, Field(ge=1), at_most(10, "powers above it can overflow")]
     gamma: Positive | None
     coef0: Weight
     subset: Annotated[int, Field(ge=3), FITS]

@@ -38,6 +38,7 @@ Positive = Annotated[float, Field(ge=1e-12, le=1e6)]  # float32 tells it from 0,
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # the sum of seed and replicate is one of 32 bits
+SeedSum = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=NAME, max_length=80)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Side = Annotated[int, Field(ge=4), at_most(4096, "no network fits a machine")]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
+from math import prod
 from typing import Any
 
 from kelvin.common.errors import KelvinError
@@ -90,10 +91,11 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 
 def points(record: str, runs: Sequence[str], vary: Mapping[str, Sequence[Any]]) -> dict[str, Variant]:
     """{name: point} of a record's grid, the last key fastest; KelvinError where it is too large."""
+    count = prod(len(values) for values in vary.values()) * len(runs)
+    if count > MOST:  # counted before any is made
+        raise KelvinError(f"records.{record}.vary makes {count:,} runs; at most {MOST} are one record: "
+                          "divide it")
     labels, grid = short_names(list(vary)), list(product(*vary.values()))
-    if len(runs) * len(grid) > MOST:
-        raise KelvinError(f"records.{record}.vary makes {len(runs) * len(grid)} runs; at most {MOST} are "
-                          "one record: divide it")
     out = {}
     for run in runs:
         for values in grid:

@@ -238,7 +238,7 @@ def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mappi
     there, or that cannot be read, is left to `prepare`, the first stage."""
     from kelvin.datasets.sources.find import data_roots
     from kelvin.pipeline.checks.expected import manifest_of, without_decoding
-    from kelvin.pipeline.checks.images import manifest_faults, physical_memory
+    from kelvin.pipeline.checks.images import manifest_faults, physical_memory, size_faults
     from kelvin.pipeline.checks.judges import judge_faults
     from kelvin.pipeline.checks.params import in_protocol_layer
     from kelvin.pipeline.checks.starts import start_faults
@@ -257,7 +257,9 @@ def refuse_for_images(params: Params, plans: Mapping[Path, Plan], environ: Mappi
             is_open = images.source == "folder" and (raw is None or images.on_error == "skip")
             lines = [] if is_open else [f"datasets.{dataset}: {error}"]
     if manifest is not None:
-        lines = manifest_faults(pretrain.checked, manifest, physical_memory())
+        memory = physical_memory()
+        lines = size_faults(dataset, manifest, memory) or manifest_faults(pretrain.checked, manifest,
+                                                                          memory)
     lines += judge_faults(params.classifier, params.metrics, manifest)
     lines = [in_protocol_layer(line, params) for line in lines]
     lines += start_faults(pretrain.starts, manifest, environ, pretrain.checked.metrics)

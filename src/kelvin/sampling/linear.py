@@ -6,8 +6,16 @@ import torch
 
 from kelvin.degradations import ImageSpec
 
+FIT = 5000  # training images at most that the restorer learns from
+WORK = 2e10  # their number squared times pixels, at most: MNIST has all 5,000, 32x32 in colour 2,551
+EXACT, SOME = 1024, 256  # with more pixels than EXACT a ridge is judged by some SOME of them
 RIDGES = [10.0**k for k in range(-20, 4)]  # candidates, relative to the mean variance of a pixel
 WORSE = 1.01  # the smallest ridge within this factor of the least error is chosen
+
+
+def fit_count(pixels: int) -> int:
+    """How many training images a restorer of so many pixels and channels learns from."""
+    return min(FIT, int((WORK / pixels) ** 0.5))
 
 
 class LinearRestorer:
@@ -15,7 +23,8 @@ class LinearRestorer:
 
     Of the ridges that float64 can resolve, the smallest whose leave-one-out error on these pairs (in
     closed form) is within 1 % of the least: tiny where x_t determines x0, larger where rounding or noise
-    would be amplified. image: x_t is first rounded to the 8 bits of its range, in fit and use; None: x_t
+    would be amplified. Of images of more than 1,024 pixels and channels the error is that of every k-th,
+    some 256 of them. image: x_t is first rounded to the 8 bits of its range, in fit and use; None: x_t
     as it is. `ridge`: the choice, relative to the mean variance of a pixel; `error`: its leave-one-out
     RMSE, in the model's range.
     """
@@ -31,11 +40,13 @@ class LinearRestorer:
         scale = float(S.square().sum() / d) or 1.0
         least = float(torch.finfo(torch.float64).eps * max(n, d) * S[0]) ** 2  # below it S is rounding
         squared = S.square()
+        step = max(1, Y.shape[1] // SOME) if Y.shape[1] > EXACT else 1
+        some, along_some = Y[:, ::step], along[:, ::step]
         ridges, scores = [ridge for ridge in RIDGES if ridge * scale >= least], []
         for ridge in ridges:
             shrinkage = squared / (squared + ridge * scale)
             free = 1 - 1 / n - U.square() @ shrinkage  # 1 - leverage of each pair
-            residual = (Y - U @ (shrinkage[:, None] * along)) / free[:, None]
+            residual = (some - U @ (shrinkage[:, None] * along_some)) / free[:, None]
             scores.append(torch.stack([free.min(), residual.square().mean().sqrt()]))
         # one transfer from the device for all ridges
         rows = torch.stack(scores).tolist() if scores else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ from kelvin.sampling.consistency import applies, consistency
 from kelvin.sampling.device import batch_size, ready
 from kelvin.sampling.gates import one_shot_errors
 from kelvin.sampling.likelihood import bits_per_dimension, why_not
+from kelvin.sampling.linear import FIT, fit_count
 from kelvin.sampling.samplers import visits
 from kelvin.sampling.trajectories import Progress, decoding, encoding, error_at_log_snr, generate, restore
 
@@ -51,7 +53,6 @@ LOG_SNR_GRID = [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
 STRIP_IMAGES = 4
 WATCHED = 32  # samples whose consistency is measured
 BRIGHT = 16  # samples whose brightness is measured
-LINEAR_FIT = 5000  # training images at most that the linear restorer learns from
 
 
 def sample_run(plan: SamplePlan, store: PreparedStore, model: Path, out: Path) -> None:
@@ -186,7 +187,7 @@ def start_images(starts: list[str], store: PreparedStore | FoldView, n: int, pla
                               f"there are {len(test)}; lower metrics.images, or leave it out")
         out["held-out"] = torch.from_numpy(test[rows]).float() / 255
     if "constant" in starts:
-        train = torch.from_numpy(store.split("train").first(LINEAR_FIT).images).float() / 255
+        train = torch.from_numpy(store.split("train").first(FIT).images).float() / 255
         out["constant"] = train.mean(0, keepdim=True)
     return out
 
@@ -207,7 +208,7 @@ def gates(options: SamplingConfig, restorer: assemble.Restorer, store: PreparedS
           device: torch.device) -> Gates:
     """Errors of one-shot restorations of test images by the network and by least squares."""
     test = head(store, "test", options.restore_images, device)
-    fit = head(store, "train", LINEAR_FIT, device)
+    fit = head(store, "train", fit_count(prod(test.shape[1:])), device)
     times, network, linear = one_shot_errors(restorer, test.float() / 255, fit.float() / 255, seed)
     return Gates(np.array(times), network.numpy(), linear.numpy())
 
@@ -231,7 +232,7 @@ def restorations(options: SamplingConfig, restorer: assemble.Restorer, sections:
                  ) -> Restorations:
     """Test images degraded to several times, and restored by every method."""
     test = head(store, "test", options.restore_images, device)
-    fit = head(store, "train", LINEAR_FIT, device)
+    fit = head(store, "train", fit_count(prod(test.shape[1:])), device)
     result = restore(restorer, sections, test.float() / 255, fit.float() / 255, seed,
                      options.restore_times, progress)
     return Restorations(np.array(result.times), test.cpu().numpy(), as_uint8(result.degraded),

@@ -16,6 +16,9 @@ from kelvin.features.extractor import Extractor
 from kelvin.metrics.moments import Moments, stream_moments
 from kelvin.scoring.images import UNREADABLE
 
+LARGEST = 1e100    # of mu and sigma: squares of what is larger overflow
+ASYMMETRY = 1e-5   # of a covariance that went through float32, as a share of its largest value
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -82,13 +85,24 @@ def read_statistics(path: Path) -> Moments | None:
         with np.load(path, allow_pickle=False) as arrays:
             if not {"mu", "sigma"} <= set(arrays.files):
                 return None
-            mu, sigma = (np.asarray(arrays[key], np.float64) for key in ("mu", "sigma"))
+            mu, sigma = (arrays[key] for key in ("mu", "sigma"))
     except UNREADABLE as error:
         raise KelvinError(f"{path} cannot be read ({error})") from error
+    if mu.dtype.kind not in "fiu" or sigma.dtype.kind not in "fiu":
+        raise KelvinError(f"{path}: mu is {mu.dtype} and sigma {sigma.dtype}; both should be real")
+    mu, sigma = mu.astype(np.float64), sigma.astype(np.float64)
     if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)) \
             or not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
         raise KelvinError(f"{path}: mu {mu.shape} and sigma {sigma.shape} should be finite, (d,) and "
                           "(d, d)")
+    if max(np.abs(mu).max(), np.abs(sigma).max()) > LARGEST:
+        raise KelvinError(f"{path}: mu or sigma holds values above {LARGEST:g}: no features have them")
+    largest = max(float(np.abs(sigma).max()), np.finfo(np.float64).tiny)
+    if np.abs(sigma - sigma.T).max() > ASYMMETRY * largest:
+        raise KelvinError(f"{path}: sigma is not symmetric, so it is no covariance")
+    if (lowest := float(np.linalg.eigvalsh(sigma)[0])) < -ASYMMETRY * len(mu) * largest:
+        raise KelvinError(f"{path}: sigma has the negative eigenvalue {lowest:.3g}, so it is no "
+                          "covariance")
     return Moments(0, mu, sigma)
 
 

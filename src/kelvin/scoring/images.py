@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.common.arguments import whole_number
 from kelvin.common.errors import KelvinError
 from kelvin.datasets.sources.convert import convert_images
 from kelvin.datasets.sources.folders import load_folder_images
 
 CHANNELS = (1, 3)
+MOST_SIDE = 4096  # pixels
 # what damaged .npy and .npz files raise
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, NotImplementedError, RuntimeError,
               zipfile.BadZipFile, zlib.error)  # fmt: skip
@@ -31,15 +33,29 @@ def load_images(source: Path | str | np.ndarray, resize: Side = None, channels: 
     (cropped to its middle, then bicubic); None: all must have one size. channels: 1 or 3; None: as they
     are. KelvinError, one sentence, for anything else.
     """
+    if resize is not None:
+        sides = resize if isinstance(resize, (tuple, list)) else (resize,)
+        if len(sides) > 2 or not sides:
+            raise KelvinError(f"resize = {resize!r} should be a side, or (height, width)")
+        for side in sides:
+            whole_number("resize", side, 1, MOST_SIDE)
     if isinstance(source, np.ndarray):
         return convert_images(_images(source, "the array"), resize, channels)
     path = Path(source)
     if path.suffix.lower() in (".npy", ".npz"):
         return convert_images(_images(_array(path), str(path)), resize, channels)
-    if not path.exists():
-        raise KelvinError(f"{path} is not there; name a folder, tar or zip of pictures, or an .npy or "
-                          ".npz file")
+    if not exists(path):
+        raise KelvinError(f"{str(path):.200} is not there; name a folder, tar or zip of pictures, or an "
+                          ".npy or .npz file")
     return load_folder_images(path, resize, channels)[0]
+
+
+def exists(path: Path) -> bool:
+    """False too for a name that is longer than the system takes."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _array(path: Path) -> np.ndarray:
@@ -54,6 +70,8 @@ def _array(path: Path) -> np.ndarray:
                 raise KelvinError(f"{path} holds the arrays {', '.join(names)}; images should be its "
                                   "only one, or arr_0")
             return np.asarray(loaded[names[0] if len(names) == 1 else "arr_0"])
+    except KelvinError:
+        raise
     except FileNotFoundError as error:
         raise KelvinError(f"{path} is not there") from error
     except UNREADABLE as error:
@@ -63,11 +81,13 @@ def _array(path: Path) -> np.ndarray:
 
 def _images(array: np.ndarray, where: str) -> np.ndarray:
     """uint8 (n, C, H, W) of an array with channels anywhere."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise KelvinError(f"{where} is masked; give an array without a mask")
     if array.dtype != np.uint8:
         raise KelvinError(f"{where} is {array.dtype}; images should be uint8, 0 to 255")
     if array.ndim == 3:
         array = array[..., None]
-    if array.ndim != 4 or not len(array):
+    if array.ndim != 4 or not array.size:
         raise KelvinError(f"{where} has the shape {array.shape}; images should be (n, H, W), (n, H, W, "
                           "C) or (n, C, H, W)")
     last, first = array.shape[-1] in CHANNELS, array.shape[1] in CHANNELS

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kelvin.common import arguments
 from kelvin.common.errors import KelvinError
 from kelvin.features.extractor import Extractor
 from kelvin.features.imagenet import NAME as IMAGENET
@@ -57,6 +58,9 @@ def score_sources(sources: Sequence[Any], real: Any, resize: Side = None,
 
     statistics: a file to write mu and sigma of the real images to, in the one feature selected.
     """
+    arguments.seed(seed)
+    if not sources:
+        raise KelvinError("score needs at least one set beside the real images")
     selection = tuple(features) if features else None
     unknown = [name for name in selection or () if name not in FEATURES]
     if unknown:
@@ -65,6 +69,8 @@ def score_sources(sources: Sequence[Any], real: Any, resize: Side = None,
         raise KelvinError("mu and sigma are of one feature: name it by --features")
     names, name = unlike([_name(source, i) for i, source in enumerate(sources)]), _name(real, -1)
     published = read_statistics(Path(real)) if isinstance(real, (str, Path)) else None
+    if published is not None and statistics is not None:
+        raise KelvinError(f"{name} holds mu and sigma itself: there are no images to take them of")
     sets = [load_images(source, resize) for source in sources]
     examples = {of: images[:EXAMPLES] for of, images in zip(names, sets, strict=True)}
     if published is not None:
@@ -163,4 +169,7 @@ def _floor(features: np.ndarray, n: int, seed: int) -> tuple[float | None, float
 def _name(source: Any, i: int) -> str:
     if isinstance(source, np.ndarray):
         return "real images" if i < 0 else f"images {i + 1}"
+    if not isinstance(source, (str, Path)):
+        raise KelvinError(f"{'the real images are' if i < 0 else f'set {i + 1} is'} of type "
+                          f"{type(source).__name__}; give a path, or a uint8 numpy array of images")
     return Path(source).name or str(source)

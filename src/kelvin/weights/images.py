@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from kelvin.common.arguments import whole_number
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import as_uint8, finite, write_arrays
 
@@ -29,7 +30,7 @@ class Samples:
         """A PNG of all images in rows of at most eight, each pixel `scale` pixels wide; to a path in
         .npz, the images as uint8 (n, C, H, W). Values beyond [0, 1] are clipped; KelvinError where one is
         not finite."""
-        if Path(path).suffix.lower() == ".npz":
+        if refuse_unwritable(path, scale, (".png", ".npz")) == ".npz":
             write_arrays(Path(path), images=pixels(self.images))
             return
         rows = [self.images[i:i + 8] for i in range(0, len(self.images), 8)]
@@ -67,11 +68,23 @@ class Trajectory:
 
     def save(self, path: str | Path, scale: int = 8) -> None:
         """A PNG: a row for each sample, time from left to right."""
+        refuse_unwritable(path, scale, (".png",))
         sheet(list(self.images.swapaxes(0, 1)), scale).save(path)
 
     def __repr__(self) -> str:
         return (f"<Trajectory: {self.images.shape[1]} images of {words(self.images.shape[-3:])} at t = "
                 f"{', '.join(map(str, self.times))}>")
+
+
+def refuse_unwritable(path: str | Path, scale: int, suffixes: Sequence[str]) -> str:
+    """The ending of a file to write; KelvinError where it or its folder is none, or where the scale of
+    its pixels is none."""
+    whole_number("scale", scale, 1, 1000)
+    if (suffix := Path(path).suffix.lower()) not in suffixes:
+        raise KelvinError(f"{path} should end in {' or '.join(suffixes)}")
+    if not Path(path).parent.is_dir():
+        raise KelvinError(f"{path}: its folder is not there; make it first")
+    return suffix
 
 
 def sheet(rows: Sequence[np.ndarray], scale: int) -> Image.Image:

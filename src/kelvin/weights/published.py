@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from kelvin.artifacts.weights import Tensors, read_weights, write_weights
+from kelvin.common import arguments
+from kelvin.common.arguments import finite_number, whole_number
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import finite
 from kelvin.common.streams import BlockRandom
@@ -18,8 +21,10 @@ from kelvin.restoration import assemble
 from kelvin.restoration.restorer import Restorer
 from kelvin.sampling.samplers import samplers
 from kelvin.sampling.trajectories import decoding, generate, last, trajectory
+from kelvin.weights import checks
 from kelvin.weights.images import Degraded, Samples, Trajectory, unit_images, words
 
+MOST = 10_000_000  # images of a call
 BATCH = 256  # images at once; no result depends on it
 LIMIT = 2_000_000  # bytes of a published file
 NOTHING = 1e-4  # standard deviation along a direction, in the model's range: no grey level shows it
@@ -46,7 +51,8 @@ class Published:
 
     def sample(self, n: int, seed: int = 0, labels: Labels = None, guidance: float = 1.0,
                sampler: Section | str | None = None, steps: int | str | None = None) -> Samples:
-        """n new images from a seed alone."""
+        """n new images from a seed alone, at most 10,000,000."""
+        refuse_unfit(seed, guidance, n=n)
         result = generate(self.restorer, self.section(sampler, steps), n, (seed, "samples"), BATCH,
                           labels=classes(labels, n), guidance=guidance)
         return Samples(result.images.numpy())
@@ -55,6 +61,7 @@ class Published:
                    guidance: float = 1.0, sampler: Section | str | None = None,
                    steps: int | str | None = None) -> Trajectory:
         """The first n of `sample`, at about `count` + 1 times on their way from x_T to x_0."""
+        refuse_unfit(seed, guidance, n=n, count=count)
         restorer = self.conditional(classes(labels, n), guidance)
         times, images = decoding(restorer, self.section(sampler, steps), n, (seed, "samples"), count)
         return Trajectory(times, images.numpy())
@@ -63,6 +70,7 @@ class Published:
     def degrade(self, images: Any, t: int, seed: int = 0) -> Degraded:
         """x_t of images (see kelvin.weights.images.unit_images) at t in 0..T; z is that of the seed,
         the same at every t."""
+        refuse_unfit(seed)
         self.check_time(t, 0)
         image, process = self.restorer.image, self.restorer.degradation
         x0, parts, randomness = unit_images(images, image.shape), [], []
@@ -83,6 +91,7 @@ class Published:
         their noise, but it gets which pixels a mask removed: there give what `degrade` returned.
         The sampler `direct` restores in one shot.
         """
+        refuse_unfit(seed, guidance)
         self.check_time(t, 1)
         section, process = self.section(sampler, steps), self.restorer.degradation
         x, z = unit_images(images, self.restorer.image.shape, is_bounded=False), None
@@ -125,7 +134,7 @@ class Published:
                               'such as sampler={"kind": "improved", "steps": "all", "z": "kept"}')
         if isinstance(chosen, str):
             chosen = self.sampler if self.sampler and self.sampler["kind"] == chosen else named(chosen)
-        elif not isinstance(chosen, Mapping) or "kind" not in chosen:
+        elif not isinstance(chosen, Mapping) or not isinstance(chosen.get("kind"), str):
             raise KelvinError(f"sampler = {chosen!r} is no sampler; give a kind "
                               f"({', '.join(samplers.kinds())}), or an entry with its kind and options")
         return chosen if steps is None else {**chosen, "steps": steps}
@@ -160,11 +169,22 @@ def classes(labels: Labels, n: int) -> torch.Tensor | None:
     """Labels (n,)."""
     if labels is None:
         return None
-    if isinstance(labels, int):
-        return torch.full((n,), labels)
+    if isinstance(labels, Integral):
+        return torch.full((n,), whole_number("labels", labels, 0, MOST))
+    if not isinstance(labels, Iterable):
+        raise KelvinError(f"labels = {repr(labels)[:60]}: give one for all images, or one for each")
     if len(labels) != n:
         raise KelvinError(f"{len(labels)} labels were given for {n} images; give one, or one for each")
-    return torch.as_tensor(labels, dtype=torch.long)
+    each = [label.item() if hasattr(label, "item") else label for label in labels]
+    return torch.tensor([whole_number("a label", label, 0, MOST) for label in each])
+
+
+def refuse_unfit(seed: Any, guidance: Any = 1.0, **counts: Any) -> None:
+    """KelvinError for a seed, a guidance or a count that is none."""
+    arguments.seed(seed)
+    finite_number("guidance", guidance)
+    for name, value in counts.items():
+        whole_number(name, value, 1, MOST)
 
 
 def batches(n: int, *seed: object) -> Iterator[tuple[slice, BlockRandom]]:
@@ -230,11 +250,20 @@ def whole(prior: Tensors) -> Tensors:
 def load(path: str | Path) -> Published:
     """A file that `publish` wrote, or the ema.safetensors of a trained run, which names no sampler.
 
-    KelvinError where it is missing or is something else.
+    KelvinError where it is missing, damaged or something else.
     """
     path = Path(path)
     weights = read_weights(path)
-    weights = replace(weights, prior=whole(weights.prior))
-    restorer = assemble.restored(weights, path)
+    try:
+        checks.refuse_odd(weights)
+        weights = replace(weights, prior=whole(weights.prior))
+        restorer = assemble.restored(weights, path)
+        checks.refuse_unfit(restorer, weights.about)
+    except KelvinError as error:
+        raise KelvinError(checks.sentence(error, path, weights.about)) from error
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]  # RecursionError is a RuntimeError
+        raise KelvinError(f"{path} is damaged, or no weight file of Kelvin "
+                          f"({type(error).__name__}: {reason})") from error
     return Published(restorer, weights.about["run"], weights.about.get("sampler"),
                      weights.about.get("about", {}))

@@ -62,8 +62,10 @@ def manifest_of(raw: RawData, spec: Images) -> Manifest:
 
 def without_decoding(spec: Images, roots: Sequence[Path]) -> RawData | None:
     """The data set without its pixels: `images` has the shape, and takes no memory."""
-    if spec.source == "sklearn":
-        return load_source(spec, roots)
+    if spec.source == "sklearn":  # as they are: at another size they may not fit into memory
+        raw = load_source(spec.model_copy(update={"image_size": None, "channels": None}), roots)
+        return without_pixels(spec, raw.images.shape[1:], raw.labels, raw.class_names, raw.groups,
+                              raw.given_test)
     return published_set(spec) if spec.source == "torchvision" else folder_set(spec, roots)
 
 

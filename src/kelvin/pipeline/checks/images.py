@@ -223,6 +223,15 @@ def held_out_faults(run: CheckedRun, images: int | float, sizes: Mapping[str, in
                f"{even_fold(sizes, folds)}; leave it out, or lower metrics.images")
 
 
+def size_faults(dataset: str, manifest: Manifest, memory: int | None) -> list[str]:
+    """A line where the images at their size, 32-bit numbers in training, exceed the memory."""
+    count, needed = sum(manifest["sizes"].values()), 4 * prod(manifest["image_shape"])
+    height, width = manifest["image_shape"][1:]
+    return [f"datasets.{dataset}.image_size: {count:,} images of {height}x{width} pixels take "
+            f"{size(count * needed)}, but this machine has {size(memory)}; lower it"
+            ] if memory and count * needed > memory else []
+
+
 def training_faults(batch: int, prior: Mapping[str, Any], count: int, of: str = "") -> Iterator[str]:
     """What `count` training images do not fill; of: words that name these images."""
     if batch > count:
@@ -243,6 +252,15 @@ def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, l
                 for key in ("network", "conditioning", "degradation", "schedule", "prior")}
 
     def network() -> None:
+        try:
+            built_and_counted()
+        except RuntimeError as error:  # of torch, where sizes exceed 64 bits
+            if "overflow" not in str(error):
+                raise
+            raise KelvinError("network: its weights are more than can be counted; lower its widths or "
+                              "its kernel") from error
+
+    def built_and_counted() -> None:
         with torch.device("meta"):  # shapes alone: no memory, however wide
             net = networks.build(sections["network"], outputs)
             if not isinstance(net, torch.nn.Module):

@@ -13,7 +13,13 @@ from kelvin.config.explain import places
 from kelvin.config.resolve import Params, origin, read, refusal
 from kelvin.config.schema import RunConfig
 from kelvin.features.classifier_network import pool_side
-from kelvin.pipeline.checks.run import lines_of, number_faults, option_faults, together_faults
+from kelvin.pipeline.checks.run import (
+    MOST_STEPS,
+    lines_of,
+    number_faults,
+    option_faults,
+    together_faults,
+)
 from kelvin.report.studies.base import studies
 from kelvin.sampling.samplers import check as check_sampler
 
@@ -63,7 +69,8 @@ def part_faults(params: Params) -> list[str]:
     for name, section in params.house.samplers.items():
         lines += lines_of(lambda name=name, section=section:
                           check_sampler(section.model_dump(), f"samplers.{name}")
-                          ) or number_faults(section.model_dump(), f"samplers.{name}")
+                          ) or number_faults(section.model_dump(), f"samplers.{name}",
+                                             {"steps": MOST_STEPS})
     odd: dict[str, list[str]] = {}
     points = {name: params.resolved(name, params.house.scale)[0] for name in params.variants}
     runs = params.runs | {name: run for name, run in points.items() if run is not None}

@@ -22,6 +22,10 @@ from kelvin.schedules import check_schedule, growths
 from kelvin.training.weightings import build_weights, check_weighting
 
 MOST_STEPS = 100_000      # a table has a row for each time
+MOST_TABLES = 10_000      # times of a process without noise: a table of its own for each
+DEEP = 64                 # layers of one kind: a thousand take minutes to build, and no run trains them
+LAYERS = ("blocks", "convolutions")  # options of networks that count layers
+WIDE_KERNEL = 100         # image widths, beyond which a blur is flat
 MOST, WIDEST, LEAST = 1_000_000, 1e4, 1e-12  # of a part's options: counts, and the size of other numbers
 SIDE = 8                  # of the image that a process is tried on where no size is known
 SECTIONS = re.compile(r"(schedule|degradation|prior|restorer|network|training|sampling)[.:]")
@@ -46,18 +50,29 @@ def option_faults(name: str, run: RunConfig) -> list[str]:
     schedule = run.schedule.model_dump()
     check_one = growths.check if schedule["kind"] in growths.kinds() else check_schedule
     lines += lines_of(lambda: check_one(schedule, f"runs.{name}.schedule"))
-    return lines or [line for key in ("schedule", "degradation", "prior", "network")
-                     for line in number_faults(getattr(run, key).model_dump(), f"runs.{name}.{key}")]
+    if lines:
+        return lines
+    hot = degradations.degradations.find(run.degradation.kind).temperature == "hot"
+    most = {"steps": MOST_STEPS if hot else MOST_TABLES} | dict.fromkeys(LAYERS, DEEP)
+    return [line for key in ("schedule", "degradation", "prior", "network")
+            for line in number_faults(getattr(run, key).model_dump(), f"runs.{name}.{key}", most)]
 
 
-def number_faults(section: Mapping[str, Any], where: str) -> list[str]:
-    """Numbers that no memory or no float32 can do anything with."""
+def number_faults(section: Mapping[str, Any], where: str, bounds: Mapping[str, int]) -> list[str]:
+    """Numbers that no memory or no float32 can do anything with. bounds: of counts, by key."""
     lines = []
     for key, value in section.items():
+        if isinstance(value, (list, tuple)) and len(value) > DEEP:
+            lines.append(f"{where}.{key} has {len(value):,} entries: at most {DEEP} are layers of a "
+                         "network that can be built")
+            continue
         for number in value if isinstance(value, (list, tuple)) else [value]:
-            most = MOST_STEPS if key == "steps" else MOST
+            most = bounds.get(key, MOST)
             if isinstance(number, int) and abs(number) > most:
-                why = f"at most {most:,} can be held in memory"
+                why = (f"at most {most} layers can be built" if key in LAYERS
+                       else f"at most {most:,} can be held in memory")
+            elif key == "kernel" and isinstance(number, float) and number > WIDE_KERNEL:
+                why = f"it should be at most {WIDE_KERNEL} image widths: a wider one is flat"
             elif isinstance(number, float) and abs(number) > WIDEST:
                 why = f"it should be at most {WIDEST:,.0f}"
             elif isinstance(number, float) and 0 < abs(number) < LEAST:
@@ -94,6 +109,10 @@ def together_faults(params: Params, name: str, run: RunConfig) -> list[str]:
     lines += sampler_faults(params, at, run, process, sampler_keys(run))
     if run.sampling.samplers == "every" and not with_samplers(params, run).sampling.samplers:
         lines.append(f"{at}.sampling.samplers = 'every', but {kind} can take none of `every`; name some")
+    if run.training.lr * run.training.weight_decay >= 1:
+        lines.append(f"{at}.training.weight_decay = {run.training.weight_decay:g} times training.lr = "
+                     f"{run.training.lr:g} is 1 or more: an update multiplies all weights by 1 less it; "
+                     "lower it")
     if run.training.mmd.weight and run.training.batch < 2:
         lines.append(f"{at}.training.batch = 1, but training.mmd compares images within a batch: at "
                      "least 2 are needed")
