@@ -209,3 +209,36 @@ def test_whatever_a_decoder_throws_names_the_file(make_tree, monkeypatch, error)
         _, good, why = read_images(tree, ["a.png"], None, None)
     assert not good.any() and "\n" not in why["a.png"] and "0x7f" not in why["a.png"]
     assert why["a.png"].startswith("is no usable image (")
+
+
+def with_fewer(content, tag):
+    """A little-endian TIFF whose tag has one entry less."""
+    (start,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, start)
+    out = bytearray(content)
+    for place in range(start + 2, start + 2 + 12 * count, 12):
+        if struct.unpack_from("<H", content, place) == (tag,):
+            (entries,) = struct.unpack_from("<I", content, place + 4)
+            struct.pack_into("<I", out, place + 4, entries - 1)
+            return bytes(out)
+    raise AssertionError(f"no tag {tag}")
+
+
+@pytest.mark.parametrize(("shape", "options", "tag", "words"), [
+    ((12, 10), {"rowsperstrip": 3}, 273, "3 of the 4 strips"),
+    ((12, 10, 3), {"rowsperstrip": 4, "photometric": "rgb"}, 273, "2 of the 3 strips"),
+    ((3, 12, 10), {"rowsperstrip": 4, "photometric": "rgb", "planarconfig": "separate"}, 273,
+     "8 of the 9 strips"),
+    ((48, 32), {"tile": (16, 16)}, 324, "5 of the 6 tiles")])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_without_its_last_strip_or_tile_is_refused(tmp_path, shape, options, tag, words, dtype):
+    """Pillow reads it, black where they are missing."""
+    import tifffile
+
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.full(shape, np.iinfo(dtype).max, dtype), byteorder="<", **options)
+    whole = path.read_bytes()
+    if dtype == np.uint8:  # deep colour in planes is refused for another reason
+        assert (decode(whole, None, None) == 255).all()
+    with pytest.raises(ValueError, match=words):
+        decode(with_fewer(whole, tag), None, None)

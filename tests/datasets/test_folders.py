@@ -67,6 +67,20 @@ def test_test_alone_is_refused(load, picture):
         load({"test/a/1.png": picture(1), "test/b/1.png": picture(2)})
 
 
+@pytest.mark.parametrize("tops", [("train", "dev"), ("train_set", "test_set"), ("train ", "test "),
+                                  ("Training Images", "Testing Images"), ("train-data", "val-data")])
+def test_parts_by_other_names_are_no_classes(load, picture, tops):
+    with pytest.raises(KelvinError, match="are parts of a data set by their names, not classes; call"):
+        load({f"{top}/{name}/1.png": picture(1) for top in tops for name in ("cat", "dog")})
+
+
+def test_parts_below_classes_are_refused(load, picture):
+    with pytest.raises(KelvinError, match="class folders hold 'test', 'train'; put the parts above"):
+        load({f"{kind}/{part}/1.png": picture(1) for kind in ("cat", "dog") for part in ("train", "test")})
+    raw = load({f"{kind}/{at}/1.png": picture(1) for kind in ("cat", "dog") for at in ("left", "test")})
+    assert raw.class_names == ["cat", "dog"]
+
+
 def test_a_class_called_train_is_a_class(load, picture):
     raw = load({"bus/1.png": picture(1), "train/1.png": picture(2)})
     assert raw.class_names == ["bus", "train"]

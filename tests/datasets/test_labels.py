@@ -111,6 +111,10 @@ def test_tables_that_do_not_fit_are_one_sentence(load, rows, message):
 
 @pytest.mark.parametrize(("text", "labels"), [
     (" File ; Label \r\n1.png; ripe\r\n\r\n2.png;raw\r\n", ["ripe", "raw"]),
+    ("sep=;\r\nfile;label\r\n1.png;ripe\r\n2.png;raw\r\n", ["ripe", "raw"]),  # as Excel writes it
+    ("\n \nfile;label\n1.png;ripe\n2.png;raw\n", ["ripe", "raw"]),
+    ("file|label\n1.png|ripe\n2.png|raw\n", ["ripe", "raw"]),
+    ("file;label;of a, b, c\n1.png;ripe;\n2.png;raw;\n", ["ripe", "raw"]),
     ('file,label,note\n1.png,"ripe, red",x\n2.png,raw\n', ["ripe, red", "raw"]),
     ("file,label\n1.png,ripe,\n2.png,raw,,\n", ["ripe", "raw"]),  # as spreadsheets end a row
     ("file,label\n1.png,ripe, red\n2.png,raw\n", "of 3 cells under 2 columns: .*in quotes$"),

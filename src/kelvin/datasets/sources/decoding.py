@@ -25,6 +25,9 @@ _GREY, _COLOUR = ("1", "L", "LA"), ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "Y
 _DEEP = ("I;16", "I;16B", "I;16L")
 # TIFF tags: BitsPerSample, PhotometricInterpretation, PlanarConfiguration, SampleFormat
 _BITS, _INVERTED, _PLANAR, _FORMAT = 258, 262, 284, 339
+# ImageWidth, ImageLength, SamplesPerPixel, RowsPerStrip, StripOffsets; TileWidth, TileLength, TileOffsets
+_WIDTH, _HEIGHT, _SAMPLES, _ROWS, _STRIPS = 256, 257, 277, 278, 273
+_TILE_WIDTH, _TILE_HEIGHT, _TILES = 322, 323, 324
 _SIGNED = 2  # of SampleFormat
 # Of each pass of an interlaced PNG: x and y of its first pixel, and the steps to the next (PNG 1.2, 2.6).
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
@@ -44,6 +47,7 @@ def decode(content: bytes, image_size: int | Sequence[int] | None, channels: int
     content, orientation = without_metadata(content)
     with _open(content) as image:
         _refuse_several(image, content)
+        _refuse_missing(image)
         image.load()
         if depth:
             depth.refuse_short()
@@ -121,6 +125,24 @@ def _refuse_several(image: Image.Image, content: bytes) -> None:
         image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1)
     if several:
         raise ValueError("holds several pictures, not one")
+
+
+def _refuse_missing(image: Image.Image) -> None:
+    """ValueError where a TIFF names fewer strips or tiles than its pixels fill: Pillow would leave the
+    others black (TIFF 6.0, pages 39 and 66)."""
+    if image.format != "TIFF":
+        return
+    tags = image.tag_v2
+    width, height, tile_width = tags.get(_WIDTH), tags.get(_HEIGHT), tags.get(_TILE_WIDTH)
+    planes = tags.get(_SAMPLES, 1) if tags.get(_PLANAR) == 2 else 1
+    if tile_width:
+        across, rows, key, what = -(-width // tile_width), tags.get(_TILE_HEIGHT), _TILES, "tiles"
+    else:
+        across, rows, key, what = 1, tags.get(_ROWS, height), _STRIPS, "strips"
+    whole = across * -(-height // rows) * planes
+    held = np.size(tags.get(key, ()))
+    if held < whole:
+        raise ValueError(f"names {held} of the {whole} {what} of its pixels")
 
 
 def _plain(image: Image.Image, depth: _Depth | None, content: bytes) -> Image.Image:

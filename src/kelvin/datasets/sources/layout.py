@@ -27,7 +27,7 @@ _TEXTS = (
     ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".html",
     ".htm", ".css", ".js", ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".odt", ".ods", ".tex", ".bib",
     ".py", ".ipynb", ".sh", ".bat", ".log", ".ini", ".cfg", ".lst", ".url", ".lnk", ".md5", ".sha1",
-    ".sha256", ".sha512",
+    ".sha256", ".sha512", ".xmp", ".aae",
 )  # fmt: skip
 _TEXT_NAMES = re.compile(
     r"(licen[cs]e|readme|copying|notice|authors|contributors|changelog|citation|version|manifest|"
@@ -40,6 +40,7 @@ _SPLITS = {
     "test": "test", "testing": "test",
     "validation": "validation", "valid": "validation", "val": "validation",
 }  # fmt: skip
+_ADDED = re.compile(r"[ _.-]*(set|data|dataset|images|imgs|split|part|folder)?$")  # train_set is a split
 _NO_CLASS = "images"
 _FOREIGN = f"is not a {PICTURES} file"
 
@@ -84,6 +85,8 @@ def read_layout(tree: Tree, where: str, labels: Table | None = None) -> Layout:
     elif len(flat) == len(placed):
         class_of = dict.fromkeys(placed, _NO_CLASS)
     else:
+        if not splits:
+            _refuse_splits_in_classes([parts for name, parts in below.items() if name not in flat], where)
         foreign |= dict.fromkeys(flat, "lies beside class folders, in none of them")
         class_of = {name: class_name(below[name][0]) for name in placed if name not in flat}
     held_out = "test" if "test" in splits.values() else "validation"
@@ -176,8 +179,29 @@ def _split_of(tops: set[str], where: str) -> dict[str, str]:
     if kinds and "train" not in kinds and len(splits) == len(tops):
         raise KelvinError(f"{where}: it holds {sorted(tops)} but no training folder; add train/")
     # A lone `train` among other folders is a class of vehicles, not a split.
-    is_split = "train" in kinds and (len(kinds) > 1 or len(splits) == len(tops))
-    return splits if is_split else {}
+    if "train" in kinds and (len(kinds) > 1 or len(splits) == len(tops)):
+        return splits
+    plain = {top: _ADDED.sub("", top.strip().casefold()) for top in tops}
+    alike = {top: "validation" if name == "dev" else _SPLITS.get(name) for top, name in plain.items()}
+    if None not in alike.values() and len(set(alike.values())) > 1:
+        raise KelvinError(f"{where}: its folders {listing(tops)} are parts of a data set by their names, "
+                          "not classes; call them train, validation and test")
+    return {}
+
+
+def _refuse_splits_in_classes(parts: Collection[Sequence[str]], where: str) -> None:
+    """KelvinError where the folders of every class are splits: all would be drawn into one part."""
+    inner = {part[1].casefold() for part in parts if len(part) > 2}
+    if inner and all(len(part) > 2 for part in parts) and inner <= _SPLITS.keys() and "train" in {
+            _SPLITS[name] for name in inner} and len({_SPLITS[name] for name in inner}) > 1:
+        raise KelvinError(f"{where}: its class folders hold {listing(inner)}; put the parts above the "
+                          "classes, as train/cat and test/cat")
+
+
+def listing(names: Collection[str]) -> str:
+    """At most five names, in order."""
+    shown = [repr(name) for name in sorted(names)]
+    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")
 
 
 def _labelled(

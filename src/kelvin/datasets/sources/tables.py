@@ -70,8 +70,9 @@ def read_table(table: str, tree: Tree, column: str, key: str) -> Table:
             )
         text = content.decode("utf-8-sig")
         # In strict mode a quote that is never closed is an error, not one long cell.
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-        header, *rows = [row for row in lines if row] or [[]]
+        text, delimiter = _separated(text)
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        header, *rows = [row for row in lines if any(cell.strip() for cell in row)] or [[]]
     except KelvinError:
         raise
     except (OSError, ValueError, csv.Error) as error:
@@ -109,9 +110,16 @@ def _values(header: list[str], rows: Iterable[list[str]], column: str, key: str,
     return values
 
 
-def _delimiter(text: str) -> str:
-    header = text.split("\n", 1)[0]
-    return max(",;\t", key=header.count)
+def _separated(text: str) -> tuple[str, str]:
+    """The table, and what its cells are separated by: what a first line `sep=;` says (as Excel writes
+    it, and which is no row), else what makes `file` a cell of the first line that is not empty."""
+    text = text.lstrip("\r\n \ufeff")
+    first, _, rest = text.partition("\n")
+    said = first.strip().casefold()
+    if said.startswith("sep=") and len(said) == 5:
+        return rest, said[4]
+    cells = {mark: [cell.strip().strip('"').casefold() for cell in first.split(mark)] for mark in ",;\t|"}
+    return text, max(cells, key=lambda mark: ("file" in cells[mark], len(cells[mark])))
 
 
 def _key(name: str) -> str:
