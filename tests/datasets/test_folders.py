@@ -76,7 +76,7 @@ def test_parts_by_other_names_are_no_classes(load, picture, tops):
 
 def test_parts_below_classes_are_refused(load, picture):
     with pytest.raises(KelvinError, match="class folders hold 'test', 'train'; put the parts above"):
-        load({f"{kind}/{part}/1.png": picture(1) for kind in ("cat", "dog") for part in ("train", "test")})
+        load({f"{kind}/{at}/1.png": picture(1) for kind in ("cat", "dog") for at in ("train", "test")})
     raw = load({f"{kind}/{at}/1.png": picture(1) for kind in ("cat", "dog") for at in ("left", "test")})
     assert raw.class_names == ["cat", "dog"]
 
