@@ -62,7 +62,7 @@ def number_faults(section: Mapping[str, Any], where: str, bounds: Mapping[str, i
     """Numbers that no memory or no float32 can do anything with. bounds: of counts, by key."""
     lines = []
     for key, value in section.items():
-        if isinstance(value, (list, tuple)) and len(value) > DEEP:
+        if where.endswith(".network") and isinstance(value, (list, tuple)) and len(value) > DEEP:
             lines.append(f"{where}.{key} has {len(value):,} entries: at most {DEEP} are layers of a "
                          "network that can be built")
             continue
@@ -71,7 +71,7 @@ def number_faults(section: Mapping[str, Any], where: str, bounds: Mapping[str, i
             if isinstance(number, int) and abs(number) > most:
                 why = (f"at most {most} layers can be built" if key in LAYERS
                        else f"at most {most:,} can be held in memory")
-            elif key == "kernel" and isinstance(number, float) and number > WIDE_KERNEL:
+            elif (section.get("kind"), key) == ("gaussian-blur", "kernel") and number > WIDE_KERNEL:
                 why = f"it should be at most {WIDE_KERNEL} image widths: a wider one is flat"
             elif isinstance(number, float) and abs(number) > WIDEST:
                 why = f"it should be at most {WIDEST:,.0f}"
