@@ -13,7 +13,6 @@ REFUSED = {
     errno.ENOTDIR: "a file lies where a folder is needed: move it away",
     errno.EISDIR: "a folder lies where a file is needed: move it away",
     errno.EEXIST: "a file lies where a folder is needed: move it away",
-    errno.ENOENT: "make its folder first, or name one that is there",
     errno.ENAMETOOLONG: "take a shorter name", errno.ELOOP: "its links lead in a circle"}
 LONGEST = 200  # letters of a path that a sentence shows
 
