@@ -43,7 +43,8 @@ def test_every_record_can_be_set_and_builds_its_runs(name, tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     set_values(tmp_path / "params.yaml", entry.get("set", {}))
     resolved = load(tmp_path / "params.yaml")
-    size = resolved.images.image_size or {"digits": 8, "mnist": 28, "cifar10-jpeg": 32}[resolved.house.dataset]
+    native = {"digits": 8, "mnist": 28, "cifar10-jpeg": 32}
+    size = resolved.images.image_size or native[resolved.house.dataset]
     for run in entry["runs"] if isinstance(entry["runs"], list) else []:
         config = resolved.run(run)
         shape = Shape(resolved.images.channels, size, size)
