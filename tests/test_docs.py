@@ -202,6 +202,14 @@ def test_what_hot_and_cold_says_of_its_results_follows_from_them():
     assert f"depends on the spread over seeds, from {low} % to {high} %." in text
 
 
+def test_what_records_says_of_the_folds_is_what_their_page_says():
+    text = " ".join((ROOT / "docs" / "records.md").read_text(encoding="utf-8").split())
+    folds = read_json(ROOT / RECORDED / "digits-folds" / "tables" / "findings.json")["folds"]
+    lower, p = re.search(r"\((.+? % lower) where it leaks\).*\(p = ([\d.]+)\)\.$", folds[1]).groups()
+    assert f"the validation loss is {lower} where it leaks (p = {p}), and all were still" in text
+    assert folds[2].startswith("None of the 20 trainings stopped early") and "20 trainings of 140" in text
+
+
 def test_error_rates_of_the_verdict_rule_are_those_simulated():
     """Exact: python -m kelvin.metrics.operating prints what stands between the marks."""
     text = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")
