@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from kelvin.common import signals
-from kelvin.common.arguments import MOST_SEED
+from kelvin.common.arguments import MOST_SEED, MOST_SIDE
 from kelvin.common.errors import KelvinError, refused_by_system
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False,
@@ -100,7 +100,7 @@ def score(
              "(uint8, channels first or last). REAL may be an .npz of mu and sigma, for the Fréchet "
              "distance alone.")],
     resize: Annotated[int | None, typer.Option(
-        min=1, max=4096, show_default=False,
+        min=1, max=MOST_SIDE, show_default=False,
         help="Side to bring all images to; default: they must have one size.")] = None,
     features: Annotated[list[str] | None, typer.Option(
         show_default="all",

@@ -8,7 +8,7 @@ from typing import Any
 
 from kelvin.common.errors import KelvinError
 
-MOST_SEED = 2**31 - 1  # as in params.yaml
+MOST_SEED, MOST_SIDE = 2**31 - 1, 4096  # of a seed, and of pixels along a side: as in params.yaml
 
 
 def whole_number(name: str, value: Any, least: int, most: int) -> int:

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from kelvin.common.arguments import whole_number
+from kelvin.common.arguments import MOST_SIDE, whole_number
 from kelvin.common.errors import KelvinError
 from kelvin.datasets.sources.convert import convert_images
 from kelvin.datasets.sources.folders import load_folder_images
 
 CHANNELS = (1, 3)
-MOST_SIDE = 4096  # pixels
 # what damaged .npy and .npz files raise
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, NotImplementedError, RuntimeError,
               zipfile.BadZipFile, zlib.error)  # fmt: skip

@@ -10,13 +10,13 @@ import torch
 from pydantic import ValidationError
 
 from kelvin.artifacts.weights import Weights
-from kelvin.common.arguments import whole_number
+from kelvin.common.arguments import MOST_SIDE, whole_number
 from kelvin.common.errors import KelvinError
 from kelvin.common.streams import BlockRandom
 from kelvin.config.sentences import dotted, sentences
 from kelvin.restoration.restorer import Restorer
 
-MOST_SIDE, MOST_CLASSES = 4096, 1_000_000
+MOST_CLASSES = 1_000_000
 
 
 def refuse_odd(weights: Weights) -> None:

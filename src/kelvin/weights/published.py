@@ -173,9 +173,9 @@ def classes(labels: Labels, n: int) -> torch.Tensor | None:
         return torch.full((n,), whole_number("labels", labels, 0, MOST))
     if not isinstance(labels, Iterable):
         raise KelvinError(f"labels = {repr(labels)[:60]}: give one for all images, or one for each")
-    if len(labels) != n:
-        raise KelvinError(f"{len(labels)} labels were given for {n} images; give one, or one for each")
     each = [label.item() if hasattr(label, "item") else label for label in labels]
+    if len(each) != n:
+        raise KelvinError(f"{len(each)} labels were given for {n} images; give one, or one for each")
     return torch.tensor([whole_number("a label", label, 0, MOST) for label in each])
 
 
