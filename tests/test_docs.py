@@ -115,10 +115,10 @@ def test_the_readmes_contrasts_with_noise_on_mnist_are_those_of_its_record():
     (cold, warm), found = contrasts_with_noise(record)
     ((n, updates),) = {(r["n"], r["updates"]) for r in read_json(record / "metrics.json").values()}
     seeds = found["blur"]["seeds"]
-    assert (f"On MNIST at 28x28 after {updates:,} updates (n = {n:,}, {seeds} seeds, one untuned "
-            "learning rate, samplers declared on digits, 50 evaluations) the FMD of blur is "
+    assert (f"On MNIST at 28x28 (n = {n:,}, {seeds} seeds) the FMD of blur is "
             f"{cold[0]} times that of noise (95 % interval {cold[1]} to {cold[2]}), of blur with noise "
-            f"{warm[0]} times ({warm[1]} to {warm[2]})") in text
+            f"{warm[0]} times ({warm[1]} to {warm[2]}). **Conditions.** {updates:,} updates, one untuned "
+            "learning rate, samplers declared on digits, 50 evaluations.") in text
     assert {row["outcome"] for row in found.values()} == {verdict.NONE}
     one = {row["title"]: row for row in rows(record / "tables" / "hot-and-cold-contrasts.csv")
            if row["sampler"] == "Algorithm 2"}["blur against Gaussian noise"]
@@ -143,7 +143,7 @@ def test_the_readmes_contrasts_with_noise_on_digits_are_those_of_its_record():
             f"are {cold[0]} ({cold[1]} to {cold[2]}) and {warm[0]} ({warm[1]} to {warm[2]})") in text
     starts = {row["title"]: float(row["held-out"]) / float(row["prior"])
               for row in rows(tables / "hot-and-cold-starts.csv")}
-    assert ("Started from degraded held-out images, blur's is "
+    assert ("started from degraded held-out images, blur's FMD is "
             f"{100 * (1 - starts['blur']):.0f} % lower") in text
     findings = read_json(tables / "findings.json")["hot-and-cold"]
     flagged = [s for s in findings if "flagged as a copier" in s]

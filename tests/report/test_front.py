@@ -1,6 +1,7 @@
 """The first screen: what is answered from which numbers, and what is sent elsewhere."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -46,6 +47,13 @@ def test_levels_need_several_seeds_and_both_families():
     assert "the intervals part" in apart.answer.sentence
     assert front.levels({"a": LEVEL}, "") is None
     assert front.levels({"a": LEVEL, "b": cold | {"replicates": 1}}, "") is None
+
+
+@pytest.mark.parametrize("families, is_record, question", [
+    (["hot", "hot"], True, "folds?"), (["cold"], True, "folds?"), (["hot", "cold"], True, front.QUESTION),
+    (["hot"], False, front.QUESTION)])
+def test_a_record_of_one_family_asks_its_own_question(families, is_record, question):
+    assert front.asked(families, "folds?", is_record) == question
 
 
 @pytest.mark.parametrize("name, words", [
@@ -114,5 +122,8 @@ def test_a_record_says_which_it_is(project):
     build(made.plan, record=about)
     page = (made.root / "reports/index.html").read_text()
     assert "<h1>Record: A &amp; B (digits)</h1>" in page and "commit abc" in page
+    asked = page.split('<p class="ask">')[1]
+    question, answer = re.match(r"(.*?)</p>\s+<p>(.*?)</p>", asked).groups()
+    assert page.count(question) == page.count(answer) == 1 and question != front.QUESTION
     assert "wall-clock seconds on the hardware named, of nine runs side by side." in page
     assert 'href="../../../index.html"' in page  # from reports/reference/a/b

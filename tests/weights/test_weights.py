@@ -151,10 +151,28 @@ def test_weights_of_another_shape_are_refused(saved, params):
 
 
 def rewritten(path, change):
-    """The published cold weights, with a change of their parts, at `path`."""
+    """The published cold weights without their digest, with a change of their parts, at `path`."""
     weights = read_weights(ROOT / "weights/cold.safetensors")
-    write_weights(path, change(weights))
+    about = {key: value for key, value in weights.about.items() if key != "sha256"}
+    write_weights(path, change(replace(weights, about=about)))
     return path
+
+
+@pytest.mark.parametrize("name", ["hot", "cold", "mnist-hot", "mnist-cold"])
+def test_any_change_of_a_published_file_is_told(tmp_path, name):
+    """One flipped bit of a tensor, another size of its images: it would draw other images."""
+    path, changed = ROOT / "weights" / f"{name}.safetensors", tmp_path / "w.safetensors"
+    whole, weights = path.read_bytes(), read_weights(path)
+    start = 8 + int.from_bytes(whole[:8], "little")
+    load(path)
+    for place in (start, start + 2001, len(whole) - 1):
+        changed.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1:])
+        with pytest.raises(KelvinError, match=f"{changed}: its content is not what was published"):
+            load(changed)
+    side = weights.about["shape"][1] * 2
+    write_weights(changed, replace(weights, about={**weights.about, "shape": [1, side, side]}))
+    with pytest.raises(KelvinError, match=f"{changed}.* is damaged"):
+        load(changed)
 
 
 def described(**changes):

@@ -33,9 +33,10 @@ def best_runs(metrics: Mapping[str, Any], kinds: Sequence[str] = ("hot", "cold")
 
 
 def readme_table(params: Params, metrics: dict, calibration: Mapping[str, Any]) -> str:
-    """The README's table of results: the best run of each kind among the calibrating rows, best first."""
+    """The README's table of results: the best run of each kind among real and trivial images, best
+    first."""
     rows = [(r["fmd_normalised"], f"{r['title']} *(real or trivial images)*", r, "-")
-            for r in calibration["rows"].values()]
+            for name, r in calibration["rows"].items() if name != "copies"]
     rows += [(metrics[name]["fmd_normalised"], f"{kind}: `{name}`, {params.run(name).title}",
               metrics[name], metrics[name]["nfe"])
              for kind, name in best_runs(metrics, ("hot", "warm", "cold")).items()]

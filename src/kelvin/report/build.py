@@ -44,7 +44,8 @@ def build(plan: ReportPlan, out: Path = REPORTS, record: Mapping[str, Any] | Non
     style.use()
     others = [] if record else records(plan)
     studies = answers(results, numbers, seconds)
-    most = max(len(study.runs) for study in studies)
+    largest = max(studies, key=lambda study: len(study.runs))
+    most = len(largest.runs)
     sections = [Section.of(study) for study in studies if study.is_large(most)]
     common = common_tables(results, numbers, seconds, (record or {}).get("seconds", ""))
     write_tables(out / "tables", common, sections)
@@ -59,7 +60,8 @@ def build(plan: ReportPlan, out: Path = REPORTS, record: Mapping[str, Any] | Non
     write_figures(out, [*figures, *(figure for section in sections for figure in section.figures)])
     captions = Captions()
     write_text(out / "index.html", render({
-        **front.front(results, numbers, seconds, best, forest, record), "dataset": plan.dataset,
+        **front.front(results, numbers, seconds, best, forest, record, largest.study.study.question),
+        "dataset": plan.dataset,
         "record": record, "records": others, "smoke": plan.scale == "smoke",
         "facts": dataset_facts(results),
         "figures": {figure.name: page_figure(figure, captions) for figure in figures},

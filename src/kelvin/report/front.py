@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -223,10 +223,17 @@ def made_by(costs: Mapping[str, Row], record: Mapping[str, Any] | None) -> list[
     return [(key, value) for key, value in facts.items() if value]
 
 
+def asked(families: Iterable[str], largest: str, is_record: bool) -> str:
+    """The page's question; of its largest study in a record whose runs are all of one family."""
+    return largest if is_record and len(set(families)) == 1 else QUESTION
+
+
 def front(results: Results, metrics: Mapping[str, Row], costs: Mapping[str, Row], best: Sequence[Run],
-          forest: Forest | None, record: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The values of the template's first screen, without its figures."""
+          forest: Forest | None, record: Mapping[str, Any] | None, largest: str) -> dict[str, Any]:
+    """The values of the template's first screen, without its figures. largest: question of the largest
+    study."""
     answers = [forest and forest.answer, distance_to_real(best, results, metrics) if best else None,
                later_steps(results)]
-    return {"question": QUESTION, "answers": [answer for answer in answers if answer],
+    return {"question": asked((run.family for run in results.runs.values()), largest, bool(record)),
+            "answers": [answer for answer in answers if answer],
             "believe": believe(results), "made": made_by(costs, record)}

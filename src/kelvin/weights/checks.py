@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,25 @@ from kelvin.config.sentences import dotted, sentences
 from kelvin.restoration.restorer import Restorer
 
 MOST_CLASSES = 1_000_000
+PARTS = ("network", "process", "prior", "linear")
+DIGEST = "sha256"  # of a published file's description: see `digest`
+
+
+def digest(weights: Weights) -> str:
+    """SHA-256 of all that a file says: its description, but for the digest in it, and every tensor."""
+    about = {key: value for key, value in weights.about.items() if key != DIGEST}
+    hashed = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for part in PARTS:
+        for name, tensor in sorted(getattr(weights, part).items()):
+            hashed.update(f"{part} {name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            hashed.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return hashed.hexdigest()
+
+
+def refuse_changed(weights: Weights) -> None:
+    """KelvinError where a published file is no longer what was published: a single bit would do."""
+    if weights.about.get(DIGEST, digest(weights)) != digest(weights):
+        raise KelvinError("its content is not what was published: it is damaged, or was edited")
 
 
 def refuse_odd(weights: Weights) -> None:
@@ -34,7 +55,7 @@ def refuse_odd(weights: Weights) -> None:
         raise KelvinError(f"its sampler = {repr(sampler)[:60]} is no entry of `samplers`")
     if not isinstance(about.get("about", {}), Mapping):
         raise KelvinError("its `about` is no mapping")
-    for part in ("network", "process", "prior", "linear"):
+    for part in PARTS:
         for name, tensor in getattr(weights, part).items():
             if part == "network" and not tensor.is_floating_point():
                 raise KelvinError(f"tensor {name!r} is {tensor.dtype}; weights are floating point")

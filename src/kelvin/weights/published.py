@@ -201,7 +201,8 @@ def at(t: int, n: int) -> torch.Tensor:
 def publish(weights: Path, sampler: Section, about: Mapping[str, Any], path: Path) -> None:
     """Copy trained weights to `path` with their sampler and where they come from.
 
-    The same weights make the same bytes, so the repository does not grow by them. Where the file would
+    The same weights make the same bytes, so the repository does not grow by them; a digest in it tells
+    `load` of any change. Where the file would
     be larger than LIMIT, a fitted prior's directions go in half precision (see `halved`), and where that
     does not suffice the network's weights too. KelvinError, and no file, where the file is still larger.
     """
@@ -209,7 +210,8 @@ def publish(weights: Path, sampler: Section, about: Mapping[str, Any], path: Pat
     about = {**trained.about, "sampler": dict(sampler), "about": dict(about)}
     small = replace(trained, prior=halved(trained.prior))
     for tried in (trained, small, replace(small, network=in_half(trained.network))):
-        write_weights(path, replace(tried, about=about))
+        named = replace(tried, about=about)
+        write_weights(path, replace(named, about={**about, checks.DIGEST: checks.digest(named)}))
         if (size := path.stat().st_size) <= LIMIT:
             return
     path.unlink()
@@ -256,9 +258,10 @@ def load(path: str | Path) -> Published:
     weights = read_weights(path)
     try:
         checks.refuse_odd(weights)
-        weights = replace(weights, prior=whole(weights.prior))
+        stored, weights = weights, replace(weights, prior=whole(weights.prior))
         restorer = assemble.restored(weights, path)
         checks.refuse_unfit(restorer, weights.about)
+        checks.refuse_changed(stored)
     except KelvinError as error:
         raise KelvinError(checks.sentence(error, path, weights.about)) from error
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
