@@ -202,12 +202,19 @@ def test_what_hot_and_cold_says_of_its_results_follows_from_them():
     assert f"depends on the spread over seeds, from {low} % to {high} %." in text
 
 
-def test_what_records_says_of_the_folds_is_what_their_page_says():
+@pytest.mark.parametrize("folder, trainings", [("digits-folds", "20 trainings of some 140 updates"),
+                                               ("fruits/folds", "15 trainings of 300 updates")])
+def test_what_records_says_of_the_folds_is_what_their_page_says(folder, trainings):
     text = " ".join((ROOT / "docs" / "records.md").read_text(encoding="utf-8").split())
-    folds = read_json(ROOT / RECORDED / "digits-folds" / "tables" / "findings.json")["folds"]
+    folds = read_json(ROOT / RECORDED / folder / "tables" / "findings.json")["folds"]
     lower, p = re.search(r"\((.+? % lower) where it leaks\).*\(p = ([\d.]+)\)\.$", folds[1]).groups()
-    assert f"the validation loss is {lower} where it leaks (p = {p}), and all were still" in text
-    assert folds[2].startswith("None of the 20 trainings stopped early") and "20 trainings of 140" in text
+    assert f"the validation loss is {lower} where it leaks (p = {p})" in text and trainings in text
+    count, *_, updates, _ = trainings.split()
+    runs = read_json(ROOT / RECORDED / folder / "metrics.json").values()
+    assert [run["updates"] for run in runs] == pytest.approx([float(updates)] * len(runs), rel=0.03)
+    assert folds[2].startswith(f"None of the {count} trainings stopped early")
+    assert f"{count} had their lowest validation loss in the last epoch" in folds[2]
+    assert "None of the 35 stopped early: all were still improving" in text
 
 
 def test_error_rates_of_the_verdict_rule_are_those_simulated():
