@@ -1,10 +1,13 @@
 """What a record keeps is enough to draw its page again, and no more than a page shows."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import results_of_every_kind
 
+from kelvin.artifacts.samples import SampleFolder
 from kelvin.common.errors import KelvinError
 from kelvin.config.plan import plan_path
 from kelvin.pipeline import archive, record
@@ -84,6 +87,25 @@ def test_of_restorations_over_t_the_first_image_of_each_class_is_kept(made, tmp_
     with np.load(tmp_path / "fresh" / epochs.relative_to(made.root)) as part:
         assert part["samples"].any((2, 3, 4)).sum(1).tolist() == [16, 16]
         assert part["epochs"].tolist() == [0, 1]
+
+
+def test_what_is_kept_of_samples_of_every_kind_can_be_read(tmp_path):
+    """Whole: what no page shows is left out by the part that one reader wants, never by one array."""
+    whole = results_of_every_kind.samples(tmp_path / "samples").samples()
+    model = results_of_every_kind.model(tmp_path / "model")
+    kept = tmp_path / "kept"
+    for path, data in archive.pictures(tmp_path, SimpleNamespace(
+            samples=tmp_path / "samples", model=model.path), [], varied=False):
+        (kept / path.relative_to(tmp_path).parent).mkdir(parents=True, exist_ok=True)
+        (kept / path.relative_to(tmp_path)).write_bytes(data)
+    part = SampleFolder(kept / "samples").samples()
+    assert part.bound is None and part.snr_errors is None and not part.consistency
+    assert part.brightness.near_black == whole.brightness.near_black
+    assert (part.brightness.real_black == whole.brightness.real_black).all()
+    assert part.brightness.ways.keys() == whole.brightness.ways.keys()
+    assert part.parts.keys() == whole.parts.keys() and part.encoding is not None
+    assert part.restorations.methods.keys() == whole.restorations.methods.keys()
+    assert part.samplers == whole.samplers and (part.at_times == whole.at_times).all()
 
 
 def test_too_large_is_not_kept_and_damaged_is_one_sentence(made, tmp_path, monkeypatch):

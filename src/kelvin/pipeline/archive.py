@@ -28,7 +28,7 @@ ARCHIVE = "results.tar.xz"
 MOST = 8 * 2**20  # bytes of an archive: what git may hold of one record
 # samples that a page shows of a run's first sampler, of each other one, of an epoch; one image restored
 FIRST, OTHERS, EPOCH = 96, 20, 16
-UNSEEN = ("many", "log_snr", "gate_", "consistency", "bound", "near_black", "brightness_black")
+UNSEEN = ("many", "log_snr", "gate_", "consistency", "bound")
 
 
 def pack(project: Path, archive: Path) -> bool:
