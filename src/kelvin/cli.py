@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from kelvin.common import signals
-from kelvin.common.arguments import MOST_SEED, MOST_SIDE
+from kelvin.common.arguments import MOST_SEED, MOST_SIDE, place_of_file, place_of_files
 from kelvin.common.errors import KelvinError, refused_by_system
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False,
@@ -64,10 +65,10 @@ def repro(
         raise typer.Exit(signals.status()) from None
 
 
-def refuse_no_folder(option: str, path: Path | None) -> None:
-    """KelvinError, before any work, where the folder of a file to write is not there."""
-    if path is not None and not path.parent.is_dir():
-        raise KelvinError(f"{option} {path}: the folder {path.parent} is not there; make it first")
+def refuse_no_place(option: str, path: Path | None) -> None:
+    """KelvinError, before any work, where a file could not be written."""
+    if path is not None:
+        place_of_file(f"{option} {path}", path)
 
 
 @app.command()
@@ -134,8 +135,10 @@ def score(
         raise KelvinError("score needs two sets at least: THEIRS and, last, REAL")
     if statistics is not None and statistics.suffix.lower() != ".npz":
         raise KelvinError(f"--statistics {statistics} should end in .npz")
-    refuse_no_folder("--html", page)
-    refuse_no_folder("--statistics", statistics)
+    refuse_no_place("--html", page)
+    refuse_no_place("--statistics", statistics)
+    if cache is not None:
+        place_of_files(f"--cache {cache}", cache)
     scores, grids = score_sources(sets[:-1], sets[-1], resize, features, seed, cache, statistics)
     print(json.dumps(scores.record(), indent=2) if as_json else scores)
     if page is not None:
@@ -165,7 +168,7 @@ def sample(
 
     if out.suffix.lower() not in (".png", ".npz"):
         raise KelvinError(f"--out {out} should end in .png or .npz")
-    refuse_no_folder("--out", out)
+    refuse_no_place("--out", out)
     drawn = load(weights).sample(n, seed, label, guidance)
     drawn.save(out)
     print(f"{n} images in {out}")
@@ -201,7 +204,7 @@ def restore(
 
     if out.suffix.lower() != ".png":
         raise KelvinError(f"--out {out} should end in .png")
-    refuse_no_folder("--out", out)
+    refuse_no_place("--out", out)
     restore_photo(load(weights), photo, t, out, is_clean, resize, sampler, seed)
     print(f"{photo} restored from t = {t} in {out}")
 
@@ -281,12 +284,22 @@ def publish() -> None:
     main()
 
 
+def working_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError as error:
+        raise KelvinError("the folder that you are in is not there any more: cd to another") from error
+
+
 def main() -> None:
-    # a user's own parts (`kind: my_module:Dim`) lie in the project's root, which the installed command
-    # does not look into; last, so that a file there takes the place of no package
-    sys.path.append(os.getcwd())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an ASCII terminal gets ? for an accent, not an error
+            stream.reconfigure(errors="replace")
     try:
         with refused_by_system():
+            # a user's own parts (`kind: my_module:Dim`) lie in the project's root, which the installed
+            # command does not look into; last, so that a file there takes the place of no package
+            sys.path.append(working_folder())
             app()
     except KelvinError as error:
         print(f"kelvin: {error}", file=sys.stderr)

@@ -314,3 +314,17 @@ def test_a_stage_refuses_a_stale_or_missing_plan(written):
     with pytest.raises(KelvinError, match="params.yaml was changed since data/plan was written"):
         read_plan(TrainPlan, script, *item)
     assert PARAMETERS.parent == path.parents[1]
+
+
+def test_a_place_without_parameters_or_that_mlflow_cannot_take_is_one_sentence(tmp_path, monkeypatch):
+    from kelvin.pipeline.planning import write_plan
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KelvinError, match="params.yaml is not there: run from the project's root"):
+        write_plan(ROOT / "stages/plan.py", {})
+    odd = tmp_path / "a'b\"c"
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    (odd / "params.yaml").write_text("")
+    with pytest.raises(KelvinError, match="takes no path with both kinds of quotes"):
+        write_plan(ROOT / "stages/plan.py", {})

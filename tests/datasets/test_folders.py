@@ -68,7 +68,11 @@ def test_test_alone_is_refused(load, picture):
 
 
 @pytest.mark.parametrize("tops", [("train", "dev"), ("train_set", "test_set"), ("train ", "test "),
-                                  ("Training Images", "Testing Images"), ("train-data", "val-data")])
+                                  ("Training Images", "Testing Images"), ("train-data", "val-data"),
+                                  ("train2017", "val2017"), ("Train_1", "Test_1"), ("train", "eval"),
+                                  ("cifar_train", "cifar_test"), ("01_train", "02_test"),
+                                  ("train", "holdout"), ("tr", "te"), ("train", "unlabeled"),
+                                  ("entrainement", "test"), ("x-train", "x-val", "x-test")])
 def test_parts_by_other_names_are_no_classes(load, picture, tops):
     with pytest.raises(KelvinError, match="are parts of a data set by their names, not classes; call"):
         load({f"{top}/{name}/1.png": picture(1) for top in tops for name in ("cat", "dog")})
@@ -84,6 +88,14 @@ def test_parts_below_classes_are_refused(load, picture):
 def test_a_class_called_train_is_a_class(load, picture):
     raw = load({"bus/1.png": picture(1), "train/1.png": picture(2)})
     assert raw.class_names == ["bus", "train"]
+    raw = load({f"{kind}/{at}/1.png": picture(1) for kind in ("bus", "train") for at in ("day", "night")})
+    assert raw.class_names == ["bus", "train"]
+
+
+@pytest.mark.parametrize("kinds", [("train station", "test tube"), ("latest", "oldest"), ("val", "zoe")])
+def test_classes_that_share_a_word_with_a_part_are_classes(load, picture, kinds):
+    raw = load({f"{kind}/1.png": picture(i) for i, kind in enumerate(kinds)})
+    assert raw.class_names == sorted(kinds)
 
 
 @pytest.mark.parametrize("outer", ["", "samples/", "train/"])

@@ -6,6 +6,7 @@ from scipy import stats
 
 from kelvin.common.errors import KelvinError
 from kelvin.metrics.comparisons import compare, holm, noncentral_t_cdf
+from kelvin.report.kit.words import verdict
 
 rng = np.random.default_rng(0)
 BASE = rng.normal(10, 1, 8)
@@ -69,7 +70,16 @@ def test_equal_values_have_no_effect_size():
     found = compare(BASE, {"twin": BASE, "shifted": BASE - 1})
     assert (found["twin"].p, found["twin"].effect, found["twin"].verdict) == (
         1.0, None, "no significant difference")
-    assert found["shifted"].verdict == "better"
+    shifted = found["shifted"]  # which no five independent trainings give
+    assert (shifted.p, shifted.verdict) == (None, "not tested, since it is one number on every seed")
+    assert verdict(shifted) == f"{shifted.verdict} (FMD difference −1.00)"
+    noisy = BASE + rng.normal(3, 0.1, 8)
+    assert compare(BASE, {"a": noisy, "shifted": BASE - 1})["a"] == compare(BASE, {"a": noisy})["a"]
+
+
+def test_what_is_no_p_value_is_refused():
+    with pytest.raises(KelvinError, match=r"should be in \[0, 1\]"):
+        holm([0.01, np.nan, 0.02])
 
 
 @pytest.mark.parametrize("values, message", [(BASE[:4], "at least 5"), (BASE[:6], "equal numbers"),

@@ -7,7 +7,7 @@ import pytest
 
 from kelvin.common.errors import KelvinError
 from kelvin.metrics import manifold
-from kelvin.metrics.manifold import density_coverage, expected_coverage, precision_recall
+from kelvin.metrics.manifold import balls, density_coverage, expected_coverage, precision_recall
 
 
 def slow(points, centres, k):
@@ -46,6 +46,15 @@ def test_the_same_set_of_repeated_points(dtype):
     x = np.random.default_rng(1).normal(5, 3, size=(30, 64)).astype(dtype).repeat(4, 0)
     same = precision_recall(x, x[::-1].copy(), 3)
     assert (same.precision, same.recall) == (1, 1)
+
+
+@pytest.mark.parametrize("far", [0.0, 1e3])
+def test_a_point_repeated_is_covered_by_its_copies(far):
+    """Whatever rounding leaves of |a|^2 + |b|^2 - 2ab between equal points."""
+    x = np.repeat(np.random.default_rng(0).normal(far, 1, (3, 64)), 5, axis=0)
+    both, spread = balls(x, x.copy(), 3)
+    assert (both.precision, both.recall, spread.coverage) == (1, 1, 1)
+    assert density_coverage(x, x.copy(), 3) == spread and spread.density == pytest.approx(5 / 3)
 
 
 def test_recall_falls_when_a_cluster_is_missing():

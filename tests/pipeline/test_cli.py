@@ -40,3 +40,24 @@ def test_from_a_folder_below(project):
                           check=True, env=ENVIRONMENT | {"PWD": os.fspath(project.folder / "stages")},
                           capture_output=True).stdout
     assert "up to date" in text and (project.folder / "plan/a.txt").exists()
+
+
+def test_in_a_folder_that_was_deleted(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(["sh", "-c", f"rmdir ../gone; exec {sys.executable} -m kelvin plan"], cwd=gone,
+                          text=True, capture_output=True, env=ENVIRONMENT)
+    assert (done.returncode, done.stderr) == (
+        1, "kelvin: the folder that you are in is not there any more: cd to another\n")
+
+
+def test_a_table_on_an_ascii_terminal(tmp_path):
+    import numpy as np
+
+    for name in ("a", "b"):
+        images = np.random.default_rng(0).integers(0, 255, (20, 1, 4, 4), np.uint8)
+        np.save(tmp_path / f"{name}.npy", images)
+    done = subprocess.run([sys.executable, "-m", "kelvin", "score", "a.npy", "b.npy", "--features",
+                           "pixels"], cwd=tmp_path, text=True, capture_output=True,
+                          env=ENVIRONMENT | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0 and "squared Fr?chet distance" in done.stdout

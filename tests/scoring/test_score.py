@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import kelvin
+import kelvin.scoring.score as score_module
 from kelvin.cli import app
 from kelvin.common.errors import KelvinError
 from kelvin.features.plain import pixel_extractor, random_extractor
@@ -17,6 +18,7 @@ from kelvin.metrics.manifold import density_coverage, precision_recall
 from kelvin.metrics.moments import moments
 from kelvin.scoring.cache import read_statistics
 from kelvin.scoring.images import load_images
+from kelvin.scoring.score import score_sources, unlike
 
 N, SHAPE = 40, (1, 6, 6)
 FEATURES = ("pixels", "random")
@@ -119,7 +121,7 @@ def test_a_damaged_array_is_one_sentence_wherever_it_is_damaged(tmp_path, name):
 def test_published_statistics_that_are_not_finite_are_refused(tmp_path, odd):
     arrays = {"mu": np.zeros(4), "sigma": np.eye(4)}
     np.savez(tmp_path / "good.npz", **arrays)
-    assert read_statistics(tmp_path / "good.npz").dim == 4
+    assert read_statistics(tmp_path / "good.npz").moments.dim == 4
     arrays[odd].flat[0] = np.nan
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(KelvinError, match="should be finite"):
@@ -143,7 +145,7 @@ def test_statistics_of_single_precision_and_full_of_zeros_are_read(tmp_path):
     sigma = np.cov(np.random.default_rng(0).standard_normal((20, 64)), rowvar=False).astype(np.float32)
     assert np.linalg.eigvalsh(sigma.astype(np.float64))[0] < 0
     np.savez(tmp_path / "good.npz", mu=np.zeros(64, np.float32), sigma=sigma)
-    assert read_statistics(tmp_path / "good.npz").dim == 64
+    assert read_statistics(tmp_path / "good.npz").moments.dim == 64
 
 
 @pytest.mark.parametrize("use", [
@@ -202,16 +204,71 @@ def test_published_mu_and_sigma_are_written_read_and_scored(real, tmp_path):
     done = runner.invoke(app, ["score", *asked, "--statistics", str(stats), "--json", "--html",
                                str(tmp_path / "page.html")], catch_exceptions=False)
     found = json.loads(done.stdout)["sets"][0]["by_features"][0]
-    written = read_statistics(stats)
+    written = read_statistics(stats).moments
     y = moments(random_extractor(SHAPE, 64, 0)(real))
     np.testing.assert_allclose(written.cov, y.cov, rtol=1e-12, atol=1e-12)
     again = kelvin.score(drawn(1), stats, features=("random",)).sets[0]
     assert again.by_features[0].fd == pytest.approx(found["fd"], rel=1e-9) and again.copies is None
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count("<figure>") == 2 and "data:image/png" in page and "https:" not in page
-    with pytest.raises(KelvinError, match="which no extractor gives"):
+    with pytest.raises(KelvinError, match="no trained network gives so many"):
         np.savez(tmp_path / "odd.npz", mu=np.zeros(7), sigma=np.eye(7))
         kelvin.score(drawn(1), tmp_path / "odd.npz", features=("random",))
+
+
+@pytest.mark.parametrize("use", [
+    lambda stats, x: kelvin.score(x, stats, seed=1), lambda stats, x: kelvin.score(x, stats, resize=8),
+    lambda stats, x: kelvin.score(np.repeat(x, 3, axis=1), stats)])
+def test_statistics_of_another_network_are_no_reference(real, tmp_path, use):
+    """Another seed, size or number of colours is another random network, though it gives as many
+    features; a file that does not say what made it is taken for no random network at all."""
+    stats, bare = tmp_path / "stats.npz", tmp_path / "bare.npz"
+    score_sources([drawn(1)], real, features=("random",), statistics=stats)
+    assert kelvin.score(real, stats).sets[0].by_features[0].fd < 1e-9
+    with pytest.raises(KelvinError, match=r"in features \(random\) that these sets are not given"):
+        use(stats, drawn(1))
+    with np.load(stats) as file:
+        np.savez(bare, mu=file["mu"], sigma=file["sigma"])
+    with pytest.raises(KelvinError, match="does not say what made them"):
+        kelvin.score(real, bare)
+    with pytest.raises(KelvinError, match="components of pixels are those of the images at hand"):
+        score_sources([drawn(1)], real, features=("pixels",), statistics=tmp_path / "p.npz")
+
+
+def test_features_that_cannot_be_had_are_refused_where_they_are_named(real, monkeypatch, tmp_path):
+    monkeypatch.setenv("KELVIN_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("inception", "imagenet"):
+        with pytest.raises(KelvinError):
+            kelvin.score(drawn(1), real, features=(name,))
+
+
+def test_no_set_takes_anothers_place():
+    assert unlike(["s", "s", "s (1)"]) == ["s (2)", "s (3)", "s (1)"]
+    assert unlike(["a", "b", "a"]) == ["a (1)", "b", "a (3)"]
+
+
+def test_the_floor_is_of_as_many_real_images_as_there_are(real, monkeypatch):
+    """Also where a set is half of what kernels and balls are counted on, which stay of that many."""
+    plain = kelvin.score(drawn(1), real, features=FEATURES).sets[0].by_features
+    assert all(f.floor is not None for f in plain)
+    monkeypatch.setattr(score_module, "ROWS", 60)  # more than 40: half of 60 would be fewer
+    few = kelvin.score(drawn(1), real, features=FEATURES).sets[0].by_features
+    kept = np.sort(np.random.default_rng(0).permutation(len(real))[:60])
+    for a, b in zip(plain, few, strict=True):
+        assert b.floor is not None and (a.fd, a.fd_low) == (b.fd, b.fd_low)
+    x, y = (random_extractor(SHAPE, 64, 0)(part) for part in (drawn(1), real[kept]))
+    assert few[1].recall == precision_recall(y, x, 3).recall
+
+
+def test_a_stored_reference_with_odd_features_is_measured_anew(real, tmp_path):
+    plain = kelvin.score(drawn(1), real, features=("random",), cache=tmp_path)
+    (path,) = tmp_path.iterdir()
+    with np.load(path) as file:
+        arrays = dict(file)
+    for odd in (arrays["kept"][:2], arrays["kept"] * np.nan):
+        np.savez(path, **arrays | {"kept": odd})
+        assert kelvin.score(drawn(1), real, features=("random",), cache=tmp_path) == plain
 
 
 def test_the_table_has_a_row_a_set_and_feature_and_says_what_it_means(scores):

@@ -209,6 +209,9 @@ def test_labels_are_one_for_all_or_one_for_each(models):
     ("blur-strong", lambda m, x: m.sample(2, sampler={"steps": 3}), "is no sampler; give a kind"),
     ("blur-strong", lambda m, x: m.sample(2, steps=99), "99 is more than the process has"),
     ("blur-strong", lambda m, x: m.sample(2, labels=1), "trained without classes"),
+    ("blur-strong", lambda m, x: m.sample(2, guidance=3), "guidance = 3 is of a class, and no labels"),
+    ("guided", lambda m, x: m.restore(x, 4, guidance=0.5), "no labels are given"),
+    ("guided", lambda m, x: m.trajectory(2, guidance=-1), "or leave guidance at 1"),
     ("guided", lambda m, x: m.sample(2, labels=[1, 2, 3]), "3 labels were given for 2 images"),
     ("tied-pixels", lambda m, x: m.restore(x, 4), "what these images do not show")])
 def test_a_wrong_use_is_one_sentence(models, clean, name, use, sentence):
@@ -330,11 +333,21 @@ def test_what_no_call_can_mean_is_one_sentence(tmp_path, monkeypatch, use):
     ("restore", COLD, "a.png", "--t", "3", "-o", "not-there/b.png"),
     ("score", "a.npy", "b.npy", "--html", "not-there/x.html"),
     ("score", "a.npy", "b.npy", "--statistics", "s.txt"), ("score", "a.npy", "b.npy", "--seed", "-1"),
-    ("score", "a.npy", "b.npy", "--resize", "100000000")])
-def test_a_place_that_is_not_there_is_told_before_the_work(tmp_path, monkeypatch, words):
+    ("score", "a.npy", "b.npy", "--resize", "100000000"),
+    ("sample", COLD, "-n", "2", "-o", "../folder.png"), ("sample", COLD, "-n", "2", "-o", "../link.png"),
+    ("score", "a.npy", "b.npy", "--html", "."), ("score", "a.npy", "b.npy", "--html", "../link.png"),
+    ("score", "a.npy", "b.npy", "--cache", "../file"),
+    ("score", "a.npy", "b.npy", "--cache", "../file/x")])
+def test_a_place_that_takes_no_file_is_told_before_the_work(tmp_path, monkeypatch, words):
     from kelvin.weights.published import Published
 
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "link.png").symlink_to(tmp_path / "not-there/y.png")
+    (tmp_path / "file").write_text("")
+    tmp_path = tmp_path / "empty"
+    tmp_path.mkdir()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kelvin.scoring.score.score_sources", lambda *_: pytest.fail("it scored first"))
     monkeypatch.setattr(Published, "sample", lambda *_: pytest.fail("it drew first"))
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, (KelvinError, SystemExit)) and done.exit_code

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 from kelvin.common.errors import KelvinError
@@ -27,3 +29,28 @@ def finite_number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise KelvinError(f"{name} = {repr(value)[:60]} should be a finite number")
     return float(value)
+
+
+def place_of_file(name: str, path: Path) -> None:
+    """KelvinError, before any work, where no file can be written: its folder is not there or takes none,
+    a folder has its name, or a link there leads nowhere."""
+    if not path.parent.is_dir():
+        raise KelvinError(f"{name}: the folder {path.parent} is not there; make it first")
+    if path.is_dir():
+        raise KelvinError(f"{name} is a folder; name a file in it")
+    if path.is_symlink() and not path.exists():
+        raise KelvinError(f"{name} is a link to what is not there; remove it first")
+    place_of_files(name, path.parent)
+
+
+def place_of_files(name: str, folder: Path) -> None:
+    """KelvinError where a folder, or what it would be made in, takes no files."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise KelvinError(f"{name}: {folder} is a file, and a folder is needed")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise KelvinError(f"{name}: nothing can be written in {folder} ({error.strerror})") from error

@@ -24,7 +24,8 @@ class Comparison:
     difference, low, high: mean of the paired differences with its t interval. effect, effect_low,
     effect_high: Cohen's d_z, the mean difference in standard deviations of the differences, with
     the noncentral t interval; None where all differences are equal. p: two-sided, after Holm's
-    correction. verdict: better, worse, or no significant difference.
+    correction; None where all differences are one number other than 0, which independent trainings do
+    not give. verdict: better, worse, no significant difference, or not tested.
     """
 
     difference: float
@@ -33,7 +34,7 @@ class Comparison:
     effect: float | None
     effect_low: float | None
     effect_high: float | None
-    p: float
+    p: float | None
     verdict: str
 
 
@@ -48,11 +49,14 @@ def compare(baseline: Sequence[float] | np.ndarray,
     base = _values(baseline, "the baseline")
     raw = {name: _paired(_differences(base, values, name), level)
            for name, values in candidates.items()}
-    corrected = holm([row[-1] for row in raw.values()])
+    tested = [name for name, row in raw.items() if row[-1] is not None]
+    corrected = dict(zip(tested, holm([raw[name][-1] for name in tested]), strict=True))
     out = {}
-    for (name, (*numbers, _)), p in zip(raw.items(), corrected, strict=True):
-        verdict = "no significant difference"
-        if p < 1 - level:
+    for name, (*numbers, _) in raw.items():
+        p, verdict = corrected.get(name), "no significant difference"
+        if p is None:
+            verdict = "not tested, since it is one number on every seed"
+        elif p < 1 - level:
             verdict = "better" if numbers[0] < 0 else "worse"
         out[name] = Comparison(*numbers, p, verdict)
     return out
@@ -61,6 +65,8 @@ def compare(baseline: Sequence[float] | np.ndarray,
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction (1979): the largest of (m - j) p_(j) so far, at most 1."""
     p = np.asarray(p_values, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise KelvinError(f"p-values should be in [0, 1]: given {p.tolist()}.")
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     out = np.empty(len(p))
@@ -88,7 +94,7 @@ def _paired(d: np.ndarray, level: float) -> tuple[Any, ...]:
     """Mean difference, interval, d_z, interval, and p of Student's t test."""
     n, mean, sd = len(d), float(d.mean()), float(d.std(ddof=1))
     if sd <= 1e-12 * abs(mean) or sd == 0:
-        return mean, mean, mean, None, None, None, float(mean == 0)
+        return mean, mean, mean, None, None, None, 1.0 if mean == 0 else None
     t = mean / (sd / n**0.5)
     reach = float(stdtrit(n - 1, (1 + level) / 2)) * sd / n**0.5
     p = float(2 * stdtr(n - 1, -abs(t)))

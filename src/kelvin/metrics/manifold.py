@@ -15,6 +15,7 @@ import numpy as np
 from kelvin.common.errors import KelvinError
 from kelvin.metrics.checks import check_features
 
+ROUNDING = 1e-13  # of |a|^2 + |b|^2: a squared distance below is a rounding error
 MEMORY = 128  # MiB of distances that exist at one time
 
 
@@ -115,18 +116,16 @@ def radii(centres: np.ndarray, neighbours: int) -> np.ndarray:
 
 def distances(points: np.ndarray, centres: np.ndarray) -> Iterator[np.ndarray]:
     """Euclidean distances of all points to all centres in float64, as many rows at once as MEMORY holds;
-    exactly 0 from a set to itself, where |a|^2 + |b|^2 - 2ab would leave rounding errors."""
-    points, same = np.asarray(points, np.float64), points is centres
-    centres = np.asarray(centres, np.float64)
-    rows = max(1, MEMORY * 2**20 // (8 * len(centres)) // 3)  # the products and their square roots
+    exactly 0 between equal points, where |a|^2 + |b|^2 - 2ab would leave rounding errors."""
+    points, centres = np.asarray(points, np.float64), np.asarray(centres, np.float64)
+    rows = max(1, MEMORY * 2**20 // (8 * len(centres)) // 3)  # the products and what is set to 0 of them
     squares = (centres**2).sum(1)
     for first in range(0, len(points), rows):
         part = points[first:first + rows]
         block = part @ centres.T
         block *= -2
-        block += (part**2).sum(1)[:, None]
-        block += squares
-        np.maximum(block, 0, out=block)
-        if same:
-            block[np.arange(len(part)), first + np.arange(len(part))] = 0
+        sums = (part**2).sum(1)[:, None] + squares
+        block += sums
+        sums *= ROUNDING
+        block[block <= sums] = 0
         yield np.sqrt(block, out=block)

@@ -189,6 +189,9 @@ def write_plan(script: Path, environ: Mapping[str, str]) -> list[Path]:
     """Validate params.yaml and write data/plan: files whose content is as it was are left alone, those
     of no stage instance are removed; returns what was written."""
     file, code = Path("params.yaml"), Code()
+    if not file.is_file():
+        load(file)  # which says what is wrong
+    refuse_place(Path.cwd())
     state: dict[str, Any] = {"sha256": checksum(file), "checked": code.digest(script, left_out=())}
     every = every_before(state)
     fresh = every is None
@@ -212,6 +215,13 @@ def write_plan(script: Path, environ: Mapping[str, str]) -> list[Path]:
     write_text(PARAMETERS, json.dumps(state | {"every": planner.every}) + "\n")
     code.remember()
     return changed
+
+
+def refuse_place(root: Path) -> None:
+    """KelvinError where the last stage could not write its database, whose address is quoted in SQL."""
+    if {"'", '"'} <= set(str(root)):
+        raise KelvinError(f"{root}: MLflow takes no path with both kinds of quotes (' and \"); rename a "
+                          "folder of it")
 
 
 def every_before(state: Mapping[str, Any]) -> dict[str, list[str]] | None:

@@ -17,6 +17,7 @@ from kelvin.metrics.moments import Moments, stream_moments
 from kelvin.scoring.images import UNREADABLE
 
 LARGEST = 1e100    # of mu and sigma: squares of what is larger overflow
+EXTRACTOR = "extractor"  # of statistics that Kelvin wrote
 ASYMMETRY = 1e-5   # of a covariance that went through float32, as a share of its largest value
 
 
@@ -41,7 +42,8 @@ class Cache:
         """The statistics in an extractor's features, with features of at most `most` images."""
         key = fingerprint(self.data, extractor.hash, extractor.preprocessing, extractor.dim, most, seed)
         path = None if self.folder is None else self.folder / f"{extractor.name}-{key}.npz"
-        if path is not None and path.exists() and (stored := _read(path, extractor.dim)):
+        if path is not None and path.exists() and (
+                stored := _read(path, extractor.dim, min(most, len(self.images)))):
             return stored
         features = self._measured(extractor, most, seed)
         if path is not None:
@@ -64,20 +66,36 @@ class Cache:
         return Reference(stream_moments(batches()), np.concatenate(subset))
 
 
-def _read(path: Path, dim: int) -> Reference | None:
-    """A stored reference; None where the file is damaged: it is then computed anew."""
+@dataclass(frozen=True)
+class Published:
+    """mu and sigma of a file, without a count (n is 0). extractor: what made them (see `identity`); None
+    where the file does not say."""
+
+    moments: Moments
+    extractor: str | None
+
+
+def identity(extractor: Extractor) -> str:
+    """Name, weights and preprocessing: features of extractors that differ in any are not comparable."""
+    return f"{extractor.name} {extractor.hash} {extractor.preprocessing}"
+
+
+def _read(path: Path, dim: int, kept: int) -> Reference | None:
+    """A stored reference with `kept` features; None where the file is damaged: it is computed anew."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             stored = Reference(Moments.from_arrays(arrays), np.asarray(arrays["kept"], np.float64))
     except (*UNREADABLE, KelvinError):
         return None
-    return stored if stored.moments.dim == stored.subset.shape[1] == dim else None
+    whole = stored.moments.dim == dim and stored.subset.shape == (kept, dim)
+    return stored if whole and np.isfinite(stored.subset).all() else None
 
 
-def read_statistics(path: Path) -> Moments | None:
-    """Moments of an .npz with `mu` (d,) and `sigma` (d, d), as pytorch-fid and others publish them.
+def read_statistics(path: Path) -> Published | None:
+    """An .npz with `mu` (d,) and `sigma` (d, d), as pytorch-fid and others publish them, and as
+    `write_statistics` does.
 
-    None where it is no such file. They carry no count: n is 0. KelvinError where the shapes do not fit.
+    None where it is no such file. KelvinError where the shapes do not fit.
     """
     if path.suffix.lower() != ".npz" or not path.is_file():
         return None
@@ -86,12 +104,13 @@ def read_statistics(path: Path) -> Moments | None:
             if not {"mu", "sigma"} <= set(arrays.files):
                 return None
             mu, sigma = (arrays[key] for key in ("mu", "sigma"))
+            extractor = str(arrays[EXTRACTOR]) if EXTRACTOR in arrays.files else None
     except UNREADABLE as error:
         raise KelvinError(f"{path} cannot be read ({error})") from error
     if mu.dtype.kind not in "fiu" or sigma.dtype.kind not in "fiu":
         raise KelvinError(f"{path}: mu is {mu.dtype} and sigma {sigma.dtype}; both should be real")
     mu, sigma = mu.astype(np.float64), sigma.astype(np.float64)
-    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)) \
+    if mu.ndim != 1 or not len(mu) or sigma.shape != (len(mu), len(mu)) \
             or not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
         raise KelvinError(f"{path}: mu {mu.shape} and sigma {sigma.shape} should be finite, (d,) and "
                           "(d, d)")
@@ -103,10 +122,11 @@ def read_statistics(path: Path) -> Moments | None:
     if (lowest := float(np.linalg.eigvalsh(sigma)[0])) < -ASYMMETRY * len(mu) * largest:
         raise KelvinError(f"{path}: sigma has the negative eigenvalue {lowest:.3g}, so it is no "
                           "covariance")
-    return Moments(0, mu, sigma)
+    return Published(Moments(0, mu, sigma), extractor)
 
 
 def write_statistics(path: str | Path, images: np.ndarray, extractor: Extractor) -> None:
-    """mu and sigma of images in an extractor's features, as `read_statistics` reads them."""
+    """mu and sigma of images in an extractor's features, and which it was."""
     moments = stream_moments(extractor.batches(images))
-    write_arrays(Path(path), mu=moments.mean, sigma=moments.cov)
+    write_arrays(Path(path), mu=moments.mean, sigma=moments.cov,
+                 **{EXTRACTOR: np.array(identity(extractor))})

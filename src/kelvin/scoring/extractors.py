@@ -23,8 +23,8 @@ def extractors(real: np.ndarray, count: int, names: tuple[str, ...], required: b
     """{name: Extractor} for images of real's size, and what is missing and why.
 
     real (n, C, H, W) uint8: what the principal components of pixels are fitted to, where there are more
-    pixels than components. count: images of the reference. required: KelvinError where `imagenet` is
-    named and cannot be had.
+    pixels than components. count: images of the reference. required: KelvinError where one
+    that is named cannot be had.
     """
     shape, effnet_why, fid_why = real.shape[1:], None, None
     out: dict[str, Extractor] = {}
@@ -43,4 +43,6 @@ def extractors(real: np.ndarray, count: int, names: tuple[str, ...], required: b
         inception, fid_why = fid_extractor(os.environ.get("KELVIN_DATA"))
         if inception is not None:
             out["inception"] = inception
+        elif required:
+            raise KelvinError(fid_why)
     return out, Missing(fid_why, effnet_why)

@@ -13,7 +13,8 @@ HEAD = ("images", "n", "features", "FD", "95 % interval", "floor at n", "KID x 1
         "recall", "density", "coverage", "copies")
 ABOUT = (
     "FD: squared Fréchet distance to all real images, lower is nearer; its interval is over images at "
-    "this n. Floor: the same of n real images against the other half of them. Compare FD at one n only. "
+    "this n. Floor: the same of n real images against the other half of them, n/a where half of them are "
+    "not more than n. Compare FD at one n only. "
     "KID: kernel distance. Precision, recall, density and coverage: 3 nearest neighbours. Copies: nearer "
     "to a real image than all but 1 % of real images are to one another. EfficientNet: features learnt "
     "on ImageNet, FD in 64 principal components of them; without precision and recall, which rise under "

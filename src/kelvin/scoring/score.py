@@ -20,7 +20,14 @@ from kelvin.metrics.manifold import balls
 from kelvin.metrics.moments import Moments, moments
 from kelvin.metrics.nearest import find_copies, nearest
 from kelvin.metrics.principal import principal
-from kelvin.scoring.cache import Cache, Reference, read_statistics, write_statistics
+from kelvin.scoring.cache import (
+    Cache,
+    Published,
+    Reference,
+    identity,
+    read_statistics,
+    write_statistics,
+)
 from kelvin.scoring.extractors import FEATURES, extractors
 from kelvin.scoring.images import Side, load_images, one_shape
 from kelvin.scoring.results import FeatureScore, Scores, SetScore
@@ -65,33 +72,33 @@ def score_sources(sources: Sequence[Any], real: Any, resize: Side = None,
     unknown = [name for name in selection or () if name not in FEATURES]
     if unknown:
         raise KelvinError(f"features {unknown[0]!r} are unknown; choose from {', '.join(FEATURES)}")
-    if statistics is not None and (selection is None or len(selection) != 1):
-        raise KelvinError("mu and sigma are of one feature: name it by --features")
-    names, name = unlike([_name(source, i) for i, source in enumerate(sources)]), _name(real, -1)
+    if statistics is not None and (selection is None or len(selection) != 1 or "pixels" in selection):
+        raise KelvinError("mu and sigma are of one feature: name random, imagenet or inception by "
+                          "--features (components of pixels are those of the images at hand)")
+    name = _name(real, -1)
+    in_grid = f"{name} (real)"
+    names = unlike([*(_name(source, i) for i, source in enumerate(sources)), in_grid])[:-1]
     published = read_statistics(Path(real)) if isinstance(real, (str, Path)) else None
     if published is not None and statistics is not None:
         raise KelvinError(f"{name} holds mu and sigma itself: there are no images to take them of")
     sets = [load_images(source, resize) for source in sources]
     examples = {of: images[:EXAMPLES] for of, images in zip(names, sets, strict=True)}
     if published is not None:
+        refuse_unlike(sets, names)
         return _against_statistics(published, name, dict(zip(names, sets, strict=True)), selection,
                                    seed), examples
     real_images = load_images(real, resize)
-    one_shape([real_images, *sets], [name, *names])
-    for images, of in zip([real_images, *sets], [name, *names], strict=True):
-        if len(images) < LEAST:
-            raise KelvinError(f"{of} holds {len(images)} images; at least {LEAST} are needed")
+    refuse_unlike([real_images, *sets], [name, *names])
     by_name, missing = extractors(real_images, len(real_images), selection or FEATURES,
                                   selection is not None, seed)
     if statistics is not None:
-        if not by_name:
-            raise KelvinError(missing.fid)
         write_statistics(statistics, real_images, next(iter(by_name.values())))
     store = Cache(cache, real_images)
     compared = np.random.default_rng(seed).permutation(len(real_images))[:COMPARED]
     some = real_images[np.sort(compared)]
     own = nearest(some, some, k=3)[0][:, 1:]  # the nearest of all is the image itself
-    references = {key: store.reference(extractor, ROWS, seed) for key, extractor in by_name.items()}
+    most = max(ROWS, 2 * max(map(len, sets)) + 2)  # half of them are more than any set
+    references = {key: store.reference(extractor, most, seed) for key, extractor in by_name.items()}
     scores = [SetScore(of, len(images),
                        float(find_copies(nearest(images, some, k=2)[0], own, COPY_QUANTILE).mean()),
                        tuple(_by_features(key, by_name[key], references[key], images, seed)
@@ -99,30 +106,54 @@ def score_sources(sources: Sequence[Any], real: Any, resize: Side = None,
               for of, images in zip(names, sets, strict=True)]
     return Scores(name, len(real_images), real_images.shape[1:], tuple(scores), missing.fid,
                   missing.effnet), \
-        {f"{name} (real)": real_images[:EXAMPLES], **examples}
+        {in_grid: real_images[:EXAMPLES], **examples}
+
+
+def refuse_unlike(sets: Sequence[np.ndarray], names: Sequence[str]) -> None:
+    """KelvinError where sets differ in shape, or hold too few images."""
+    one_shape(list(sets), list(names))
+    for images, of in zip(sets, names, strict=True):
+        if len(images) < LEAST:
+            raise KelvinError(f"{of} holds {len(images)} images; at least {LEAST} are needed")
 
 
 def unlike(names: Sequence[str]) -> list[str]:
-    """Names; a number after those that occur twice."""
-    return [name if names.count(name) == 1 else f"{name} ({i + 1})" for i, name in enumerate(names)]
+    """Names, none twice: those that occur twice get their place, or the next number that is free."""
+    out, taken = [], set(names)
+    for place, name in enumerate(names, 1):
+        label = name
+        while names.count(name) > 1 and label in taken:
+            label, place = f"{name} ({place})", place + 1
+        taken.add(label)
+        out.append(label)
+    return out
 
 
-def _against_statistics(published: Moments, name: str, sets: Mapping[str, np.ndarray],
+def _against_statistics(published: Published, name: str, sets: Mapping[str, np.ndarray],
                         selection: tuple[str, ...] | None, seed: int) -> Scores:
-    """Frechet distances to mu and sigma alone, in the extractor that gives as many features."""
+    """Frechet distances to mu and sigma alone, in the extractor that made them; where the file does not
+    say which, in the trained network that gives as many features."""
     first = next(iter(sets.values()))
     names = tuple(f for f in selection or FEATURES if f != "pixels")  # these need the real images
     by_name, missing = extractors(first, COUNTLESS, names, selection is not None, seed)
-    fitting = {key: e for key, e in by_name.items() if e.dim == published.dim}
+    moments_there, made_by = published.moments, published.extractor
+    fitting = {key: e for key, e in by_name.items()
+               if (identity(e) == made_by if made_by else
+                   key != "random" and e.dim == moments_there.dim)}
+    if made_by and not fitting:
+        raise KelvinError(f"{name} holds mu and sigma in features ({made_by.split(' ')[0]}) that these "
+                          "sets are not given: size and colours of the images, --features and --seed "
+                          "must be those it was written with")
     if not fitting:
         dims = ", ".join(f"{key} has {e.dim}" for key, e in by_name.items()) or "none is here"
-        raise KelvinError(f"{name} has mu of {published.dim} features, which no extractor gives ({dims})"
+        raise KelvinError(f"{name} has mu of {moments_there.dim} features and does not say what made "
+                          f"them; no trained network gives so many ({dims})"
                           + "".join(f"; {why}" for why in (missing.effnet, missing.fid) if why))
     out = []
     for of, images in sets.items():
         scores = []
         for key, extractor in fitting.items():
-            x, real_moments = _project(extractor, published, extractor(images))
+            x, real_moments = _project(extractor, moments_there, extractor(images))
             interval = frechet_interval(x, real_moments, seed=seed)
             scores.append(FeatureScore(key, frechet_from_features(x, real_moments), interval.low_at_n,
                                        interval.high_at_n))
@@ -142,6 +173,7 @@ def _by_features(key: str, extractor: Extractor, reference: Reference, images: n
                  ) -> FeatureScore:
     x, real_features = extractor(images), reference.subset.astype(np.float64)
     projected, projected_real, real_moments = _project(extractor, reference.moments, x, real_features)
+    real_features = some_of(real_features, reference.moments.n, seed)
     interval = frechet_interval(projected, real_moments, seed=seed)
     floor, sd = _floor(projected_real, len(x), seed)
     k = kid(x, real_features, subset_size=min(SUBSET, len(x), len(real_features)), subsets=SUBSETS,
@@ -153,6 +185,12 @@ def _by_features(key: str, extractor: Extractor, reference: Reference, images: n
     inside, spread = balls(real_features, x, NEIGHBOURS)
     return FeatureScore(key, *distances, inside.precision, inside.recall, spread.density,
                         spread.coverage)
+
+
+def some_of(features: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Those of at most ROWS of `count` real images, of the features that `Cache` keeps of more."""
+    order = np.random.default_rng(seed).permutation(count)
+    return features[np.isin(np.sort(order[:len(features)]), order[:ROWS])]
 
 
 def _floor(features: np.ndarray, n: int, seed: int) -> tuple[float | None, float | None]:

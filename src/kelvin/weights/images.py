@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from kelvin.common.arguments import whole_number
+from kelvin.common.arguments import place_of_file, whole_number
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import as_uint8, finite, write_arrays
 
@@ -82,8 +82,7 @@ def refuse_unwritable(path: str | Path, scale: int, suffixes: Sequence[str]) -> 
     whole_number("scale", scale, 1, 1000)
     if (suffix := Path(path).suffix.lower()) not in suffixes:
         raise KelvinError(f"{path} should end in {' or '.join(suffixes)}")
-    if not Path(path).parent.is_dir():
-        raise KelvinError(f"{path}: its folder is not there; make it first")
+    place_of_file(str(path), Path(path))
     return suffix
 
 

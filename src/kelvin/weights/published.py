@@ -53,6 +53,7 @@ class Published:
                sampler: Section | str | None = None, steps: int | str | None = None) -> Samples:
         """n new images from a seed alone, at most 10,000,000."""
         refuse_unfit(seed, guidance, n=n)
+        refuse_idle(guidance, labels)
         result = generate(self.restorer, self.section(sampler, steps), n, (seed, "samples"), BATCH,
                           labels=classes(labels, n), guidance=guidance)
         return Samples(result.images.numpy())
@@ -62,6 +63,7 @@ class Published:
                    steps: int | str | None = None) -> Trajectory:
         """The first n of `sample`, at about `count` + 1 times on their way from x_T to x_0."""
         refuse_unfit(seed, guidance, n=n, count=count)
+        refuse_idle(guidance, labels)
         restorer = self.conditional(classes(labels, n), guidance)
         times, images = decoding(restorer, self.section(sampler, steps), n, (seed, "samples"), count)
         return Trajectory(times, images.numpy())
@@ -92,6 +94,7 @@ class Published:
         The sampler `direct` restores in one shot.
         """
         refuse_unfit(seed, guidance)
+        refuse_idle(guidance, labels)
         self.check_time(t, 1)
         section, process = self.section(sampler, steps), self.restorer.degradation
         x, z = unit_images(images, self.restorer.image.shape, is_bounded=False), None
@@ -185,6 +188,12 @@ def refuse_unfit(seed: Any, guidance: Any = 1.0, **counts: Any) -> None:
     finite_number("guidance", guidance)
     for name, value in counts.items():
         whole_number(name, value, 1, MOST)
+
+
+def refuse_idle(guidance: float, labels: Labels) -> None:
+    if guidance != 1 and labels is None:
+        raise KelvinError(f"guidance = {guidance:g} is of a class, and no labels are given: give labels, "
+                          "or leave guidance at 1")
 
 
 def batches(n: int, *seed: object) -> Iterator[tuple[slice, BlockRandom]]:

@@ -40,6 +40,10 @@ _SPLITS = {
     "test": "test", "testing": "test",
     "validation": "validation", "valid": "validation", "val": "validation",
 }  # fmt: skip
+# words in names of parts that no layout here understands: train2017 and val2017, train/ and holdout/
+_HELD_OUT = {"test", "testing", "tst", "te", "ts", "val", "valid", "validation", "dev", "eval",
+             "evaluation", "holdout", "held", "unlabeled", "unlabelled", "query", "gallery"}
+_TRAINING = {"train", "training", "trn", "tr"}
 _ADDED = re.compile(r"[ _.-]*(set|data|dataset|images|imgs|split|part|folder)?$")  # train_set is a split
 _NO_CLASS = "images"
 _FOREIGN = f"is not a {PICTURES} file"
@@ -70,7 +74,7 @@ def read_layout(tree: Tree, where: str, labels: Table | None = None) -> Layout:
     names, foreign, left_out = sort_files(tree, where)
     depth = _enclosing([name.split("/") for name in names])
     inside = {name: name.split("/")[depth:] for name in names}
-    splits = _split_of({parts[0] for parts in inside.values() if len(parts) > 1}, where)
+    splits = _split_of([parts for parts in inside.values() if len(parts) > 1], where)
     foreign |= {
         name: "lies outside the split folders"
         for name, parts in inside.items()
@@ -172,8 +176,10 @@ def _levels(placed: Collection[Sequence[str]]) -> dict[str, int]:
     return levels
 
 
-def _split_of(tops: set[str], where: str) -> dict[str, str]:
-    """{folder: split} where the top folders are splits, {} where they are classes."""
+def _split_of(placed: Collection[Sequence[str]], where: str) -> dict[str, str]:
+    """{folder: split} where the top folders are splits, {} where they are classes; KelvinError where they
+    look like parts of a data set by other names, whose images would become classes of one part."""
+    tops = {parts[0] for parts in placed}
     splits = {top: _SPLITS[top.casefold()] for top in tops if top.casefold() in _SPLITS}
     kinds = set(splits.values())
     if kinds and "train" not in kinds and len(splits) == len(tops):
@@ -183,10 +189,23 @@ def _split_of(tops: set[str], where: str) -> dict[str, str]:
         return splits
     plain = {top: _ADDED.sub("", top.strip().casefold()) for top in tops}
     alike = {top: "validation" if name == "dev" else _SPLITS.get(name) for top, name in plain.items()}
-    if None not in alike.values() and len(set(alike.values())) > 1:
+    if (None not in alike.values() and len(set(alike.values())) > 1) or _are_parts(tops, placed):
         raise KelvinError(f"{where}: its folders {listing(tops)} are parts of a data set by their names, "
                           "not classes; call them train, validation and test")
     return {}
+
+
+def _are_parts(tops: Collection[str], placed: Collection[Sequence[str]]) -> bool:
+    """Whether folders differ in a word such as train and test alone (cifar_train, cifar_test), or hold
+    the same folders while one has a held-out part's name (train and holdout, both with cat and dog)."""
+    words = {top: re.findall(r"[^\W\d_]+", top.casefold()) for top in tops}
+    held = {top for top in tops if _HELD_OUT & set(words[top])}
+    training = {top for top in tops if _TRAINING & set(words[top])} - held
+    rest = {tuple(word for word in words[top] if word not in _HELD_OUT | _TRAINING) for top in tops}
+    if held and training and len(held | training) == len(tops) and len(rest) == 1:
+        return True
+    inner = [{parts[1] for parts in placed if parts[0] == top and len(parts) > 2} for top in tops]
+    return bool(held) and len(tops) > 1 and len(set.intersection(*inner)) > 1
 
 
 def _refuse_splits_in_classes(parts: Collection[Sequence[str]], where: str) -> None:

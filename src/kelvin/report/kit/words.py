@@ -97,6 +97,8 @@ def verdicts(baseline: Score, others: Sequence[Score], level: float) -> list[str
 def verdict(c: Comparison) -> str:
     effect = "" if c.effect is None else (
         f", d_z {number(c.effect)} [{number(c.effect_low)}, {number(c.effect_high)}]")
+    if c.p is None:
+        return f"{c.verdict} (FMD difference {number(c.difference)})"
     return (f"{c.verdict} (FMD difference {number(c.difference)} [{number(c.low)}, "
             f"{number(c.high)}]{effect}, p = {number(c.p, 2)})")
 
