@@ -217,6 +217,20 @@ def test_what_records_says_of_the_folds_is_what_their_page_says(folder, training
     assert "None of the 35 stopped early: all were still improving" in text
 
 
+def test_what_records_says_of_fruits_at_64x64_is_what_their_page_says():
+    text = " ".join((ROOT / "docs" / "records.md").read_text(encoding="utf-8").split())
+    folder = ROOT / RECORDED / "fruits" / "colour"
+    (run,) = read_json(folder / "metrics.json").values()
+    rows_ = {row["run"]: row for row in rows(folder / "tables" / "generation.csv")}
+    gaussian = float(rows_["pixel-gaussian"]["fmd"])
+    assert (f"{run['updates']:,} updates" in text and
+            f"FMD {table.number(run['fmd'])}, where a Gaussian fitted to the pixels has "
+            f"{table.number(gaussian)}." in text)
+    (ssim,) = {re.search(r"to an SSIM of ([\d.]+) ", s)[1]
+               for s in read_json(folder / "tables" / "findings.json")["colour"] if "to an SSIM of" in s}
+    assert f"restores held-out images to an SSIM of {ssim}; study E gave 0.704" in text
+
+
 def test_error_rates_of_the_verdict_rule_are_those_simulated():
     """Exact: python -m kelvin.metrics.operating prints what stands between the marks."""
     text = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")

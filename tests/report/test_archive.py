@@ -67,15 +67,16 @@ def test_images_that_no_page_shows_turn_black_in_their_places(made, tmp_path, mo
 
 
 def test_of_restorations_over_t_the_first_image_of_each_class_is_kept(made, tmp_path):
-    """And of an epoch's samples the 16 that a figure shows."""
+    """At the times and of the part that a figure shows; of an epoch's samples the 16 of its figure."""
     samples = made.root / f"data/samples/digits/{made.plan.active[0]}-0/samples.npz"
     epochs = made.root / f"data/models/digits/{made.plan.active[0]}-0/samples.npz"
     with np.load(samples) as file:
         arrays = dict(file)
-    ones = np.ones((3, 5, 1, 8, 8), np.uint8)
-    np.savez(samples, **arrays, **{"at/test/kinds": np.array(["b", "a", "b", "c", "a"]),
-                                   "at/test/truth": ones[0], "at/test/degraded": ones,
-                                   "at/test/rule/exact": ones})
+    ones = np.ones((20, 5, 1, 8, 8), np.uint8)
+    np.savez(samples, **arrays, **{f"at/{part}/{name}": value for part in ("test", "seen")
+                                   for name, value in {"kinds": np.array(["b", "a", "b", "c", "a"]),
+                                                       "truth": ones[0], "degraded": ones,
+                                                       "rule/exact": ones}.items()})
     np.savez(epochs, samples=np.ones((2, 20, 1, 8, 8), np.uint8), epochs=np.arange(2))
     archive.pack(made.root, tmp_path / "small.tar.xz")
     archive.unpack(tmp_path / "small.tar.xz", tmp_path / "fresh")
@@ -83,7 +84,8 @@ def test_of_restorations_over_t_the_first_image_of_each_class_is_kept(made, tmp_
         assert part["at/test/truth"].all((1, 2, 3)).tolist() == [True, True, False, True, False]
         for name in ("degraded", "rule/exact"):
             kept = part[f"at/test/{name}"].any((2, 3, 4))
-            assert kept.tolist() == [[True, True, False, True, False]] * 3
+            assert kept.tolist() == [[False] * 5, [True, True, False, True, False]] * 10  # of 20 times
+            assert not part[f"at/seen/{name}"].any()  # no page shows that part
     with np.load(tmp_path / "fresh" / epochs.relative_to(made.root)) as part:
         assert part["samples"].any((2, 3, 4)).sum(1).tolist() == [16, 16]
         assert part["epochs"].tolist() == [0, 1]

@@ -23,6 +23,7 @@ from kelvin.common.errors import KelvinError
 from kelvin.common.files import read_json
 from kelvin.config.plan import ReportPlan, plan_path
 from kelvin.report.studies.base import Study, studies
+from kelvin.report.studies.folds import shown_times
 
 ARCHIVE = "results.tar.xz"
 MOST = 8 * 2**20  # bytes of an archive: what git may hold of one record
@@ -105,11 +106,15 @@ def pictures(project: Path, files: RunFolders, nearest: Iterable[int], varied: b
                                            *(nearest if name == samples[0] else ())])
     for name in (name for name in arrays if name.startswith(("restore/", "restore_degraded"))):
         arrays[name] = arrays[name] * (np.arange(arrays[name].shape[1]) < 1)[:, None, None, None]
+    arrays["restore_truth"] = only(arrays["restore_truth"], [0])
     for kinds in [name for name in arrays if name.startswith("at/") and name.endswith("/kinds")]:
-        part, shown = kinds.removesuffix("kinds"), np.unique(arrays[kinds], return_index=True)[1]
+        part = kinds.removesuffix("kinds")
+        shown = np.unique(arrays[kinds], return_index=True)[1] if part == "at/test/" else ()
         arrays[f"{part}truth"] = only(arrays[f"{part}truth"], shown)
         for name in [name for name in arrays if name.startswith((f"{part}degraded", f"{part}rule/"))]:
-            arrays[name] = np.stack([only(images, shown) for images in arrays[name]])
+            times = shown_times(len(arrays[name]))
+            arrays[name] = np.stack([only(images, shown if k in times else ())
+                                     for k, images in enumerate(arrays[name])])
     yield path, bytes_of(**arrays)
     path = ModelFolder(files.model).epoch_samples().file.path
     if (project / path).exists():
