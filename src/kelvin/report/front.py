@@ -189,11 +189,11 @@ def later_steps(results: Results) -> Answer | None:
     lower = sum(value < 1 for value in ratio["fmd"])
     return Answer(
         "What do the steps after the first one buy?", f"FMD × {number(float(np.median(ratio['fmd'])))}",
-        f"{number(min(ratio['fmd']))} to {number(max(ratio['fmd']))} over {len(runs)} runs; "
-        f"{count(results)}; each run's first sampler",
+        (f"{number(min(ratio['fmd']))} to {number(max(ratio['fmd']))} over {len(runs)} runs; "
+         if len(runs) > 1 else "") + f"{count(results)}; each run's first sampler",
         "Restored test images, all steps against one evaluation, median: all steps have the lower FMD in "
-        f"{lower} of {len(runs)} runs, and change the error to the very image (RMSE) by a factor of "
-        f"{number(float(np.median(ratio['rmse'])))}.")
+        f"{lower} of {len(runs)} run{'s' * (len(runs) > 1)}, and change the error to the very image "
+        f"(RMSE) by a factor of {number(float(np.median(ratio['rmse'])))}.")
 
 
 def count(results: Results) -> str:

@@ -82,16 +82,18 @@ class Folds(Study):
                       "stopped early.", columns=5)
 
     def findings(self) -> list[str]:
+        """First what a leak changes, or without folds to compare what one evaluation restores."""
         runs = {run.config.split: run for run in reversed(self.trained)
                 if run.config.restorer.parameterisation == "eps"}
-        out = [objects(self.results.plan)] if "grouped" in runs else []
-        if {"grouped", "leaky"} <= runs.keys():
-            out.append(harm(runs["grouped"], runs["leaky"], self.level))
-        if self.trained:
-            out.append(stopping(self.trained))
-        shape = self.results.store.manifest["image_shape"]
-        if self.results.plan.images.groups == "folder":  # study E's own kind of images
-            out += [text for run in self.trained if (text := single_shot.study_e(run, shape))]
+        shape, plan = self.results.store.manifest["image_shape"], self.results.plan
+        restored = [text for run in self.trained if plan.images.groups == "folder"  # study E's own images
+                    and (text := single_shot.study_e(run, shape))]
+        leak = [harm(runs["grouped"], runs["leaky"], self.level)] if {"grouped", "leaky"} <= runs.keys() \
+            else []
+        out = leak or restored[:]
+        out += [objects(plan)] if "grouped" in runs else []
+        out += [stopping(self.trained)] if self.trained else []
+        out += restored if leak else []
         for run in self.trained:
             out += rule_cost(run) + ancestral.findings(run)
         return out
