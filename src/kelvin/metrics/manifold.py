@@ -118,14 +118,17 @@ def distances(points: np.ndarray, centres: np.ndarray) -> Iterator[np.ndarray]:
     """Euclidean distances of all points to all centres in float64, as many rows at once as MEMORY holds;
     exactly 0 between equal points, where |a|^2 + |b|^2 - 2ab would leave rounding errors."""
     points, centres = np.asarray(points, np.float64), np.asarray(centres, np.float64)
-    rows = max(1, MEMORY * 2**20 // (8 * len(centres)) // 3)  # the products and what is set to 0 of them
+    rows = max(1, MEMORY * 2**20 // (8 * len(centres)) // 3)  # the products and their square roots
     squares = (centres**2).sum(1)
     for first in range(0, len(points), rows):
         part = points[first:first + rows]
         block = part @ centres.T
         block *= -2
-        sums = (part**2).sum(1)[:, None] + squares
-        block += sums
-        sums *= ROUNDING
-        block[block <= sums] = 0
+        own = (part**2).sum(1)
+        block += own[:, None]
+        block += squares
+        np.maximum(block, 0, out=block)
+        i, j = np.nonzero(block <= ROUNDING * (own.max() + squares.max()))  # few: the others are far
+        equal = block[i, j] <= ROUNDING * (own[i] + squares[j])
+        block[i[equal], j[equal]] = 0
         yield np.sqrt(block, out=block)
