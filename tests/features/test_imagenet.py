@@ -24,6 +24,7 @@ from kelvin.metrics.kid import kid
 from kelvin.metrics.measures import MEASURES
 from kelvin.metrics.moments import moments
 from kelvin.metrics.principal import principal
+from kelvin.scoring.cache import Published
 from kelvin.scoring.score import _against_statistics
 
 HERE = weights_file() is not None
@@ -341,5 +342,5 @@ def test_score_gives_kid_and_fd_and_no_precision(real, protocol):
     assert value.fd == pytest.approx(expected, rel=1e-6)
     assert value.kid > 0 and value.floor > 0 and value.fd_low < value.fd < value.fd_high
     assert (value.precision, value.recall, value.density, value.coverage) == (None,) * 4
-    again = _against_statistics(known, "mu", {"a": theirs}, ("imagenet",), 0)
+    again = _against_statistics(Published(known, None), "mu", {"a": theirs}, ("imagenet",), 0)
     assert again.sets[0].by_features[0].fd == pytest.approx(value.fd, rel=1e-7)

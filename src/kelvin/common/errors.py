@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 REFUSED = {
-    errno.ENOENT: "it is not there, or its folder is not",
     errno.EACCES: "check the rights of its folder", errno.EPERM: "check the rights of its folder",
     errno.EROFS: "its file system is read-only", errno.ENOSPC: "make room, and run it again",
     errno.EDQUOT: "make room, and run it again", errno.EMFILE: "raise the limit by ulimit -n",
