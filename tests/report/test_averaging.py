@@ -24,9 +24,9 @@ def add(made, run, replicate=0, fmd=FMD, shift=0.0, width=0.8, updates=224):
     path = made.root / f"reports/runs/digits/{run}-{replicate}.json"
     record = json.loads(path.read_text())
     base = record["samplers"]["raw"]
-    record["samplers"] = {name: base | {"fmd": value + shift, "fmd_low": value + shift - width,
-                                        "fmd_high": value + shift + width}
-                          for name, value in fmd.items()}
+    moved = {name: value + shift * (1 + value / 1000) for name, value in fmd.items()}  # as trainings do
+    record["samplers"] = {name: base | {"fmd": value, "fmd_low": value - width, "fmd_high": value + width}
+                          for name, value in moved.items()}
     record["samplers"][record["sampler"]] = record["samplers"].pop("ddim-5")
     record |= {key: record["samplers"][record["sampler"]][key] for key in ("fmd", "fmd_low", "fmd_high")}
     path.write_text(json.dumps(record))

@@ -20,7 +20,8 @@ def add(made, replicate=0, shift=0.0):
     folder = made.root / f"reports/runs/digits/guided-{replicate}.json"
     record = json.loads(folder.read_text())
     base = dict(record["samplers"]["ddim-5"])
-    for w, (fmd, _) in WEIGHTS.items():
+    for w, (value, _) in WEIGHTS.items():
+        fmd = value + shift * value / 1000  # differences are not the same on every seed
         record["samplers"][f"ddim-5@w={w:g}"] = base | {
             "fmd": fmd + shift, "fmd_low": fmd + shift - 0.8, "fmd_high": fmd + shift + 0.8,
             "fd_pixels": 2.0 + 0.1 * w,
