@@ -326,29 +326,3 @@ def test_what_no_call_can_mean_is_one_sentence(tmp_path, monkeypatch, use):
     with pytest.raises(KelvinError) as refused:
         use(load(COLD))
     assert "\n" not in str(refused.value) and not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("words", [
-    ("sample", COLD, "-n", "2", "-o", "not-there/a.png"), ("sample", COLD, "--seed", "-1"),
-    ("restore", COLD, "a.png", "--t", "3", "-o", "not-there/b.png"),
-    ("score", "a.npy", "b.npy", "--html", "not-there/x.html"),
-    ("score", "a.npy", "b.npy", "--statistics", "s.txt"), ("score", "a.npy", "b.npy", "--seed", "-1"),
-    ("score", "a.npy", "b.npy", "--resize", "100000000"),
-    ("sample", COLD, "-n", "2", "-o", "../folder.png"), ("sample", COLD, "-n", "2", "-o", "../link.png"),
-    ("score", "a.npy", "b.npy", "--html", "."), ("score", "a.npy", "b.npy", "--html", "../link.png"),
-    ("score", "a.npy", "b.npy", "--cache", "../file"),
-    ("score", "a.npy", "b.npy", "--cache", "../file/x")])
-def test_a_place_that_takes_no_file_is_told_before_the_work(tmp_path, monkeypatch, words):
-    from kelvin.weights.published import Published
-
-    (tmp_path / "folder.png").mkdir()
-    (tmp_path / "link.png").symlink_to(tmp_path / "not-there/y.png")
-    (tmp_path / "file").write_text("")
-    tmp_path = tmp_path / "empty"
-    tmp_path.mkdir()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("kelvin.scoring.score.score_sources", lambda *_: pytest.fail("it scored first"))
-    monkeypatch.setattr(Published, "sample", lambda *_: pytest.fail("it drew first"))
-    done = CliRunner().invoke(app, words)
-    assert isinstance(done.exception, (KelvinError, SystemExit)) and done.exit_code
-    assert not list(tmp_path.iterdir())

@@ -36,7 +36,7 @@ def digest(weights: Weights) -> str:
 
 def refuse_changed(weights: Weights) -> None:
     """KelvinError where a published file is no longer what was published: a single bit would do."""
-    if weights.about.get(DIGEST, digest(weights)) != digest(weights):
+    if DIGEST in weights.about and weights.about[DIGEST] != digest(weights):
         raise KelvinError("its content is not what was published: it is damaged, or was edited")
 
 
