@@ -231,6 +231,24 @@ def test_what_records_says_of_fruits_at_64x64_is_what_their_page_says():
     assert f"restores held-out images to an SSIM of {ssim}; study E gave 0.704" in text
 
 
+def test_what_records_says_of_cifar10_is_what_its_page_says():
+    text = " ".join((ROOT / "docs" / "records.md").read_text(encoding="utf-8").split())
+    folder = ROOT / RECORDED / "cifar10"
+    long, *short = read_json(folder / "metrics.json").values()
+    costs = {row["run"]: row for row in rows(folder / "tables" / "architectures.csv")}
+    generation = {row["run"]: row for row in rows(folder / "tables" / "generation.csv")}
+    gaussian = float(generation["pixel-gaussian"]["fmd"])
+    seconds = [float(row["train_seconds"]) for row in list(costs.values())[1:]]
+    behind = sorted(run["fmd"] for run in short)
+    assert long["fmd"] < gaussian < behind[0] and len(behind) == 3
+    parameters, number = float(costs["ddpm-default"]["parameters"]), table.number
+    assert (f"U-Net of {parameters:,.0f} parameters, {long['updates']:,} updates, an hour of a core, has "
+            f"FMD {number(long['fmd'])} [{number(long['fmd_low'])}, {number(long['fmd_high'])}]; a Gaussian "
+            f"fitted to the pixels {number(gaussian)}." in text)
+    assert f"After {min(seconds) / 60:.0f} to {max(seconds) / 60:.0f} minutes of a core each" in text
+    assert "{}, {} and {}.".format(*map(table.number, behind)) in text
+
+
 def test_error_rates_of_the_verdict_rule_are_those_simulated():
     """Exact: python -m kelvin.metrics.operating prints what stands between the marks."""
     text = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")

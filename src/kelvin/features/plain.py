@@ -93,20 +93,21 @@ def random_extractor(shape: tuple[int, int, int], dim: int, seed: int, device: s
 
 
 def _random_network(shape: tuple[int, int, int], dim: int, seed: int) -> torch.nn.Module:
+    import torch
     from torch import nn
-    from torch.nn.utils import skip_init  # no draw from torch's own stream, which is the caller's
 
     from kelvin.common.streams import generator  # late, as torch is
 
     (channels, height, width), layers = shape, []
-    for outputs in WIDTHS:
-        if max(height, width) <= 4:
-            break
-        layers += [skip_init(nn.Conv2d, channels, outputs, 3, padding=1), nn.ReLU(),
-                   nn.AvgPool2d(2, ceil_mode=True)]
-        channels, height, width = outputs, -(-height // 2), -(-width // 2)
-    layers += [skip_init(nn.Conv2d, channels, dim, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
-               nn.Flatten()]
+    with torch.random.fork_rng(devices=[]):  # torch's own stream is the caller's
+        for outputs in WIDTHS:
+            if max(height, width) <= 4:
+                break
+            layers += [nn.Conv2d(channels, outputs, 3, padding=1), nn.ReLU(),
+                       nn.AvgPool2d(2, ceil_mode=True)]
+            channels, height, width = outputs, -(-height // 2), -(-width // 2)
+        layers += [nn.Conv2d(channels, dim, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+                   nn.Flatten()]
     network, source = nn.Sequential(*layers), generator("random extractor", *shape, dim, seed)
     for layer in network:
         if isinstance(layer, nn.Conv2d):

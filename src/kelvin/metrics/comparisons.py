@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import gammaincinv, ndtr, stdtr, stdtrit
 
 from kelvin.common.errors import KelvinError
@@ -104,6 +103,8 @@ def _paired(d: np.ndarray, level: float) -> tuple[Any, ...]:
 
 def _noncentrality(t: float, freedom: float, share: float) -> float:
     """The noncentrality under which `share` of the t statistics lie below t."""
+    from scipy.optimize import brentq  # late: half a second to import
+
     far = 10 + 3 * abs(t)
     return float(brentq(lambda shift: noncentral_t_cdf(t, freedom, shift) - share, t - far, t + far))
 

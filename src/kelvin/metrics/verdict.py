@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
 from kelvin.common.errors import KelvinError
@@ -90,6 +89,8 @@ class TTest:
 
     def detectable(self, level: float = LEVEL, power: float = POWER) -> float:
         """The true difference that a two-sided test at this level finds with this power."""
+        from scipy.optimize import brentq  # late: half a second to import
+
         return self.error * float(brentq(
             lambda shift: found_with(shift, self.freedom, level) - power, 0, 1e4))
 

@@ -15,8 +15,11 @@ class TimeEmbedding(nn.Module):
     def __init__(self, out: int, frequencies: int = 16, hidden: int = 128,
                  highest: float = 1000.0) -> None:
         super().__init__()
-        octaves = torch.linspace(0, 1, frequencies, dtype=torch.float64)
-        self.register_buffer("frequencies", (highest**octaves).float(), persistent=False)
+        # on the CPU: a network that is built for its shapes alone, on the meta device, would load torch's
+        # compiler for the power
+        octaves = torch.linspace(0, 1, frequencies, dtype=torch.float64, device="cpu")
+        values = (highest**octaves).float().to(torch.get_default_device())
+        self.register_buffer("frequencies", values, persistent=False)
         self.mlp = nn.Sequential(nn.Linear(2 * frequencies, hidden), nn.GELU(),
                                  nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, out))
 
