@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kelvin.networks import Shape
 
@@ -25,14 +26,14 @@ class Memory:
         return self.state + self.activations
 
 
-def training_memory(network: nn.Module, shape: Shape, batch: int) -> Memory:
+def training_memory(network: nn.Module, shape: Shape, batch: int, device: str = "meta") -> Memory:
     """What one fp32 training step of AdamW with EMA on `batch` images holds at once.
 
-    Counted on the meta device, where nothing is computed and every convolution is a plain one; each
-    storage once. A bound from above on what lives between two operations (gradients grow while
+    Counted on the meta device, where nothing is computed and every convolution is a plain one (on another
+    `device` the step is computed); each storage once. A bound from above on what lives between two operations (gradients grow while
     activations are freed); the working memory inside an operation is not in it.
     """
-    there = copy.deepcopy(network).to("meta").train()
+    there = copy.deepcopy(network).to(device).train()
     weights = {p.untyped_storage()._cdata for p in there.state_dict(keep_vars=True).values()}
     activations: dict[int, torch.Tensor] = {}
 
@@ -42,9 +43,9 @@ def training_memory(network: nn.Module, shape: Shape, batch: int) -> Memory:
             activations[key] = tensor  # a reference: no later storage gets the same key
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        prediction = there(torch.zeros(batch, shape.channels, shape.height, shape.width, device="meta"),
-                           torch.zeros(batch, device="meta"))
+    with sdpa_kernel(SDPBackend.MATH), torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
+        prediction = there(torch.zeros(batch, shape.channels, shape.height, shape.width, device=device),
+                           torch.zeros(batch, device=device))
         prediction.square().mean()
 
     def size(tensors: Iterable[torch.Tensor]) -> int:

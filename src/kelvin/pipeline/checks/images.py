@@ -36,6 +36,8 @@ LEAST = 8                # samples from which an interval is made (kelvin.metric
 NARROWEST = 4            # image_size at least; the smallest window is 3
 FITTED = 20_000          # reference images at most that the principal components are fitted to
 PARTS = ("train", "validation", "test")
+SMALL = 2_000_000        # weights, and
+PIXELS = 64**2           # pixels, up to which two images are sent through a network to see what they keep
 LARGE = 512**2           # pixels of images beyond which no process is built for a check
 SECTION = re.compile(r"(schedule|degradation|prior|restorer|network|conditioning)\b")
 
@@ -267,9 +269,13 @@ def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, l
                 raise KelvinError(f"network.kind = {sections['network']['kind']!r} makes a "
                                   f"{type(net).__name__}, but a network is a torch.nn.Module")
             net = networks.condition(sections["conditioning"], net, classes)
-        needed = training_memory(net, shape, run.training.batch).total
-        if memory and needed > memory:
-            raise KelvinError(f"network: a training step of training.batch = {run.training.batch} images "
+        batch = run.training.batch
+        if not memory or fits_easily(lambda: networks.condition(
+                sections["conditioning"], networks.build(sections["network"], outputs), classes),
+                net, shape, batch, memory):
+            return
+        if (needed := training_memory(net, shape, batch).total) > memory:
+            raise KelvinError(f"network: a training step of training.batch = {batch} images "
                               f"needs {size(needed)}, but this machine has {size(memory)}; lower its "
                               "widths, or the batch")
 
@@ -282,6 +288,18 @@ def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, l
                                      run.training.batch], "network: "),
             *shared(built, process, [sections["degradation"], sections["schedule"], sections["prior"],
                                      image], "degradation: ")]
+
+
+def fits_easily(build: Callable[[], torch.nn.Module], there: torch.nn.Module, shape: Shape, batch: int,
+                memory: int) -> bool:
+    """Whether a small network, which two images pass in milliseconds, is known to fit by them: a batch keeps
+    at most as much for each image. To count a step without computing it loads torch's compiler, a second
+    and more; `there` has the shapes alone."""
+    if sum(p.numel() for p in there.parameters()) > SMALL or shape.height * shape.width > PIXELS:
+        return False
+    with torch.random.fork_rng(devices=[]):
+        two = training_memory(build(), shape, 2, "cpu")
+    return two.state + two.activations * ceil(batch / 2) <= memory
 
 
 def shared(built: dict[str, list[str]], build: Callable[[], Any], key: Any, prefix: str) -> list[str]:
