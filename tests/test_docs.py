@@ -243,8 +243,8 @@ def test_what_records_says_of_cifar10_is_what_its_page_says():
     assert long["fmd"] < gaussian < behind[0] and len(behind) == 3
     parameters, number = float(costs["ddpm-default"]["parameters"]), table.number
     assert (f"U-Net of {parameters:,.0f} parameters, {long['updates']:,} updates, an hour of a core, has "
-            f"FMD {number(long['fmd'])} [{number(long['fmd_low'])}, {number(long['fmd_high'])}]; a Gaussian "
-            f"fitted to the pixels {number(gaussian)}." in text)
+            f"FMD {number(long['fmd'])} [{number(long['fmd_low'])}, {number(long['fmd_high'])}]; a "
+            f"Gaussian fitted to the pixels {number(gaussian)}." in text)
     assert f"After {min(seconds) / 60:.0f} to {max(seconds) / 60:.0f} minutes of a core each" in text
     assert "{}, {} and {}.".format(*map(table.number, behind)) in text
 

@@ -292,9 +292,9 @@ def model_faults(run: CheckedRun, shape: Shape, classes: int, built: dict[str, l
 
 def fits_easily(build: Callable[[], torch.nn.Module], there: torch.nn.Module, shape: Shape, batch: int,
                 memory: int) -> bool:
-    """Whether a small network, which two images pass in milliseconds, is known to fit by them: a batch keeps
-    at most as much for each image. To count a step without computing it loads torch's compiler, a second
-    and more; `there` has the shapes alone."""
+    """Whether a small network, which two images pass in milliseconds, is known to fit by them: a batch
+    keeps at most as much for each image. To count a step without computing it loads torch's compiler,
+    a second and more; `there` has the shapes alone."""
     if sum(p.numel() for p in there.parameters()) > SMALL or shape.height * shape.width > PIXELS:
         return False
     with torch.random.fork_rng(devices=[]):
