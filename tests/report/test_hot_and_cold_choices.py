@@ -104,7 +104,7 @@ def test_lines_have_the_hue_of_their_family(grid, monkeypatch):
 
 @pytest.mark.parametrize("name, count, seeds", [("hot-cold-tuning", 20, [100, 101]),
                                                 ("hot-cold-digits", 15, [0, 1, 2, 3, 4]),
-                                                ("hot-cold-targets", 36, [0, 1, 2, 3, 4]),
+                                                ("hot-cold-targets", 18, [0, 1, 2, 3, 4]),
                                                 ("hot-cold-tyings", 12, [0, 1, 2, 3, 4]),
                                                 ("hot-cold-mnist", 3, [0, 1, 2, 3, 4])])
 def test_the_records_of_this_study(name, count, seeds):

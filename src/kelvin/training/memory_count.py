@@ -30,8 +30,9 @@ def training_memory(network: nn.Module, shape: Shape, batch: int, device: str = 
     """What one fp32 training step of AdamW with EMA on `batch` images holds at once.
 
     Counted on the meta device, where nothing is computed and every convolution is a plain one (on
-    another `device` the step is computed); each storage once. A bound from above on what lives between two operations (gradients grow while
-    activations are freed); the working memory inside an operation is not in it.
+    another `device` the step is computed); each storage once. A bound from above on what lives between
+    two operations (gradients grow while activations are freed); the working memory inside an operation
+    is not in it.
     """
     there = copy.deepcopy(network).to(device).train()
     weights = {p.untyped_storage()._cdata for p in there.state_dict(keep_vars=True).values()}
