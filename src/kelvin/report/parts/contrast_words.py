@@ -22,7 +22,7 @@ Key = tuple[str, str, int]
 
 def wins(page: Page, baseline: str) -> str:
     """What is better or worse than the baseline, by how much, under every tying that was trained; without
-    anything decided the numbers, and that they are no verdict."""
+    anything decided the numbers, and that they are no verdict ("" for those of several targets)."""
     ends, groups, parts = page.conclusions(), page.by_contrast(), []
     for name in dict.fromkeys(key[0] for key in ends):
         own = [key for key in ends if key[0] == name]
@@ -36,6 +36,8 @@ def wins(page: Page, baseline: str) -> str:
     if parts:
         agree = "; the other measures agree" if {LOWER, HIGHER} & set(ends.values()) else ""
         return f"{'; '.join(parts)}{agree}."
+    if len({arm.target for arm in page.sides.values()}) > 1:
+        return ""
     each = [f"{where(head)} the FMD of {titles_of(page, groups[head])[0]} is "
             f"{ratio_words(groups[head], page)}" for head in headlines(ends)]
     return (f"No degradation is shown to be better or worse than {named(baseline)}, or as good. The "
@@ -134,8 +136,10 @@ def not_decided(page: Page) -> str:
                   f"{low if low == high else f'{low} % to {high}'} % would have been found in 4 of 5 "
                   "such experiments.")
     each_tie = ", each under both tyings," if len(page.ties) > 1 else ""
-    return (f"Not decided: {len(left)} of {len(ends)} contrasts{each_tie} "
-            f"({listed([f'{n} {LEFT[word]}' for word, n in why.items()])}), of "
+    reasons = listed([f"{n} {LEFT[word]}" for word, n in why.items()])
+    if len(left) == len(ends):
+        return f"Not decided: all {len(ends)} contrasts{each_tie} ({reasons}).{power}"
+    return (f"Not decided: {len(left)} of {len(ends)} contrasts{each_tie} ({reasons}), of "
             f"{listed(each)}.{power}")
 
 
@@ -145,7 +149,9 @@ def misses(page: Page) -> str:
     for key, gates in page.gates.items():
         for gate in (gate for gate in gates if not gate.passed):
             runs_of.setdefault((gate.name, gate.sentence), []).append(named(page.titles[key]))
-    parts = [f"{listed(runs)} miss{'es' * (len(runs) == 1)} the {gate} gate ({end(sentence)})"
+    every, many = len(page.gates), 3
+    parts = [f"{f'all {every} runs' if len(runs) == every > many else listed(runs)} "
+             f"miss{'es' * (len(runs) == 1)} the {gate} gate ({end(sentence)})"
              for (gate, sentence), runs in runs_of.items()]
     return f"Gates: {'; '.join(parts)}." if parts else "Every run passes the four gates."
 

@@ -15,6 +15,7 @@ from kelvin.report.kit.verdict_words import SAMPLERS, digits
 from kelvin.report.kit.words import named
 from kelvin.report.parts import contrast_figures as drawing
 from kelvin.report.parts import contrast_words as words
+from kelvin.report.parts import targets
 from kelvin.report.parts.arms import TIED, Arm, arms
 from kelvin.report.parts.columns import RUN, text, value
 from kelvin.report.parts.contrasts import BEST, Page, contrasted
@@ -59,7 +60,7 @@ class HotAndCold(Study):
                 drawing.starts(f"{self.name}-starts", self.largest)]
 
     def tables(self) -> list[Table | None]:
-        return [self.contrasts(), self.gates(), self.rates(), self.declared(),
+        return [self.contrasts(), self.gates(), self.rates(), self.declared(), self.targets(),
                 self.starts()] if self.trained else []
 
     def contrasts(self) -> Table | None:
@@ -81,9 +82,7 @@ class HotAndCold(Study):
             return None
         heads = [text("title", "contrast"), *[TIED_BY] * (len(self.page.ties) > 1), text("sampler"),
                  EVALUATIONS,
-                 Column("ratio of FMD [95 % interval]", lambda r: digits_of(r["ratio"]) + (
-                     "" if r["ratio_low"] is None else
-                     f" [{digits_of(r['ratio_low'])}, {digits_of(r['ratio_high'])}]")),
+                 Column("ratio of FMD [95 % interval]", ratio_of),
                  Column("by classifier", lambda r: NOTHING if r["classifiers_low"] is None else
                         f"{digits_of(r['classifiers_low'])} to {digits_of(r['classifiers_high'])}"),
                  text("outcome", "verdict"),
@@ -98,6 +97,16 @@ class HotAndCold(Study):
                      "“by classifier”. Verdict: docs/verdict.md; all rows are one family. "
                      "Detectable rise: of FMD, found in 4 of 5 such experiments at the family's "
                      "strictest level.", heads, rows)
+
+    def targets(self) -> Table | None:
+        """One row a degradation and target."""
+        rows = targets.rows(self.largest)
+        heads = [DEGRADATION, text("target", "predicts"), text("sampler"), EVALUATIONS,
+                 value("fmd", "FMD"), Column("ratio to the first target [95 % interval]", ratio_of)]
+        return Table(f"{self.name}-targets", "What the networks predict: the image (x0), what is added "
+                     "to the degraded image (residual), or to its linear least squares restoration "
+                     "(linear+), each by its own best sampler. FMD and ratio: of geometric means over "
+                     "seeds, the interval seed by seed.", heads, rows) if rows else None
 
     def gates(self) -> Table | None:
         """One row a side, a column a gate."""
@@ -178,8 +187,9 @@ class HotAndCold(Study):
         started = [(arm.title, drawing.words_of(arm, scores[0]), scores[1]) for arm in self.largest
                    if (scores := drawing.by_start(arm))]
         return [part for part in (
-            words.wins(self.page, self.baseline), words.tested(self.page, self.results.replicates),
-            words.not_decided(self.page), *words.full_verdicts(self.page), words.misses(self.page),
+            words.wins(self.page, self.baseline) or targets.order(self.page, self.baseline),
+            words.tested(self.page, self.results.replicates), words.not_decided(self.page),
+            targets.gains(self.largest), *words.full_verdicts(self.page), words.misses(self.page),
             words.starts(started), rates) if part]
 
     @property
@@ -202,6 +212,15 @@ def with_points(study: StudyResults, results: Results) -> StudyResults:
     runs = [run for name in study.study.runs
             for run in ([active[name]] if name in active else []) + points[name]]
     return replace(study, runs=runs, missing=[name for name in study.missing if not points[name]])
+
+
+def ratio_of(row: Row) -> str:
+    """A ratio and its interval, where there are any."""
+    if row["ratio"] is None:
+        return NOTHING
+    interval = "" if row["ratio_low"] is None else \
+        f" [{digits_of(row['ratio_low'])}, {digits_of(row['ratio_high'])}]"
+    return digits_of(row["ratio"]) + interval
 
 
 def digits_of(ratio: float) -> str:
