@@ -196,6 +196,9 @@ def test_what_hot_and_cold_says_of_its_results_follows_from_them():
             if row["run"].startswith("tied-blur_")}
     better = [t for t in ("25", "50", "75", "100") if rmse["one-shot", t] < rmse["linear-8-bit", t]]
     assert better == ["50", "75", "100"] and "better than least squares from t = 50 on" in text
+    gains = rows(ROOT / RECORDED / hot_and_cold.TARGETS / "tables" / "hot-and-cold-targets.csv")
+    assert all(float(row["ratio_high"]) > 1 for row in gains if row["ratio"])
+    assert "None gained, by the rate" in text
     assert f"in {100 * operating.false_positives(5):.1f} % (5 seeds)" in text
     powers = [int(line.split("|")[3].split()[0]) for line in operating.table().splitlines()[2:]]
     low, high = min(powers), max(powers)  # 20 % is found, 5 seeds

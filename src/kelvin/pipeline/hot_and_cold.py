@@ -14,6 +14,7 @@ from kelvin.report.parts.arms import TIED
 
 TUNING = "digits-hot-cold/tuning"  # under reports/reference
 JUDGED = ("mnist-hot-cold", "digits-hot-cold/verdict", "digits-hot-cold/tyings")
+TARGETS = "digits-hot-cold/targets"
 EVALUATIONS = "50"
 STUDY = "hot-and-cold"
 COLD = "blur"  # the degradation that the sentences are of
@@ -28,7 +29,7 @@ def results(root: Path = Path(".")) -> str:
     copiers = [s for s in verdict if "flagged as a copier" in s]
     return "\n\n".join([
         table(root), by_one_sampler(root), restoration(root / RECORDED / JUDGED[0]),
-        f"Digits. {prior.partition(' That is what')[0]}", *copiers,
+        f"Digits. {prior.partition(' That is what')[0]}", targets(root / RECORDED / TARGETS), *copiers,
         f"[Tuning]({link(TUNING)}). {rates}"])
 
 
@@ -87,6 +88,26 @@ def restoration(record: Path) -> str:
     parts = [f"{network[t]:.2g} and {linear[t]:.2g} at t = {t}" for t in sorted(network)]
     return (f"{images(record)}: RMSE of one restoration of {COLD}, by the network and by least squares "
             f"on the 8-bit input: {listed(parts)}, of T = {max(network)}.")
+
+
+def targets(record: Path) -> str:
+    """What other targets than x0 do to FMD, and to one evaluation of blur's network at both ends."""
+    by_target: dict[str, list[float]] = {}
+    for row in rows(record, f"{STUDY}-targets"):
+        if row["ratio"]:
+            by_target.setdefault(row["target"], []).append(float(row["ratio"]))
+    (updates,) = {row["updates"] for row in rows(record, f"{STUDY}-gates")}
+    parts = [f"{min(ratios):.2f} to {max(ratios):.2f} times that by {target}"
+             for target, ratios in by_target.items()]
+    restored = {(row["run"].split("_")[1].removeprefix("parameterisation-"), int(row["t"])):
+                float(row["rmse"]) for row in rows(record, "restoration_over_t")
+                if row["run"].startswith(f"tied-{COLD}_") and row["method"] == "one-shot"}
+    ends = [f"{restored['linear-plus', t]:.2g} at t = {t} (x0: {restored['x0', t]:.2g})"
+            for t in (50, max(t for _, t in restored))]
+    order = sentences(record)[0].partition("Under every target ")[2]
+    return (f"[Targets]({link(TARGETS)}), digits after {int(updates):,} updates: of each FMD by x0, "
+            f"{listed(parts)}. Under every target {order} One restoration of {COLD} by linear+ has RMSE "
+            f"{listed(ends)}.")
 
 
 def images(record: Path) -> str:
