@@ -75,9 +75,11 @@ def ratios(rows: Sequence[Row], source: str) -> Forest | None:
         return None
     most = max(row["nfe"] for row in rows)
     rows = [row for row in rows if row["nfe"] == most]
-    if len({row.get("tie") for row in rows}) > 1:  # then what all are held against is left to the caption
-        rows = [{**row, "title": f"{row['title'].partition(' against ')[0]}, tied by {TIED[row['tie']]}"}
-                for row in rows]
+    ties = len({row.get("tie") for row in rows}) > 1
+    held = {row["title"].partition(" against ")[2] for row in rows}
+    if ties or len(held) > 1:  # then what all are held against is left to the caption
+        rows = [{**row, "title": row["title"].partition(" against ")[0]
+                 + (f", tied by {TIED[row['tie']]}" if ties else "")} for row in rows]
     lines = [Line(f"{row['title']}, {row['sampler']}", row["ratio"], row["ratio_low"], row["ratio_high"])
              for row in rows]
     ends = sorted(rows, key=lambda row: row["ratio"])

@@ -54,6 +54,11 @@ class Arm:
         return self.degradation.removesuffix(f"/{self.target}")
 
     @property
+    def plain_title(self) -> str:
+        """Without the target."""
+        return self.title.removesuffix(f", target {self.target}")
+
+    @property
     def is_tuned(self) -> bool:
         """Whether something was chosen among its runs, on their own seeds."""
         return len(self.runs) > 1

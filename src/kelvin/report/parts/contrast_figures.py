@@ -89,8 +89,9 @@ def forest(name: str, page: Page, best: bool) -> Figure | None:
         mark(grid[0], UNDECIDED[1], "not decided", UNDECIDED[0], markerfacecolor="white")
     grid[0].fill_between([], [], [], color=BAND, alpha=0.6, label="within 10 %")
     what = "each by its best sampler" if best else "within one sampler"
-    base = page.sides[page.effects[0].verdict.contrast.baseline].title
-    return finish(figure, name, f"FMD of every degradation over that of {base}, {what}, by network "
+    base = page.sides[page.effects[0].verdict.contrast.baseline]
+    held = f"{base.plain_title}{', under the same target' * bool(base.target)}"
+    return finish(figure, name, f"FMD of every degradation over that of {held}, {what}, by network "
                   "evaluations an image (the number after the title). Bars: 95 % interval over training "
                   "seeds of each contrast alone; the verdict is corrected for all of them. Left of 1 the "
                   "degradation has the lower FMD; full markers are verdicts.", columns=5)

@@ -47,11 +47,12 @@ def order(page: Page, baseline: str) -> str:
     for head in headlines(groups):
         for e in groups[head]:
             arm = page.sides[e.verdict.contrast.candidate]
-            title = untargeted(arm)
+            title = arm.plain_title
             by_target.setdefault((arm.target, where(head)), []).append(
                 f"{in_short(e)} for {named(title)}")
             sides.setdefault(title, set()).add(side_of(e.interval))
-    parts = [f"where they predict {target}, {how}, {listed(ratios)}"
+    hows = list(dict.fromkeys(how for _, how in by_target))
+    parts = [f"{listed(ratios)} where they predict {target}" + f" ({how})" * (len(hows) > 1)
              for (target, how), ratios in by_target.items()]
     same = {title: min(seen) for title, seen in sides.items() if len(seen) == 1}
     stay = [f"{SIDES[side]} 1 of {listed([named(t) for t, s in same.items() if s == side])}"
@@ -59,9 +60,10 @@ def order(page: Page, baseline: str) -> str:
     moved = [named(title) for title in sides if title not in same]
     ends = f" Under every target the interval lies {listed(stay)}." if stay else ""
     ends += f" It does not stay on one side for {listed(moved)}." if moved else ""
+    alike = f"{hows[0]} " if len(hows) == 1 else ""
     return (f"No degradation is shown to be better or worse than {named(baseline)}, or as good. The "
-            f"numbers, which are no verdict: the FMD of networks over that of {named(baseline)} under "
-            f"the same target, with its 95 % interval, is, {'; '.join(parts)}.{ends}")
+            f"numbers, which are no verdict: {alike}the FMD of networks over that of {named(baseline)} under the same target is, with its 95 % interval, "
+            f"{'; '.join(parts)}.{ends}")
 
 
 def changes(arms: Sequence[Arm]) -> list[Change]:
@@ -91,7 +93,7 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
     for arm in (arm for arm in arms if by_arm and arm.declared):
         change, (kind, nfe) = by_arm.get((arm.degradation, arm.tie)), best(arm)
         low, high = (change and change.interval) or (None, None)
-        out.append({"run": arm.run.name, "title": untargeted(arm), "tie": arm.tie, "target": arm.target,
+        out.append({"run": arm.run.name, "title": arm.plain_title, "tie": arm.tie, "target": arm.target,
                     "sampler": SAMPLERS[kind], "nfe": nfe,
                     "fmd": float(np.exp(np.log(values(arm)).mean())),
                     "ratio": change and change.ratio, "ratio_low": low, "ratio_high": high})
@@ -104,7 +106,7 @@ def gains(arms: Sequence[Arm]) -> str:
     parts = []
     for target in dict.fromkeys(change.arm.target for change in found):
         own = [change for change in found if change.arm.target == target]
-        each = [f"{word} for " + listed([f"{named(untargeted(c.arm))} ({in_short(c)})" for c in own
+        each = [f"{word} for " + listed([f"{named(c.arm.plain_title)} ({in_short(c)})" for c in own
                                          if side_of(c.interval) == side])
                 for side, word in ((-1, "lower"), (1, "higher"), (0, "not told apart"))
                 if any(side_of(c.interval) == side for c in own)]
@@ -121,10 +123,6 @@ def best(arm: Arm) -> tuple[str, int]:
 
 def values(arm: Arm) -> list[float]:
     return arm.fmd(place=best(arm))
-
-
-def untargeted(arm: Arm) -> str:
-    return arm.title.removesuffix(f", target {arm.target}")
 
 
 def in_short(e: Effect | Change) -> str:

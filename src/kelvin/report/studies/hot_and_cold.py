@@ -195,8 +195,7 @@ class HotAndCold(Study):
     @property
     def baseline(self) -> str:
         """Its title, whatever the target."""
-        arm = self.page.sides[self.page.effects[0].verdict.contrast.baseline]
-        return arm.title.removesuffix(f", target {arm.target}")
+        return self.page.sides[self.page.effects[0].verdict.contrast.baseline].plain_title
 
     @property
     def base_arm(self) -> Arm | None:
