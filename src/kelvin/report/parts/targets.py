@@ -62,8 +62,8 @@ def order(page: Page, baseline: str) -> str:
     ends += f" It does not stay on one side for {listed(moved)}." if moved else ""
     alike = f"{hows[0]} " if len(hows) == 1 else ""
     return (f"No degradation is shown to be better or worse than {named(baseline)}, or as good. The "
-            f"numbers, which are no verdict: {alike}the FMD of networks over that of {named(baseline)} under the same target is, with its 95 % interval, "
-            f"{'; '.join(parts)}.{ends}")
+            f"numbers, which are no verdict: {alike}the FMD of networks over that of {named(baseline)} "
+            f"under the same target is, with its 95 % interval, {'; '.join(parts)}.{ends}")
 
 
 def changes(arms: Sequence[Arm]) -> list[Change]:
