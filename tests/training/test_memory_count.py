@@ -68,4 +68,5 @@ assert not fits_easily(make, there, Shape(1, 8, 8), 64, 2**20)
 assert not fits_easily(make, there, Shape(1, 99, 99), 1, 2**40)
 assert torch.equal(state, torch.get_rng_state()) and "torch._dynamo" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
