@@ -97,7 +97,7 @@ def targets(record: Path) -> str:
         if row["ratio"]:
             by_target.setdefault(row["target"], []).append(float(row["ratio"]))
     (updates,) = {row["updates"] for row in rows(record, f"{STUDY}-gates")}
-    parts = [f"{min(ratios):.2f} to {max(ratios):.2f} times that by {target}"
+    parts = [f"{target} gives {min(ratios):.2f} to {max(ratios):.2f} times its FMD"
              for target, ratios in by_target.items()]
     restored = {(row["run"].split("_")[1].removeprefix("parameterisation-"), int(row["t"])):
                 float(row["rmse"]) for row in rows(record, "restoration_over_t")
@@ -105,7 +105,7 @@ def targets(record: Path) -> str:
     ends = [f"{restored['linear-plus', t]:.2g} at t = {t} (x0: {restored['x0', t]:.2g})"
             for t in (50, max(t for _, t in restored))]
     order = sentences(record)[0].partition("Under every target ")[2]
-    return (f"[Targets]({link(TARGETS)}), digits after {int(updates):,} updates: of each FMD by x0, "
+    return (f"[Targets]({link(TARGETS)}), digits after {int(updates):,} updates: in place of x0, "
             f"{listed(parts)}. Under every target {order} One restoration of {COLD} by linear+ has RMSE "
             f"{listed(ends)}.")
 

@@ -35,10 +35,6 @@ class Change:
         return None if self.test is None else self.test.ratios()
 
 
-def is_varied(arms: Sequence[Arm]) -> bool:
-    return len({arm.target for arm in arms}) > 1
-
-
 def order(page: Page, baseline: str) -> str:
     """Each degradation's FMD over the baseline's, target by target, and whether it stays on its side of
     1."""
@@ -67,7 +63,7 @@ def order(page: Page, baseline: str) -> str:
 
 
 def changes(arms: Sequence[Arm]) -> list[Change]:
-    """Every degradation and tying under each target but the first."""
+    """Every degradation and tying under each target but the first; none where one target is all."""
     grouped: dict[tuple[str, str], list[Arm]] = {}
     for arm in arms:
         grouped.setdefault((arm.base, arm.tie), []).append(arm)
@@ -87,8 +83,7 @@ def changes(arms: Sequence[Arm]) -> list[Change]:
 
 def rows(arms: Sequence[Arm]) -> list[Row]:
     """One a degradation and target; the first target has no ratio."""
-    by_arm = {(change.arm.degradation, change.arm.tie): change
-              for change in (changes(arms) if is_varied(arms) else [])}
+    by_arm = {(change.arm.degradation, change.arm.tie): change for change in changes(arms)}
     out: list[Row] = []
     for arm in (arm for arm in arms if by_arm and arm.declared):
         change, (kind, nfe) = by_arm.get((arm.degradation, arm.tie)), best(arm)
@@ -102,8 +97,7 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
 
 def gains(arms: Sequence[Arm]) -> str:
     """For which degradations another target than the first has a lower or a higher FMD."""
-    found = changes(arms) if is_varied(arms) else []
-    parts = []
+    found, parts = changes(arms), []
     for target in dict.fromkeys(change.arm.target for change in found):
         own = [change for change in found if change.arm.target == target]
         each = [f"{word} for " + listed([f"{named(c.arm.plain_title)} ({in_short(c)})" for c in own
