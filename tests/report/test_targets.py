@@ -60,3 +60,7 @@ def test_a_target_is_held_against_the_first_seed_by_seed(study):
 def test_one_target_has_no_row_and_no_sentence(study):
     own = [arm for arm in study.arms if arm.target == "x0"]
     assert targets.rows(own) == [] and targets.gains(own) == ""
+
+
+def test_a_process_is_drawn_once_whatever_is_predicted(study):
+    assert [arm.title for arm in study.processes] == ["Gaussian noise", "blur"]

@@ -50,12 +50,21 @@ class HotAndCold(Study):
         """Of each degradation and tying the arm of most updates."""
         return list({(arm.degradation, arm.tie): arm for arm in self.arms}.values())
 
+    @property
+    def processes(self) -> list[Arm]:
+        """Of each degradation and tying one arm: what is predicted is no part of the process."""
+        first: dict[tuple[str, str], Arm] = {}
+        for arm in self.largest:
+            first.setdefault((arm.base, arm.tie), replace(arm, degradation=arm.base,
+                                                          title=arm.plain_title, target=""))
+        return list(first.values())
+
     def figures(self) -> list[Figure | None]:
         return [drawing.forest(f"{self.name}-best", self.page, best=True),
                 drawing.forest(f"{self.name}-samplers", self.page, best=False),
                 drawing.over_flops(f"{self.name}-flops", self.arms),
                 drawing.over_rates(f"{self.name}-rates", self.arms),
-                drawing.processes(f"{self.name}-process", self.largest),
+                drawing.processes(f"{self.name}-process", self.processes),
                 drawing.consistency(f"{self.name}-consistency", self.largest, self.results),
                 drawing.starts(f"{self.name}-starts", self.largest)]
 
