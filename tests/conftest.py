@@ -2,7 +2,7 @@
 
 Costly in a test, in seconds of one core: a process that imports torch (3), a report with figures (10),
 a new project under DVC (4), a new MLflow database (10 to 20). They are shared: `undrawn` in report,
-`new_project` in pipeline, `first` in tracking.
+`new_project` in pipeline, `first` in tracking, and `warm_python`, which has torch imported.
 """
 
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import warm
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -50,3 +51,12 @@ def own_params():
 @pytest.fixture(scope="session")
 def params():
     return own_params()
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory):
+    """A `python` that starts fast (see warm.py); in a folder of its own, to be first on PATH."""
+    python, server = warm.start(tmp_path_factory.mktemp("w"))
+    yield python
+    server.kill()
+    server.wait()

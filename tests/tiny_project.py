@@ -88,8 +88,8 @@ KELVIN = ("-c", "from kelvin import __main__; from kelvin.pipeline import execut
 class Project:
     """`run` returns what was printed; `ran` the stages whose command has run since it was last asked."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, python: str = sys.executable):
+        self.folder, self.python = folder, python
         self.write({"dvc.yaml": DVC_YAML, "params.yaml": PARAMS, "stages/work.py": WORK,
                     # else DVC adds to it in the order in which stages end
                     ".gitignore": "/.kelvin\n/ran.log\n/plan\n/data\n/kept\n/shell\n/models\n"})
@@ -118,7 +118,7 @@ class Project:
         self.write({name: text.replace(old, new)})
 
     def start(self, *words, **options):
-        return subprocess.Popen([sys.executable, *words], cwd=self.folder, env=ENVIRONMENT, text=True,
+        return subprocess.Popen([self.python, *words], cwd=self.folder, env=ENVIRONMENT, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
 
     def run(self, *words, status=0):

@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ IMAGES = 40  # of each of two classes
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(tmp_path_factory, warm_python):
     """A copy with two tiny runs on a folder of pictures, made once by `kelvin repro`: for `dvc repro`, as
     the first of the tests shows, nothing is left to do."""
     root = tmp_path_factory.mktemp("plan")
@@ -32,7 +31,8 @@ def project(tmp_path_factory):
         "scale": "smoke", "active": RUNS, "studies": STUDIES, "scales.smoke.run.training.epochs": 1,
         "scales.smoke.run.training.images": 32, "scales.smoke.run.training.batch": 16,
         "scales.smoke.classifier.epochs": 1})
-    made = Project(root / "copy", environment | {"KELVIN_DATA": str(root / "raw")})
+    made = Project(root / "copy", environment | {
+        "KELVIN_DATA": str(root / "raw"), "PATH": f"{warm_python.parent}:{environment['PATH']}"})
     made.set("datasets.mine", {"source": "folder", "path": "pictures"})
     made.set("dataset", "mine")
     made.kelvin("--jobs", "1")
@@ -50,18 +50,22 @@ class Project:
         self.root, self.environment = root, environment
 
     def run(self, *command):
-        done = subprocess.run(command, cwd=self.root, env=self.environment, text=True,
-                              capture_output=True)
+        done = self.start(*command)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def start(self, *command):
+        return subprocess.run(command, cwd=self.root, env=self.environment, text=True,
+                              capture_output=True)
+
     def repro(self, *targets):
         """The stages whose commands `dvc repro` runs."""
-        return set(re.findall(r"Running stage '(.+?)'", self.run("dvc", "repro", *targets)))
+        text = self.run("python", "-m", "dvc", "repro", *targets)
+        return set(re.findall(r"Running stage '(.+?)'", text))
 
     def kelvin(self, *words):
         """The stages that `kelvin repro` runs beside the plan: DVC's (tests/pipeline/test_as_dvc.py)."""
-        text = self.run(sys.executable, "-m", "kelvin", "repro", *words)
+        text = self.run("python", "-m", "kelvin", "repro", *words)
         return set(re.findall(r"\] (\S+)$", text, re.M))
 
     @staticmethod
@@ -144,7 +148,6 @@ def test_images_of_a_folder_that_is_gone_are_not_brought_back(project):
     """Neither from the run cache, which knows them, nor from what was prepared."""
     shutil.rmtree(project.root.parent / "other")
     shutil.rmtree(project.root / "data/prepared")
-    done = subprocess.run(["dvc", "repro", "prepare@mine"], cwd=project.root, env=project.environment,
-                          text=True, capture_output=True)
+    done = project.start("python", "-m", "dvc", "repro", "prepare@mine")
     assert done.returncode and "pictures" in done.stderr and "Traceback" not in done.stderr
     assert not (project.root / "data/prepared/mine").exists()

@@ -45,11 +45,11 @@ def smooth_images(n, spec, seed=0):
 @cache
 def build(name, size):
     """A run's process for images of this size, tied by some smooth ones; made once for all tests, which
-    leave it as it is. Tying large images takes long: 10 times do."""
+    leave it as it is. Tying large images takes long: 5 times do."""
     run = own_params().run(name)
     schedule = run.schedule.model_dump()
     if size[-1] >= 28 and schedule["kind"] == "matched":
-        schedule = {**schedule, "steps": 10}
+        schedule = {**schedule, "steps": 5}
     spec = image(*size, low=run.restorer.low, high=run.restorer.high)
     process = degradations.build(spec, run.degradation.model_dump(), schedule,
                                  run.prior.model_dump())

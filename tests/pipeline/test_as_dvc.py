@@ -25,10 +25,12 @@ def both(pair, *targets, status=0):
 
 
 @pytest.fixture(scope="module")
-def new_pair(new_project, tmp_path_factory):
+def new_pair(new_project, tmp_path_factory, warm_python):
     """The same project twice: one for DVC, one for Kelvin, reproduced once."""
     folder = tmp_path_factory.mktemp("base")
     pair = [new_project.copy(folder / name) for name in ("dvc", "kelvin")]
+    for project in pair:
+        project.python = str(warm_python)
     ran, text = both(pair)
     assert ran == ALL and "Done in" in text
     return pair

@@ -94,7 +94,7 @@ def test_stages_end_with_the_driver(project, workers):
     assert is_alive(worker)
 
 
-def test_a_killed_worker_loses_no_training(tmp_path, workers):
+def test_a_killed_worker_loses_no_training(tmp_path, workers, warm_python):
     """Two workers run the core; the one that trains is killed with SIGKILL after a checkpoint. The record
     is what one machine makes of the same training undisturbed."""
     folder = tmp_path / "copy"
@@ -120,6 +120,7 @@ def test_a_killed_worker_loses_no_training(tmp_path, workers):
     assert len(cost["epoch_seconds"]) == 30
     assert not list(checkpoints.iterdir())
     record = (folder / RECORD).read_bytes()
+    environment["PATH"] = f"{warm_python.parent}:{environment['PATH']}"
     subprocess.run(["dvc", "repro", "-f", "-s", *(f"{stage}@ddpm-default-0" for stage in (
         "train", "sample", "evaluate"))], cwd=folder, env=environment, check=True, capture_output=True)
     assert (folder / RECORD).read_bytes() == record

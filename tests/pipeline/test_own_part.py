@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ KELVIN = "from kelvin.__main__ import main\nif __name__ == '__main__':\n    main
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory):
+def copy(tmp_path_factory, warm_python):
     """A copy whose one active run is README's, and the command in it."""
     folder = tmp_path_factory.mktemp("own") / "copy"
     environment = make_copy(ROOT, folder, {"scale": "smoke", "active": ["dim"]})
@@ -33,7 +32,7 @@ def copy(tmp_path_factory):
     script.write_text(KELVIN)
 
     def kelvin(*words):
-        done = subprocess.run([sys.executable, str(script), *words], cwd=folder, text=True,
+        done = subprocess.run([warm_python, str(script), *words], cwd=folder, text=True,
                               env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert done.returncode == 0, done.stdout[-4000:]
         return done.stdout

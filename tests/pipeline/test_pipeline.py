@@ -15,11 +15,11 @@ RUNS = ["ddpm-default", "blur-strong"]
 
 class Copy:
     def __init__(self, folder):
-        self.folder = folder
+        self.folder, self.python = folder, sys.executable
         self.environment = make_copy(ROOT, folder, {"scale": "smoke", "active": RUNS})
 
     def run(self, *command, ok=True):
-        done = subprocess.run([sys.executable, "-m", *command], cwd=self.folder, text=True,
+        done = subprocess.run([self.python, "-m", *command], cwd=self.folder, text=True,
                               env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert (done.returncode == 0) == ok, done.stdout[-4000:]
         return done.stdout
@@ -40,11 +40,13 @@ class Copy:
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory):
-    """A copy in which `dvc repro` has run once, its results committed."""
+def copy(tmp_path_factory, warm_python):
+    """A copy in which plain `dvc repro` has run once, its results committed."""
     copy = Copy(tmp_path_factory.mktemp("pipeline") / "copy")
-    copy.out = copy.run("dvc", "repro")
+    copy.run("dvc", "repro")
     copy.commit()  # what later results are compared with
+    copy.python = str(warm_python)  # what follows starts faster
+    copy.environment["PATH"] = f"{warm_python.parent}:{copy.environment['PATH']}"
     return copy
 
 

@@ -16,27 +16,32 @@ from kelvin.pipeline.throwaway import make_copy
 
 EPOCHS = 25
 RUN = "ddpm-default"
-STAGE = [sys.executable, "stages/train.py", RUN, "0"]
+TRAIN = ["stages/train.py", RUN, "0"]
 FILES = ("ema.safetensors", "raw.safetensors", "samples.npz", "process.json")
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """(folder, environment) of a copy at smoke scale whose data are prepared."""
+def project(tmp_path_factory, warm_python):
+    """(folder, environment, run a stage) of a copy at smoke scale whose data are prepared."""
     folder = tmp_path_factory.mktemp("killed") / "copy"
     environment = make_copy(ROOT, folder, {
         "scale": "smoke", "active": [RUN], "scales.smoke.run.training.epochs": EPOCHS,
         "defaults.training.checkpoint_every": 1})
-    for words in (["stages/plan.py"], ["stages/prepare.py", "digits"]):
-        subprocess.run([sys.executable, *words], cwd=folder, env=environment, check=True,
+
+    def stage(*words):
+        subprocess.run([warm_python, *words], cwd=folder, env=environment, check=True,
                        capture_output=True)
-    return folder, environment
+
+    stage("stages/plan.py")
+    stage("stages/prepare.py", "digits")
+    return folder, environment, stage
 
 
 def killed_after_its_first_checkpoint(folder, environment):
     """What the last checkpoint of a killed training holds."""
     checkpoints, deadline = folder / ".kelvin/checkpoints", time.monotonic() + 240
-    process = subprocess.Popen(STAGE, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, *TRAIN], cwd=folder, env=environment,
+                               stderr=subprocess.DEVNULL)
     while not list(checkpoints.glob("*.pt")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -46,14 +51,14 @@ def killed_after_its_first_checkpoint(folder, environment):
 
 
 def test_a_killed_stage_goes_on_and_ends_as_if_undisturbed(project):
-    folder, environment = project
+    folder, environment, stage = project
     out = folder / "data/models/digits" / f"{RUN}-0"
-    state = killed_after_its_first_checkpoint(*project)
+    state = killed_after_its_first_checkpoint(folder, environment)
     assert 1 <= state["epoch"] < EPOCHS and not out.exists()
     shown, = live.live_trainings(folder)  # to MLflow: every epoch that ended; nobody trains any more
     assert shown.rows[:state["epoch"]] == state["result"]["history"] and not shown.working
     assert shown.identity["run"] == RUN
-    subprocess.run(STAGE, cwd=folder, env=environment, check=True, capture_output=True)
+    stage(*TRAIN)
     assert not list(live.live_trainings(folder))
     # seconds are never the same twice: those of the epochs before the kill were not measured again
     seconds = json.loads((out / "cost.json").read_text())["epoch_seconds"]
@@ -62,16 +67,15 @@ def test_a_killed_stage_goes_on_and_ends_as_if_undisturbed(project):
     assert seconds[:state["epoch"]] == before
     # killed before DVC recorded it, which clears the outs: nothing is trained again
     shutil.move(out, folder / "resumed")
-    subprocess.run(STAGE, cwd=folder, env=environment, check=True, capture_output=True)
+    stage(*TRAIN)
     for name in (*FILES, "history.csv", "config.json"):
         assert (out / name).read_bytes() == (folder / "resumed" / name).read_bytes(), name
     assert json.loads((out / "cost.json").read_text())["epoch_seconds"] == seconds
     # recorded, it is sampled, and its checkpoint goes: the next training starts anew
-    subprocess.run([sys.executable, "stages/sample.py", RUN, "0"], cwd=folder, env=environment,
-                   check=True, capture_output=True)
+    stage("stages/sample.py", RUN, "0")
     assert not list((folder / ".kelvin/checkpoints").iterdir())
     shutil.rmtree(out)
-    subprocess.run(STAGE, cwd=folder, env=environment, check=True, capture_output=True)
+    stage(*TRAIN)
     for name in FILES:
         assert (out / name).read_bytes() == (folder / "resumed" / name).read_bytes(), name
     history = [(folder_ / "history.csv").read_text() for folder_ in (out, folder / "resumed")]
@@ -81,11 +85,11 @@ def test_a_killed_stage_goes_on_and_ends_as_if_undisturbed(project):
 
 
 def test_the_stage_trains_on_two_cpu_processes(project):
-    folder, environment = project
+    folder, environment, _ = project
     out = folder / "data/models/digits" / f"{RUN}-0"
     shutil.rmtree(out, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--local_addr",
-                    "127.0.0.1", "--nproc_per_node", "2", *STAGE[1:]], cwd=folder, check=True,
+                    "127.0.0.1", "--nproc_per_node", "2", *TRAIN], cwd=folder, check=True,
                    env=environment | {"ACCELERATE_USE_CPU": "1"}, capture_output=True, timeout=300)
     cost = json.loads((out / "cost.json").read_text())
     assert cost["processes"] == 2 and len(cost["epoch_seconds"]) == EPOCHS
