@@ -76,13 +76,18 @@ def test_fewer_folds_give_none():
 def test_what_a_rule_costs():
     """The exact rule's SSIM is 0.6 (fold 1: 0.7), the other's 0.3 (0.4): 0.3 lost in every fold."""
     one = run("leaky", [1.0], 0.6, "scaled-eps", ("exact", "study-e"))
-    assert ("study E's scaler loses 0.300 SSIM (mean over t, fold 0), at most 0.300 at t = 50."
+    assert ("study E's scaler loses 0.300 SSIM (mean over t, fold 0); it loses most at t = 50, 0.300."
             in folds.rule_cost(one)[0])
     two = run("leaky", [1.0, 1.0], 0.6, "scaled-eps", ("exact", "study-e"))
     two.replicates[1].details["over_time"][3]["ssim"] = 0.2  # fold 1, study E, t = 100: 0.5 lost
     said = folds.rule_cost(two)[0]
     assert "loses 0.350 ± 0.050 SSIM (mean over t ± standard error over 2 folds)" in said
-    assert "at most 0.400 at t = 100" in said
+    assert "it loses most at t = 100, 0.400" in said
+    better = run("leaky", [1.0], 0.6, "scaled-eps", ("exact", "study-e"))
+    for row in better.replicates[0].details["over_time"]:
+        row["ssim"] = 0.5 if row["rule"] == "exact" else 0.6
+    assert "study E's scaler gains 0.100 SSIM (mean over t, fold 0); it loses at no t." in \
+        folds.rule_cost(better)[0]
     assert folds.rule_cost(run("leaky", [1.0], 0.6)) == []
 
 
@@ -115,7 +120,7 @@ def test_stopping_is_said_as_it_was():
         "; of those that ran to the end 1 had their lowest validation loss in the last epoch.")
     assert said(trained(20, None, 20)) == (
         "None of the 1 trainings stopped early; of those that ran to the end 1 had their lowest "
-        "validation loss in the last epoch, so that longer training would have gone on improving them.")
+        "validation loss in the last epoch: what longer training would do is not known.")
     assert said(SimpleNamespace(record={}, history=[])) == "None of these runs was to stop early."
 
 

@@ -11,7 +11,7 @@ from kelvin.report import front
 from kelvin.report.build import build
 from kelvin.report.kit.titles import sampler_words
 
-CONTRAST = {"title": "blur against noise", "sampler": "best: DDIM against Algorithm 2", "nfe": 50.0,
+CONTRAST = {"title": "blur against noise", "sampler": "declared: DDIM against Algorithm 2", "nfe": 50.0,
             "seeds": 5.0, "ratio": 1.8, "ratio_low": 1.4, "ratio_high": 2.3, "outcome": "higher"}
 LEVEL = {"title": "noise", "family": "hot", "sampler": "ddim-50", "replicates": 5, "fmd": 6.0,
          "fmd_low": 5.5, "fmd_high": 6.5}
@@ -25,7 +25,7 @@ def test_ratios_are_told_with_interval_seeds_sampler_and_verdict():
     assert forest.answer.effect == "FMD × 1.80"
     for words in ("1.40 to 2.30", "5 training seeds", "50 evaluations"):
         assert words in forest.answer.under
-    assert "Blur against noise (best: DDIM against Algorithm 2): higher." in forest.answer.sentence
+    assert "Blur against noise (declared: DDIM against Algorithm 2): higher." in forest.answer.sentence
     assert front.ratios([CONTRAST | {"ratio_low": None}], "") is None
     warm = CONTRAST | {"title": "warm against noise", "ratio": 0.7, "outcome": "no verdict"}
     both = front.ratios([CONTRAST, warm], "").answer
@@ -34,7 +34,7 @@ def test_ratios_are_told_with_interval_seeds_sampler_and_verdict():
     assert many.effect == "FMD × 0.50 and 2.50" and "lowest and the highest" in many.sentence
     ties = front.ratios([CONTRAST | {"tie": tie} for tie in ("variance", "recoverability")], "")
     assert [line.title for line in ties.lines] == [
-        f"blur, tied by {how}, best: DDIM against Algorithm 2"
+        f"blur, tied by {how}, declared: DDIM against Algorithm 2"
         for how in ("the variance left", "recoverability")]
 
 

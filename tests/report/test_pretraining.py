@@ -43,10 +43,12 @@ def test_gain_by_hand():
 def test_words_follow_the_numbers():
     found = {"loss": Gain(20.0, 30.0, 240.0), "fmd": Gain(45.0, -5.0, 440.0)}
     said = savings("early", found, 80, "scratch", 400, 1)
-    assert "after 20.0 epochs of its own, 30.0 epochs earlier" in said
-    assert "240 updates in all, fewer than its 400" in said
-    assert "5.00 epochs later" in said and "440 updates in all, no fewer than its 400" in said
-    assert "never reaches its final FMD" in savings(
+    assert said == (
+        "“early” (80 updates of pre-training) on this seed reaches the final validation loss of "
+        "“scratch” after 20.0 epochs (30.0 fewer), and 240 updates with its pre-training (that run: 400, "
+        "so fewer); reaches the final FMD of “scratch” after 45.0 epochs (5.00 more), and 440 updates "
+        "with its pre-training (that run: 400, so no fewer).")
+    assert "does not reach the final FMD of “scratch”" in savings(
         "early", found | {"fmd": Gain(None, None, None)}, 80, "scratch", 400, 1)
     assert "(640) the FMD of “a” is higher than" in against("a", "c", 640, (3.0, 2.0), 1)
     assert "on this seed: 1.00 against 2.00" in against("a", "c", 640, (1.0, 2.0), 1)

@@ -28,7 +28,7 @@ def test_each_degradation_is_held_against_noise_under_its_own_target(study):
     assert {e.verdict.outcome for e in study.page.effects} == {NONE}
     first = study.findings()[0]
     assert first.startswith("No degradation is shown to be better or worse than “Gaussian noise”")
-    assert "no verdict: by each one's best sampler with 50 evaluations the FMD of networks" in first
+    assert "no verdict: by each one's declared sampler with 50 evaluations the FMD of networks" in first
     for target, ratio in (("x0", "0.80"), ("residual", "0.80"), ("linear+", "2.00")):
         (own,) = [s for s in first.split("; ") if f" for “blur” where they predict {target}" in s]
         assert f"{ratio} [" in own

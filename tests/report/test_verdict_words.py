@@ -35,7 +35,10 @@ def test_better():
 @pytest.mark.parametrize("given, part", [
     (dict(ratio=1.3), "“blur” is worse than “Gaussian noise”: the FMD of “blur” is 30 % higher"),
     (dict(ratio=1.0), "no difference beyond 10 %: the FMD of “blur” is"),
-    (dict(ratio=1.3, sd=0.5), "inconclusive: the FMD of “blur” is 30 % higher"),
+    # an end of the interval is a multiple, and so the ratio is put as one
+    (dict(ratio=1.3, sd=0.5), "inconclusive: the FMD of “blur” is 1.3 times as high as that of “Gaussian "
+                              "noise” (95 % interval 0.7 to 2.5 times; p = 0.39)"),
+    (dict(ratio=3.0), "the FMD of “blur” is 3.0 times as high as that of “Gaussian noise”"),
     (dict(ratio=0.8, pixels=1.2), "depends on the measure: the FMD of “blur” is 20 % lower"),
     (dict(ratio=0.8, pixels=1.2), "but by FD pixels it is not."),
     (dict(ratio=1.0, pixels=2.0), "which is no difference beyond 10 %, but by")])

@@ -67,12 +67,13 @@ def restoration_gate(times: Sequence[int], one_shot: Sequence[float], linear: Se
                     numbers | {"ratio": None, "ratio_at": None})
     most = f"at most {ratio[worst]:.3g} times" if not missed.any() else f"{ratio[worst]:.3g} times"
     where = f"{most} that of least squares (at t = {t[worst]})"
+    allowed = f"{FACTOR} is allowed wherever least squares leaves more than half a grey level"
     if not missed.any():
-        return Gate(RESTORATION, True, f"One-shot RMSE is {where}; {FACTOR} is allowed.", numbers)
+        return Gate(RESTORATION, True, f"One-shot RMSE is {where}; {allowed}.", numbers)
     at = ", ".join(str(v) for v in t[missed]) if missed.sum() <= LISTED else (
         f"{t[missed].min()} to {t[missed].max()} ({missed.sum()} of {counted.sum()} times)")
     return Gate(RESTORATION, False, f"Least squares restores better at t = {at}: one-shot RMSE is up to "
-                f"{where}, where {FACTOR} is allowed.", numbers, conditional=not in_reach)
+                f"{where}; {allowed}.", numbers, conditional=not in_reach)
 
 
 def budget_gate(updates: tuple[int, int], before: Sequence[float], after: Sequence[float]) -> Gate:
@@ -92,10 +93,10 @@ def budget_gate(updates: tuple[int, int], before: Sequence[float], after: Sequen
     error = float(np.sqrt(sum(v.var(ddof=1) / len(v) for v in logs if len(v) > 1))) / doublings \
         if min(map(len, logs)) > 1 else None
     passed = abs(move) < MOVE
-    beside = f" (standard error {100 * error:.2g} %)" if error is not None else ""
+    beside = f" (log FMD {_signed(move)}, standard error {error:.2g})" if error is not None else ""
     each = "Doubling" if last == 2 * first else "Each doubling of"
-    return Gate(BUDGET, passed, f"{each} the updates from {first:,} to {last:,} moves log FMD by "
-                f"{_signed(100 * move)} %{beside}; below {100 * MOVE:.0f} % either way is "
+    return Gate(BUDGET, passed, f"{each} the updates from {first:,} to {last:,} multiplies FMD by "
+                f"{np.exp(move):.2f}{beside}; a change of log FMD below {MOVE:g} is "
                 f"{'allowed' if passed else 'needed'}.",
                 {"updates": [first, last], "move": move, "standard_error": error})
 

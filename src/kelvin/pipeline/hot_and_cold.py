@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,9 @@ TARGETS = "digits-hot-cold/targets"
 EVALUATIONS = "50"
 STUDY = "hot-and-cold"
 COLD = "blur"  # the degradation that the sentences are of
+WARM = "blur and noise"
+SCORED = re.compile(r" after [\d,]+ updates \(.*?\)")  # how low the FMD was, and by which sampler
+COPIER = re.compile(r"(“.+?”) may copy, .*?(C_T [−\d.]+)")
 
 
 def results(root: Path = Path(".")) -> str:
@@ -26,15 +30,16 @@ def results(root: Path = Path(".")) -> str:
     rates = next(s for s in sentences(root / RECORDED / TUNING) if s.startswith("Learning rate"))
     verdict = sentences(root / RECORDED / JUDGED[1])
     prior = next(s for s in verdict if s.startswith("The prior's part"))
-    copiers = [s for s in verdict if "flagged as a copier" in s]
     return "\n\n".join([
-        table(root), by_one_sampler(root), restoration(root / RECORDED / JUDGED[0]),
-        f"Digits. {prior.partition(' That is what')[0]}", targets(root / RECORDED / TARGETS), *copiers,
-        f"[Tuning]({link(TUNING)}). {rates}"])
+        table(root), over_updates(root / RECORDED / JUDGED[1]), by_one_sampler(root),
+        restoration(root / RECORDED / JUDGED[0]),
+        "Digits. " + prior.partition(" A perfect")[0].replace(f" with {EVALUATIONS} evaluations", ""),
+        targets(root / RECORDED / TARGETS),
+        *copiers(root), f"[Tuning]({link(TUNING)}). {re.sub(SCORED, '', rates)}"])
 
 
 def table(root: Path) -> str:
-    """One row a degradation of a record: its best sampler's ratio under each tying, missed gates."""
+    """One row a degradation of a record: its declared sampler's ratio under each tying, missed gates."""
     lines = ["| images | updates | seeds | degradation | "
              + " | ".join(f"tied by {words} [95 % interval]" for words in TIED.values())
              + " | missed gates | verdict |", "|---|--:|--:|---|" + "--:|" * len(TIED) + "---|---|"]
@@ -44,7 +49,7 @@ def table(root: Path) -> str:
         (updates,) = {row["updates"] for row in gates}
         candidates: dict[str, list[dict[str, str]]] = {}
         for row in rows(record, f"{STUDY}-contrasts"):
-            if row["sampler"].startswith("best") and row["nfe"] == EVALUATIONS:
+            if row["sampler"].startswith("declared") and row["nfe"] == EVALUATIONS:
                 candidates.setdefault(row["candidate"], []).append(row)
         for run, contrasts in candidates.items():
             ratios = {row["tie"]: ratio(row) for row in contrasts}
@@ -52,16 +57,28 @@ def table(root: Path) -> str:
                 f"[{images(record)}]({link(folder)})", f"{int(updates):,}", contrasts[0]["seeds"],
                 contrasts[0]["title"].partition(" against ")[0],
                 *(ratios.get(tie, "not trained") for tie in TIED),
-                ", ".join(missed(run, gates)) or "none",
+                misses(run, list(ratios), gates),
                 listed(list(dict.fromkeys(row["outcome"] for row in contrasts)))]) + " |")
     return "\n".join(lines)
 
 
-def missed(run: str, gates: Sequence[dict[str, str]]) -> list[str]:
-    """The gates that a run misses under any tying."""
-    own = [row for row in gates if row["run"].partition("_")[0] == run]
-    return [gate for gate in (RESTORATION, BUDGET, SEVERITY, SEEDS)
-            if any(row[gate] == "missed" for row in own)]
+def misses(run: str, ties: Sequence[str], gates: Sequence[dict[str, str]]) -> str:
+    """The gates that a run misses; under each tying where they differ."""
+    each = {tie: ", ".join(gate for gate in (RESTORATION, BUDGET, SEVERITY, SEEDS) if any(
+        row[gate] == "missed" for row in gates
+        if row["run"].partition("_")[0] == run and row["tie"] == tie)) or "none" for tie in ties}
+    if len(set(each.values())) == 1:
+        return next(iter(each.values()))
+    return "; ".join(f"{TIED[tie]}: {words}" for tie, words in each.items())
+
+
+def copiers(root: Path) -> list[str]:
+    """A sentence on the runs of every record that are set apart as copiers."""
+    found = [f"{match[1]} ({match[2]}; {images(root / RECORDED / folder)})"
+             for folder in (*JUDGED, TARGETS) for s in sentences(root / RECORDED / folder)
+             if (match := COPIER.match(s))]
+    return [f"May copy, since samples lie nearer to the training images than these to one another (C_T "
+            f"below −2): {listed(found)}."] if found else []
 
 
 def ratio(row: dict[str, str]) -> str:
@@ -69,15 +86,29 @@ def ratio(row: dict[str, str]) -> str:
     return f"{float(row['ratio']):.2f} [{low:.2f}, {high:.2f}]"
 
 
+def over_updates(record: Path) -> str:
+    """The ratios after each number of updates."""
+    lines: dict[str, list[dict[str, str]]] = {}
+    for row in rows(record, f"{STUDY}-budgets"):
+        lines.setdefault(row["title"].partition(" against ")[0], []).append(row)
+    (counts,) = {tuple(f"{int(row['updates']):,}" for row in own) for own in lines.values()}
+    each = [f"{title} {', '.join(ratio(row) for row in own)}" for title, own in lines.items()]
+    return (f"{images(record).capitalize()}, the same ratio after {listed(counts)} updates: "
+            f"{'; '.join(each)}.")
+
+
 def by_one_sampler(root: Path) -> str:
-    """Blur against noise by Algorithm 2 for both."""
-    parts = []
-    for folder in JUDGED[:2]:
-        record = root / RECORDED / folder
-        (row,) = [row for row in rows(record, f"{STUDY}-contrasts") if row["sampler"] == "Algorithm 2"
-                  and row["nfe"] == EVALUATIONS and row["title"].startswith(f"{COLD} against")]
-        parts.append(f"{ratio(row)} ({images(record)})")
-    return f"By Algorithm 2 for both, the FMD of {COLD} over that of noise is {listed(parts)}."
+    """Blur against noise by Algorithm 2 for both, blur and noise by DDIM."""
+    out = []
+    for sampler, title in (("Algorithm 2", COLD), ("DDIM", WARM)):
+        parts = []
+        for folder in JUDGED[:2]:
+            record = root / RECORDED / folder
+            (row,) = [row for row in rows(record, f"{STUDY}-contrasts") if row["sampler"] == sampler
+                      and row["nfe"] == EVALUATIONS and row["title"].startswith(f"{title} against")]
+            parts.append(f"{ratio(row)} ({images(record)})")
+        out.append(f"by {sampler} for both, that of {title} is {listed(parts)}")
+    return f"FMD over that of noise, within one sampler: {'; '.join(out)}."
 
 
 def restoration(record: Path) -> str:

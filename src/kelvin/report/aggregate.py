@@ -65,6 +65,8 @@ def over_seeds(records: list[dict[str, Any]], level: float) -> dict[str, Any]:
         if key in INTERVALS and out[key] is not None:
             interval = mean_interval(values, level)
             out |= {f"{key}_low": interval.low, f"{key}_high": interval.high}
+    if out.get("fmd_normalised") is not None:
+        out["below_floor"] = out["fmd_normalised"] < 0  # of the mean, not of any seed
     return out
 
 

@@ -67,10 +67,10 @@ class Forest:
 
 
 def ratios(rows: Sequence[Row], source: str) -> Forest | None:
-    """The ratios of the table of contrasts, by each side's best sampler with the most evaluations; None
-    where no ratio has an interval over seeds."""
+    """The ratios of the table of contrasts, by each side's declared sampler with the most evaluations;
+    None where no ratio has an interval over seeds."""
     rows = [row for row in rows if row.get("ratio_low") is not None]
-    rows = [r for r in rows if str(r["sampler"]).startswith("best")] or rows
+    rows = [r for r in rows if str(r["sampler"]).startswith("declared")] or rows
     if not rows:
         return None
     most = max(row["nfe"] for row in rows)
@@ -167,9 +167,9 @@ def distance_to_real(best: Sequence[Run], results: Results, metrics: Mapping[str
         f"{100 * results.plan.metrics.confidence:.0f} % intervals over {over} "
         f"{listed([span(row) for row in rows.values()])}; {count(results)}; "
         f"{listed([sampler_words(run.record['sampler']) for run in best])}",
-        f"{first}The lowest FMD of each family; {about['n']:,} held-out real images have "
-        f"{number(about['floor'])}, a Gaussian fitted to the pixels {number(gaussian)}, black images "
-        f"{number(about['ceiling'])}." + differ(best))
+        f"{first}The lowest FMD of each family by its runs' first samplers; {about['n']:,} held-out real "
+        f"images have {number(about['floor'])}, a Gaussian fitted to the pixels {number(gaussian)}, "
+        f"black images {number(about['ceiling'])}." + differ(best))
 
 
 def differ(best: Sequence[Run]) -> str:
@@ -189,10 +189,11 @@ def later_steps(results: Results) -> Answer | None:
     ratio = {key: [run.restoration_mean(iterated(run), key) / run.restoration_mean(ONE, key)
                    for run in runs] for key in ("fmd", "rmse")}
     lower = sum(value < 1 for value in ratio["fmd"])
+    ways = list(dict.fromkeys(sampler_words(iterated(run)) for run in runs))
     return Answer(
         "What do the steps after the first one buy?", f"FMD × {number(float(np.median(ratio['fmd'])))}",
         (f"{number(min(ratio['fmd']))} to {number(max(ratio['fmd']))} over {len(runs)} runs; "
-         if len(runs) > 1 else "") + f"{count(results)}; each run's first sampler",
+         if len(runs) > 1 else "") + f"{count(results)}; {listed(ways)}",
         "Restored test images, all steps against one evaluation, median: all steps have the lower FMD in "
         f"{lower} of {len(runs)} run{'s' * (len(runs) > 1)}, and change the error to the very image "
         f"(RMSE) by a factor of {number(float(np.median(ratio['rmse'])))}.")

@@ -22,7 +22,7 @@ from kelvin.report.kit.words import listed, named
 TITLES = {"fmd": "FMD", "fd_pixels": "FD pixels", "fd_random": "FD random net", "kid": "KID",
           "fid": "FID"}
 SAMPLERS = {"naive": "Algorithm 1", "improved": "Algorithm 2", "ddim": "DDIM",
-            "ancestral": "ancestral sampling", "best": "each one's best sampler"}
+            "ancestral": "ancestral sampling", "declared": "each one's declared sampler"}
 TIMES = 2.0  # from this ratio on a difference is put as a multiple
 
 
@@ -35,8 +35,10 @@ def sentence(verdict: Verdict, titles: Mapping[str, str]) -> str:
         for run in (c.baseline, c.candidate):
             reasons = reasons.replace(f"“{run}”", _named(run, titles))
         return f"No verdict on {candidate} against {baseline}. {reasons}"
-    fmd = f"the FMD of {candidate} is {change(verdict.ratio)} than that of {baseline}"
-    interval = f"95 % interval {between(*verdict.interval)}"
+    size, interval = effect(verdict.ratio, verdict.interval)
+    than = "as" if size.endswith("high") else "than"
+    fmd = f"the FMD of {candidate} is {size} {than} that of {baseline}"
+    interval = f"95 % interval {interval}"
     tested = f"{interval}; p {p_value(verdict.p)}{_corrected(verdict)}"
     power = f"an FMD {change(1 + verdict.detectable)} would have been found in 4 of 5 such experiments"
     others = [TITLES.get(key, key) for key in verdict.signs if key != JUDGED]
@@ -54,6 +56,13 @@ def sentence(verdict: Verdict, titles: Mapping[str, str]) -> str:
         f"but by {listed(others)} there is one."}[outcome]
     where = f"By {_sampler(c.sampler)} with {c.nfe:,} evaluations an image, over {_seeds(verdict)}, "
     return " ".join([where + body, *_conditions(verdict, titles)])
+
+
+def effect(ratio: float, interval: tuple[float, float]) -> tuple[str, str]:
+    """A ratio and its interval in words, both as multiples where one end is one, else both as changes."""
+    if interval[1] >= TIMES or ratio >= TIMES:
+        return f"{digits(ratio)} times as high", f"{digits(interval[0])} to {digits(interval[1])} times"
+    return change(ratio), between(*interval)
 
 
 def change(ratio: float) -> str:

@@ -108,9 +108,10 @@ def flags(scores: Sequence[Score]) -> list[str]:
     out = [f"{named(s.title)} copies: {100 * s.copy_fraction:.0f} % of its samples are nearer to a "
            "training image than held-out images are, so its FMD is no sign of quality."
            for s in scores if s.copier]
-    out += [f"{named(s.title)} is flagged as a copier: its samples lie nearer to the training images "
-            f"than these do to one another (C_T {number(s.c_t, 2)}, below {number(COPYING, 1)}), be it "
-            "by repeating or by blurring them, so its FMD is no sign of quality."
+    out += [f"{named(s.title)} may copy, and is set apart: its samples lie nearer to the training images "
+            f"than these do to one another (C_T {number(s.c_t, 2)}, below {number(COPYING, 1)}), and "
+            f"{100 * s.copy_fraction:.1f} % of them are near-copies. Repeating and blurring training "
+            "images both lower C_T, and may lower FMD."
             for s in scores if not s.copier and s.c_t is not None and s.c_t < COPYING]
     out += [f"{named(s.title)} scores below the floor of held-out real images (normalised "
             f"{fixed(s.normalised)}): that is within the floor's own spread or a sign of copying, not "

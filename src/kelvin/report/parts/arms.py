@@ -82,6 +82,12 @@ class Arm:
     def place(self) -> Place | None:
         return self.choice[1]
 
+    @property
+    def judged(self) -> Place | None:
+        """The sampler that budgets are judged by: the one with the most evaluations that another record
+        declared, else that of the choice."""
+        return max(self.declaration, key=lambda place: place[1], default=self.place)
+
     def scores(self, run: Run, place: Place | None) -> list[Mapping[str, Any]]:
         """Of each training seed; of the run's first sampler for None."""
         name = run.record["sampler"] if place is None else self.samplers[place]
@@ -197,14 +203,16 @@ def restoration(run: Run, grey_levels: int, in_reach: bool) -> Gate:
 
 
 def budget(arm: Arm, smaller: Sequence[Arm]) -> Gate:
-    """Against the nearest budget of half the updates or fewer, by the sampler that is chosen here."""
+    """Against the nearest budget of half the updates or fewer, by one sampler (see `Arm.judged`)."""
+    place = arm.judged
     halves = [other for other in smaller if 2 * other.updates <= arm.updates
-              and (arm.place is None or arm.place in other.samplers)]
+              and (place is None or place in other.samplers)]
     if not halves:
         return Gate(BUDGET, False, f"It was trained for {arm.updates:,} updates and for no budget of "
                     "half of them or less, so what more would change is not known.")
     half = halves[-1]
     try:
-        return budget_gate((half.updates, arm.updates), half.fmd(place=arm.place), arm.fmd())
+        return budget_gate((half.updates, arm.updates), half.fmd(place=place),
+                           arm.fmd(place=place))
     except KelvinError as error:
         return Gate(BUDGET, False, f"It cannot be judged: {error}.")

@@ -28,7 +28,7 @@ from kelvin.report.kit.style import (
 )
 from kelvin.report.kit.verdict_words import SAMPLERS
 from kelvin.report.parts.arms import EVALUATIONS, KINDS, TIED, Arm, samplers_of, verdict_fmd
-from kelvin.report.parts.contrasts import BEST, Effect, Page
+from kelvin.report.parts.contrasts import DECLARED, Effect, Page, Step
 from kelvin.report.parts.curves import variance_lines
 from kelvin.report.results import Results, Run
 
@@ -48,9 +48,10 @@ def label(arm: Arm, arms: Sequence[Arm]) -> str:
     return f"{arm.title}, tied by {TIED[arm.tie]}" if several else arm.title
 
 
-def forest(name: str, page: Page, best: bool) -> Figure | None:
-    """Ratios of FMD with intervals: by each one's best sampler, or a panel a sampler."""
-    kinds = [BEST] if best else [kind for kind in KINDS if any(e.place[0] == kind for e in page.effects)]
+def forest(name: str, page: Page, declared: bool) -> Figure | None:
+    """Ratios of FMD with intervals: by each one's declared sampler, or a panel a sampler."""
+    kinds = [DECLARED] if declared else [kind for kind in KINDS
+                                         if any(e.place[0] == kind for e in page.effects)]
     panels = [[e for e in page.effects if e.place[0] == kind] for kind in kinds]
     if not any(panels):
         return None
@@ -72,7 +73,7 @@ def forest(name: str, page: Page, best: bool) -> Figure | None:
                 axes.plot(e.interval, [y, y], color=colour, linewidth=1.5)
             axes.plot(e.ratio, y, marker, color=colour, markersize=5.5,
                       markerfacecolor=colour if full else "white", zorder=3)
-        if not best:
+        if not declared:
             axes.set_title(plain(SAMPLERS[kind]), fontsize=9)
     for axes in grid[len(panels):]:
         axes.set_visible(False)
@@ -88,17 +89,39 @@ def forest(name: str, page: Page, best: bool) -> Figure | None:
     if present - set(OUTCOMES):
         mark(grid[0], UNDECIDED[1], "not decided", UNDECIDED[0], markerfacecolor="white")
     grid[0].fill_between([], [], [], color=BAND, alpha=0.6, label="within 10 %")
-    what = "each by its best sampler" if best else "within one sampler"
+    what = "each by its declared sampler" if declared else "within one sampler"
     base = page.sides[page.effects[0].verdict.contrast.baseline]
     held = f"{base.plain_title}{', under the same target' * bool(base.target)}"
+    bars = "Bars: 95 % interval over training seeds of each contrast alone; the verdict is corrected " \
+        "for all of them." if any(e.interval for e in page.effects) else "One seed has no interval."
     return finish(figure, name, f"FMD of every degradation over that of {held}, {what}, by network "
-                  "evaluations an image (the number after the title). Bars: 95 % interval over training "
-                  "seeds of each contrast alone; the verdict is corrected for all of them. Left of 1 the "
+                  f"evaluations an image (the number after the title). {bars} Left of 1 the "
                   "degradation has the lower FMD; full markers are verdicts.", columns=5)
 
 
 def row_label(e: Effect, page: Page) -> tuple[str, int]:
     return e.verdict.contrast.candidate, e.place[1]
+
+
+def over_updates(name: str, lines: Sequence[Sequence[Step]]) -> Figure | None:
+    """Ratios of FMD over the number of updates, a line a degradation; None without any."""
+    if not lines:
+        return None
+    figure, axes = chart(WIDTH * 0.8, 4.0)
+    last = [steps[-1].candidate for steps in lines]
+    for steps, style in zip(lines, looks([arm.run for arm in last]), strict=True):
+        ends = [step.interval or (step.ratio, step.ratio) for step in steps]
+        error_bars(axes, [step.candidate.updates for step in steps], [step.ratio for step in steps],
+                   [low for low, _ in ends], [high for _, high in ends], label(steps[-1].candidate, last),
+                   style)
+    axes.axhline(1, color=GREY, linewidth=1, zorder=1)
+    axes.set(xlabel="updates", ylabel=f"FMD over that of {plain(lines[0][-1].baseline.plain_title)}")
+    logarithmic(axes)
+    counts = sorted({step.candidate.updates for steps in lines for step in steps})
+    axes.set_xticks(counts, [f"{count:,}" for count in counts])
+    return finish(figure, name, "The ratio of FMD over the length of training, each by its declared "
+                  "sampler with the most evaluations. Below 1 the degradation has the lower FMD. Bars: "
+                  "95 % interval over training seeds, of each point alone.")
 
 
 def over_flops(name: str, arms: Sequence[Arm]) -> Figure | None:
@@ -111,15 +134,15 @@ def over_flops(name: str, arms: Sequence[Arm]) -> Figure | None:
     figure, axes = chart(WIDTH * 0.8, 4.2)
     styles = looks([own[0].run for own in lines.values()])
     for own, style in zip(lines.values(), styles, strict=True):
-        fmds = [arm.fmd() for arm in own]
+        fmds = [arm.fmd(place=arm.judged) for arm in own]
         error_bars(axes, [arm.run.record["training_flops"] / 1e12 for arm in own],
                    [np.mean(values) for values in fmds], list(map(min, fmds)), list(map(max, fmds)),
                    label(own[0], arms), style)
     axes.set(xlabel="training, TFLOPs (forward and backward, all updates)", ylabel="FMD")
     logarithmic(axes)
-    return finish(figure, name, "FMD over the cost of training: each degradation with the learning rate "
-                  "and by the sampler that FMD against validation images declared for it. Bars: range "
-                  "over training seeds.")
+    return finish(figure, name, "FMD over the cost of training: each degradation by the sampler of most "
+                  "evaluations that tuning declared for it; without one, by that of its lowest FMD "
+                  "against the validation images. Bars: range over training seeds.")
 
 
 def over_rates(name: str, arms: Sequence[Arm]) -> Figure | None:
@@ -240,17 +263,19 @@ def starts(name: str, arms: Sequence[Arm]) -> Figure | None:
 
 def by_start(arm: Arm) -> tuple[str, dict[str, list[float]]] | None:
     """An arm's sampler, and {start: FMD of each seed by it}; None where only its prior started it."""
-    if (sampler := ablated(arm.run)) is None:
+    if (sampler := ablated(arm)) is None:
         return None
     keys = {start: started(sampler, start) if start else sampler for start in STARTS}
     return sampler, {start: [verdict_fmd(r["samplers"][key]) for r in arm.run.records]
                      for start, key in keys.items() if key in arm.run.record["samplers"]}
 
 
-def ablated(run: Run) -> str | None:
-    """The first sampler of a run that also started from something else than the prior."""
-    names = run.record["samplers"]
-    return next((key for key in names if start_of(key) is None
+def ablated(arm: Arm) -> str | None:
+    """The sampler that also started from something else than the prior: the one that contrasts are by, if
+    it did, else the first that did."""
+    names = arm.run.record["samplers"]
+    judged = [arm.samplers[arm.judged]] if arm.judged else []
+    return next((key for key in (*judged, *names) if start_of(key) is None
                  and any(started(key, start) in names for start in STARTS if start)), None)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from kelvin.metrics.verdict import DEPENDS, HIGHER, LOWER, NONE, OPEN, SAME, paired
 from kelvin.report.kit.table import number
-from kelvin.report.kit.verdict_words import SAMPLERS, between, change, digits, sentence
+from kelvin.report.kit.verdict_words import SAMPLERS, change, digits, effect, sentence
 from kelvin.report.kit.words import listed, named
 from kelvin.report.parts.arms import TIED, Arm
-from kelvin.report.parts.contrasts import BEST, DECIDED, DISAGREE, Effect, Page
+from kelvin.report.parts.contrasts import DECIDED, DECLARED, DISAGREE, Effect, Page, Step
 
 LEFT = {OPEN: "inconclusive", DEPENDS: "depending on the measure",
         DISAGREE: "not alike under both tyings", NONE: "without a verdict, by a missed gate"}
@@ -45,8 +45,8 @@ def wins(page: Page, baseline: str) -> str:
 
 
 def headline(keys: Sequence[Key]) -> Key:
-    """By each one's best sampler where that is among them, with the most evaluations."""
-    return max(keys, key=lambda key: (key[1] == BEST, key[2]))
+    """By each one's declared sampler where that is among them, with the most evaluations."""
+    return max(keys, key=lambda key: (key[1] == DECLARED, key[2]))
 
 
 def headlines(keys: Iterable[Key]) -> list[Key]:
@@ -65,8 +65,11 @@ def ratio_words(group: Sequence[Effect], page: Page) -> str:
     """A ratio with its interval, under each tying where there are two."""
     each = []
     for e in group:
-        interval = "" if e.interval is None else f", 95 % interval {between(*e.interval)}"
-        each.append(f"{change(e.ratio)}{interval}"
+        words = change(e.ratio)
+        if e.interval is not None:
+            size, interval = effect(e.ratio, e.interval)
+            words = f"{size}, 95 % interval {interval}"
+        each.append(words
                     + (f", where tied by {TIED[e.tie]}" if len(page.ties) > 1 else ""))
     return " and ".join(each)
 
@@ -78,8 +81,8 @@ def titles_of(page: Page, group: Sequence[Effect]) -> tuple[str, str]:
 
 
 def full_verdicts(page: Page) -> list[str]:
-    """Each verdict in full, of each one's best sampler with the most evaluations; without those that a
-    gate withholds, which `misses` tells."""
+    """Each verdict in full, of each one's declared sampler with the most evaluations; without those that
+    a gate withholds, which `misses` tells."""
     groups = page.by_contrast()
     return [sentence(e.verdict, page.titles) for head in headlines(groups) for e in groups[head]
             if e.verdict.outcome != NONE]
@@ -88,7 +91,7 @@ def full_verdicts(page: Page) -> list[str]:
 def tested(page: Page, seeds: Sequence[int]) -> str:
     """Under what the contrasts were made: seeds, updates, tyings, samplers, how things were chosen."""
     updates = sorted({arm.updates for arm in page.sides.values()})
-    kinds = dict.fromkeys(e.place[0] for e in page.effects if e.place[0] != BEST)
+    kinds = dict.fromkeys(e.place[0] for e in page.effects if e.place[0] != DECLARED)
     counts = sorted({e.place[1] for e in page.effects})
     family = page.effects[0].verdict.family
     tie = f"severity tied by {listed([TIED[t] for t in page.ties])}" + (
@@ -96,14 +99,14 @@ def tested(page: Page, seeds: Sequence[int]) -> str:
     choices = []
     if any(arm.is_tuned for arm in page.sides.values()):
         choices.append("what was tuned")
-    best = any(e.place[0] == BEST for e in page.effects)
-    tuners = list(dict.fromkeys(arm.tuner for arm in page.sides.values())) if best else []
+    is_declared = any(e.place[0] == DECLARED for e in page.effects)
+    tuners = list(dict.fromkeys(arm.tuner for arm in page.sides.values())) if is_declared else []
     declared = [tuner for tuner in tuners if tuner]
     if None in tuners:
-        choices.append("the best sampler of the others" if declared else "each one's best sampler")
-    whose = "the best sampler of those that it has" if None in tuners else "each one's best sampler"
+        choices.append("the samplers declared for the others" if declared else "the declared samplers")
+    whose = "the samplers of those that it has" if None in tuners else "each one's sampler"
     before = f" The record {listed(declared)} declared {whose}, by trainings of its own data set, " \
-        "length and seeds." if declared else ""
+        "length and seeds; it need not be the best here." if declared else ""
     how = f" FMD against the validation images, on these very seeds, chose {listed(choices)}." \
         if choices else ""
     conditions = dict.fromkeys(f"{named(page.titles[side])}: {end(why)}" for e in page.effects
@@ -156,6 +159,26 @@ def misses(page: Page) -> str:
     return f"Gates: {'; '.join(parts)}." if parts else "Every run passes the four gates."
 
 
+def over_updates(lines: Sequence[Sequence[Step]]) -> str:
+    """How the ratio of FMD moves with training, a degradation after the other."""
+    several = len({(steps[0].candidate.base, steps[0].candidate.tie) for steps in lines}) > \
+        len({steps[0].candidate.base for steps in lines})
+    parts = []
+    for steps in lines:
+        last = steps[-1]
+        tie = f", tied by {TIED[last.candidate.tie]}," if several else ""
+        each = [f"{step.ratio:.2f}{span(step.interval)} after {step.candidate.updates:,}"
+                for step in steps]
+        parts.append(f"of {named(last.candidate.title)}{tie} over that of "
+                     f"{named(last.baseline.title)} is {listed(each)} updates")
+    return f"With training, by {SAMPLERS[DECLARED]}, the FMD {'; '.join(parts)}." if parts else ""
+
+
+def span(interval: tuple[float, float] | None) -> str:
+    """` [0.51, 0.85]`."""
+    return "" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]"
+
+
 def starts(scores: Sequence[tuple[str, str, Mapping[str, Sequence[float]]]]) -> str:
     """What the prior costs, of (title, sampler, FMD of each seed by start): the ratio of FMD from x_T of
     held-out images to that from the prior's, seed by seed."""
@@ -164,12 +187,12 @@ def starts(scores: Sequence[tuple[str, str, Mapping[str, Sequence[float]]]]) -> 
         if HELD_OUT not in values:
             continue
         prior, true = np.log(values[""]), np.log(values[HELD_OUT])
-        interval = f", 95 % interval {between(*paired(prior, true).ratios())}" \
-            if len(set((true - prior).round(9))) > 1 else ""
-        parts.append(f"{change(float(np.exp(np.mean(true - prior))))} for {named(title)} by {sampler}"
-                     f"{interval}")
-    return (f"The prior's part: from x_T of held-out images in place of the prior's, FMD is "
-            f"{'; '.join(parts)}. That is what a perfect prior would give; where x_T still tells its "
+        interval = paired(prior, true).ratios() if len(set((true - prior).round(9))) > 1 else None
+        unsure = " (not told apart)" if interval and interval[0] < 1 < interval[1] else ""
+        parts.append(f"{float(np.exp(np.mean(true - prior))):.2f} times{span(interval)} for "
+                     f"{named(title)} by {sampler}{unsure}")
+    return (f"The prior's part: from x_T of held-out images, FMD over that from the prior's x_T is "
+            f"{'; '.join(parts)}. A perfect prior would give the former; where x_T still tells its "
             "image, such a prior is as hard to have as a generator.") if parts else ""
 
 

@@ -12,7 +12,7 @@ from kelvin.metrics.gates import Gate
 from kelvin.metrics.verdict import HIGHER, LOWER, SAME, Contrast, TTest, Verdict, verdicts, welch
 from kelvin.report.parts.arms import EVALUATIONS, KINDS, TIED, Arm, Place, gates_of, verdict_fmd
 
-BEST = "best"  # in place of a sampler: of each side the one that it was declared
+DECLARED = "declared"  # in place of a sampler: of each side the one that tuning declared for it
 DISAGREE = "the tyings disagree"
 DECIDED = (LOWER, HIGHER, SAME)
 
@@ -20,7 +20,7 @@ DECIDED = (LOWER, HIGHER, SAME)
 @dataclass(frozen=True)
 class Effect:
     """A verdict with its numbers, which stand where there is no verdict too. kinds: the samplers of
-    baseline and candidate."""
+    baseline and candidate. family: of the page, those without a verdict counted."""
 
     verdict: Verdict
     tie: str
@@ -28,6 +28,7 @@ class Effect:
     kinds: tuple[str, str]
     ratio: float  # candidate's FMD over the baseline's, of geometric means over seeds
     test: TTest | None  # None with one seed
+    family: int
     by_classifier: tuple[float, float] | None = None  # the lowest and highest ratio of one
 
     @property
@@ -37,8 +38,9 @@ class Effect:
 
     @property
     def detectable(self) -> float | None:
-        """The rise of FMD, as a share, that is found with power 0.8 at the family's strictest level."""
-        return None if self.test is None else self.test.rise(self.verdict.family)
+        """The rise of FMD, as a share, that is found with power 0.8 at the strictest level of the
+        judged contrasts; of all, where none is judged."""
+        return None if self.test is None else self.test.rise(self.verdict.family or self.family)
 
     @property
     def place(self) -> Place:
@@ -79,12 +81,12 @@ class Page:
 def contrasted(arms: Sequence[Arm], baseline: str, grey_levels: int, colour: bool) -> Page:
     """Every other degradation against `baseline`, each tying by itself, after the most updates that both
     had, predicting the same: within each sampler and number of evaluations that both took, and each by
-    its best sampler."""
+    its declared sampler."""
     others = [arm for arm in arms if arm.base != baseline]
     ties = list(dict.fromkeys(arm.tie for arm in others))
     pairs = [pair for tie in ties
              for name, target in dict.fromkeys((arm.degradation, arm.target) for arm in others)
-             if (pair := pair_of([arm for arm in arms if arm.target == target], baseline, name, tie))]
+             for pair in pairs_of(of_target(arms, target), baseline, name, tie)[-1:]]
     sides, gates = {}, {}
     for arm in (arm for pair in pairs for arm in pair):
         smaller = [other for other in arms if (other.degradation, other.tie) ==
@@ -96,22 +98,54 @@ def contrasted(arms: Sequence[Arm], baseline: str, grey_levels: int, colour: boo
                if len({arm.tie for arm in sides.values() if arm.degradation == name}) > 1}
     titles = {key: f"{arm.title}, tied by {TIED[arm.tie]}" if arm.degradation in several else arm.title
               for key, arm in sides.items()}
-    return Page([effect_of(v, tie, kinds, sides) for v, (_, kinds, tie) in
+    return Page([effect_of(v, tie, kinds, sides, len(prepared)) for v, (_, kinds, tie) in
                  zip(outcomes, prepared, strict=True)], sides, gates, titles)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Two sides after so many updates, each by its declared sampler with nfe evaluations. ratio: the
+    candidate's FMD over the baseline's; interval: 95 %, None with one seed."""
+
+    baseline: Arm
+    candidate: Arm
+    nfe: int
+    ratio: float
+    interval: tuple[float, float] | None
+
+
+def over_updates(arms: Sequence[Arm], baseline: str) -> list[list[Step]]:
+    """Of each degradation, tying and target its steps, the fewest updates first; of those alone that were
+    trained for several numbers of updates, as the baseline was."""
+    out = []
+    for name, target, tie in dict.fromkeys((arm.degradation, arm.target, arm.tie) for arm in arms
+                                           if arm.base != baseline):
+        steps = []
+        for pair in pairs_of(of_target(arms, target), baseline, name, tie):
+            if both := set(pair[0].declared) & set(pair[1].declared):
+                nfe = max(both)
+                ratio, test = ratio_of(*(arm.fmd(place=(arm.declared[nfe], nfe)) for arm in pair))
+                steps.append(Step(*pair, nfe, ratio, test and test.ratios()))
+        out += [steps] if len(steps) > 1 else []
+    return out
 
 
 def key_of(arm: Arm) -> str:
     return f"{arm.degradation}@{arm.tie}-{arm.updates}"
 
 
-def pair_of(arms: Sequence[Arm], baseline: str, name: str, tie: str) -> tuple[Arm, Arm] | None:
-    """The baseline, of that tying where it was trained under it, and the candidate."""
+def of_target(arms: Sequence[Arm], target: str) -> list[Arm]:
+    return [arm for arm in arms if arm.target == target]
+
+
+def pairs_of(arms: Sequence[Arm], baseline: str, name: str, tie: str) -> list[tuple[Arm, Arm]]:
+    """The baseline, of that tying where it was trained under it, and the candidate, after each number of
+    updates that both had, the fewest first."""
     candidates = {arm.updates: arm for arm in arms if (arm.degradation, arm.tie) == (name, tie)}
     first = [arm for arm in arms if arm.base == baseline]
     first = [arm for arm in first if arm.tie == tie] or first
     bases = {arm.updates: arm for arm in first}
-    both = set(bases) & set(candidates)
-    return (bases[max(both)], candidates[max(both)]) if both else None
+    return [(bases[updates], candidates[updates]) for updates in sorted(set(bases) & set(candidates))]
 
 
 def contrasts_of(base: Arm, candidate: Arm, gates: Mapping[str, Sequence[Gate]], colour: bool
@@ -119,7 +153,7 @@ def contrasts_of(base: Arm, candidate: Arm, gates: Mapping[str, Sequence[Gate]],
     """(contrast, the kinds of both samplers, tying) of two arms."""
     places = [(kind, nfe, (kind, kind)) for kind in KINDS for nfe in EVALUATIONS
               if (kind, nfe) in base.samplers and (kind, nfe) in candidate.samplers]
-    places += [(BEST, nfe, (base.declared[nfe], candidate.declared[nfe])) for nfe in EVALUATIONS
+    places += [(DECLARED, nfe, (base.declared[nfe], candidate.declared[nfe])) for nfe in EVALUATIONS
                if nfe in base.declared and nfe in candidate.declared]
     out = []
     for sampler, nfe, kinds in places:
@@ -143,17 +177,24 @@ def measures(arm: Arm, place: Place) -> dict[str, list[float]]:
                   if all(s.get(key) is not None for s in scores)}
 
 
-def effect_of(verdict: Verdict, tie: str, kinds: tuple[str, str], sides: Mapping[str, Arm]) -> Effect:
-    first, second = (np.log(v) for v in verdict.contrast.measures["fmd"])
-    test = verdict.test
-    if test is None and min(len(first), len(second)) > 1:
-        try:
-            test = welch(first, second)
-        except KelvinError:  # one value of all seeds: no spread to judge by
-            test = None
-    return Effect(verdict, tie, sides[verdict.contrast.candidate].degradation, kinds,
-                float(np.exp(second.mean() - first.mean())), test,
-                over_classifiers(verdict.contrast, kinds, sides))
+def effect_of(verdict: Verdict, tie: str, kinds: tuple[str, str], sides: Mapping[str, Arm], family: int
+              ) -> Effect:
+    ratio, test = ratio_of(*verdict.contrast.measures["fmd"])
+    return Effect(verdict, tie, sides[verdict.contrast.candidate].degradation, kinds, ratio,
+                  verdict.test or test, family, over_classifiers(verdict.contrast, kinds, sides))
+
+
+def ratio_of(baseline: Sequence[float], candidate: Sequence[float]) -> tuple[float, TTest | None]:
+    """Candidate's FMD over the baseline's, of geometric means over seeds, and the test of its logarithm;
+    None with one seed, or one value of all seeds."""
+    first, second = np.log(baseline), np.log(candidate)
+    ratio = float(np.exp(second.mean() - first.mean()))
+    if min(len(first), len(second)) < 2:
+        return ratio, None
+    try:
+        return ratio, welch(first, second)
+    except KelvinError:
+        return ratio, None
 
 
 def over_classifiers(contrast: Contrast, kinds: tuple[str, str], sides: Mapping[str, Arm]

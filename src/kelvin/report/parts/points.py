@@ -42,7 +42,7 @@ class Point:
     def score(self) -> Score:
         return Score(self.name, [s["fmd"] for s in self.scores], *self.interval("fmd"),
                      self.mean("fmd_normalised"), any(s["copier"] for s in self.scores),
-                     any(s["below_floor"] for s in self.scores), self.scores[0]["copy_fraction"])
+                     self.mean("fmd_normalised") < 0, self.scores[0]["copy_fraction"])
 
     def overlaps(self, other: Point) -> bool:
         (low, high), (other_low, other_high) = self.interval("fmd"), other.interval("fmd")

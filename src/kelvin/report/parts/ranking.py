@@ -62,8 +62,9 @@ def hot_against_cold(results: Results, metrics: Mapping[str, Mapping[str, Any]])
             continue
         top = score(best, metrics[best.name])
         over = "images" if len(top.values) == 1 else "training seeds"
-        out.append(f"The lowest FMD of {words} {seeds(len(top.values))} is that of {named(top.title)}: "
-                   f"{between(top)} by {sampler_words(best.record['sampler'])} ({100 * level:.0f} % "
+        out.append(f"By its runs' first samplers, the lowest FMD of {words} "
+                   f"{seeds(len(top.values))} is that of {named(top.title)}: {between(top)} by "
+                   f"{sampler_words(best.record['sampler'])} ({100 * level:.0f} % "
                    f"interval over {over}), normalised {fixed(top.normalised)}; a Gaussian fitted to the "
                    f"pixels has {number(gaussian)}.")
         out += [*passed_over(order, results), *flags([top])]

@@ -68,6 +68,8 @@ def samplers_table(results: Results) -> Table:
                 values = [scores[key] for scores in records]
                 row[key] = values[0] if values[0] is None or isinstance(values[0], bool) \
                     else float(np.mean(values)) if len(values) > 1 else values[0]
+            if row["fmd_normalised"] is not None:
+                row["below_floor"] = row["fmd_normalised"] < 0
             rows.append(row)
     columns = [
         shared.RUN, shared.SAMPLER, shared.text("weights"), shared.NFE, *columns_of("samplers"),

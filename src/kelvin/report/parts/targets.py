@@ -22,8 +22,8 @@ SIDES = {-1: "below", 0: "on either side of", 1: "above"}  # of an interval, and
 
 @dataclass(frozen=True)
 class Change:
-    """A degradation's FMD under a target and under the first one, each by its own best sampler with the
-    most evaluations; test: of log FMD, seed by seed, None where that cannot be."""
+    """A degradation's FMD under a target and under the first one, each by its own declared sampler with
+    the most evaluations; test: of log FMD, seed by seed, None where that cannot be."""
 
     arm: Arm
     first: Arm
@@ -105,8 +105,8 @@ def gains(arms: Sequence[Arm]) -> str:
                 for side, word in ((-1, "lower"), (1, "higher"), (0, "not told apart"))
                 if any(side_of(c.interval) == side for c in own)]
         parts.append(f"with {target} in place of {own[0].first.target} FMD is {', '.join(each)}")
-    return ("What is predicted, each by its own best sampler, on the same seeds (ratio of FMD and its "
-            f"95 % interval, no verdict): {'; '.join(parts)}.") if parts else ""
+    return ("What is predicted, each by its own declared sampler, on the same seeds (ratio of FMD and "
+            f"its 95 % interval, no verdict): {'; '.join(parts)}.") if parts else ""
 
 
 def best(arm: Arm) -> tuple[str, int]:

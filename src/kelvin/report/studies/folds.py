@@ -175,13 +175,13 @@ def stopping(runs: list[Run]) -> str:
     if late:
         last = sum(r.record["best_epoch"] == len(r.history) for r in late)
         words.append(f"of those that ran to the end {last} had their lowest validation loss in the "
-                     "last epoch" + (", so that longer training would have gone on improving them"
+                     "last epoch" + (": what longer training would do is not known"
                                      if last == len(late) else ""))
     return f"{'; '.join(words)}."
 
 
 def rule_cost(run: Run) -> list[str]:
-    """How much SSIM a rule other than the exact one loses, on average and at its worst t."""
+    """How much SSIM a rule other than the exact one loses or gains on average, and its worst t."""
     out = []
     for rule in rules(run)[1:]:
         lost = values(run, "test", EXACT, "ssim") - values(run, "test", rule, "ssim")
@@ -190,7 +190,9 @@ def rule_cost(run: Run) -> list[str]:
         spread = f" ± {number(each.std(ddof=1) / len(each) ** 0.5, 2)}" if len(each) > 1 else ""
         over = (f"mean over t ± standard error over {len(each)} folds" if len(each) > 1
                 else f"mean over t, fold {run.first.index}")
-        out.append(f"{named(run.title)}: against the exact rule, {single_shot.title(rule)} loses "
-                   f"{number(float(each.mean()))}{spread} SSIM ({over}), at most "
-                   f"{number(float(lost.mean(0)[worst]))} at t = {t[worst]}.")
+        mean, most = float(each.mean()), float(lost.mean(0)[worst])
+        ends = f"most at t = {t[worst]}, {number(most)}" if most > 0 else "at no t"
+        out.append(f"{named(run.title)}: against the exact rule, {single_shot.title(rule)} "
+                   f"{'loses' if mean > 0 else 'gains'} {number(abs(mean))}{spread} SSIM ({over}); it "
+                   f"loses {ends}.")
     return out

@@ -137,8 +137,8 @@ def paragraph(sweep: list[Point], real: float, over: str) -> str:
         parts.append(f"At w = {', '.join(above)} the samples are easier to classify than real images.")
     unguided = next((p for p in sweep if p.at == 1), None)
     if unguided and last is not unguided:
-        parts.append(f"From w = 1 to {last.at:g} "
-                     + " and ".join(f"{key} {moved(unguided.mean(key), last.mean(key))}"
+        parts.append(f"At w = {', '.join(f'{p.at:g}' for p in sweep)} "
+                     + " and ".join(f"{key} is {', '.join(number(p.mean(key)) for p in sweep)}"
                                     for key in ("precision", "recall")) + ".")
     return " ".join(parts)
 
@@ -149,26 +149,15 @@ def in_pixels(sweep: list[Point]) -> bool:
 
 
 def rewarded(sweep: list[Point]) -> list[str]:
-    """Whether FMD (a classifier's features) and FD pixels (no classes) agree on what guidance gains."""
+    """Whether FMD (a classifier's features) and FD pixels (no classes) move alike from w = 1 on."""
     at_one = next((p for p in sweep if p.at == 1), None)
-    best = min(sweep, key=lambda p: p.mean("fmd"))
-    if at_one is None or not in_pixels(sweep):
+    others = [p for p in sweep if p is not at_one]
+    if at_one is None or not others or not in_pixels(sweep):
         return []
-    at = [f"{p.at:g} ({number(p.mean('fmd'))} and {number(p.mean('fd_pixels'))})" for p in sweep
-          if p.mean("fmd") < at_one.mean("fmd") and p.mean("fd_pixels") > at_one.mean("fd_pixels")]
-    start = f"{number(at_one.mean('fmd'))} and {number(at_one.mean('fd_pixels'))}"
-    if at:
-        return [f"FMD rewards labels: at w = {', '.join(at)} it is lower than at w = 1 and FD pixels "
-                f"is higher ({start}). A classifier's features favour samples that it can classify; "
-                "pixels do not say that these are nearer to real images."]
-    if best is at_one:
-        return []
-    nearer = best.mean("fd_pixels") < at_one.mean("fd_pixels")
-    return [f"From w = 1 to {best.at:g} FMD falls and FD pixels {'falls too' if nearer else 'stays'} "
-            f"({start} to {number(best.mean('fmd'))} and {number(best.mean('fd_pixels'))})."]
-
-
-def moved(before: float, after: float) -> str:
-    if after == before:
-        return f"stays {number(before)}"
-    return f"{'rises' if after > before else 'falls'} from {number(before)} to {number(after)}"
+    apart = [f"{p.at:g}" for p in others if (p.mean("fmd") < at_one.mean("fmd"))
+             != (p.mean("fd_pixels") < at_one.mean("fd_pixels"))]
+    each = [f"{number(p.mean('fmd'))} and {number(p.mean('fd_pixels'))} at {p.at:g}" for p in sweep]
+    end = (f"At w = {', '.join(apart)} one of them is lower than at w = 1 and the other is not: a "
+           "classifier's features may favour samples that it can classify." if apart else
+           "At no weight is one of them lower than at w = 1 and the other not.")
+    return [f"FMD and FD pixels over w: {'; '.join(each)}. {end}"]

@@ -18,7 +18,7 @@ from kelvin.report.parts import contrast_words as words
 from kelvin.report.parts import targets
 from kelvin.report.parts.arms import TIED, Arm, arms
 from kelvin.report.parts.columns import RUN, text, value
-from kelvin.report.parts.contrasts import BEST, Page, contrasted
+from kelvin.report.parts.contrasts import DECLARED, Page, Step, contrasted, over_updates
 from kelvin.report.results import Results, StudyResults
 from kelvin.report.studies.base import Study, studies
 
@@ -60,8 +60,9 @@ class HotAndCold(Study):
         return list(first.values())
 
     def figures(self) -> list[Figure | None]:
-        return [drawing.forest(f"{self.name}-best", self.page, best=True),
-                drawing.forest(f"{self.name}-samplers", self.page, best=False),
+        return [drawing.forest(f"{self.name}-declared", self.page, declared=True),
+                drawing.over_updates(f"{self.name}-updates", self.steps),
+                drawing.forest(f"{self.name}-samplers", self.page, declared=False),
                 drawing.over_flops(f"{self.name}-flops", self.arms),
                 drawing.over_rates(f"{self.name}-rates", self.arms),
                 drawing.processes(f"{self.name}-process", self.processes),
@@ -70,7 +71,7 @@ class HotAndCold(Study):
 
     def tables(self) -> list[Table | None]:
         return [self.contrasts(), self.gates(), self.rates(), self.declared(), self.targets(),
-                self.starts()] if self.trained else []
+                self.budgets(), self.starts()] if self.trained else []
 
     def contrasts(self) -> Table | None:
         """One row a contrast."""
@@ -79,8 +80,8 @@ class HotAndCold(Study):
         for e in self.page.effects:
             c, (low, high) = e.verdict.contrast, e.interval or (None, None)
             least, most = e.by_classifier or (None, None)
-            sampler = SAMPLERS[c.sampler] if c.sampler != BEST else (
-                f"best: {' against '.join(dict.fromkeys(SAMPLERS[kind] for kind in e.kinds[::-1]))}")
+            sampler = SAMPLERS[c.sampler] if c.sampler != DECLARED else (
+                f"declared: {' against '.join(dict.fromkeys(SAMPLERS[kind] for kind in e.kinds[::-1]))}")
             rows.append({"candidate": e.candidate, "title": f"{sides[c.candidate].title} against "
                          f"{sides[c.baseline].title}", "tie": e.tie, "sampler": sampler,
                          "nfe": c.nfe, "seeds": min(e.verdict.seeds), "ratio": e.ratio,
@@ -98,14 +99,29 @@ class HotAndCold(Study):
                  Column("detectable rise", lambda r: NOTHING if r["detectable"] is None
                         else f"{digits(100 * r['detectable'])} %")]
         return Table(f"{self.name}-contrasts", f"Every degradation against {named(self.baseline)}, "
-                     "within one sampler and number of network evaluations an image; best: each by the "
-                     "sampler that was declared for it, by FMD against validation images. Ratio: FMD of "
-                     "the first over that of the second, of geometric means over training seeds; FMD is "
-                     "the median "
-                     "over the judging classifiers, whose own ratios lie between the numbers under "
-                     "“by classifier”. Verdict: docs/verdict.md; all rows are one family. "
-                     "Detectable rise: of FMD, found in 4 of 5 such experiments at the family's "
-                     "strictest level.", heads, rows)
+                     "within one sampler and number of network evaluations an image; declared: each by "
+                     "the sampler that tuning declared for it, by FMD against validation images. Ratio: "
+                     "FMD of the first over that of the second, of geometric means over training seeds; "
+                     "FMD is the median over the judging classifiers, whose own ratios lie between the "
+                     "numbers under “by classifier”. Verdict: docs/verdict.md; all rows are one family. "
+                     "Detectable rise: of FMD, found in 4 of 5 such experiments at the strictest "
+                     "level of the judged rows; of all rows, where none is judged.", heads, rows)
+
+    @cached_property
+    def steps(self) -> list[list[Step]]:
+        return over_updates(self.arms, self.study.study.runs[0])
+
+    def budgets(self) -> Table | None:
+        """One row a degradation, tying and number of updates."""
+        rows = [{"candidate": s.candidate.degradation, "title": f"{s.candidate.title} against "
+                 f"{s.baseline.title}", "tie": s.candidate.tie, "updates": s.candidate.updates,
+                 "nfe": s.nfe, "ratio": s.ratio, "ratio_low": s.interval and s.interval[0],
+                 "ratio_high": s.interval and s.interval[1]} for steps in self.steps for s in steps]
+        heads = [text("title", "contrast"), TIED_BY, value("updates"), EVALUATIONS,
+                 Column("ratio of FMD [95 % interval]", ratio_of)]
+        return Table(f"{self.name}-budgets", "The same ratio after fewer updates, each by its declared "
+                     "sampler with the most evaluations; the interval is of this row alone.", heads, rows
+                     ) if rows else None
 
     def targets(self) -> Table | None:
         """One row a degradation and target."""
@@ -114,13 +130,13 @@ class HotAndCold(Study):
                  value("fmd", "FMD"), Column("ratio to the first target [95 % interval]", ratio_of)]
         return Table(f"{self.name}-targets", "What the networks predict: the image (x0), what is added "
                      "to the degraded image (residual), or to its linear least squares restoration "
-                     "(linear+), each by its own best sampler. FMD and ratio: of geometric means over "
-                     "seeds, the interval seed by seed.", heads, rows) if rows else None
+                     "(linear+), each by its own declared sampler. FMD and ratio: of geometric means "
+                     "over seeds, the interval seed by seed.", heads, rows) if rows else None
 
     def gates(self) -> Table | None:
         """One row a side, a column a gate."""
         page = self.page
-        rows = [{"run": page.sides[key].run.name, "title": page.titles[key],
+        rows = [{"run": page.sides[key].run.name, "tie": page.sides[key].tie, "title": page.titles[key],
                  "updates": page.sides[key].updates,
                  **{gate.name: state(gate) for gate in gates},
                  **{f"{gate.name}_numbers": numbers(gate) for gate in gates}}
@@ -130,7 +146,7 @@ class HotAndCold(Study):
         return Table(f"{self.name}-gates", "What a run must pass before it is judged. Restoration: "
                      "one-shot RMSE over that of linear least squares on 8 bits, at most 1.1 wherever "
                      "the latter exceeds half a grey level. Budget: twice the updates move log FMD by "
-                     "less than 5 %. Severity: never clamped. Fresh seeds: those that tuned nothing, 5, "
+                     "less than 0.05. Severity: never clamped. Fresh seeds: those that tuned nothing, 5, "
                      "or 10 at no more than 1,120 updates. Conditional: missed at the largest of several "
                      "budgets; verdicts hold of the networks as trained.", heads, rows) if rows else None
 
@@ -163,7 +179,7 @@ class HotAndCold(Study):
              "validation_fmd": float(np.exp(arm.validation(arm.run, (kind, nfe))))}
             for arm in self.arms if arm.is_tuned for nfe, kind in sorted(arm.declared.items())]
         heads = [DEGRADATION, TIED_BY, EVALUATIONS,
-                 Column("best sampler", lambda r: SAMPLERS[r["sampler"]]), VALIDATION]
+                 Column("declared sampler", lambda r: SAMPLERS[r["sampler"]]), VALIDATION]
         return Table(f"{self.name}-declared", "The samplers that tuning declares: of each degradation at "
                      "its chosen learning rate, for each number of evaluations, the one of lowest FMD "
                      "against the validation images.", heads, rows) if rows else None
@@ -198,6 +214,7 @@ class HotAndCold(Study):
         return [part for part in (
             words.wins(self.page, self.baseline) or targets.order(self.page, self.baseline),
             words.tested(self.page, self.results.replicates), words.not_decided(self.page),
+            words.over_updates(self.steps),
             targets.gains(self.largest), *words.full_verdicts(self.page), words.misses(self.page),
             words.starts(started), rates) if part]
 
@@ -254,7 +271,7 @@ def numbers(gate: Gate) -> str:
         return "nothing left to restore" if n["ratio"] is None else \
             f"{number(n['ratio'])} times at t = {n['ratio_at']}"
     if gate.name == BUDGET:
-        return f"{100 * n['move']:+.2g} % a doubling".replace("-", "−")
+        return f"FMD × {np.exp(n['move']):.2f} a doubling"
     if gate.name == SEVERITY:
         return "never clamped" if n["clamped_from"] is None else f"clamped from t = {n['clamped_from']}"
     return f"{len(n['fresh'])} of {n['needed']}"

@@ -131,9 +131,9 @@ class Iterations(Study):
         for axes in panels[2 * down - 2:, len(runs) - across * (down - 1):].flat:
             axes.set_visible(False)
         return finish(canvas, f"{self.name}-over-t", "Restored test images over t, in one network "
-                      "evaluation and by the run's first sampler. Above: SSIM to the image itself "
-                      "(higher is nearer). Below: FMD of the restored images as a set (lower is nearer "
-                      "to real images).", columns=4)
+                      "evaluation and by the sampler that the table names. Above: SSIM to the image "
+                      "itself (higher is nearer). Below: FMD of the restored images as a set (lower is "
+                      "nearer to real images).", columns=4)
 
     def direct(self) -> Figure | None:
         """The same starting states in one step (left) and by the first sampler (right), a row per run."""

@@ -186,15 +186,15 @@ def savings(title: str, gains: Mapping[str, Gain], updates: int, base: str, base
     for key, words in (("loss", "validation loss"), ("fmd", "FMD")):
         g = gains[key]
         if g.at is None:
-            parts.append(f"never reaches its final {words}")
+            parts.append(f"does not reach the final {words} of {named(base)}")
             continue
-        way = f"{number(abs(g.saved))} epochs {'earlier' if g.saved > 0 else 'later'}"
-        cost = "fewer than" if g.total < base_updates else "no fewer than"
-        parts.append(f"reaches its final {words} after {number(g.at)} epochs of its own, {way} than it "
-                     f"did, and after {number(round(g.total))} updates in all, {cost} its "
-                     f"{number(base_updates)}")
-    return (f"Against {named(base)}, {named(title)} ({number(updates)} updates of pre-training) "
-            f"{seeds(count)} {'; it '.join(parts)}.")
+        way = f"{number(abs(g.saved))} {'fewer' if g.saved > 0 else 'more'}"
+        cost = "fewer" if g.total < base_updates else "no fewer"
+        parts.append(f"reaches the final {words} of {named(base)} after {number(g.at)} epochs ({way}), "
+                     f"and {number(round(g.total))} updates with its pre-training (that run: "
+                     f"{number(base_updates)}, so {cost})")
+    return (f"{named(title)} ({number(updates)} updates of pre-training) {seeds(count)} "
+            f"{'; '.join(parts)}.")
 
 
 def against(title: str, control: str, updates: int, pair: tuple[float, float] | None, count: int
