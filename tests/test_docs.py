@@ -11,12 +11,19 @@ from conftest import ROOT
 
 from kelvin.artifacts.folders import RECORDED
 from kelvin.common.files import read_json
+from kelvin.config.resolve import load
 from kelvin.evaluation.protocol import DISTANCES, JUDGE
 from kelvin.features.inception import RESIZES
 from kelvin.metrics import gates, operating, verdict
 from kelvin.metrics.measures import MEASURES
 from kelvin.pipeline import hot_and_cold
-from kelvin.pipeline.release import best_runs, bias_table, calibration_table, write_between
+from kelvin.pipeline.release import (
+    best_runs,
+    bias_table,
+    calibration_table,
+    numbers_table,
+    write_between,
+)
 from kelvin.report.kit import table
 
 METRICS = ROOT / "docs" / "metrics.md"
@@ -24,8 +31,8 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = METRICS.read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S))
 # how values are measured and compared, not a measure of samples
-ABOUT = {"One protocol", "Extractors", "Comparisons and Holm's correction", "Kendall's tau", "Acceptance",
-         "Verdicts"}
+ABOUT = {"Numbers", "One protocol", "Extractors", "Comparisons and Holm's correction", "Kendall's tau",
+         "Acceptance", "Verdicts"}
 
 
 def links(text):
@@ -70,7 +77,7 @@ def test_links_lead_somewhere(document):
 def test_every_section_of_a_measure_says_how_it_was_verified_by_a_test_that_exists():
     assert len(SECTIONS) > 20
     for heading, text in SECTIONS.items():
-        if heading in ("One protocol", "Other keys", "Extractors"):
+        if heading in ("Numbers", "One protocol", "Other keys", "Extractors"):
             continue
         named = {(METRICS.parent / link).resolve() for link in links(text) if "/test_" in link}
         assert named and all(path.is_file() for path in named), heading
@@ -297,11 +304,60 @@ def test_constants_of_the_verdict_rule_are_those_of_the_code():
     assert len(operating.PAGE) == 3
 
 
-def test_make_publish_finds_where_its_tables_go(tmp_path):
+@pytest.fixture(scope="module")
+def calibration():
+    return read_json(ROOT / "reports" / "runs" / "digits" / "calibration.json")
+
+
+def test_the_numbers_of_the_core_are_those_of_its_calibration(calibration):
+    """Exact: `kelvin publish` writes them."""
+    written = re.search(r"<!-- numbers -->\n(.*?)\n<!-- /numbers -->", TEXT, re.S)[1]
+    assert written == numbers_table(calibration, load(ROOT / "params.yaml").metrics)
+
+
+def test_the_numbers_of_the_core_stand_in_their_table_alone(calibration):
+    """Elsewhere they would be those of an older core one day. Sentences about them are true."""
+    text = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", TEXT, flags=re.S)
+    n, test, reference = (calibration[key] for key in ("n", "test_n", "reference_n"))
+    numbers = {n, test, test - n, reference, calibration["bias"]["study_a"]["against"]}
+    assert [k for k in numbers if re.search(rf"(?<![\d,.]){k}(?![\d]|[,.]\d)|\b{k:,}\b", text)] == []
+    assert "`n` is half of the test images" in text and n == test // 2
+    needed = 8 * calibration["extractors"]["classifier"]["dim"]
+    assert "all test images suffice, the `n` samples of a run do not" in text and n < needed <= test
+    fewer = {name for name, record in read_json(ROOT / "reports" / "metrics.json").items()
+             if (record["n"], record["reference_n"]) != (n, reference)}
+    line = re.search(r"(`pretrain-0`.*) are scored on some classes only", text)[1]
+    assert fewer == set(re.findall(r"`(.+?)`", line))
+
+
+def test_what_params_says_of_the_digits_is_what_was_prepared(calibration):
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    for comment in (f"four: {calibration['test_n']}, {100 * calibration['test_n'] / 1797:.0f} %",
+                    f"the reference has {calibration['reference_n']:,} images",
+                    f"{100 * calibration['classifier_accuracy']:.0f} % of the test set",
+                    f"half of the test set ({calibration['n']})",
+                    f"on a test set of {calibration['test_n']}\n"):
+        assert comment in text, comment
+
+
+def test_numbers_by_hand():
+    """10 samples, 21 test images, 11 of them the rest; 4 features, 5 classes. Coverage: Naeem et al.'s
+    product; Wilson's width at a half: z / sqrt(n + z^2); C_T: U = 0, its variance with 10 ties."""
+    stub = {"n": 10, "test_n": 21, "reference_n": 1040, "small_n": 3, "bias": {"study_a": {"against": 7}},
+            "extractors": {"classifier": {"dim": 4}}, "rows": {"held-out": {"histogram": [0.2] * 5}}}
+    rows_ = numbers_table(stub, load(ROOT / "params.yaml").metrics).splitlines()[2:]
+    coverage = 1 - 10 * 9 * 8 / (20 * 19 * 18)
+    variance = 10 * 21 / 12 * (32 - (10**3 - 10) / (31 * 30))
+    assert [row.split("|")[2].strip() for row in rows_] == [
+        "10", "21", "11", "1,040", "3, 7", "4", "8", "32", "1/201", f"{coverage:.3f}", "0.200", "0.158",
+        f"{1.959964 / (10 + 1.959964**2)**0.5:.3f}", "0.2", f"{-105 / variance**0.5:.1f}"]
+
+
+def test_make_publish_finds_where_its_tables_go(tmp_path, calibration):
     """Every measure of every calibrating row; what a record lacks is said to be so."""
-    calibration = read_json(ROOT / "reports" / "runs" / "digits" / "calibration.json")
     path = tmp_path / "metrics.md"
     path.write_text(TEXT, encoding="utf-8")
+    write_between(path, "numbers", numbers_table(calibration, load(ROOT / "params.yaml").metrics))
     write_between(path, "calibration", calibration_table(calibration))
     write_between(path, "bias", bias_table(calibration["bias"]))
     text = path.read_text(encoding="utf-8")

@@ -13,8 +13,8 @@ from kelvin.common.errors import KelvinError
 @dataclass(frozen=True)
 class Agreement:
     """tau: Kendall's tau-b, from -1 (opposite orders) to 1 (one order), None where a measure is equal
-    for all runs. p: two-sided, of independent orders; with n runs it is never below 2 / n!. n: runs
-    that both measures rank."""
+    for all runs. p: two-sided, of independent orders; without ties it is never below 2 / n! of n runs,
+    with ties it is that of the normal approximation. n: runs that both measures rank."""
 
     tau: float | None
     p: float | None

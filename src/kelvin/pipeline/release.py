@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kelvin.artifacts.evaluations import Bias, read_calibration
 from kelvin.artifacts.folders import METRICS, REPORTS
 from kelvin.artifacts.models import ModelFolder
@@ -16,6 +18,12 @@ from kelvin.artifacts.reading import read_json
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import write_text
 from kelvin.config.resolve import Params, load
+from kelvin.config.schema import MetricsConfig
+from kelvin.metrics.asked import wilson_interval
+from kelvin.metrics.authenticity import copying_score
+from kelvin.metrics.fd_infinity import ROWS_PER_DIMENSION
+from kelvin.metrics.intervals import rows_needed
+from kelvin.metrics.manifold import expected_coverage
 from kelvin.metrics.measures import MEASURES, Place
 from kelvin.pipeline import hot_and_cold
 from kelvin.weights import publish
@@ -53,6 +61,36 @@ def readme_cell(record: dict, keys: tuple[str, ...], place: Place) -> str:
     """A value, with its interval in brackets where the README shows one."""
     value, *interval = (f"{record[key]:.{place.decimals}f}" for key in keys)
     return f"{value} ({' to '.join(interval)})" if interval else value
+
+
+def numbers_table(calibration: Mapping[str, Any], config: MetricsConfig) -> str:
+    """docs/metrics.md's table of how many images measures take, and what follows from it."""
+    n, test, dim = (calibration["n"], calibration["test_n"],
+                    calibration["extractors"]["classifier"]["dim"])
+    classes = len(next(iter(calibration["rows"].values()))["histogram"])
+    low, high = wilson_interval(n // 2, n, config.confidence)
+    c_t, _ = copying_score(np.ones(n), np.arange(test) + 2.0)
+    small = f"{calibration['small_n']}, {calibration['bias']['study_a']['against']}"
+    rows = {
+        "samples of a run, `n`": n,
+        "test images, `test_n`": f"{test:,}",
+        "the rest of them, `test_n` − `n`, for MMD, precision, recall, density and coverage": test - n,
+        "reference images (training and validation part), `reference_n`":
+            f"{calibration['reference_n']:,}",
+        "study A's protocol: samples, and first test images as their reference": small,
+        "features of the classifier, d": dim,
+        "samples that a debiased FMD needs": rows_needed(dim),
+        "images that FD-infinity needs": 2 * ROWS_PER_DIMENSION * dim,
+        "smallest p of MMD": f"1/{1 + config.mmd.permutations}",
+        "mean coverage of independent real images":
+            f"{expected_coverage(test - n, n, config.neighbours):.3f}",
+        "nats by which the class entropy is too low": f"{(classes - 1) / (2 * n):.3f}",
+        "largest standard error of a share of the samples": f"{0.5 / n**0.5:.3f}",
+        "largest width of the interval of such a share": f"{high - low:.3f}",
+        "test images below the quantile of distances that makes a copy":
+            f"{config.copy_quantile * test:.1f}",
+        "C_T of copies, whose distances are all 0": f"{c_t:.1f}"}
+    return "\n".join(["| what | here |", "|---|--:|", *(f"| {k} | {v} |" for k, v in rows.items())])
 
 
 def calibration_table(calibration: Mapping[str, Any]) -> str:
@@ -115,9 +153,10 @@ def main() -> None:
     publish_best(params, metrics, Path("."), "{}")
     write_between(Path("README.md"), "results", readme_table(params, metrics, calibration))
     print("README.md: table of results")
+    write_between(Path("docs/metrics.md"), "numbers", numbers_table(calibration, params.metrics))
     write_between(Path("docs/metrics.md"), "calibration", calibration_table(calibration))
     write_between(Path("docs/metrics.md"), "bias", bias_table(calibration["bias"]))
-    print("docs/metrics.md: tables of calibration")
+    print("docs/metrics.md: numbers, tables of calibration")
     write_between(Path("docs/hot-and-cold.md"), "results", hot_and_cold.results())
     print("docs/hot-and-cold.md: results of its records")
 
