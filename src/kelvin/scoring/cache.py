@@ -15,6 +15,7 @@ from kelvin.config.digest import fingerprint
 from kelvin.features.extractor import Extractor
 from kelvin.metrics.moments import Moments, stream_moments
 from kelvin.scoring.images import UNREADABLE
+from kelvin.scoring.subsets import chosen
 
 LARGEST = 1e100    # of mu and sigma: squares of what is larger overflow
 EXTRACTOR = "extractor"  # of statistics that Kelvin wrote
@@ -53,7 +54,7 @@ class Cache:
 
     def _measured(self, extractor: Extractor, most: int, seed: int) -> Reference:
         wanted = np.zeros(len(self.images), bool)
-        wanted[np.random.default_rng(seed).permutation(len(self.images))[:most]] = True
+        wanted[chosen(len(self.images), most, seed)] = True
         subset, start = [], 0
 
         def batches() -> Iterator[np.ndarray]:

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from kelvin.common.arguments import MOST_SIDE, whole_number
-from kelvin.common.errors import KelvinError
+from kelvin.common.arguments import MOST_SIDE, path_of, shown, whole_number
+from kelvin.common.errors import LONGEST, KelvinError
 from kelvin.datasets.sources.convert import convert_images
 from kelvin.datasets.sources.folders import load_folder_images
 
 CHANNELS = (1, 3)
+SOURCES = "name a folder, tar or zip of pictures, or an .npy or .npz file"
 # what damaged .npy and .npz files raise
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, NotImplementedError, RuntimeError,
               zipfile.BadZipFile, zlib.error)  # fmt: skip
@@ -32,29 +33,40 @@ def load_images(source: Path | str | np.ndarray, resize: Side = None, channels: 
     (cropped to its middle, then bicubic); None: all must have one size. channels: 1 or 3; None: as they
     are. KelvinError, one sentence, for anything else.
     """
-    if resize is not None:
-        sides = resize if isinstance(resize, (tuple, list)) else (resize,)
-        if len(sides) > 2 or not sides:
-            raise KelvinError(f"resize = {resize!r} should be a side, or (height, width)")
-        for side in sides:
-            whole_number("resize", side, 1, MOST_SIDE)
+    sides, place = checked_sides(resize), checked_source(source, "the set")
+    if isinstance(place, np.ndarray):
+        return convert_images(_images(place, "the array"), sides, channels)
+    if place.suffix.lower() in (".npy", ".npz") and not place.is_dir():
+        return convert_images(_images(_array(place), str(place)), sides, channels)
+    return load_folder_images(place, sides, channels)[0]
+
+
+def checked_sides(resize: Any) -> Side:
+    """`resize` in plain numbers: None, a side, or (height, width), each from 1 to 4096 pixels."""
+    if resize is None:
+        return None
+    if not isinstance(resize, (tuple, list)):
+        return whole_number("resize", resize, 1, MOST_SIDE)
+    if len(resize) != 2:
+        raise KelvinError(f"resize = {shown(resize)} should be a side, or (height, width)")
+    height, width = (whole_number("resize", side, 1, MOST_SIDE) for side in resize)
+    return height, width
+
+
+def checked_source(source: Any, name: str) -> Path | np.ndarray:
+    """An array as it is, or the path of a file or folder that is there. name: the argument's, for the
+    sentence of the KelvinError."""
     if isinstance(source, np.ndarray):
-        return convert_images(_images(source, "the array"), resize, channels)
-    path = Path(source)
-    if path.suffix.lower() in (".npy", ".npz"):
-        return convert_images(_images(_array(path), str(path)), resize, channels)
-    if not exists(path):
-        raise KelvinError(f"{str(path):.200} is not there; name a folder, tar or zip of pictures, or an "
-                          ".npy or .npz file")
-    return load_folder_images(path, resize, channels)[0]
-
-
-def exists(path: Path) -> bool:
-    """False too for a name that is longer than the system takes."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
+        return source
+    if not isinstance(source, (str, Path)):
+        raise KelvinError(f"{name} is of type {type(source).__name__}; give a path, or a uint8 numpy "
+                          "array of images")
+    path = path_of(name, source)
+    if not path.exists():
+        raise KelvinError(f"{name}: {shown(str(path), LONGEST)} is not there; {SOURCES}")
+    if not path.is_dir() and not path.is_file():  # reading a pipe would wait for ever
+        raise KelvinError(f"{name}: {path} is neither a file nor a folder; {SOURCES}")
+    return path
 
 
 def _array(path: Path) -> np.ndarray:
@@ -71,8 +83,6 @@ def _array(path: Path) -> np.ndarray:
             return np.asarray(loaded[names[0] if len(names) == 1 else "arr_0"])
     except KelvinError:
         raise
-    except FileNotFoundError as error:
-        raise KelvinError(f"{path} is not there") from error
     except UNREADABLE as error:
         raise KelvinError(f"{path} cannot be read as an array ({error}); write it by numpy.save or "
                           "numpy.savez") from error

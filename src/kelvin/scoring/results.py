@@ -51,8 +51,8 @@ class FeatureScore:
 @dataclass(frozen=True)
 class SetScore:
     """One set of images. copies: share that is nearer to a real image than all but 1 % of real images are
-    to one another, and alone in being so near (kelvin.metrics.nearest); None where no real images are
-    there. by_features: one an extractor."""
+    to one another, and alone in being so near (kelvin.scoring.copies), sought among all real images; None
+    where fewer than 10 different ones are there. by_features: one an extractor."""
 
     name: str
     n: int
@@ -63,7 +63,8 @@ class SetScore:
 @dataclass(frozen=True)
 class Scores:
     """Scores of several sets against one set of real images. fid_why, effnet_why: why there is no FID,
-    and nothing in EfficientNet's features, or None."""
+    and nothing in EfficientNet's features, or None. real_n: real images; real_distinct: those left
+    where each counts once, which copies are sought among. Both are 0 for published mu and sigma."""
 
     real: str
     real_n: int
@@ -71,6 +72,7 @@ class Scores:
     sets: tuple[SetScore, ...]
     fid_why: str | None = None
     effnet_why: str | None = None
+    real_distinct: int = 0
 
     def record(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -111,4 +113,15 @@ def notes(scores: Scores) -> list[str]:
     real = f"Against {scores.real}: " + (
         f"{scores.real_n:,} images, {words(scores.shape)}." if scores.real_n
         else "published mu and sigma.")
-    return [real, ABOUT, *filter(None, (scores.effnet_why, scores.fid_why))]
+    return [real, ABOUT, *filter(None, (_repeats(scores), scores.effnet_why, scores.fid_why))]
+
+
+def _repeats(scores: Scores) -> str | None:
+    """What became of copies where real images occur twice; None where none does."""
+    repeats = scores.real_n - scores.real_distinct
+    if not repeats:
+        return None
+    few = all(s.copies is None for s in scores.sets)
+    return (f"Real images that repeat another: {repeats:,}. Copies are "
+            + ("n/a: too few different real images, " if few else "sought among the different ones, ")
+            + f"{scores.real_distinct:,}.")

@@ -18,7 +18,6 @@ from kelvin.metrics.intervals import frechet_interval
 from kelvin.metrics.kid import kid
 from kelvin.metrics.manifold import balls
 from kelvin.metrics.moments import Moments, moments
-from kelvin.metrics.nearest import find_copies, nearest
 from kelvin.metrics.principal import principal
 from kelvin.scoring.cache import (
     Cache,
@@ -28,9 +27,11 @@ from kelvin.scoring.cache import (
     read_statistics,
     write_statistics,
 )
+from kelvin.scoring.copies import Originals
 from kelvin.scoring.extractors import FEATURES, extractors
-from kelvin.scoring.images import Side, load_images, one_shape
+from kelvin.scoring.images import Side, checked_sides, checked_source, load_images, one_shape
 from kelvin.scoring.results import FeatureScore, Scores, SetScore
+from kelvin.scoring.subsets import chosen
 
 COUNTLESS = 10**9  # assumed number of images behind published statistics, which carry no count
 LEAST = 10  # images of either side
@@ -39,8 +40,6 @@ DRAWS = 15  # of real images, for the floor
 ROWS = 10_000  # real features for kernels and balls
 SUBSET, SUBSETS = 1000, 20  # of KID
 NEIGHBOURS = 3
-COPY_QUANTILE = 0.01
-COMPARED = 5_000  # real images among which copies are sought, judged by their own distances
 
 
 def score(theirs: Sequence[Any] | Any, real: Any, resize: Side = None,
@@ -50,9 +49,13 @@ def score(theirs: Sequence[Any] | Any, real: Any, resize: Side = None,
 
     theirs: one source or a list of them; real: a source; each a folder, tar, zip, .npy or .npz, or a
     uint8 array (kelvin.scoring.images.load_images); real may be an .npz of mu and sigma as well. resize:
-    the size of all after resizing. features: of pixels, random, imagenet and inception; None: all that
-    are available. cache: a folder for statistics of the real images, under a key of data, extractor and
-    preprocessing. KelvinError in one sentence for sets that cannot be compared.
+    the side, or (height, width), of all after resizing. features: one or a list of pixels, random,
+    imagenet and inception; None: all that are available. seed: of subsamples and intervals, never of
+    features: distances of two seeds may be compared. cache: a folder for statistics of the real images,
+    under a key of data, extractor and preprocessing. KelvinError in one sentence for arguments that mean
+    nothing, before any image is read, and for sets that cannot be compared.
+
+    Copies are sought among all real images; that takes as long as images times real images say.
     """
     sources = list(theirs) if isinstance(theirs, (list, tuple)) else [theirs]
     return score_sources(sources, real, resize, features, seed, cache)[0]
@@ -61,28 +64,29 @@ def score(theirs: Sequence[Any] | Any, real: Any, resize: Side = None,
 def score_sources(sources: Sequence[Any], real: Any, resize: Side = None,
                   features: Sequence[str] | None = None, seed: int = 0, cache: str | Path | None = None,
                   statistics: Path | None = None) -> tuple[Scores, dict[str, np.ndarray]]:
-    """The scores, and the first images (at most 64, uint8) of every set by name, the real ones first.
+    """The scores, and a draw of images (at most 64, uint8) of every set by name, the real ones first.
 
     statistics: a file to write mu and sigma of the real images to, in the one feature selected.
     """
-    arguments.seed(seed)
+    seed, resize, selection = arguments.seed(seed), checked_sides(resize), checked_features(features)
     if not sources:
         raise KelvinError("score needs at least one set beside the real images")
-    selection = tuple(features) if features else None
-    unknown = [name for name in selection or () if name not in FEATURES]
-    if unknown:
-        raise KelvinError(f"features {unknown[0]!r} are unknown; choose from {', '.join(FEATURES)}")
+    if cache is not None:
+        arguments.place_of_files(f"cache = {arguments.shown(cache)}", arguments.path_of("cache", cache))
+    real = checked_source(real, "real")
+    sources = [checked_source(source, f"set {i}") for i, source in enumerate(sources, 1)]
     if statistics is not None and (selection is None or len(selection) != 1 or "pixels" in selection):
         raise KelvinError("mu and sigma are of one feature: name random, imagenet or inception by "
                           "--features (components of pixels are those of the images at hand)")
     name = _name(real, -1)
     in_grid = f"{name} (real)"
     names = unlike([*(_name(source, i) for i, source in enumerate(sources)), in_grid])[:-1]
-    published = read_statistics(Path(real)) if isinstance(real, (str, Path)) else None
+    published = read_statistics(real) if isinstance(real, Path) else None
     if published is not None and statistics is not None:
         raise KelvinError(f"{name} holds mu and sigma itself: there are no images to take them of")
     sets = [load_images(source, resize) for source in sources]
-    examples = {of: images[:EXAMPLES] for of, images in zip(names, sets, strict=True)}
+    examples = {of: images[chosen(len(images), EXAMPLES, seed)]
+                for of, images in zip(names, sets, strict=True)}
     if published is not None:
         refuse_unlike(sets, names)
         return _against_statistics(published, name, dict(zip(names, sets, strict=True)), selection,
@@ -90,23 +94,33 @@ def score_sources(sources: Sequence[Any], real: Any, resize: Side = None,
     real_images = load_images(real, resize)
     refuse_unlike([real_images, *sets], [name, *names])
     by_name, missing = extractors(real_images, len(real_images), selection or FEATURES,
-                                  selection is not None, seed)
+                                  selection is not None)
     if statistics is not None:
         write_statistics(statistics, real_images, next(iter(by_name.values())))
     store = Cache(cache, real_images)
-    compared = np.random.default_rng(seed).permutation(len(real_images))[:COMPARED]
-    some = real_images[np.sort(compared)]
-    own = nearest(some, some, k=3)[0][:, 1:]  # the nearest of all is the image itself
+    originals = Originals(real_images, seed)
     most = max(ROWS, 2 * max(map(len, sets)) + 2)  # half of them are more than any set
     references = {key: store.reference(extractor, most, seed) for key, extractor in by_name.items()}
-    scores = [SetScore(of, len(images),
-                       float(find_copies(nearest(images, some, k=2)[0], own, COPY_QUANTILE).mean()),
+    scores = [SetScore(of, len(images), originals.share(images),
                        tuple(_by_features(key, by_name[key], references[key], images, seed)
                              for key in by_name))
               for of, images in zip(names, sets, strict=True)]
     return Scores(name, len(real_images), real_images.shape[1:], tuple(scores), missing.fid,
-                  missing.effnet), \
-        {in_grid: real_images[:EXAMPLES], **examples}
+                  missing.effnet, len(originals.rows)), \
+        {in_grid: real_images[chosen(len(real_images), EXAMPLES, seed)], **examples}
+
+
+def checked_features(features: Any) -> tuple[str, ...] | None:
+    """Names of FEATURES, each once; None for none. A str is one name."""
+    names = (features,) if isinstance(features, str) else () if features is None else features
+    if not isinstance(names, (list, tuple, set, frozenset)):
+        raise KelvinError(f"features = {arguments.shown(features)} should be a list; choose from "
+                          f"{', '.join(FEATURES)}")
+    for name in names:
+        if not isinstance(name, str) or name not in FEATURES:
+            raise KelvinError(f"features {arguments.shown(name)} are unknown; choose from "
+                              f"{', '.join(FEATURES)}")
+    return tuple(dict.fromkeys(names)) or None
 
 
 def refuse_unlike(sets: Sequence[np.ndarray], names: Sequence[str]) -> None:
@@ -135,15 +149,15 @@ def _against_statistics(published: Published, name: str, sets: Mapping[str, np.n
     say which, in the trained network that gives as many features."""
     first = next(iter(sets.values()))
     names = tuple(f for f in selection or FEATURES if f != "pixels")  # these need the real images
-    by_name, missing = extractors(first, COUNTLESS, names, selection is not None, seed)
+    by_name, missing = extractors(first, COUNTLESS, names, selection is not None)
     moments_there, made_by = published.moments, published.extractor
     fitting = {key: e for key, e in by_name.items()
                if (identity(e) == made_by if made_by else
                    key != "random" and e.dim == moments_there.dim)}
     if made_by and not fitting:
         raise KelvinError(f"{name} holds mu and sigma in features ({made_by.split(' ')[0]}) that these "
-                          "sets are not given: size and colours of the images, --features and --seed "
-                          "must be those it was written with")
+                          "sets are not given: size and colours of the images and --features must be "
+                          "those it was written with")
     if not fitting:
         dims = ", ".join(f"{key} has {e.dim}" for key, e in by_name.items()) or "none is here"
         raise KelvinError(f"{name} has mu of {moments_there.dim} features and does not say what made "
@@ -204,10 +218,7 @@ def _floor(features: np.ndarray, n: int, seed: int) -> tuple[float | None, float
     return band.mean, band.sd
 
 
-def _name(source: Any, i: int) -> str:
+def _name(source: Path | np.ndarray, i: int) -> str:
     if isinstance(source, np.ndarray):
         return "real images" if i < 0 else f"images {i + 1}"
-    if not isinstance(source, (str, Path)):
-        raise KelvinError(f"{'the real images are' if i < 0 else f'set {i + 1} is'} of type "
-                          f"{type(source).__name__}; give a path, or a uint8 numpy array of images")
-    return Path(source).name or str(source)
+    return source.name or str(source)
