@@ -13,10 +13,18 @@ from kelvin.common.errors import KelvinError
 MOST_SEED, MOST_SIDE = 2**31 - 1, 4096  # of a seed, and of pixels along a side: as in params.yaml
 
 
+def shown(value: Any) -> str:
+    """A value in one line of at most 60 characters, for a sentence about it."""
+    try:
+        return " ".join(repr(value).split())[:60]
+    except ValueError:  # Python writes no number of thousands of digits
+        return f"a huge {type(value).__name__}"
+
+
 def whole_number(name: str, value: Any, least: int, most: int) -> int:
     """The value as an int in least..most; no bool, no float."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) <= most:
-        raise KelvinError(f"{name} = {repr(value)[:60]} should be a whole number from {least:,} to "
+        raise KelvinError(f"{name} = {shown(value)} should be a whole number from {least:,} to "
                           f"{most:,}")
     return int(value)
 
@@ -26,9 +34,13 @@ def seed(value: Any) -> int:
 
 
 def finite_number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise KelvinError(f"{name} = {repr(value)[:60]} should be a finite number")
-    return float(value)
+    """The value as a float; no bool."""
+    try:
+        if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    except OverflowError:  # a whole number beyond all floats
+        pass
+    raise KelvinError(f"{name} = {shown(value)} should be a finite number")
 
 
 def place_of_file(name: str, path: Path) -> None:
