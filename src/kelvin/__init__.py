@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from kelvin.weights import Published
 
 
-def load(path: str) -> Published:
+def load(path: str | Path, *, own_parts: bool = False) -> Published:
     """A weight file, ready to sample, degrade and restore; see kelvin.weights.published."""
     from kelvin.weights import load
 
-    return load(path)
+    return load(path, own_parts=own_parts)
 
 
 def score(theirs: Any, real: Any, resize: int | tuple[int, int] | None = None,

@@ -18,6 +18,11 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False,
                   rich_markup_mode=None)
 
 
+OwnParts = Annotated[bool, typer.Option(
+    "--own-parts", help="Run the code of your own parts (module:name) that WEIGHTS names: only of files "
+                        "that you trust.")]
+
+
 @app.callback()
 def kelvin() -> None:
     """Kelvin: one scale for hot and cold diffusion."""
@@ -158,6 +163,7 @@ def sample(
                                       help="Image i of a seed is the same whatever n is.")] = 0,
     label: Annotated[int | None, typer.Option(show_default=False, help="Class of all images.")] = None,
     guidance: Annotated[float, typer.Option(help="Weight of classifier-free guidance.")] = 1.0,
+    own_parts: OwnParts = False,
 ) -> None:
     """Draw images from published weights.
 
@@ -165,14 +171,15 @@ def sample(
     kelvin sample weights/hot.safetensors
     kelvin sample weights/cold.safetensors -n 16 --seed 3 -o cold.npz
 
-    Ends with status 1 and a sentence for a file that holds no weights, or an unknown class.
+    Ends with status 1 and a sentence for a file that holds no weights or names parts of one's own, or
+    for an unknown class.
     """
     from kelvin.weights import load
 
     if out.suffix.lower() not in (".png", ".npz"):
         raise KelvinError(f"--out {out} should end in .png or .npz")
     refuse_no_place("--out", out)
-    drawn = load(weights).sample(n, seed, label, guidance)
+    drawn = load(weights, own_parts=own_parts).sample(n, seed, label, guidance)
     drawn.save(out)
     print(f"{n} images in {out}")
 
@@ -191,6 +198,7 @@ def restore(
     sampler: Annotated[str | None, typer.Option(
         show_default="the published one", help="direct restores in one shot.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of what is drawn on the way.")] = 0,
+    own_parts: OwnParts = False,
 ) -> None:
     """Restore a degraded picture by published weights.
 
@@ -208,7 +216,7 @@ def restore(
     if out.suffix.lower() != ".png":
         raise KelvinError(f"--out {out} should end in .png")
     refuse_no_place("--out", out)
-    restore_photo(load(weights), photo, t, out, is_clean, resize, sampler, seed)
+    restore_photo(load(weights, own_parts=own_parts), photo, t, out, is_clean, resize, sampler, seed)
     print(f"{photo} restored from t = {t} in {out}")
 
 

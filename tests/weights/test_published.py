@@ -8,29 +8,18 @@ import pytest
 import torch
 from conftest import ROOT
 from PIL import Image
+from published_models import DDIM, IMPROVED, SAMPLERS
 from typer.testing import CliRunner
 
 from kelvin.cli import app
 from kelvin.common.errors import KelvinError
 from kelvin.common.streams import BlockRandom
-from kelvin.config.resolve import merge
-from kelvin.config.schema import RunConfig
 from kelvin.degradations import State
-from kelvin.networks import Shape
-from kelvin.restoration import assemble
 from kelvin.sampling.samplers import ddim, direct, improved, times
-from kelvin.training.fitting import fit_process
-from kelvin.weights import Degraded, Published, load
+from kelvin.weights import Degraded, load
 from kelvin.weights.images import unit_images
 
 COLD = str(ROOT / "weights/cold.safetensors")
-SHAPE = Shape(1, 8, 8)
-NETWORK = {"kind": "unet", "channels": 8, "multipliers": [1], "blocks": 1}
-DDIM = {"kind": "ddim", "steps": 10, "eta": 0.0}
-ANCESTRAL = {"kind": "ancestral", "steps": 10}
-IMPROVED = {"kind": "improved", "steps": "all", "z": "kept"}
-SAMPLERS = {"ddpm-best": DDIM, "blur-strong": IMPROVED, "tied-pixels": IMPROVED,
-            "tied-mask-noise": {**DDIM, "steps": 5}, "guided": ANCESTRAL}
 
 
 def invoke(*words, status=0):
@@ -43,27 +32,6 @@ def invoke(*words, status=0):
 
 def bytes_of(samples):
     return (samples.images.clip(0, 1) * 255).round().astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def models(params):
-    """{run: its untrained weights}: noise, blur, lost pixels, lost pixels and noise, classes."""
-    found = {}
-    for name, sampler in SAMPLERS.items():
-        run = RunConfig(**merge(params.run(name).model_dump(), {"network": NETWORK}))
-        torch.manual_seed(0)
-        restorer = assemble.build(run, SHAPE, classes=10)
-        fit_process(restorer, np.random.default_rng(0).integers(0, 256, (80, 1, 8, 8), np.uint8), None)
-        restorer.network.eval().requires_grad_(False)
-        for parameter in restorer.network.parameters():  # the last layer starts at zero
-            parameter += 0.1 * torch.randn_like(parameter)
-        found[name] = Published(restorer, run.model_dump(), sampler, {"run": name})
-    return found
-
-
-@pytest.fixture(scope="module")
-def clean():
-    return np.random.default_rng(1).integers(0, 256, (5, 8, 8), np.uint8)
 
 
 FORMS = {

@@ -1,5 +1,6 @@
 """Weight files: what is saved comes back, what does not fit is refused, the README's example draws."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 import torch
 from conftest import ROOT
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 import kelvin
 from kelvin.artifacts.weights import Weights, read_weights, write_weights
+from kelvin.cli import app
 from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import merge
 from kelvin.config.schema import RunConfig
@@ -196,6 +199,9 @@ def of_run(**changes):
     described(run=None), described(run="x"), described(run=[]), described(shape=None),
     described(shape=[1, 8]), described(shape=[1, 8.0, 8]), described(shape=[1, -8, 8]),
     described(shape=["1", 8, 8]), described(classes=-1), described(sampler=3), described(sampler=[1]),
+    described(sampler=[["kind", "ddim"]]), described(shape=[2, 8, 8]),
+    of_run(network={"kind": "unet", "channels": 30_000, "multipliers": [1], "blocks": 1}),
+    lambda w: replace(w, prior={**w.prior, "count": torch.tensor(10**12)}),
     described(about=3), of_run(schedule=None), of_run(network=3), of_run(restorer={"low": 5}),
     of_run(degradation={"kind": "gaussian-blur"})])
 def test_damaged_weights_are_refused_in_one_sentence(tmp_path, change):
@@ -204,3 +210,76 @@ def test_damaged_weights_are_refused_in_one_sentence(tmp_path, change):
         load(path)
     assert "w.safetensors" in str(refused.value) and "pydantic" not in str(refused.value)
     assert "\n" not in str(refused.value) and "training.lr" not in str(refused.value)
+
+
+@pytest.mark.parametrize("section, option, value, sentence", [
+    ("schedule", "steps", 10**12, r"run.schedule.steps = 1000000000000: at most 10,000 can be held"),
+    ("network", "blocks", 10**9, "run.network.blocks = 1000000000: at most 64 layers can be built"),
+    ("network", "multipliers", [1] * 65, "run.network.multipliers has 65 entries: at most 64 are layers"),
+    ("degradation", "sigma", 1e300, r"run.degradation.sigma = 1e\+300: it should be at most 10,000")])
+def test_numbers_of_a_file_have_the_bounds_of_params_yaml(tmp_path, section, option, value, sentence):
+    path = rewritten(tmp_path / "w.safetensors", lambda w: of_run(
+        **{section: {**w.about["run"][section], option: value}})(w))
+    with pytest.raises(KelvinError, match=f"w.safetensors: {sentence}") as refused:
+        load(path)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"run":' * 200_000, "", "nonsense", "3", "[]", "null",
+                                  '"run"', "1" * 5000])
+@pytest.mark.parametrize("read", [load, assemble.load])
+def test_a_description_that_is_none_is_refused_in_one_sentence(tmp_path, text, read):
+    path = tmp_path / "w.safetensors"
+    save_file({"x": torch.zeros(1)}, path, metadata={"kelvin": text})
+    with pytest.raises(KelvinError, match="w.safetensors.* (weight file of Kelvin|mapping)") as refused:
+        read(path)
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 500
+
+
+TRAP = """
+from pathlib import Path
+Path("imported").touch()
+from kelvin.degradations.blur import GaussianBlur as part
+"""
+
+
+@pytest.mark.parametrize("place, change", [
+    *((f"run.{name}.kind", lambda w, name=name: of_run(
+        **{name: {**w.about["run"][name], "kind": "trap:part"}})(w))
+      for name in ("degradation", "schedule", "prior", "network", "conditioning")),
+    ("run.restorer.rule", lambda w: of_run(
+        restorer={**w.about["run"]["restorer"], "rule": "trap:part"})(w)),
+    ("run.network.deep.1.kind", lambda w: of_run(
+        network={**w.about["run"]["network"], "deep": [0, {"kind": "trap:part"}]})(w)),
+    ("sampler.kind", described(sampler={"kind": "trap:part"})),
+    ("sampler.of.0", described(sampler={"kind": "ddim", "of": ["trap:part"]}))])
+def test_a_file_that_names_code_is_refused_before_any_of_it_runs(tmp_path, monkeypatch, place, change):
+    (tmp_path / "trap.py").write_text(TRAP)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    path = rewritten(tmp_path / "w.safetensors", change)
+    words = ("sample", str(path)), ("restore", str(path), "a.png", "--t", "3")
+    for use in (lambda: load(path), lambda: kelvin.load(path),
+                *(lambda w=w: CliRunner().invoke(app, w, catch_exceptions=False) for w in words)):
+        with pytest.raises(KelvinError, match=f"{path}: its {place} = 'trap:part' .*would run that code"
+                                              ".*own_parts=True.*--own-parts") as refused:
+            use()
+        assert "\n" not in str(refused.value)
+    assert not (tmp_path / "imported").exists() and "trap" not in sys.modules
+
+
+def test_a_file_that_is_trusted_may_name_code(tmp_path, monkeypatch):
+    """Gaussian blur under another name: the same images, in Python and on the command line."""
+    (tmp_path / "trap.py").write_text(TRAP)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "trap", raising=False)
+    path = rewritten(tmp_path / "w.safetensors", lambda w: of_run(
+        degradation={**w.about["run"]["degradation"], "kind": "trap:part"})(w))
+    expected = load(ROOT / "weights/cold.safetensors").sample(2, seed=1).images
+    np.testing.assert_array_equal(kelvin.load(path, own_parts=True).sample(2, seed=1).images, expected)
+    assert (tmp_path / "imported").exists()
+    done = CliRunner().invoke(app, ("sample", str(path), "-n", "2", "--seed", "1", "-o", "x.npz",
+                                    "--own-parts"))
+    assert done.exit_code == 0, done.output
+    np.testing.assert_array_equal(np.load("x.npz")["images"], (expected * 255).round().astype(np.uint8))

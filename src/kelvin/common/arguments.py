@@ -15,8 +15,11 @@ MOST_SEED, MOST_SIDE = 2**31 - 1, 4096  # of a seed, and of pixels along a side:
 
 
 def shown(value: Any, letters: int = 60) -> str:
-    """A value on one line, and no longer than so many letters."""
-    return " ".join(repr(value).split())[:letters]
+    """A value on one line, and no longer than so many letters, for a sentence about it."""
+    try:
+        return " ".join(repr(value).split())[:letters]
+    except ValueError:  # Python writes no number of thousands of digits
+        return f"a huge {type(value).__name__}"
 
 
 def whole_number(name: str, value: Any, least: int, most: int) -> int:
@@ -31,9 +34,13 @@ def seed(value: Any) -> int:
 
 
 def finite_number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise KelvinError(f"{name} = {shown(value)} should be a finite number")
-    return float(value)
+    """The value as a float; no bool."""
+    try:
+        if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    except OverflowError:  # a whole number beyond all floats
+        pass
+    raise KelvinError(f"{name} = {shown(value)} should be a finite number")
 
 
 def path_of(name: str, value: Any) -> Path:

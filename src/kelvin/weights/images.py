@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,13 @@ class Degraded(Samples):
     """x_t of images, not clipped: noise goes beyond [0, 1].
 
     t: where in 0..T. z (n, ...): the randomness of the process that made them (what was masked, which
-    noise), None where it has none.
+    noise), None where it has none. process: which one that was, each of its parts as JSON; a restoration
+    refuses images of another.
     """
 
     t: int
     z: torch.Tensor | None
+    process: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, degraded to t = {self.t}>"
@@ -120,16 +122,19 @@ def unit_images(images: Any, shape: Shape, is_bounded: bool = True) -> torch.Ten
         return torch.cat([unit_images(image, shape, is_bounded) for image in images])
     if isinstance(images, Image.Image):
         images = picture_pixels(images, shape)
+    if isinstance(images, np.ma.MaskedArray):
+        raise KelvinError("these images are masked; give an array without a mask")
     if isinstance(images, np.ndarray):
         if images.dtype != np.uint8 and images.dtype.kind != "f":
             raise KelvinError(kind_of(images.dtype))
-        images = torch.from_numpy(np.array(images, images.dtype.newbyteorder("=")))
+        wide = images.dtype.itemsize > 8  # of which torch has no floats
+        images = torch.from_numpy(np.array(images, np.double if wide else images.dtype.newbyteorder("=")))
     if not isinstance(images, torch.Tensor):
         raise KelvinError(f"a {type(images).__name__} is no image; give a PIL picture, an array, a "
                           "tensor, or a list of them")
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise KelvinError(kind_of(images.dtype))
-    images = arranged(images.detach().cpu(), shape)
+    images = arranged(plain(images), shape)
     if images.dtype == torch.uint8:
         return images.float() / 255
     low, high = (0.0, 1.0) if is_bounded else (-FAR, FAR)
@@ -137,6 +142,50 @@ def unit_images(images: Any, shape: Shape, is_bounded: bool = True) -> torch.Ten
         raise KelvinError(f"images of floats run from {images.min():.3g} to {images.max():.3g}; black is "
                           "0 and white is 1, or give them as uint8 from 0 to 255")
     return images.float()
+
+
+def plain(images: torch.Tensor) -> torch.Tensor:
+    """The tensor on the CPU, one of 8-bit floats, which torch does not compare, as float32; KelvinError
+    where it holds no values that can be read one by one."""
+    if images.is_nested or images.layout != torch.strided or images.is_meta:
+        what = "nested" if images.is_nested else "on the device meta" if images.is_meta else "sparse"
+        raise KelvinError(f"a tensor that is {what} has not a value for each pixel; give a dense one")
+    try:
+        images = images.detach().cpu()
+        return images.float() if images.dtype.itemsize == 1 and images.is_floating_point() else images
+    except NotImplementedError as error:  # 4-bit floats, two of them in a byte
+        raise KelvinError(kind_of(images.dtype)) from error
+
+
+def joined(images: Any, shape: Shape) -> Any:
+    """One `Degraded` of a list of them, in its order; what holds none, as it is.
+
+    KelvinError where the list holds other images too, or those of several times or processes.
+    """
+    each = list(leaves(images)) if isinstance(images, list | tuple) else []
+    first = next((one for one in each if isinstance(one, Degraded)), None)
+    if first is None:
+        return images
+    for one in each:
+        if not isinstance(one, Degraded):
+            raise KelvinError("a list holds what degrade returned and other images: restore them apart")
+        if one.t != first.t:
+            raise KelvinError(f"a list holds images that are degraded to t = {first.t} and to t = "
+                              f"{one.t}: restore them apart")
+        if one.process != first.process or (one.z is None) != (first.z is None):
+            raise KelvinError("a list holds images that several processes degraded: restore them apart")
+    x = torch.cat([unit_images(one, shape, is_bounded=False) for one in each])
+    return replace(first, images=x.numpy(),
+                   z=None if first.z is None else torch.cat([one.z for one in each]))
+
+
+def leaves(images: Any) -> Iterator[Any]:
+    """What a list holds, and the lists in it."""
+    for image in images:
+        if isinstance(image, list | tuple):
+            yield from leaves(image)
+        else:
+            yield image
 
 
 def kind_of(dtype: Any) -> str:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from pydantic import ValidationError
 
 from kelvin.artifacts.weights import Tensors, read_weights, write_weights
 from kelvin.common import arguments
-from kelvin.common.arguments import finite_number, whole_number
+from kelvin.common.arguments import finite_number, shown, whole_number
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import finite
 from kelvin.common.streams import BlockRandom
 from kelvin.degradations import State
 from kelvin.restoration import assemble
 from kelvin.restoration.restorer import Restorer
-from kelvin.sampling.samplers import samplers
+from kelvin.sampling.samplers import check, samplers
 from kelvin.sampling.trajectories import decoding, generate, last, trajectory
 from kelvin.weights import checks
-from kelvin.weights.images import Degraded, Samples, Trajectory, unit_images, words
+from kelvin.weights.images import Degraded, Samples, Trajectory, joined, unit_images, words
 
 MOST = 10_000_000  # images of a call
 BATCH = 256  # images at once; no result depends on it
@@ -73,7 +76,7 @@ class Published:
         """x_t of images (see kelvin.weights.images.unit_images) at t in 0..T; z is that of the seed,
         the same at every t."""
         refuse_unfit(seed)
-        self.check_time(t, 0)
+        t = self.time(t, 0)
         image, process = self.restorer.image, self.restorer.degradation
         x0, parts, randomness = unit_images(images, image.shape), [], []
         for span, random in batches(len(x0), seed, "degrade"):
@@ -81,7 +84,7 @@ class Published:
             parts.append(image.to_unit(process.degrade(image.encode(x0[span]), at(t, random.n), z)))
             randomness += [] if z is None else [z]
         return Degraded(finite(torch.cat(parts)).float().numpy(), t,
-                        torch.cat(randomness) if randomness else None)
+                        torch.cat(randomness) if randomness else None, self.process())
 
     @torch.no_grad()
     def restore(self, images: Any, t: int, sampler: Section | str | None = None,
@@ -89,20 +92,22 @@ class Published:
                 guidance: float = 1.0) -> Samples:
         """x_0 of images that are degraded to t in 1..T, each by the sampler from there.
 
-        images: what `degrade` returned, or degraded images from elsewhere. The sampler does not get
-        their noise, but it gets which pixels a mask removed: there give what `degrade` returned.
-        The sampler `direct` restores in one shot.
+        images: what `degrade` returned, of these weights or of others of the same process, or degraded
+        images from elsewhere. The sampler does not get their noise, but it gets which pixels a mask
+        removed: there give what `degrade` returned. The sampler `direct` restores in one shot.
         """
         refuse_unfit(seed, guidance)
         refuse_idle(guidance, labels)
-        self.check_time(t, 1)
+        t = self.time(t, 1)
         section, process = self.section(sampler, steps), self.restorer.degradation
+        images = joined(images, self.restorer.image.shape)
         x, z = unit_images(images, self.restorer.image.shape, is_bounded=False), None
         if isinstance(images, Degraded):
             if images.t != t:
                 raise KelvinError(f"these images are degraded to t = {images.t}, not {t}")
+            checks.refuse_other_process(images, self.process())
             z = images.z
-        elif section["kind"] != "direct" and self.needs_z():
+        if z is None and section["kind"] != "direct" and self.needs_z():
             raise KelvinError(f"{type(process).__name__} takes away what these images do not show "
                               "(z): give what degrade returned, or restore by the sampler direct")
         named, parts = classes(labels, len(x)), []
@@ -123,14 +128,23 @@ class Published:
     def conditional(self, labels: torch.Tensor | None, guidance: float) -> Restorer:
         return self.restorer if labels is None else self.restorer.conditional(labels, guidance)
 
-    def check_time(self, t: int, first: int) -> None:
+    def process(self) -> dict[str, str]:
+        """What an image becomes at each t: the sections of its process, range and shape, as JSON."""
+        image = self.restorer.image
+        parts = {name: self.run[name] for name in ("degradation", "schedule", "prior")}
+        parts |= {"range": (float(image.low), float(image.high)), "shape": image.shape}
+        return {name: json.dumps(part, sort_keys=True) for name, part in parts.items()}
+
+    def time(self, t: Any, first: int) -> int:
+        """t as an int in first..T."""
         steps = self.restorer.degradation.steps
-        if isinstance(t, bool) or not isinstance(t, int) or not first <= t <= steps:
-            raise KelvinError(f"t = {t!r} is no time of these weights; choose a whole number from "
+        if isinstance(t, bool) or not isinstance(t, Integral) or not first <= int(t) <= steps:
+            raise KelvinError(f"t = {shown(t)} is no time of these weights; choose a whole number from "
                               f"{first} to {steps}")
+        return int(t)
 
     def section(self, sampler: Section | str | None, steps: int | str | None) -> Section:
-        """The entry of `samplers` to use; trajectories check it."""
+        """The entry of `samplers` to use: its kind and options are right."""
         chosen = self.sampler if sampler is None else sampler
         if chosen is None:
             raise KelvinError("these weights name no sampler, since they were not published: give one, "
@@ -138,9 +152,16 @@ class Published:
         if isinstance(chosen, str):
             chosen = self.sampler if self.sampler and self.sampler["kind"] == chosen else named(chosen)
         elif not isinstance(chosen, Mapping) or not isinstance(chosen.get("kind"), str):
-            raise KelvinError(f"sampler = {chosen!r} is no sampler; give a kind "
+            raise KelvinError(f"sampler = {shown(chosen)} is no sampler; give a kind "
                               f"({', '.join(samplers.kinds())}), or an entry with its kind and options")
-        return chosen if steps is None else {**chosen, "steps": steps}
+        entry = {key: as_python(value) for key, value in chosen.items()}
+        if steps is not None:
+            entry["steps"] = as_python(steps)
+        try:
+            check(entry, f"samplers.{entry['kind']}")
+        except KelvinError as error:
+            raise KelvinError(checks.one_line(str(error).splitlines())) from error
+        return entry
 
     def __repr__(self) -> str:
         run, process = self.run, self.restorer.degradation
@@ -164,19 +185,29 @@ def named(kind: str) -> Section:
     return {"kind": kind} if is_fixed else {"kind": kind, "steps": "all"}
 
 
+def as_python(value: Any) -> Any:
+    """A number of numpy's as one of Python's, which alone an option may be."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def in_order(section: Section) -> list[tuple[str, Any]]:
     return sorted(section.items(), key=lambda item: (item[0] != "kind", item[0]))
 
 
-def classes(labels: Labels, n: int) -> torch.Tensor | None:
-    """Labels (n,)."""
+def classes(labels: Any, n: int) -> torch.Tensor | None:
+    """Labels (n,), of one for all or of one for each."""
     if labels is None:
         return None
+    if (axes := getattr(labels, "ndim", 1)) > 1:
+        raise KelvinError(f"labels of the shape {tuple(labels.shape)} are no classes: give the number of "
+                          "each image's class, not a row of zeros and a one")
+    if axes == 0:
+        labels = labels.item()
     if isinstance(labels, Integral):
         return torch.full((n,), whole_number("labels", labels, 0, MOST))
-    if not isinstance(labels, Iterable):
-        raise KelvinError(f"labels = {repr(labels)[:60]}: give one for all images, or one for each")
-    each = [label.item() if hasattr(label, "item") else label for label in labels]
+    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+        raise KelvinError(f"labels = {shown(labels)}: give one for all images, or one for each")
+    each = [label.item() if getattr(label, "ndim", None) == 0 else label for label in labels]
     if len(each) != n:
         raise KelvinError(f"{len(each)} labels were given for {n} images; give one, or one for each")
     return torch.tensor([whole_number("a label", label, 0, MOST) for label in each])
@@ -254,28 +285,36 @@ def whole(prior: Tensors) -> Tensors:
     if "count" not in prior:
         return prior
     directions = prior["directions"].float()
-    missing = torch.zeros(len(directions), int(prior["count"]) - directions.shape[1])
+    count = whole_number("its number of directions", int(prior["count"]), directions.shape[1],
+                         len(directions))  # a covariance has no more than pixels
+    missing = torch.zeros(len(directions), count - directions.shape[1])
     return {"mean": prior["mean"], "directions": torch.cat([directions, missing], 1)}
 
 
-def load(path: str | Path) -> Published:
+def load(path: str | Path, *, own_parts: bool = False) -> Published:
     """A file that `publish` wrote, or the ema.safetensors of a trained run, which names no sampler.
 
-    KelvinError where it is missing, damaged or something else.
+    own_parts: run the code of the user's own parts (module:name) that the file names; without it a file
+    that names one is refused, and nothing of it is imported. KelvinError where the file is missing,
+    damaged or something else.
     """
     path = Path(path)
-    weights = read_weights(path)
+    about: Mapping[str, Any] = {}
     try:
+        weights = read_weights(path)
+        about = weights.about
         checks.refuse_odd(weights)
-        stored, weights = weights, replace(weights, prior=whole(weights.prior))
-        restorer = assemble.restored(weights, path)
-        checks.refuse_unfit(restorer, weights.about)
-        checks.refuse_changed(stored)
-    except KelvinError as error:
-        raise KelvinError(checks.sentence(error, path, weights.about)) from error
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        if not own_parts:
+            checks.refuse_own_parts(about)
+        checks.refuse_changed(weights)
+        checks.refuse_large(weights)
+        restorer = assemble.restored(replace(weights, prior=whole(weights.prior)), path)
+        checks.refuse_unfit(restorer, about)
+    except (KelvinError, ValidationError) as error:
+        raise KelvinError(checks.sentence(error, path, about)) from error
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError, MemoryError,
+            ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]  # RecursionError is a RuntimeError
         raise KelvinError(f"{path} is damaged, or no weight file of Kelvin "
                           f"({type(error).__name__}: {reason})") from error
-    return Published(restorer, weights.about["run"], weights.about.get("sampler"),
-                     weights.about.get("about", {}))
+    return Published(restorer, about["run"], about.get("sampler"), about.get("about", {}))

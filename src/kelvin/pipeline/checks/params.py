@@ -12,14 +12,9 @@ from kelvin.config.effect import refuse_idle_edit
 from kelvin.config.explain import places
 from kelvin.config.resolve import Params, origin, read, refusal
 from kelvin.config.schema import RunConfig
+from kelvin.config.sizes import MOST_STEPS, number_faults
 from kelvin.features.classifier_network import pool_side
-from kelvin.pipeline.checks.run import (
-    MOST_STEPS,
-    lines_of,
-    number_faults,
-    option_faults,
-    together_faults,
-)
+from kelvin.pipeline.checks.run import lines_of, option_faults, together_faults
 from kelvin.report.studies.base import studies
 from kelvin.sampling.samplers import check as check_sampler
 

@@ -10,7 +10,7 @@ from kelvin import degradations, networks
 from kelvin.common.errors import KelvinError
 from kelvin.config.resolve import Params
 from kelvin.config.schema import RunConfig
-from kelvin.config.sentences import excerpt
+from kelvin.config.sizes import size_faults
 from kelvin.degradations import ImageSpec
 from kelvin.restoration.parameterisation import PARAMETERISATIONS
 from kelvin.restoration.parameterisation import check as check_parameterisation
@@ -21,12 +21,6 @@ from kelvin.sampling.samplers import samplers, unfit
 from kelvin.schedules import check_schedule, growths
 from kelvin.training.weightings import build_weights, check_weighting
 
-MOST_STEPS = 100_000      # a table has a row for each time
-MOST_TABLES = 10_000      # times of a process without noise: a table of its own for each
-DEEP = 64                 # layers of one kind: a thousand take minutes to build, and no run trains them
-LAYERS = ("blocks", "convolutions")  # options of networks that count layers
-WIDE_KERNEL = 100         # image widths, beyond which a blur is flat
-MOST, WIDEST, LEAST = 1_000_000, 1e4, 1e-12  # of a part's options: counts, and the size of other numbers
 SIDE = 8                  # of the image that a process is tried on where no size is known
 SECTIONS = re.compile(r"(schedule|degradation|prior|restorer|network|training|sampling)[.:]")
 
@@ -53,35 +47,7 @@ def option_faults(name: str, run: RunConfig) -> list[str]:
     if lines:
         return lines
     hot = degradations.degradations.find(run.degradation.kind).temperature == "hot"
-    most = {"steps": MOST_STEPS if hot else MOST_TABLES} | dict.fromkeys(LAYERS, DEEP)
-    return [line for key in ("schedule", "degradation", "prior", "network")
-            for line in number_faults(getattr(run, key).model_dump(), f"runs.{name}.{key}", most)]
-
-
-def number_faults(section: Mapping[str, Any], where: str, bounds: Mapping[str, int]) -> list[str]:
-    """Numbers that no memory or no float32 can do anything with. bounds: of counts, by key."""
-    lines = []
-    for key, value in section.items():
-        if where.endswith(".network") and isinstance(value, (list, tuple)) and len(value) > DEEP:
-            lines.append(f"{where}.{key} has {len(value):,} entries: at most {DEEP} are layers of a "
-                         "network that can be built")
-            continue
-        for number in value if isinstance(value, (list, tuple)) else [value]:
-            most = bounds.get(key, MOST)
-            if isinstance(number, int) and abs(number) > most:
-                why = (f"at most {most} layers can be built" if key in LAYERS
-                       else f"at most {most:,} can be held in memory")
-            elif (section.get("kind"), key) == ("gaussian-blur", "kernel") and number > WIDE_KERNEL:
-                why = f"it should be at most {WIDE_KERNEL} image widths: a wider one is flat"
-            elif isinstance(number, float) and abs(number) > WIDEST:
-                why = f"it should be at most {WIDEST:,.0f}"
-            elif isinstance(number, float) and 0 < abs(number) < LEAST:
-                why = f"it should be 0 or at least {LEAST:g}, which float32 tells from 0"
-            else:
-                continue
-            lines.append(f"{where}.{key} = {excerpt(value)}: {why}")
-            break
-    return lines
+    return size_faults(run, f"runs.{name}", hot)
 
 
 def together_faults(params: Params, name: str, run: RunConfig) -> list[str]:
