@@ -64,7 +64,7 @@ CLEAN = {"epoch_sampler": "ddim-all", "samplers": ["ddim-all"]}
      "runs.blur-strong.degradation.kernel = 10000.0: it should be at most 100 image widths: a wider one"),
     ([("active", ["ddpm-averages"]),
       ("runs.ddpm-averages.training.stop", {"patience": 5, "gain": 0.0})],
-     "runs.ddpm-averages.training: ema_more averages up to the last epoch, and stop goes back to the best"),
+     "runs.ddpm-averages.training: ema_more averages up to the last epoch, and stop goes back to"),
     ([("metrics.kid.degree", 64)], "metrics.kid.degree = 64: at most 10, since powers above it can over"),
     ([("runs.ddpm-default.training.weight_decay", 1e6)],
      "runs.ddpm-default.training.weight_decay = 1e+06 times training.lr = 0.002 is 1 or more: an update"),

@@ -189,7 +189,7 @@ class TrainingConfig(Section):
             raise ValueError("ema_more names a decay twice (six digits count)")
         if self.ema_more and self.stop:
             raise ValueError("ema_more averages up to the last epoch, and stop goes back to the best "
-                             "one, so that averages of two epochs would be compared: leave one of them out")
+                             "one: averages of two epochs would be compared; leave one of them out")
         return self
 
 
