@@ -23,8 +23,9 @@ def test_ratios_are_told_with_interval_seeds_sampler_and_verdict():
     forest = front.ratios(rows, "this page")
     assert [line.value for line in forest.lines] == [1.8]  # the most evaluations alone
     assert forest.answer.effect == "FMD × 1.80"
-    for words in ("1.40 to 2.30", "5 training seeds", "50 evaluations"):
-        assert words in forest.answer.under
+    assert forest.answer.under == "95 % intervals 1.40 to 2.30; 5 training seeds; 50 evaluations an image"
+    longer = front.ratios([CONTRAST | {"updates": 8960.0}], "this page")
+    assert longer.answer.under.endswith("; 50 evaluations an image; 8,960 updates")
     assert "Blur against noise (declared: DDIM against Algorithm 2): higher." in forest.answer.sentence
     assert front.ratios([CONTRAST | {"ratio_low": None}], "") is None
     warm = CONTRAST | {"title": "warm against noise", "ratio": 0.7, "outcome": "no verdict"}

@@ -40,8 +40,11 @@ def wins(page: Page, baseline: str) -> str:
         return ""
     each = [f"{where(head)} the FMD of {titles_of(page, groups[head])[0]} is "
             f"{ratio_words(groups[head], page)}" for head in headlines(ends)]
+    updates = sorted({arm.updates for arm in page.sides.values()})
+    seeds = min(min(e.verdict.seeds) for e in page.effects)
     return (f"No degradation is shown to be better or worse than {named(baseline)}, or as good. The "
-            f"numbers, which are no verdict: {'; '.join(each)}.")
+            f"numbers after {listed([f'{n:,}' for n in updates])} updates on {seeds} training "
+            f"seed{'s' * (seeds != 1)}, which are no verdict: {'; '.join(each)}.")
 
 
 def headline(keys: Sequence[Key]) -> Key:

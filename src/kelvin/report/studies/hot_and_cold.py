@@ -84,7 +84,8 @@ class HotAndCold(Study):
                 f"declared: {' against '.join(dict.fromkeys(SAMPLERS[kind] for kind in e.kinds[::-1]))}")
             rows.append({"candidate": e.candidate, "title": f"{sides[c.candidate].title} against "
                          f"{sides[c.baseline].title}", "tie": e.tie, "sampler": sampler,
-                         "nfe": c.nfe, "seeds": min(e.verdict.seeds), "ratio": e.ratio,
+                         "nfe": c.nfe, "updates": sides[c.candidate].updates,
+                         "seeds": min(e.verdict.seeds), "ratio": e.ratio,
                          "ratio_low": low, "ratio_high": high, "outcome": e.verdict.outcome,
                          "p": e.verdict.p, "p_same": e.verdict.p_same, "detectable": e.detectable,
                          "classifiers_low": least, "classifiers_high": most})
