@@ -88,7 +88,8 @@ def ratios(rows: Sequence[Row], source: str) -> Forest | None:
         QUESTION, f"FMD × {listed([format(row['ratio'], '.2f') for row in told])}",
         f"95 % intervals {listed([span(row, 'ratio', '.2f') for row in told])}; "
         f"{min(row['seeds'] for row in rows):.0f} training seeds; {most:,.0f} evaluations an image"
-        + "".join(f"; {count:,.0f} updates" for count in sorted({row.get("updates") for row in rows} - {None})),
+        + "".join(f"; {count:,.0f} updates"
+                  for count in sorted({row.get("updates") for row in rows} - {None})),
         ("FMD over that with noise" if told is ends else "The lowest and the highest FMD over that with "
          "noise") + ", and what the verdict rule says. " + " ".join(
             f"{row['title'][:1].upper()}{row['title'][1:]} ({row['sampler']}): {row['outcome']}."
