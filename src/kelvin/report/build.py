@@ -27,7 +27,7 @@ from kelvin.report.summary import summary
 
 ALL = ("samplers", "restoration", "likelihood", "cost")  # tables of all runs that fold on the page
 # the figures to open first, in their order: `dvc plots show` has them beside the curves of dvc.yaml
-FIRST = ("forest", "overview", "ranking", "best-hot", "best-cold", "hot-and-cold-best",
+FIRST = ("forest", "overview", "ranking", "best-hot", "best-cold", "hot-and-cold-declared",
          "temperature-fmd", "steps-fmd-over-steps", "metrics-bias")
 
 
