@@ -74,3 +74,10 @@ def test_samplers_tell_ema_from_raw(project):
     rows = samplers_table(collect(made.plan)).rows
     assert [(r["sampler"], r["weights"]) for r in rows] == [
         ("improved", "EMA"), ("naive", "EMA"), ("direct", "EMA"), ("improved", "raw")]
+
+
+@pytest.mark.parametrize(("normalised", "below"), [([-0.1, 0.3], False), ([-0.3, 0.1], True)])
+def test_below_the_floor_is_of_the_mean_over_seeds(normalised, below):
+    """Not of any seed: each is below it now and then."""
+    records = [{"fmd_normalised": value, "below_floor": value < 0} for value in normalised]
+    assert over_seeds(records, 0.95)["below_floor"] is below

@@ -125,7 +125,7 @@ def over_updates(arms: Sequence[Arm], baseline: str) -> list[list[Step]]:
             if both := set(pair[0].declared) & set(pair[1].declared):
                 nfe = max(both)
                 ratio, test = ratio_of(*(arm.fmd(place=(arm.declared[nfe], nfe)) for arm in pair))
-                steps.append(Step(*pair, nfe, ratio, test and test.ratios()))
+                steps.append(Step(*pair, nfe, ratio, None if test is None else test.ratios()))
         out += [steps] if len(steps) > 1 else []
     return out
 

@@ -64,12 +64,11 @@ def samplers_table(results: Results) -> Table:
             row = {"run": run.name, "title": run.title,
                    "sampler": first if name == RAW else without_decay(name),
                    "weights": weights if run.trained else NOTHING}
-            for key in ("nfe", "n", *scored, "copy_fraction", "copier", "below_floor"):
+            for key in ("nfe", "n", *scored, "copy_fraction", "copier"):
                 values = [scores[key] for scores in records]
                 row[key] = values[0] if values[0] is None or isinstance(values[0], bool) \
                     else float(np.mean(values)) if len(values) > 1 else values[0]
-            if row["fmd_normalised"] is not None:
-                row["below_floor"] = row["fmd_normalised"] < 0
+            row["below_floor"] = float(np.mean([s["fmd_normalised"] for s in records])) < 0
             rows.append(row)
     columns = [
         shared.RUN, shared.SAMPLER, shared.text("weights"), shared.NFE, *columns_of("samplers"),
