@@ -8,8 +8,8 @@ from conftest import ROOT
 TESTS = ROOT / "tests"
 FILES = sorted(TESTS.rglob("test_*.py"))
 # of the project as a whole: its documents, its layers, its tests
-WHOLE = {"test_architecture.py", "test_docs.py", "test_layers.py", "test_snippets.py", "test_tests.py",
-         "test_warm.py"}
+WHOLE = {"test_architecture.py", "test_claims.py", "test_docs.py", "test_layers.py", "test_snippets.py",
+         "test_tests.py", "test_warm.py"}
 
 
 def idle(source):
