@@ -118,10 +118,11 @@ def over_updates(name: str, lines: Sequence[Sequence[Step]]) -> Figure | None:
     axes.set(xlabel="updates", ylabel=f"FMD over that of {plain(lines[0][-1].baseline.plain_title)}")
     logarithmic(axes)
     counts = sorted({step.candidate.updates for steps in lines for step in steps})
+    bars = " Bars: 95 % interval over training seeds, of each point alone." \
+        if any(step.interval for steps in lines for step in steps) else ""
     axes.set_xticks(counts, [f"{count:,}" for count in counts])
     return finish(figure, name, "The ratio of FMD over the length of training, each by its declared "
-                  "sampler with the most evaluations. Below 1 the degradation has the lower FMD. Bars: "
-                  "95 % interval over training seeds, of each point alone.")
+                  f"sampler with the most evaluations. Below 1 the degradation has the lower FMD.{bars}")
 
 
 def over_flops(name: str, arms: Sequence[Arm]) -> Figure | None:

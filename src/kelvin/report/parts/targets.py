@@ -14,7 +14,7 @@ from kelvin.report.kit.table import Row
 from kelvin.report.kit.verdict_words import SAMPLERS
 from kelvin.report.kit.words import listed, named
 from kelvin.report.parts.arms import Arm
-from kelvin.report.parts.contrast_words import headlines, where
+from kelvin.report.parts.contrast_words import headlines, span, where
 from kelvin.report.parts.contrasts import Effect, Page
 
 SIDES = {-1: "below", 0: "on either side of", 1: "above"}  # of an interval, and 1
@@ -121,8 +121,7 @@ def values(arm: Arm) -> list[float]:
 
 def in_short(e: Effect | Change) -> str:
     """A ratio and its interval: 0.65 [0.54, 0.78]."""
-    interval = "" if e.interval is None else f" [{e.interval[0]:.2f}, {e.interval[1]:.2f}]"
-    return f"{e.ratio:.2f}{interval}"
+    return f"{e.ratio:.2f}{span(e.interval)}"
 
 
 def side_of(interval: tuple[float, float] | None) -> int:
