@@ -243,6 +243,22 @@ def test_a_restoration_is_not_told_the_noise(kind, options):
     assert not torch.allclose(found.methods["s"][0], SPEC.decode(last(told).x), atol=1e-2)
 
 
+def test_a_restoration_does_not_depend_on_the_samplers_beside_it():
+    """Two that draw noise at every step: each alone, both, and in the other order."""
+    restorer = gaussian_restorer(noise(steps=20, beta_max=0.5))
+    unit, sections = unit_images(6, SPEC), {
+        "ancestral": {"kind": "ancestral", "steps": "all"}, "ddim": {"kind": "ddim", "steps": 10, "eta": 1.0}}
+
+    def restored(*names):
+        return restore(restorer, {name: sections[name] for name in names}, unit, unit, (0,), 2).methods
+
+    for names in (("ancestral", "ddim"), ("ddim", "ancestral")):
+        both = restored(*names)
+        assert not torch.equal(both["ancestral"], both["ddim"])
+        for name in names:
+            assert torch.equal(both[name], restored(name)[name]), (names, name)
+
+
 def test_gaussian_samplers_refuse_a_blur():
     restorer = Restorer(lambda x, time: x, "x0", blur(), SPEC, clip=False)
     with pytest.raises(KelvinError, match="needs a process with Gaussian noise"):

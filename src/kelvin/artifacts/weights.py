@@ -56,13 +56,15 @@ def read_weights(path: Path) -> Weights:
             raise KelvinError(f"{path} is not a weight file of Kelvin: its metadata has no entry "
                               f"{ABOUT!r}; 'make repro' and kelvin.pipeline.release write it")
         about = json.loads(metadata[ABOUT])
+        if not isinstance(about, dict):
+            raise ValueError(f"its description is no mapping, but {type(about).__name__}")
     except FileNotFoundError as error:
         raise KelvinError(f"{path}: no such weight file") from error
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, KelvinError):
             raise
         raise KelvinError(f"{path} is not a weight file of Kelvin, or it is damaged "
-                          f"({str(error).splitlines()[0]}); {cure}") from error
+                          f"({(str(error) or type(error).__name__).splitlines()[0]}); {cure}") from error
     parts = {prefix: {name.removeprefix(prefix): tensors.pop(name) for name in list(tensors)
                       if name.startswith(prefix)} for prefix in (PRIOR, PROCESS, LINEAR)}
     return Weights(tensors, parts[PRIOR], parts[PROCESS], about, parts[LINEAR])

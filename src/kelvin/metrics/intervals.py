@@ -11,8 +11,8 @@ excludes its own estimate (tested). Instead groups of rows are left out:
   The second leaves one of the order d (d/n)^2 standard errors, which is small where `rows_needed`
   says so, and large below.
 
-Rows that are no independent draws, as the frames of one object, are left out by whole clusters; the mean
-of such rows has the linearised cluster variance.
+Rows that are no independent draws, as the frames of one object, are left out by whole clusters where
+their `clusters` are given; the mean of such rows then has the linearised cluster variance.
 """
 
 from __future__ import annotations

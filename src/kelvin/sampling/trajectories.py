@@ -191,8 +191,10 @@ def restore(restorer: Restorer, sections: Mapping[str, Mapping[str, Any]], image
             "linear-8-bit": LinearRestorer(*pairs, restorer.image)(state.x)}
         process = restorer.degradation  # a restoration must not know the noise of its image
         state = State(state.x, process.public(state.z), hidden=process.can_estimate_z)
+        stream = random.state()
         for name, section in sections.items():
             if section["kind"] != "direct":  # direct is the one-shot restoration
+                random.load(stream)  # no sampler's draws depend on which others there are
                 restorations[name] = last(trajectory(restorer, section, state, t, random)[1]).x
         for name, x in restorations.items():
             methods.setdefault(name, []).append(x)
