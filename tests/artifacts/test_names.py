@@ -1,12 +1,11 @@
 """Names of samples, keys, folders and files of results: built and taken apart in one place."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
-from kelvin.artifacts.folders import DatasetFolders, record_files
+from kelvin.artifacts.folders import DatasetFolders
 from kelvin.artifacts.names import (
     averaged,
     decay_of,
@@ -41,15 +40,6 @@ def test_folders_are_those_of_dvc_yaml():
     for path in (ours.classifier, ours.reference, ours.starts, ours.calibration, run.start, run.model,
                  run.samples, run.evaluation, run.record):
         assert re.search(rf"- {re.escape(str(path))}:?$", text, re.M), path
-
-
-def test_records_are_listed_without_the_calibration(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    ours = DatasetFolders("d")
-    for path in (ours.calibration, ours.run("b", 0).record, ours.run("a", 1).record):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({}))
-    assert [path.stem for path in record_files()] == ["a-1", "b-0"]
 
 
 def test_no_other_module_builds_a_key_or_names_a_file_of_a_result():

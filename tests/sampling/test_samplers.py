@@ -247,10 +247,11 @@ def test_a_restoration_does_not_depend_on_the_samplers_beside_it():
     """Two that draw noise at every step: each alone, both, and in the other order."""
     restorer = gaussian_restorer(noise(steps=20, beta_max=0.5))
     unit, sections = unit_images(6, SPEC), {
-        "ancestral": {"kind": "ancestral", "steps": "all"}, "ddim": {"kind": "ddim", "steps": 10, "eta": 1.0}}
+        "ancestral": {"kind": "ancestral", "steps": "all"},
+        "ddim": {"kind": "ddim", "steps": 10, "eta": 1.0}}
 
     def restored(*names):
-        return restore(restorer, {name: sections[name] for name in names}, unit, unit, (0,), 2).methods
+        return restore(restorer, {n: sections[n] for n in names}, unit, unit, (0,), 2).methods
 
     for names in (("ancestral", "ddim"), ("ddim", "ancestral")):
         both = restored(*names)

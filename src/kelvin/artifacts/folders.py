@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,10 +77,3 @@ class RunFolders:
     @property
     def record(self) -> Path:
         return RECORDS / self.dataset / f"{self.name}.json"
-
-
-def record_files() -> Iterator[Path]:
-    """The records of all data sets, in the order of their names."""
-    for path in sorted(RECORDS.glob("*/*.json")):
-        if path != DatasetFolders(path.parent.name).calibration:
-            yield path

@@ -23,7 +23,6 @@ from kelvin.datasets.sources.raw import RawData
 PARTS = ("train", "validation", "test")
 ARRAYS = ("images", "labels", "groups", "split")
 _DTYPES = {"images": "uint8", "labels": "int64", "groups": "int64", "split": "uint8"}
-_RANGE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -177,22 +176,10 @@ class PreparedStore:
 
 
 def to_unit(images: np.ndarray) -> np.ndarray:
-    """uint8 0..255 as float32 [0, 1]; `to_uint8` gives back the same bytes."""
+    """uint8 0..255 as float32 [0, 1]."""
     if images.dtype != np.uint8:
         raise KelvinError(f"stored images are uint8, not {images.dtype}; convert them first")
     return images.astype(np.float32) / np.float32(255)
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """[0, 1] as uint8, rounded to the nearest; refuses values that are not finite or outside."""
-    images = np.asarray(images)
-    low, high = (images.min(), images.max()) if images.size else (0, 0)
-    if not (low >= -_RANGE_TOLERANCE and high <= 1 + _RANGE_TOLERANCE):  # also catches NaN
-        raise KelvinError(
-            f"images run from {low:.6g} to {high:.6g}, where [0, 1] and finite values are needed; "
-            "convert them first"
-        )
-    return np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
 
 
 def _manifest(name: str, raw: RawData, split: np.ndarray, spec: Images, hashes: dict[str, str]) -> dict:
