@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from typing import Any
 
 from tqdm import tqdm
@@ -18,3 +19,8 @@ def progress_bar(total: int, description: str, unit: str, **options: Any) -> tqd
     return tqdm(total=total, desc=description, unit=unit, dynamic_ncols=True,
                 mininterval=0.5 if sys.stderr.isatty() else
                 float(os.environ.get("KELVIN_BAR_SECONDS", 10)), **options)
+
+
+def doing(bar: tqdm, what: str) -> None:
+    """Write beside the bar what is being done; at once where the bar has stood still for its interval."""
+    bar.set_postfix_str(what, refresh=time.time() - bar.last_print_t >= bar.mininterval)

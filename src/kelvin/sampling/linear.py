@@ -8,7 +8,7 @@ from kelvin.degradations import ImageSpec
 
 FIT = 5000  # training images at most that the restorer learns from
 WORK = 2e10  # their number squared times pixels, at most: MNIST has all 5,000, 32x32 in colour 2,551
-EXACT, SOME = 1024, 256  # with more pixels than EXACT a ridge is judged by some SOME of them
+JUDGED = 256  # of more pixels than twice as many, about so many judge a ridge
 RIDGES = [10.0**k for k in range(-20, 4)]  # candidates, relative to the mean variance of a pixel
 WORSE = 1.01  # the smallest ridge within this factor of the least error is chosen
 
@@ -23,10 +23,10 @@ class LinearRestorer:
 
     Of the ridges that float64 can resolve, the smallest whose leave-one-out error on these pairs (in
     closed form) is within 1 % of the least: tiny where x_t determines x0, larger where rounding or noise
-    would be amplified. Of images of more than 1,024 pixels and channels the error is that of every k-th,
-    some 256 of them. image: x_t is first rounded to the 8 bits of its range, in fit and use; None: x_t
-    as it is. `ridge`: the choice, relative to the mean variance of a pixel; `error`: its leave-one-out
-    RMSE, in the model's range.
+    would be amplified. Of images of 512 pixels and channels or more the error is that of every k-th,
+    256 to 384 of them. image: x_t is first rounded to the 8 bits of its range, in fit and use; None:
+    x_t as it is. `ridge`: the choice, relative to the mean variance of a pixel; `error`: its
+    leave-one-out RMSE, in the model's range.
     """
 
     def __init__(self, x_t: torch.Tensor, x0: torch.Tensor, image: ImageSpec | None = None) -> None:
@@ -40,7 +40,7 @@ class LinearRestorer:
         scale = float(S.square().sum() / d) or 1.0
         least = float(torch.finfo(torch.float64).eps * max(n, d) * S[0]) ** 2  # below it S is rounding
         squared = S.square()
-        step = max(1, Y.shape[1] // SOME) if Y.shape[1] > EXACT else 1
+        step = max(1, Y.shape[1] // JUDGED)
         some, along_some = Y[:, ::step], along[:, ::step]
         ridges, scores = [ridge for ridge in RIDGES if ridge * scale >= least], []
         for ridge in ridges:

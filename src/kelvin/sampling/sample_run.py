@@ -29,7 +29,7 @@ from kelvin.artifacts.samples import (
 from kelvin.common.errors import KelvinError
 from kelvin.common.files import as_uint8
 from kelvin.common.hardware import pick_device, resolve
-from kelvin.common.progress import progress_bar
+from kelvin.common.progress import doing, progress_bar
 from kelvin.common.streams import BlockRandom
 from kelvin.config.plan import SamplePlan
 from kelvin.config.schema import SamplingConfig
@@ -132,18 +132,25 @@ def draw_samples(plan: SamplePlan, store: PreparedStore, model: ModelFolder, n: 
         if options.many:  # the first n are the images of the first sampler
             many = as_uint8(generate(restorer, sections[primary], options.many, seed,
                                      batch, device, bar.update, labels).images)
+        doing(bar, "strips")
         encoded, decoded = strips(options.strip, restorer, sections, store, seed, device, labels)
+        doing(bar, "one shot by fold")
         at = single.times(restorer.degradation.steps, options.restore_at) if options.restore_at else None
         parts = single_shots(options, restorer, store, seed, device, at) if at else {}
         bright = brightness(options, restorer, parts["test"].truth, seed, device) if parts else None
-        return Samples(
-            samples, None if labels is None else labels[:n].numpy(), many,
-            as_uint8(starts(restorer, n, seed)), encoded, decoded,
-            bound(options, restorer, store, seed, device),
-            restorations(options, restorer, restoring, store, seed, device, bar.update),
-            snr_errors(options, restorer, store, seed, device), at and np.array(at), parts,
-            bright, gates(options, restorer, store, seed, device),
-            consistencies(restorer, sections, seed, device, labels)), cost
+        doing(bar, "bound")
+        bounds = bound(options, restorer, store, seed, device)
+        doing(bar, "restorations")
+        restored = restorations(options, restorer, restoring, store, seed, device, bar.update)
+        doing(bar, "errors over log-SNR")
+        errors = snr_errors(options, restorer, store, seed, device)
+        doing(bar, "gates")
+        gated = gates(options, restorer, store, seed, device)
+        doing(bar, "consistency")
+        gaps = consistencies(restorer, sections, seed, device, labels)
+    return Samples(samples, None if labels is None else labels[:n].numpy(), many,
+                   as_uint8(starts(restorer, n, seed)), encoded, decoded, bounds, restored, errors,
+                   at and np.array(at), parts, bright, gated, gaps), cost
 
 
 def on_cuda(restorer: assemble.Restorer, evaluated: int, device: torch.device, precision: str
