@@ -65,9 +65,8 @@ def contents(project: Path, plan: ReportPlan) -> Iterator[tuple[Path, bytes]]:
              folders.manifest,
              *(folders.prepared / f"{name}.npy" for name in ("labels", "groups", "split"))]
     near: set[int] = set()
-    kinds = [cast(type[Study], studies.find(study.kind)) for study in plan.studies.values()
-             if set(study.runs) & set(plan.active)]
-    varied = any(kind.variety for kind in kinds)
+    varied = {run for study in plan.studies.values() for run in study.runs
+              if cast(type[Study], studies.find(study.kind)).variety} & set(plan.active)
     for run in plan.active:
         for i, index in enumerate(plan.replicates):
             files = folders.run(run, index)
@@ -79,7 +78,7 @@ def contents(project: Path, plan: ReportPlan) -> Iterator[tuple[Path, bytes]]:
             if i == 0:  # pictures are of the first training alone
                 nearest = read_json(project / details.details_file).get("nearest", {})
                 near.update(nearest.get("nearest_training", []))
-                yield from pictures(project, files, nearest.get("nearest_sample", []), varied)
+                yield from pictures(project, files, nearest.get("nearest_sample", []), run in varied)
     for path in whole:
         yield path, (project / path).read_bytes()
     images = np.load(project / folders.prepared / "images.npy")
@@ -91,7 +90,7 @@ def contents(project: Path, plan: ReportPlan) -> Iterator[tuple[Path, bytes]]:
 
 def pictures(project: Path, files: RunFolders, nearest: Iterable[int], varied: bool
              ) -> Iterator[tuple[Path, bytes]]:
-    """The samples of one training, and those drawn during it. varied: a study reads all of x_T."""
+    """The samples of one training, and those drawn during it. varied: a study reads all of its x_T."""
     path = SampleFolder(files.samples).samples_file
     with np.load(project / path) as file:
         arrays = {name: file[name] for name in file.files if not name.startswith(UNSEEN)}
