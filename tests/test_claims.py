@@ -211,3 +211,32 @@ def test_what_records_says_of_cifar10_is_what_its_page_says():
             f"Gaussian fitted to the pixels {number(gaussian)}." in text)
     assert f"After {min(seconds) / 60:.0f} to {max(seconds) / 60:.0f} minutes of a core each" in text
     assert "{}, {} and {}.".format(*map(table.number, behind)) in text
+
+
+def test_what_records_says_of_mnist_is_what_its_page_says():
+    text = " ".join((ROOT / "docs" / "records.md").read_text(encoding="utf-8").split())
+    folder = ROOT / RECORDED / "mnist"
+    costs = read_json(folder / "cost.json")
+    generation = {row["run"]: {key: float(row[key]) for key in ("fmd", "fmd_low", "fmd_high")}
+                  for row in rows(folder / "tables" / "generation.csv")}
+    direct = {row["run"]: float(row["fmd"]) for row in rows(folder / "tables" / "samplers.csv")
+              if row["sampler"] == "direct"}
+    ((updates, parameters),) = {(row["updates"], row["parameters"]) for row in costs.values()}
+    hours = sum(row["train_seconds"] for row in costs.values()) / 3600
+    assert f"U-Net of {parameters:,} parameters, {updates:,} updates of 64 images each" in text
+    assert len(costs) == 12 and f"The twelve trainings took {hours:.1f} hours" in text
+    schedules = [generation[run] for run in ("ddpm-default", "ddpm-long", "ddpm-short")]
+    assert max(row["fmd_low"] for row in schedules) < min(row["fmd_high"] for row in schedules)
+    fmd, number = {run: table.number(row["fmd"]) for run, row in generation.items()}, table.number
+    least, most = (number(choose(row["fmd"] for row in schedules)) for choose in (min, max))
+    low, high = (number(generation["tied-blur-noise"][key]) for key in ("fmd_low", "fmd_high"))
+    strong, weak, heat = (fmd[f"blur-{which}"] for which in ("strong", "weak", "best"))
+    assert (f"The three schedules have FMD {least} to {most}, and their intervals over images overlap; "
+            f"blur with noise has {fmd['tied-blur-noise']} [{low}, {high}]. Strong blur has {strong} by "
+            f"Algorithm 2 and {number(direct['blur-strong'])} in one step. A Gaussian fitted to the pixels "
+            f"has {fmd['pixel-gaussian']}: weak blur ({weak}) and the heat kernel ({heat}) are not below "
+            f"it. Of the mistakes T = 5 has {fmd['bad-few-steps']}, the other three " in text)
+    assert min(generation[run]["fmd"] for run in ("blur-weak", "blur-best")) > generation[
+        "pixel-gaussian"]["fmd"]
+    mistakes = [generation[f"bad-{which}"]["fmd"] for which in ("no-noise", "lr-high", "lr-low")]
+    assert f"the other three {number(min(mistakes))} and more" in text
