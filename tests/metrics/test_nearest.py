@@ -8,7 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from kelvin.common.errors import KelvinError
 from kelvin.metrics import nearest as module
-from kelvin.metrics.nearest import Neighbours, find_copies, is_copier, nearest, nearest_ratio
+from kelvin.metrics.nearest import Neighbours, distinct, find_copies, is_copier, nearest, nearest_ratio
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,25 @@ def test_a_model_that_copies_a_fifth_of_the_time_is_a_copier(digits, noise):
         got.index[:80][got.copies[:80]], np.arange(100, 180)[got.copies[:80]]
     )
     assert got.copy_fraction == got.copies.mean()
+
+
+def test_training_images_that_occur_twice_hide_no_copy(digits):
+    """All of it as with each once, and the index that of the first."""
+    rng, samples = np.random.default_rng(2), digits["fresh"].copy()
+    samples[:80] = np.clip(digits["train"][100:180] + 0.03 * rng.normal(size=(80, 1, 8, 8)), 0, 1)
+    once = memorised(samples, digits["train"], digits["heldout"])
+    twice = memorised(samples, np.concatenate([digits["train"]] * 2), digits["heldout"])
+    assert twice.copier and twice.ratio == once.ratio
+    for of_once, of_twice in ((once.copies, twice.copies), (once.index, twice.index)):
+        np.testing.assert_array_equal(of_once, of_twice)
+    own = Neighbours(np.concatenate([digits["train"]] * 2), digits["heldout"]).own(np.arange(5))
+    np.testing.assert_array_equal(own, Neighbours(digits["train"], digits["heldout"]).own(np.arange(5)))
+    assert own.min() > 0
+
+
+def test_distinct_images_keep_their_order():
+    images = np.random.default_rng(0).random((5, 1, 3, 3))[[3, 1, 3, 0, 1, 4]]
+    assert distinct(images).tolist() == [0, 1, 3, 5]
 
 
 def test_averages_of_training_images_are_near_but_no_copies(digits):

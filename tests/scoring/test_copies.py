@@ -6,7 +6,7 @@ import pytest
 import kelvin
 import kelvin.scoring.copies as copies
 from kelvin.metrics.nearest import nearest
-from kelvin.scoring.copies import Originals, distinct
+from kelvin.scoring.copies import Originals
 from kelvin.scoring.subsets import chosen
 
 
@@ -69,8 +69,3 @@ def test_distances_are_the_same_in_parts_of_any_size(monkeypatch, pixels, k):
     real, theirs = drawn(0, 101), drawn(1, 53)
     monkeypatch.setattr(copies, "PIXELS", pixels)
     np.testing.assert_array_equal(Originals(real, 0)._distances(theirs, k), nearest(theirs, real, k)[0])
-
-
-def test_distinct_images_keep_their_order():
-    images = drawn(0, 5)[[3, 1, 3, 0, 1, 4]]
-    assert distinct(images).tolist() == [0, 1, 3, 5]

@@ -59,8 +59,8 @@ def authenticity(near: Near, real: Neighbours) -> Authenticity:
 def authentic(distance: np.ndarray, index: np.ndarray, real: Neighbours) -> np.ndarray:
     """Which samples (n,) lie further from their nearest training image than its own neighbour does.
 
-    distance, index: (n,) to and of that image. A training image that occurs twice has a neighbour at
-    distance 0, so that its near copies pass for authentic.
+    distance, index: (n,) to and of that image. A training image that has a near-copy has a neighbour
+    near by, so that its own near copies pass for authentic.
     """
     if len(real.train) < 2:
         raise KelvinError(f"authenticity needs at least 2 training images, given {len(real.train)}")

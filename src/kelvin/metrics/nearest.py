@@ -1,5 +1,6 @@
 """Does a model copy? Distance in pixel space to the nearest training images."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,18 +14,22 @@ Near = tuple[np.ndarray, np.ndarray]  # distance (n, k) and index (n, k), as `ne
 
 class Neighbours:
     """Training images, and how near to them held-out images and they themselves lie: whoever asks first
-    has it worked out, for all sets of samples that are held against them.
+    has it worked out, for all sets of samples that are held against them. A training image that occurs
+    several times counts once: the distance 0 between two of them would hide every copy of either.
 
     train (m, C, H, W), heldout (h, C, H, W): uint8, or in [0, 1].
     """
 
     def __init__(self, train: np.ndarray, heldout: np.ndarray) -> None:
         self.train, self.images = train, heldout
+        self._places = distinct(train)
+        self._distinct = train if len(self._places) == len(train) else train[self._places]
         self._own = np.full(len(train), np.nan)
 
     def of(self, images: np.ndarray) -> Near:
-        """The two training images nearest to each of these (n, C, H, W)."""
-        return nearest(images, self.train, k=2)
+        """The two distinct training images nearest to each of these (n, C, H, W)."""
+        distance, index = nearest(images, self._distinct, k=2)
+        return distance, self._places[index]
 
     @cached_property
     def heldout(self) -> Near:
@@ -32,8 +37,7 @@ class Neighbours:
         return self.of(self.images)
 
     def own(self, index: np.ndarray) -> np.ndarray:
-        """(n,) distances of the training images `index` to their nearest others; 0 where an image occurs
-        twice."""
+        """(n,) distances of the training images `index` to the nearest that differ from them."""
         unknown = np.unique(index[np.isnan(self._own[index])])
         if len(unknown):
             self._own[unknown] = self.of(self.train[unknown])[0][:, 1]  # the first is the image itself
@@ -55,6 +59,14 @@ class Memorisation:
     copies: np.ndarray
     copy_fraction: float
     copier: bool
+
+
+def distinct(images: np.ndarray) -> np.ndarray:
+    """Places (m,) of images (n, ...), rising, without those that repeat an earlier one pixel by pixel."""
+    first: dict[bytes, int] = {}
+    for place, image in enumerate(images):
+        first.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), place)
+    return np.fromiter(first.values(), np.int64, len(first))
 
 
 def nearest(queries: np.ndarray, train: np.ndarray, k: int = 1, block: int = 1024) -> tuple[np.ndarray,
@@ -130,8 +142,8 @@ def find_copies(samples: np.ndarray, heldout: np.ndarray, quantile: float = 0.01
     A copy is nearer to its nearest training image than all but `quantile` of held-out images, and
     so is the ratio of its two distances. The second condition (as Yoon et al. 2023, but calibrated
     on held-out images) spares blurred samples, which are near many training images at once. Honest
-    samples are called copies at a rate of at most `quantile`. A training set that holds every
-    image twice hides its copies, and so do held-out images that are near-copies themselves.
+    samples are called copies at a rate of at most `quantile`. A training set that holds a near-copy of
+    every image hides its copies, and so do held-out images that are near-copies themselves.
     """
     absolute = samples[:, 0] < np.quantile(heldout[:, 0], quantile)
     return absolute & (_gap(samples) < np.quantile(_gap(heldout), quantile))

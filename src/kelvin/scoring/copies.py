@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 
-from kelvin.metrics.nearest import find_copies, nearest
+from kelvin.metrics.nearest import distinct, find_copies, nearest
 from kelvin.scoring.subsets import chosen
 
 JUDGES = 5_000  # real images whose distances to all others say how near real images are
@@ -48,11 +46,3 @@ class Originals:
                 best = np.sort(np.concatenate([best, near], 1), 1)[:, :k]
             parts.append(best)
         return np.concatenate(parts)
-
-
-def distinct(images: np.ndarray) -> np.ndarray:
-    """Places (m,) of images (n, ...), rising, without those that repeat an earlier one pixel by pixel."""
-    first: dict[bytes, int] = {}
-    for place, image in enumerate(images):
-        first.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), place)
-    return np.fromiter(first.values(), np.int64, len(first))
