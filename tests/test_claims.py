@@ -234,8 +234,8 @@ def test_what_records_says_of_mnist_is_what_its_page_says():
     assert (f"The three schedules have FMD {least} to {most}, and their intervals over images overlap; "
             f"blur with noise has {fmd['tied-blur-noise']} [{low}, {high}]. Strong blur has {strong} by "
             f"Algorithm 2 and {number(direct['blur-strong'])} in one step. A Gaussian fitted to the "
-            f"pixels has {fmd['pixel-gaussian']}: weak blur ({weak}) and the heat kernel ({heat}) are not "
-            f"below it. Of the mistakes T = 5 has {fmd['bad-few-steps']}, the other three " in text)
+            f"pixels has {fmd['pixel-gaussian']}: weak blur ({weak}) and the heat kernel ({heat}) are "
+            f"not below it. Of the mistakes T = 5 has {fmd['bad-few-steps']}, the other three " in text)
     assert min(generation[run]["fmd"] for run in ("blur-weak", "blur-best")) > generation[
         "pixel-gaussian"]["fmd"]
     mistakes = [generation[f"bad-{which}"]["fmd"] for which in ("no-noise", "lr-high", "lr-low")]
