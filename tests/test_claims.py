@@ -181,6 +181,27 @@ def test_what_records_says_of_the_folds_is_what_their_page_says(folder, training
     assert "None of the 35 stopped early: all were still improving" in text
 
 
+def test_what_records_says_of_folds_that_stop_is_what_their_page_says():
+    text = " ".join((ROOT / "docs" / "records.md").read_text(encoding="utf-8").split())
+    folder = ROOT / RECORDED / "fruits" / "stopped"
+    grouped, leaky = read_json(folder / "metrics.json").values()
+    head, _, stopped, *_ = read_json(folder / "tables" / "findings.json")["folds"]
+    n = grouped["replicates"]
+    first, last = re.match(
+        rf"{n} of {2 * n} trainings stopped early, after (\d+) to (\d+) epochs; of those that ran to the "
+        rf"end {n} had their lowest validation loss in the last epoch", stopped).groups()
+    assert leaky["updates"] == 300 * 15 > grouped["updates"]  # none of those that stopped is leaky
+    page = "](../reports/reference/fruits/stopped/index.html)"
+    assert (f"[{dict(zip((3, 5), ('Three', 'Five'), strict=True))[n]} folds of each{page}: the grouped ones "
+            f"stopped after {first} to {last} epochs; none of the leaky ones did, each had its lowest "
+            "validation loss after the 300th." in text)
+    leaks, other, as_many = re.match(
+        r"With leaky folds the validation loss is ([\d.]+), with grouped folds ([\d.]+) .* after as many it "
+        r"is ([\d.]+);", head).groups()
+    assert (f"That loss is {leaks} where it leaks and {other} where it does not; after as many updates "
+            f"as the grouped folds had, {as_many}." in text)
+
+
 def test_what_records_says_of_fruits_at_64x64_is_what_their_page_says():
     text = " ".join((ROOT / "docs" / "records.md").read_text(encoding="utf-8").split())
     folder = ROOT / RECORDED / "fruits" / "colour"

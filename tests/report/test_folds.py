@@ -12,7 +12,7 @@ from kelvin.report.parts import single_shot
 from kelvin.report.studies import folds
 
 
-def run(split, losses, ssim, target="eps", rules=("exact",)):
+def run(split, losses, ssim, target="eps", rules=("exact",), epochs=2):
     replicates = []
     for i, loss in enumerate(losses):
         rows = [{"part": "test", "rule": rule, "t": t, "n": 4, **{
@@ -21,10 +21,12 @@ def run(split, losses, ssim, target="eps", rules=("exact",)):
             for rule, f in zip(rules, (1.0, 0.5), strict=False) for t in (50, 100)]
         replicates.append(SimpleNamespace(
             index=i, details={"over_time": rows},
-            record={"val_loss_ema": loss, "best_epoch": 1, "stopped_epoch": 2},
-            history=[{"epoch": e, "train_loss": loss, "val_loss_ema": loss} for e in (1, 2)]))
+            record={"val_loss_ema": loss, "best_epoch": 1, "stopped_epoch": 2, "updates": 10 * epochs},
+            history=[{"epoch": e, "train_loss": loss, "val_loss_ema": loss + (epochs - e) / 10}
+                     for e in range(1, epochs + 1)]))
     return SimpleNamespace(name=f"fold-{split}", title=split, replicates=replicates, first=replicates[0],
                            values=lambda key: [r.record[key] for r in replicates],
+                           mean=lambda key: float(np.mean([r.record[key] for r in replicates])),
                            config=SimpleNamespace(split=split, restorer=SimpleNamespace(
                                parameterisation=target)))
 
@@ -71,6 +73,14 @@ def test_five_folds_give_a_verdict(gap, verdict):
 def test_fewer_folds_give_none():
     text = folds.harm(run("grouped", [1.0], 0.5), run("leaky", [0.5], 0.6), 0.95)
     assert "50.0 % lower where it leaks" in text and "no verdict" in text and "better" not in text
+
+
+def test_folds_that_trained_longer_are_also_compared_after_as_many_updates():
+    """Leaky folds have 0.3 and 0.5 after five epochs; after the grouped ones' two, 0.3 more."""
+    grouped = run("grouped", [1.0, 1.0], 0.5)
+    text = folds.harm(grouped, run("leaky", [0.3, 0.5], 0.6, epochs=5), 0.95)
+    assert "(60.0 % lower where it leaks) after 50 updates against 20; after as many it is 0.700;" in text
+    assert "updates" not in folds.harm(grouped, run("leaky", [0.3, 0.5], 0.6), 0.95)
 
 
 def test_what_a_rule_costs():

@@ -27,6 +27,7 @@ from kelvin.report.results import Run
 from kelvin.report.studies.base import Study, studies
 
 SHOWN = ("test-ssim", "seen-ssim", "test-rules-ssim")  # tables over t that the page shows
+LONGER = 1.1  # times as many updates: length may explain a difference then
 KINDS = 12  # kinds that a figure shows at most; a third of them where every kind has many rows
 
 
@@ -146,6 +147,10 @@ def harm(grouped: Run, leaky: Run, level: float) -> str:
     text = (f"With leaky folds the validation loss is {number(float(np.mean(theirs)))}, with grouped "
             f"folds {number(float(np.mean(ours)))} ({100 * abs(share):.1f} % "
             f"{'lower' if share < 0 else 'higher'} where it leaks)")
+    updates = leaky.mean("updates"), grouped.mean("updates")
+    if updates[0] > LONGER * updates[1]:
+        text += (" after {:,.0f} updates against {:,.0f}".format(*updates)
+                 + f"; after as many it is {number(after_as_many(leaky, grouped))}")
     if measured(grouped) and measured(leaky):
         ssim = [float(values(run, "test", EXACT, "ssim").mean()) for run in (grouped, leaky)]
         text += (f"; SSIM of single-shot x0_hat, mean over t, is {number(ssim[0])} on objects that "
@@ -161,6 +166,12 @@ def harm(grouped: Run, leaky: Run, level: float) -> str:
     return text + (f". Validation loss of {len(ours)} leaky against {len(ours)} grouped folds, Welch's "
                    "t-test (they hold out different images; the folds of a kind share training images, "
                    f"so p is rather too small): {outcome} (p = {number(p)}).")
+
+
+def after_as_many(leaky: Run, grouped: Run) -> float:
+    """Validation loss of leaky folds after the epochs at which grouped ones ended, mean over folds."""
+    return float(np.mean([long.history[len(short.history) - 1]["val_loss_ema"] for long, short in
+                          zip(leaky.replicates, grouped.replicates, strict=True)]))
 
 
 def stopping(runs: list[Run]) -> str:
