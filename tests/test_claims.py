@@ -192,12 +192,12 @@ def test_what_records_says_of_folds_that_stop_is_what_their_page_says():
         rf"end {n} had their lowest validation loss in the last epoch", stopped).groups()
     assert leaky["updates"] == 300 * 15 > grouped["updates"]  # none of those that stopped is leaky
     page = "](../reports/reference/fruits/stopped/index.html)"
-    assert (f"[{dict(zip((3, 5), ('Three', 'Five'), strict=True))[n]} folds of each{page}: the grouped ones "
+    assert (f"[{ {3: 'Three', 5: 'Five'}[n]} folds of each{page}: the grouped ones "
             f"stopped after {first} to {last} epochs; none of the leaky ones did, each had its lowest "
             "validation loss after the 300th." in text)
     leaks, other, as_many = re.match(
-        r"With leaky folds the validation loss is ([\d.]+), with grouped folds ([\d.]+) .* after as many it "
-        r"is ([\d.]+);", head).groups()
+        r"With leaky folds the validation loss is ([\d.]+), with grouped folds ([\d.]+) .* after as many "
+        r"it is ([\d.]+);", head).groups()
     assert (f"That loss is {leaks} where it leaks and {other} where it does not; after as many updates "
             f"as the grouped folds had, {as_many}." in text)
 
