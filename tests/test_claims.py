@@ -246,6 +246,7 @@ def test_what_records_says_of_mnist_is_what_its_page_says():
     hours = sum(row["train_seconds"] for row in costs.values()) / 3600
     assert f"U-Net of {parameters:,} parameters, {updates:,} updates of 64 images each" in text
     assert len(costs) == 12 and f"The twelve trainings took {hours:.1f} hours" in text
+    assert f"all measures, {read_json(folder / 'record.json')['minutes'][0]:.0f} minutes of two" in text
     schedules = [generation[run] for run in ("ddpm-default", "ddpm-long", "ddpm-short")]
     assert max(row["fmd_low"] for row in schedules) < min(row["fmd_high"] for row in schedules)
     fmd, number = {run: table.number(row["fmd"]) for run, row in generation.items()}, table.number

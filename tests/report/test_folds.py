@@ -81,6 +81,9 @@ def test_folds_that_trained_longer_are_also_compared_after_as_many_updates():
     text = folds.harm(grouped, run("leaky", [0.3, 0.5], 0.6, epochs=5), 0.95)
     assert "(60.0 % lower where it leaks) after 50 updates against 20; after as many it is 0.700;" in text
     assert "updates" not in folds.harm(grouped, run("leaky", [0.3, 0.5], 0.6), 0.95)
+    uneven = run("leaky", [0.3, 0.5], 0.6, epochs=5)
+    uneven.replicates[1].history[1:] = []  # this one stopped after an epoch, before the grouped fold
+    assert folds.after_as_many(uneven, grouped) == pytest.approx((0.6 + 0.9) / 2)
 
 
 def test_what_a_rule_costs():

@@ -169,9 +169,11 @@ def harm(grouped: Run, leaky: Run, level: float) -> str:
 
 
 def after_as_many(leaky: Run, grouped: Run) -> float:
-    """Validation loss of leaky folds after the epochs at which grouped ones ended, mean over folds."""
-    return float(np.mean([long.history[len(short.history) - 1]["val_loss_ema"] for long, short in
-                          zip(leaky.replicates, grouped.replicates, strict=True)]))
+    """Validation loss of leaky folds after the epochs at which grouped ones ended, or their own last where
+    they ended earlier; mean over folds."""
+    pairs = zip(leaky.replicates, grouped.replicates, strict=True)
+    return float(np.mean([ours.history[min(len(ours.history), len(theirs.history)) - 1]["val_loss_ema"]
+                          for ours, theirs in pairs]))
 
 
 def stopping(runs: list[Run]) -> str:
