@@ -169,8 +169,8 @@ def harm(grouped: Run, leaky: Run, level: float) -> str:
 
 
 def after_as_many(leaky: Run, grouped: Run) -> float:
-    """Validation loss of leaky folds after the epochs at which grouped ones ended, or their own last where
-    they ended earlier; mean over folds."""
+    """Validation loss of leaky folds after the epochs at which grouped ones ended (their own last, if
+    that came first), mean over folds."""
     pairs = zip(leaky.replicates, grouped.replicates, strict=True)
     return float(np.mean([ours.history[min(len(ours.history), len(theirs.history)) - 1]["val_loss_ema"]
                           for ours, theirs in pairs]))
